@@ -1,0 +1,82 @@
+"""Atomic files: complete under their own name, or not there at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+PARTIAL_SUFFIX = ".partial"
+
+
+def partial_path(path: Path) -> Path:
+    """The temporary name beside ``path`` under which it is written."""
+    return path.with_name(path.name + PARTIAL_SUFFIX)
+
+
+def fsync_directory(directory: Path) -> None:
+    """Make renames in ``directory`` outlast a power cut, where the platform can (not on Windows)."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def publish(temporary: Path, final: Path) -> None:
+    """Give the finished file ``temporary`` its final name, replacing what stood there."""
+    temporary.replace(final)
+    fsync_directory(final.parent)
+
+
+@contextlib.contextmanager
+def atomic_write(path: Path) -> Iterator[IO[bytes]]:
+    """Open a temporary file that becomes ``path`` when the block ends well and vanishes when it does not.
+
+    The caller sees to it that nobody else writes ``path`` at the same time.
+    """
+    temporary = partial_path(path)
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    publish(temporary, path)
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """Write ``text`` as UTF-8; names that are not valid Unicode keep their bytes (surrogateescape)."""
+    with atomic_write(path) as file:
+        file.write(text.encode("utf-8", "surrogateescape"))
+
+
+def try_lock(file: IO[bytes]) -> bool:
+    """Take an exclusive lock on an open file for the life of this process; False if another process has it."""
+    lock = _locker()
+    try:
+        lock(file.fileno())
+    except OSError:
+        return False
+    return True
+
+
+def _locker() -> Callable[[int], None]:
+    try:
+        import fcntl
+    except ImportError:  # Windows, where a file that is open cannot be replaced by another run anyway
+        return lambda _descriptor: None
+    return lambda descriptor: fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def as_path(path: str | os.PathLike[str]) -> Path:
+    """A Path with ``~`` expanded."""
+    return Path(path).expanduser()

@@ -1,0 +1,5 @@
+"""The installed version."""
+
+from importlib import metadata
+
+__version__ = metadata.version("dali-rec")

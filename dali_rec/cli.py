@@ -1,0 +1,205 @@
+"""The command line: parses arguments; each command calls one public function."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from dali_rec._version import __version__
+from dali_rec.errors import DaliRecError
+from dali_rec.packing.options import SHUFFLE_SEED
+from dali_rec.progress import progress_bar
+
+FAILED = 1  # typer itself exits with 2 on wrong usage
+_FAULTS_SHOWN = 20
+
+app = typer.Typer(
+    name="dali-rec",
+    help="Pack image data sets into RecordIO and feed them to training through NVIDIA DALI.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"dali-rec {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    *,
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when something fails.")] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    logging.basicConfig(level=logging.DEBUG if debug else logging.INFO, format="%(message)s", stream=sys.stderr)
+
+
+def _bad_image_budget(text: str) -> float:
+    """``1%`` and ``0.01`` are shares, ``5`` is a number of images."""
+    try:
+        if text.endswith("%"):
+            share = float(text[:-1]) / 100
+            return min(share, 1 - 1e-9) if share >= 0 else -1.0
+        value = float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r}: expected a share (1% or 0.01) or a number of images") from None
+    if value >= 1 and not value.is_integer():
+        raise typer.BadParameter(f"{text!r}: a number of images is whole; a share is below 1")
+    return value
+
+
+@app.command()
+def pack(
+    source: Annotated[Path, typer.Argument(help="Folder with a folder for each class, or a .lst.")],
+    out: Annotated[
+        Path, typer.Argument(help="Prefix of the files to make: data/train gives data/train.rec and so on.")
+    ],
+    *,
+    resize: Annotated[
+        Optional[int], typer.Option(min=1, help="Scale the shorter side of larger images down to this many pixels.")
+    ] = None,
+    quality: Annotated[int, typer.Option(min=1, max=100, help="JPEG quality of images that are encoded anew.")] = 95,
+    shards: Annotated[int, typer.Option(min=1, help="Number of .rec files.")] = 1,
+    shuffle: Annotated[
+        Optional[bool],
+        typer.Option("--shuffle/--no-shuffle", help="By default a folder is shuffled and a list keeps its order."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the shuffle.")] = SHUFFLE_SEED,
+    root: Annotated[Optional[Path], typer.Option(help="Where the paths of a list begin; by default beside it.")] = None,
+    workers: Annotated[Optional[int], typer.Option(min=1, help="Threads; by default one a core.")] = None,
+    max_bad: Annotated[
+        str, typer.Option(metavar="SHARE|NUMBER", help="Fail if more images than this are bad: 1%, 0.01, or a number.")
+    ] = "1%",
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad image.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a data set of the same name.")] = False,
+) -> None:
+    """Pack a folder or list of images into OUT.rec, OUT.idx, OUT.lst and OUT.json.
+
+    Example: dali-rec pack photos/train data/train --resize 256
+
+    Images that cannot be decoded are left out and named, with the reason, in OUT.rejected.jsonl.
+    """
+    from dali_rec.packing import pack as run
+
+    with progress_bar("packing", "images") as progress:
+        report = run(
+            source,
+            out,
+            resize=resize,
+            quality=quality,
+            shards=shards,
+            shuffle=shuffle,
+            seed=seed,
+            root=root,
+            workers=workers,
+            max_bad=_bad_image_budget(max_bad),
+            strict=strict,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    manifest = report.manifest
+    classes = f" in {len(manifest.classes)} classes" if manifest.classes else ""
+    shard_files = f" in {len(manifest.shards)} shards" if len(manifest.shards) > 1 else ""
+    print(
+        f"{report.records:,} records{classes}{shard_files}, {manifest.bytes / 1e6:,.1f} MB, {report.seconds:.1f} s, "
+        f"{report.images_per_second:,.0f} images/s: {report.manifest_path}"
+    )
+    if report.rejected_path is not None:
+        print(f"{len(report.rejections):,} images were rejected; the reasons are in {report.rejected_path}")
+
+
+@app.command()
+def index(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE.rec…", help="One or more .rec files.")],
+) -> None:
+    """Rebuild the .idx of .rec files, with the ids that are in the records.
+
+    Example: dali-rec index data/train.rec
+    """
+    from dali_rec.recordio import RecordReader, write_index
+
+    for path in files:
+        with RecordReader(path) as reader:
+            rebuilt = reader.build_index()
+        write_index(path.with_suffix(".idx"), rebuilt)
+        print(f"{path.with_suffix('.idx')}: {len(rebuilt):,} records")
+
+
+@app.command()
+def verify(
+    datasets: Annotated[list[Path], typer.Argument(metavar="DATASET…", help="Prefix, manifest or .rec file.")],
+    *,
+    workers: Annotated[Optional[int], typer.Option(min=1, help="Threads; by default one a core.")] = None,
+) -> None:
+    """Check that every record is framed and indexed and every image decodes.
+
+    Example: dali-rec verify data/train
+
+    Exit status 1 if there are faults; each is printed with file, offset and record id.
+    """
+    from dali_rec.inspection import verify as run
+
+    failed = False
+    for dataset in datasets:
+        with progress_bar("verifying", "bytes") as progress:
+            report = run(dataset, workers=workers, progress=progress)
+        for fault in report.faults[:_FAULTS_SHOWN]:
+            print(fault)
+        if len(report.faults) > _FAULTS_SHOWN:
+            print(f"… and {len(report.faults) - _FAULTS_SHOWN} more faults")
+        verdict = "no faults" if report.ok else f"{len(report.faults)} faults"
+        print(f"{dataset}: {report.records:,} records, {report.images:,} images decoded, {verdict}")
+        failed |= not report.ok
+    if failed:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def demo(
+    *,
+    images: Annotated[Optional[Path], typer.Option(help="Pack this folder instead of drawing images.")] = None,
+    folder: Annotated[
+        Optional[Path], typer.Option(help="Where to leave the files; by default a temporary folder.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, gpu, cpu, or the number of a GPU.")] = "auto",
+) -> None:
+    """Go the whole way on a small data set: make, pack, verify, load two epochs, measure.
+
+    Example: dali-rec demo --images photos/train
+    """
+    from dali_rec.demo import run_demo
+
+    run_demo(images, folder=folder, device=int(device) if device.isdecimal() else device, say=print)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status: 0 done, 1 failed, 2 wrong usage."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        app(arguments)
+    except SystemExit as end:  # typer has said what was wrong with the usage
+        return end.code if isinstance(end.code, int) else FAILED
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return FAILED
+    except (DaliRecError, OSError, ValueError) as error:
+        if "--debug" in arguments:
+            traceback.print_exc()
+        print(f"dali-rec: {_one_line(error)}", file=sys.stderr)
+        return FAILED
+    return 0
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

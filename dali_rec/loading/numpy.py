@@ -1,0 +1,23 @@
+"""Batches as NumPy arrays, in host memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from dali_rec.loading.device import Device
+
+
+def from_images(tensor: Any, _device: Device) -> NDArray[Any]:
+    """A DALI tensor as an array: a view where the pipeline runs on the CPU, a copy from the GPU otherwise."""
+    # __array_interface__ keeps the tensor alive, so the view stays valid while later batches are made.
+    return np.asarray(tensor.as_cpu())
+
+
+def from_host(array: NDArray[Any], _device: Device) -> NDArray[Any]:
+    """An array that was made in host memory, such as labels and ids."""
+    return array

@@ -1,0 +1,30 @@
+"""Batches as PyTorch tensors, on the device of the pipeline."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dali_rec.errors import MissingDependencyError
+
+try:
+    import torch
+except ImportError as error:
+    raise MissingDependencyError(
+        f"framework='torch' needs PyTorch ({error}); install it with: pip install torch, or take framework='numpy'"
+    ) from None
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from dali_rec.loading.device import Device
+
+
+def from_images(tensor: Any, _device: Device) -> torch.Tensor:
+    """A DALI tensor as a torch tensor, without a copy; DLPack orders it after DALI's work on torch's current stream."""
+    return torch.from_dlpack(tensor)
+
+
+def from_host(array: NDArray[Any], device: Device) -> torch.Tensor:
+    """An array that was made in host memory, such as labels, moved to the device of the images."""
+    tensor = torch.from_numpy(array)
+    return tensor.cuda(device.index, non_blocking=True) if device.is_gpu else tensor

@@ -1,0 +1,102 @@
+"""The manifest, OUT.json: what a packed data set is, and what made it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from dali_rec._files import write_text_atomically
+from dali_rec.errors import DatasetError, DatasetNotFoundError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FORMAT = "dali-rec"
+VERSION = 1
+
+LabelKind = Literal["class", "values"]
+
+
+@dataclass(frozen=True, slots=True)
+class ShardEntry:
+    """One shard: its files, relative to the manifest, and what is in them. ``sha256`` is that of the .rec."""
+
+    rec: str
+    idx: str
+    records: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a packed data set is.
+
+    ``classes``: name of each label index, or None where the source had none. ``label_width``: labels a record, 0 where
+    records differ. ``label_kind``: "class" for one class index a record, "values" for anything else. ``max_width`` and
+    ``max_height``: pixels of the largest stored image. ``bytes``: of all .rec files.
+    """
+
+    records: int
+    shards: tuple[ShardEntry, ...]
+    label_width: int
+    label_kind: LabelKind
+    max_width: int
+    max_height: int
+    bytes: int
+    classes: tuple[str, ...] | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    created_by: str = ""
+
+    def write(self, path: Path) -> None:
+        """Write it as JSON, atomically."""
+        content = {"format": FORMAT, "version": VERSION, **asdict(self)}
+        write_text_atomically(path, json.dumps(content, indent=1) + "\n")
+
+
+def is_manifest(path: Path) -> bool:
+    """Whether the file is one of our manifests; False for other JSON and for files that cannot be read."""
+    try:
+        return _content(path).get("format") == FORMAT
+    except (OSError, DatasetError):
+        return False
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest. Raises DatasetError if it is not one or was written by a newer dali-rec."""
+    content = _content(path)
+    if content.get("format") != FORMAT:
+        raise DatasetError(f"{path}: not a manifest of dali-rec (its 'format' is {content.get('format')!r})")
+    if content.get("version") != VERSION:
+        raise DatasetError(
+            f"{path}: manifest version {content.get('version')!r}, this dali-rec reads version {VERSION}; upgrade it"
+        )
+    try:
+        classes = content["classes"]
+        return Manifest(
+            records=int(content["records"]),
+            shards=tuple(ShardEntry(**shard) for shard in content["shards"]),
+            label_width=int(content["label_width"]),
+            label_kind=content["label_kind"],
+            max_width=int(content["max_width"]),
+            max_height=int(content["max_height"]),
+            bytes=int(content["bytes"]),
+            classes=None if classes is None else tuple(classes),
+            options=content["options"],
+            created_by=content["created_by"],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise DatasetError(f"{path}: damaged manifest ({type(error).__name__}: {error}); pack again") from None
+
+
+def _content(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise DatasetNotFoundError(f"{path}: no such file") from None
+    except ValueError as error:  # also UnicodeDecodeError
+        raise DatasetError(f"{path}: not JSON ({error}); pack again") from None
+    if not isinstance(content, dict):
+        raise DatasetError(f"{path}: not a manifest of dali-rec")
+    return content

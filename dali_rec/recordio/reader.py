@@ -1,0 +1,184 @@
+"""Reading .rec files: mapped into memory, handed out without copying."""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from dali_rec._files import as_path
+from dali_rec.errors import DatasetNotFoundError, IndexFileError
+from dali_rec.recordio.framing import Buffer, next_record, read_record
+from dali_rec.recordio.header import unpack_header
+from dali_rec.recordio.index import Index, read_index, signed, unsigned
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from typing_extensions import Self
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Record:
+    """An image record.
+
+    ``key``: the id in its header. ``labels``: float32 of shape (number of labels,). ``image``: the encoded bytes (JPEG,
+    PNG, …), a view into the mapped file.
+    """
+
+    key: int
+    labels: NDArray[np.float32]
+    image: memoryview
+
+
+class RecordReader:
+    """Random and sequential access to the records of one .rec file.
+
+    The file is mapped, not read: memoryviews point into the map and stay valid as long as they are held. Replace a
+    .rec by renaming a new file over it, never by writing into it: a map whose file shrinks kills the process (SIGBUS).
+
+    ``index_path`` defaults to the .idx beside the file; it is read when keys are first asked for, and made in memory
+    from the record heads where there is none.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], index_path: str | os.PathLike[str] | None = None) -> None:
+        self.path = as_path(path)
+        self._index_path = as_path(index_path) if index_path is not None else self.path.with_suffix(".idx")
+        self._index_is_required = index_path is not None
+        self._map: mmap.mmap | None = None
+        try:
+            file = self.path.open("rb")
+        except FileNotFoundError:
+            raise DatasetNotFoundError(f"{self.path}: no such file; 'dali-rec pack' makes .rec files") from None
+        with file:
+            if self.path.stat().st_size == 0:  # an empty file cannot be mapped
+                self._buffer: Buffer = memoryview(b"")
+            else:
+                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                self._buffer = memoryview(self._map)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file. Memoryviews handed out before keep the map alive until they are gone."""
+        if isinstance(self._buffer, memoryview):
+            with contextlib.suppress(BufferError):
+                self._buffer.release()
+        self._buffer = memoryview(b"")
+        if self._map is not None:
+            with contextlib.suppress(BufferError):
+                self._map.close()
+            self._map = None
+
+    @property
+    def size(self) -> int:
+        """Bytes in the file."""
+        return len(self._buffer)
+
+    @property
+    def buffer(self) -> Buffer:
+        """The whole file as a read-only buffer, valid until ``close``."""
+        return self._buffer
+
+    def end_of(self, offset: int) -> int:
+        """Offset just past the record at ``offset``, from its heads alone. Raises as ``read_at`` does."""
+        return next_record(self._buffer, offset, str(self.path))
+
+    def read_at(self, offset: int) -> memoryview:
+        """The payload of the record at byte ``offset``; a copy only if the record is split.
+
+        Raises CorruptRecordError or TruncatedRecordError, naming file and offset.
+        """
+        return read_record(self._buffer, offset, str(self.path))
+
+    def record_at(self, offset: int) -> Record:
+        """The image record at byte ``offset``."""
+        payload = self.read_at(offset)
+        header, image = unpack_header(payload, f"{self.path}: record at offset {offset}")
+        return Record(header.id, header.labels, image)
+
+    def offsets(self) -> Iterator[int]:
+        """Byte offsets of all records in file order, touching only their heads."""
+        offset, size, name = 0, len(self._buffer), str(self.path)
+        while offset < size:
+            following = next_record(self._buffer, offset, name)
+            yield offset
+            offset = following
+
+    def __iter__(self) -> Iterator[memoryview]:
+        """The payloads of all records in file order."""
+        return (self.read_at(offset) for offset in self.offsets())
+
+    def records(self) -> Iterator[Record]:
+        """The image records in file order."""
+        return (self.record_at(offset) for offset in self.offsets())
+
+    def build_index(self) -> Index:
+        """An index made from the file: each record's id, in file order. Reads record heads and headers only."""
+        return Index.from_pairs((self.record_at(offset).key, offset) for offset in self.offsets())
+
+    @cached_property
+    def index(self) -> Index:
+        """The index, from the .idx file where there is one and from the records otherwise."""
+        if not self._index_path.exists():
+            if self._index_is_required:
+                raise DatasetNotFoundError(
+                    f"{self._index_path}: no such file; rebuild it with 'dali-rec index {self.path}'"
+                )
+            return self.build_index()
+        index = read_index(self._index_path)
+        self._check_offsets(index)
+        return index
+
+    def _check_offsets(self, index: Index) -> None:
+        beyond = index.offsets >= self.size
+        if beyond.any():
+            at = int(beyond.argmax())
+            raise IndexFileError(
+                f"{self._index_path}: record {unsigned(int(index.keys[at]))} is said to be at offset "
+                f"{int(index.offsets[at])}, but {self.path} has only {self.size} bytes: one of the two belongs to "
+                f"another data set or was cut short; rebuild the index with 'dali-rec index {self.path}'"
+            )
+
+    @cached_property
+    def _offset_of(self) -> dict[int, int]:
+        # Of a key that stands twice the later line counts, as in MXIndexedRecordIO.
+        return dict(zip(self.index.keys.tolist(), self.index.offsets.tolist(), strict=True))
+
+    def __len__(self) -> int:
+        """Number of records in the index."""
+        return len(self.index)
+
+    def keys(self) -> list[int]:
+        """The keys in the order of the index."""
+        return [unsigned(key) for key in self.index.keys.tolist()]
+
+    def read(self, key: int) -> memoryview:
+        """The payload of the record with this key in the index. Raises KeyError."""
+        return self.read_at(self._offset_of_key(key))
+
+    def record(self, key: int) -> Record:
+        """The image record with this key in the index. Raises KeyError."""
+        return self.record_at(self._offset_of_key(key))
+
+    def _offset_of_key(self, key: int) -> int:
+        try:
+            return self._offset_of[signed(key)]
+        except KeyError:
+            raise KeyError(f"{self.path}: no record with id {key} in its index") from None
+
+    def __repr__(self) -> str:
+        return f"RecordReader({str(self.path)!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as its path: every process maps the file for itself."""
+        return (RecordReader, (self.path, self._index_path if self._index_is_required else None))

@@ -1,0 +1,152 @@
+"""Writing .rec and .idx files, atomically."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from array import array
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+
+from dali_rec._files import as_path, fsync_directory, partial_path, publish, try_lock
+from dali_rec.errors import OutputExistsError, UnwritableRecordError
+from dali_rec.recordio.framing import Buffer, frame
+from dali_rec.recordio.header import pack_header
+from dali_rec.recordio.index import Index, signed, write_index
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from typing_extensions import Self
+
+_BUFFER_BYTES = 1 << 20
+
+
+class RecordWriter:
+    """Writes records to ``path`` and their index to the .idx beside it, byte for byte as MXNet does.
+
+    Both files are written under temporary names and take their own on ``close``; leaving a ``with`` block by an
+    exception, or dying, leaves nothing under the final names. An existing ``path`` is replaced at that moment.
+
+    Raises OutputExistsError if another process is writing the same file.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], index_path: str | os.PathLike[str] | None = None) -> None:
+        self.path = as_path(path)
+        self.index_path = as_path(index_path) if index_path is not None else self.path.with_suffix(".idx")
+        self._keys, self._offsets = array("q"), array("q")
+        self._position = 0
+        self._checksum = hashlib.sha256()
+        self._file: IO[bytes] | None = _open_locked(partial_path(self.path), self.path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, exception_type: object, *_exception: object) -> None:
+        if exception_type is None:
+            self.close()
+        else:
+            self.abort()
+
+    def __len__(self) -> int:
+        """Number of records written so far."""
+        return len(self._keys)
+
+    @property
+    def position(self) -> int:
+        """Bytes written so far: the offset of the next record."""
+        return self._position
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the bytes written so far, in hex, as ``sha256sum`` prints it."""
+        return self._checksum.hexdigest()
+
+    def write(self, payload: Buffer, key: int | None = None) -> int:
+        """Append one payload; returns its offset. ``key`` in the index is the number of the record by default.
+
+        Raises UnwritableRecordError, naming the file, for a payload of 2^29 bytes or more.
+        """
+        if self._file is None:
+            raise ValueError(f"{self.path}: the writer is closed")
+        key = len(self._keys) if key is None else key
+        try:
+            chunks = frame(payload)
+        except UnwritableRecordError as error:
+            raise UnwritableRecordError(f"{self.path}: record {key}, at offset {self._position}: {error}") from None
+        offset = self._position
+        for chunk in chunks:
+            self._file.write(chunk)
+            self._checksum.update(chunk)
+            self._position += len(chunk)
+        self._keys.append(signed(key))
+        self._offsets.append(offset)
+        return offset
+
+    def write_image(
+        self, image: Buffer, labels: float | Sequence[float] | NDArray[Any], key: int | None = None, id2: int = 0
+    ) -> int:
+        """Append an image record: encoded ``image`` bytes with its labels under ``key``; returns its offset.
+
+        A number is stored as MXNet stores a single label, a sequence as an array of labels. Raises
+        UnwritableRecordError where DALI could not read the record back; see ``pack_header``.
+        """
+        key = len(self._keys) if key is None else key
+        try:
+            header = pack_header(labels, key, id2)
+        except UnwritableRecordError as error:
+            raise UnwritableRecordError(f"{self.path}: {error}") from None
+        return self.write(b"".join((header, image)), key)
+
+    def index(self) -> Index:
+        """The index of what was written so far."""
+        return Index(np.array(self._keys, dtype=np.int64), np.array(self._offsets, dtype=np.int64))
+
+    def close(self) -> None:
+        """Make the files durable and give them their names. Safe to call twice."""
+        if self._file is None:
+            return
+        file, self._file = self._file, None
+        try:
+            file.flush()
+            os.fsync(file.fileno())
+            # The index goes first: a .rec under its final name always has one.
+            write_index(self.index_path, self.index())
+            publish(partial_path(self.path), self.path)
+        except BaseException:
+            partial_path(self.path).unlink(missing_ok=True)
+            raise
+        finally:
+            file.close()
+
+    def abort(self) -> None:
+        """Throw away what was written. Safe to call twice, and after ``close``, which it does not undo."""
+        if self._file is not None:
+            partial_path(self.path).unlink(missing_ok=True)
+            self._file.close()
+            self._file = None
+
+    def __del__(self) -> None:
+        if getattr(self, "_file", None) is not None:
+            self.abort()
+
+
+def _open_locked(temporary: Path, final: Path) -> IO[bytes]:
+    """Open the temporary file for this process alone; what a dead process left there is overwritten."""
+    while True:
+        file = os.fdopen(os.open(temporary, os.O_RDWR | os.O_CREAT, 0o666), "wb", buffering=_BUFFER_BYTES)
+        if not try_lock(file):
+            file.close()
+            raise OutputExistsError(f"{final}: another process is writing it; wait for it or choose another name")
+        try:
+            is_same = os.path.samestat(os.fstat(file.fileno()), temporary.stat())
+        except FileNotFoundError:
+            is_same = False
+        if is_same:
+            file.truncate(0)
+            fsync_directory(temporary.parent)
+            return file
+        file.close()  # the other process finished, and renamed the file, between our open and our lock

@@ -1,0 +1,90 @@
+r"""MXNet's .lst: ``id\tlabel[\tlabel…]\tpath``, one image a line, as im2rec.py reads and writes it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dali_rec.errors import SourceError
+from dali_rec.recordio.header import MAX_ID
+from dali_rec.sources.sample import Sample, SampleTable, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+_MIN_COLUMNS = 3
+
+
+def read_list(path: Path, root: Path | None = None) -> Source:
+    """The images that a .lst names, in its order and under its ids; paths are relative to ``root`` or to the list.
+
+    Raises SourceError, with the line, for a line that is not id, labels and path parted by tabs, and for an id that
+    stands twice.
+    """
+    samples = SampleTable()
+    line_of: dict[int, int] = {}
+    for number, line in _lines(path):
+        sample = _parse(line, f"{path}, line {number}")
+        if sample.key in line_of:
+            raise SourceError(
+                f"{path}, line {number}: id {sample.key} stands on line {line_of[sample.key]} already; "
+                "an id names one record: number the lines anew"
+            )
+        line_of[sample.key] = number
+        samples.append(sample)
+    if not len(samples):
+        raise SourceError(f"{path}: the list is empty")
+    return Source(samples, str(root if root is not None else path.parent), keys_are_given=True)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    # newline="\n": a lone carriage return may stand in a file name.
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n") as file:
+        for number, line in enumerate(file, start=1):
+            if line.strip():
+                yield number, line.rstrip("\n").removesuffix("\r")
+
+
+def _parse(line: str, where: str) -> Sample:
+    columns = line.split("\t")
+    if len(columns) < _MIN_COLUMNS:
+        raise SourceError(f"{where}: {line[:80]!r} is not 'id<TAB>label<TAB>path': it has {len(columns)} columns")
+    try:
+        key = _whole_number(columns[0])
+    except ValueError:
+        raise SourceError(f"{where}: id {columns[0]!r} is not a whole number from 0 up") from None
+    try:
+        labels = tuple(float(column) for column in columns[1:-1])
+    except ValueError:
+        raise SourceError(
+            f"{where}: the labels {columns[1:-1]} are not all numbers; text labels need a class folder or numbers"
+        ) from None
+    if not all(math.isfinite(label) for label in labels):
+        raise SourceError(f"{where}: the labels {columns[1:-1]} are not all finite numbers")
+    location = columns[-1]
+    if not location.strip():
+        raise SourceError(f"{where}: the path is empty")
+    return Sample(key, labels, location)
+
+
+def _whole_number(text: str) -> int:
+    # im2rec.py reads ids by int(), lists written by other tools have them as 12.0.
+    number = int(text) if "." not in text else int(float(text)) if float(text).is_integer() else -1
+    if not 0 <= number <= MAX_ID:
+        raise ValueError(text)
+    return number
+
+
+def format_list(samples: Iterable[Sample]) -> str:
+    """The text of a .lst that ``read_list`` reads back to these samples."""
+    return "".join(
+        "\t".join([str(sample.key), *map(format_label, sample.labels), sample.location]) + "\n" for sample in samples
+    )
+
+
+def format_label(label: float) -> str:
+    """A label as short as reads back to the same float32: ``3``, ``0.25``."""
+    return str(int(label)) if label.is_integer() else str(np.float32(label))

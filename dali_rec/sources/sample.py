@@ -1,0 +1,106 @@
+"""A sample is one image to pack; a SampleTable holds many in little memory."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One image to pack: its id, its labels, and where it is (a path relative to the source's root, or absolute)."""
+
+    key: int
+    labels: tuple[float, ...]
+    location: str
+
+
+class SampleTable:
+    """Samples in columns: about 30 bytes a sample beside its path, where Sample objects take ten times that."""
+
+    def __init__(self) -> None:
+        self._keys = array("Q")
+        self._labels = array("d")
+        self._label_ends = array("Q")
+        self._locations = bytearray()
+        self._location_ends = array("Q")
+
+    @classmethod
+    def of(cls, samples: Iterable[Sample]) -> SampleTable:
+        """A table of these samples."""
+        table = cls()
+        for sample in samples:
+            table.append(sample)
+        return table
+
+    def append(self, sample: Sample) -> None:
+        """Add a sample at the end. Raises OverflowError for a key outside 0…2^64-1."""
+        self._keys.append(sample.key)
+        self._labels.extend(sample.labels)
+        self._label_ends.append(len(self._labels))
+        self._locations += sample.location.encode("utf-8", "surrogateescape")
+        self._location_ends.append(len(self._locations))
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __getitem__(self, row: int) -> Sample:
+        if not 0 <= row < len(self):
+            raise IndexError(f"row {row} of a table of {len(self)} samples")
+        labels = self._labels[self._label_ends[row - 1] if row else 0 : self._label_ends[row]]
+        location = self._locations[self._location_ends[row - 1] if row else 0 : self._location_ends[row]]
+        return Sample(self._keys[row], tuple(labels), location.decode("utf-8", "surrogateescape"))
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[row] for row in range(len(self)))
+
+    def take(self, rows: Sequence[int] | NDArray[np.int64]) -> SampleTable:
+        """The samples of these rows, in this order."""
+        return SampleTable.of(self[int(row)] for row in rows)
+
+    def renumbered(self) -> SampleTable:
+        """The same samples with keys 0, 1, 2 and so on."""
+        table = SampleTable()
+        table._keys = array("Q", range(len(self)))
+        table._labels, table._label_ends = self._labels, self._label_ends
+        table._locations, table._location_ends = self._locations, self._location_ends
+        return table
+
+    @property
+    def label_widths(self) -> frozenset[int]:
+        """How many labels the samples have: one number, or several where they differ."""
+        ends = np.frombuffer(self._label_ends, dtype=np.uint64) if len(self) else np.zeros(0, np.uint64)
+        return frozenset(np.unique(np.diff(ends, prepend=np.uint64(0))).tolist())
+
+    @property
+    def labels_are_class_indices(self) -> bool:
+        """Whether each sample has one label and all are whole numbers from 0 up."""
+        if self.label_widths != {1}:
+            return False
+        labels = np.frombuffer(self._labels, dtype=np.float64)
+        return bool(np.all((labels >= 0) & (labels == np.floor(labels))))
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a source found: its samples in their natural order, and how to read them.
+
+    ``root`` is what relative locations are relative to. ``classes`` are the names behind the label indices, if the
+    source has names. ``keys_are_given`` says that the source numbers its samples itself, as a list does. ``notes`` are
+    things the user should hear.
+    """
+
+    samples: SampleTable
+    root: str
+    classes: tuple[str, ...] | None = None
+    keys_are_given: bool = False
+    shuffled_by_default: bool = False
+    notes: tuple[str, ...] = ()
