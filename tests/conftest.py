@@ -1,0 +1,42 @@
+"""Fixtures shared by all tests, and what to skip where there is no GPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import support
+
+import dali_rec
+from dali_rec.loading.device import count_gpus
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    gpus, why_not = count_gpus()
+    if gpus:
+        return
+    skip = pytest.mark.skip(reason=f"needs a GPU: {why_not}")
+    for item in items:
+        if "gpu" in item.keywords:
+            item.add_marker(skip)
+
+
+@pytest.fixture
+def class_folder(tmp_path: Path) -> Path:
+    """12 JPEGs in the classes ant (3), bee (4) and cat (5)."""
+    return support.make_class_folder(tmp_path / "photos", {"ant": 3, "bee": 4, "cat": 5})
+
+
+@pytest.fixture
+def packed(class_folder: Path, tmp_path: Path) -> Path:
+    """The prefix of those images, packed in the order of the folder."""
+    dali_rec.pack(class_folder, tmp_path / "out" / "photos", shuffle=False)
+    return tmp_path / "out" / "photos"
+
+
+@pytest.fixture(scope="session")
+def photographs() -> Path:
+    """The folder of real photographs, which is not part of the repository."""
+    if not support.PHOTOGRAPHS.is_dir():
+        pytest.skip(f"no photographs at {support.PHOTOGRAPHS}")
+    return support.PHOTOGRAPHS

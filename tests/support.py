@@ -1,0 +1,41 @@
+"""Small data for tests, made in a line or two."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+DATA = Path(__file__).parent / "data"
+PHOTOGRAPHS = Path(__file__).resolve().parents[2] / "shared" / "images"
+
+
+def picture(seed: int = 0, size: tuple[int, int] = (40, 32), mode: str = "RGB") -> Image.Image:
+    """A smooth, coloured picture of (width, height) that differs from seed to seed."""
+    noise = np.random.default_rng(seed).integers(0, 256, (5, 5, 3), dtype=np.uint8)
+    return Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC).convert(mode)
+
+
+def encoded(image: Image.Image, format: str = "JPEG", **options: object) -> bytes:
+    """The picture as the bytes of a file."""
+    file = io.BytesIO()
+    image.save(file, format, **options)
+    return file.getvalue()
+
+
+def jpeg(seed: int = 0, size: tuple[int, int] = (40, 32), **options: object) -> bytes:
+    """A small JPEG that differs from seed to seed."""
+    return encoded(picture(seed, size), "JPEG", **options)
+
+
+def make_class_folder(folder: Path, classes: dict[str, int], size: tuple[int, int] = (40, 32)) -> Path:
+    """FOLDER/class/class_000.jpg …: so many JPEGs, all different, for each class."""
+    seed = 0
+    for name, count in classes.items():
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for number in range(count):
+            (folder / name / f"{name}_{number:03d}.jpg").write_bytes(jpeg(seed, size))
+            seed += 1
+    return folder
