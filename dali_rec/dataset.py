@@ -13,7 +13,6 @@ from dali_rec._files import as_path
 from dali_rec.errors import DatasetError, DatasetNotFoundError, IndexFileError
 from dali_rec.manifest import Manifest, is_manifest, read_manifest
 from dali_rec.recordio import Index, Record, RecordReader
-from dali_rec.recordio.index import unsigned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -197,9 +196,3 @@ def _common_manifest(parts: list[Dataset]) -> Manifest | None:
             classes=first.classes,
         )
     return total
-
-
-def key_of(shard: Shard, offset: int) -> int:
-    """The id of the record at ``offset`` of ``shard``, from its index."""
-    row = int(np.searchsorted(shard.index.offsets, offset))
-    return unsigned(int(shard.index.keys[row]))

@@ -18,10 +18,10 @@ def picture(seed: int = 0, size: tuple[int, int] = (40, 32), mode: str = "RGB") 
     return Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC).convert(mode)
 
 
-def encoded(image: Image.Image, format: str = "JPEG", **options: object) -> bytes:
+def encoded(image: Image.Image, kind: str = "JPEG", **options: object) -> bytes:
     """The picture as the bytes of a file."""
     file = io.BytesIO()
-    image.save(file, format, **options)
+    image.save(file, kind, **options)
     return file.getvalue()
 
 

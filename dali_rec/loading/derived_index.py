@@ -7,7 +7,10 @@ an empty one cannot be mapped, and one without entries can hand out the wrong re
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from dali_rec._files import atomic_write
 
@@ -17,6 +20,27 @@ if TYPE_CHECKING:
     from dali_rec.dataset import Dataset
 
 _LINES_PER_WRITE = 65536
+
+
+class RecordFinder:
+    """Finds the record of a data set that DALI's ``source_info`` speaks of."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        sizes = [shard.reader.size for shard in dataset.shards]
+        starts = [0, *np.cumsum(sizes).tolist()]
+        self._start_of = {os.fspath(shard.path): start for shard, start in zip(dataset.shards, starts, strict=False)}
+        self._offsets = np.concatenate(
+            [shard.index.offsets + start for shard, start in zip(dataset.shards, starts, strict=False)]
+        )
+
+    def position(self, source_info: bytes) -> int:
+        """The position in the data set of the record that ``source_info``, "path at index OFFSET", names.
+
+        A last file with a single record goes by the name of the file before it, at an offset past its end (DALI 2.4),
+        so offsets are compared over the concatenation of the files.
+        """
+        path, _, offset = os.fsdecode(source_info).rpartition(" at index ")
+        return int(np.searchsorted(self._offsets, self._start_of[path] + int(offset)))
 
 
 def write_derived_index(dataset: Dataset, path: Path) -> list[Path]:

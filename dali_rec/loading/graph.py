@@ -108,8 +108,10 @@ def import_dali() -> Any:
     return nvidia.dali
 
 
-def build_pipeline(dataset: Dataset, image: ImageSpec, reader: ReaderSpec, execution: Execution) -> Any:
-    """Build the pipeline, whose outputs are images, labels as float32, and for each record its ``record_source``.
+def build_pipeline(
+    dataset: Dataset, image: ImageSpec, reader: ReaderSpec, execution: Execution, *, with_source: bool
+) -> Any:
+    """Build the pipeline. Its outputs: images, labels as float32 and, ``with_source``, what a RecordFinder takes.
 
     Raises DatasetError where there are fewer records than ranks.
     """
@@ -133,8 +135,10 @@ def build_pipeline(dataset: Dataset, image: ImageSpec, reader: ReaderSpec, execu
             encoded, labels = _read(dali.fn, files, index, reader)
             images = _decode(dali, encoded, dataset, image, execution.device)
             images = _finish(dali, images, image, mirror=image.augment == "train")
-            source = dali.fn.get_property(encoded, key="source_info")
-            pipeline.set_outputs(images, labels, source)
+            outputs = [images, labels]
+            if with_source:
+                outputs.append(dali.fn.get_property(encoded, key="source_info"))
+            pipeline.set_outputs(*outputs)
         pipeline.build()  # the index is read here
     return pipeline
 
@@ -142,12 +146,6 @@ def build_pipeline(dataset: Dataset, image: ImageSpec, reader: ReaderSpec, execu
 def _pipeline_seed(reader: ReaderSpec) -> int:
     """A seed of its own for each rank, so that ranks do not crop alike."""
     return int(np.random.SeedSequence([reader.seed, reader.rank]).generate_state(1)[0]) & 0x7FFFFFFF
-
-
-def record_source(text: bytes) -> tuple[str, int]:
-    """The .rec file and the byte offset in it that DALI names in a record's ``source_info``."""
-    path, _, offset = text.decode("utf-8", "surrogateescape").rpartition(" at index ")
-    return path, int(offset)
 
 
 def _read(fn: Any, files: list[Path], index: Path, reader: ReaderSpec) -> Any:

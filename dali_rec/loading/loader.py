@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from dali_rec.dataset import Dataset, key_of, open_dataset
+from dali_rec.dataset import Dataset, open_dataset
 from dali_rec.errors import DatasetError, LoaderError
+from dali_rec.loading.derived_index import RecordFinder
 from dali_rec.loading.device import choose_device
 from dali_rec.loading.epoch import EpochPlan, LastBatch
 from dali_rec.loading.graph import (
@@ -22,7 +23,6 @@ from dali_rec.loading.graph import (
     ReaderSpec,
     build_pipeline,
     import_dali,
-    record_source,
 )
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class Loader:
         # DALI's readers stick to their shard when they shuffle the files, and move on to the next one otherwise.
         self._plan = EpochPlan(len(self.dataset), rank, world_size, batch_size, last_batch, rotate=not shuffle_files)
         self._with_ids = with_ids
-        self._shard_of = {str(shard.path): shard for shard in self.dataset.shards}
+        self._finder = RecordFinder(self.dataset)
         self._labels_are_classes = self.dataset.has_class_labels
         self._epoch = 0
         self._broken_off = False
@@ -145,7 +145,7 @@ class Loader:
             # DALI counts epochs from its own beginning; a pipeline begun later must not repeat the first one's order.
             base.seed + _SEED_STEP * self._epoch,
         )
-        return build_pipeline(self.dataset, self._image, reader, self._execution)
+        return build_pipeline(self.dataset, self._image, reader, self._execution, with_source=self._with_ids)
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         """One epoch. A loop that was left early has ended its epoch: the next begins a new one."""
@@ -155,10 +155,10 @@ class Loader:
         epoch = self._epoch
         self._broken_off = True
         for number in range(self._plan.pipeline_batches):
-            images, labels, sources = self._run(epoch, number)
+            outputs = self._run(epoch, number)
             valid = self._plan.valid(epoch, number)
             if valid:
-                yield self._batch(images, labels, sources, valid)
+                yield self._batch(outputs, valid)
         self._broken_off = False
         self._epoch = epoch + 1
 
@@ -171,15 +171,15 @@ class Loader:
                 f"{self.dataset.name}' finds records that cannot be read or decoded. DALI said: {_reason(error)}"
             ) from error
 
-    def _batch(self, images: Any, labels: Any, sources: Any, valid: int) -> tuple[Any, ...]:
+    def _batch(self, outputs: Any, valid: int) -> tuple[Any, ...]:
         arrays = self._arrays
-        image_array = arrays.from_images(images.as_tensor(), self.device)
-        label_array = self._convert_labels(labels)
+        image_array = arrays.from_images(outputs[0].as_tensor(), self.device)
+        label_array = self._convert_labels(outputs[1])
         padded = valid < self._plan.batch_size
         batch = (image_array[:valid] if padded else image_array, arrays.from_host(label_array[:valid], self.device))
         if not self._with_ids:
             return batch
-        return (*batch, self._ids(sources, valid))
+        return (*batch, self._ids(outputs[2], valid))
 
     def _convert_labels(self, labels: Any) -> NDArray[Any]:
         """Labels as int64 of shape (batch,) or float32 of shape (batch, labels)."""
@@ -204,11 +204,8 @@ class Loader:
         return classes
 
     def _ids(self, sources: Any, valid: int) -> NDArray[np.uint64]:
-        ids = np.empty(valid, dtype=np.uint64)
-        for row in range(valid):
-            path, offset = record_source(bytes(np.asarray(sources[row])))
-            ids[row] = key_of(self._shard_of[path], offset)
-        return ids
+        positions = [self._finder.position(np.asarray(sources[row]).tobytes()) for row in range(valid)]
+        return self.dataset.keys[positions]
 
 
 def _reason(error: RuntimeError) -> str:
@@ -242,8 +239,8 @@ def image_pipeline(
 ) -> Any:
     """The Loader's pipeline by itself, built, for DALI's own iterators; the parameters are the Loader's.
 
-    Outputs: images, labels (float32, shape (labels,) each), source of the record (uint8 text). The reader is called
-    "reader" and pads its last batch, so iterate with ``last_batch_policy=PARTIAL`` and ``reader_name="reader"``.
+    Outputs: images and labels (float32, shape (labels,) each). The reader is called "reader" and pads its last batch,
+    so iterate with ``last_batch_policy=PARTIAL`` and ``reader_name="reader"``.
     """
     dataset = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
     size = (image_size, image_size) if isinstance(image_size, int) else (image_size[0], image_size[1])
@@ -253,4 +250,5 @@ def image_pipeline(
         ImageSpec(size, augment, dtype, mean, std, antialias),
         ReaderSpec(rank, world_size, shuffle, shuffle_buffer, shuffle and len(dataset.shards) > 1, seed),
         Execution(choose_device(device), batch_size, threads, prefetch),
+        with_source=False,
     )

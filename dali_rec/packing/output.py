@@ -72,6 +72,12 @@ class Output:
             if file.exists():
                 raise OutputExistsError(f"{file} exists already; choose another name or say --overwrite")
 
+    def refuse_to_replace_source(self, source: Path) -> None:
+        """Raise OutputExistsError if packing would write over the list that it packs from."""
+        for file in (self.manifest, self.list):
+            if file.exists() and file.samefile(source):
+                raise OutputExistsError(f"{file} would be written over, and is what is being packed; name it otherwise")
+
     def publish(self, manifest: Manifest, list_text: str, rejections: list[Rejection]) -> None:
         """Move the shards to their names, then the list, then the manifest: where that is, all is there."""
         previous = self._previous_files()

@@ -95,6 +95,7 @@ def pack(
         raise SourceError(f"{out}: the output needs a name, such as {out / 'train'}")
     plan = make_plan(found, out, options)
     output = Output(out)
+    output.refuse_to_replace_source(as_path(source))
     with output.working((shard.name for shard in plan.shards), overwrite=overwrite) as directory:
         counter = _Counter(len(plan.samples), options, progress)
         try:

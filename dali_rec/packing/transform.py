@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -59,9 +60,11 @@ def _resize(data: bytes, shorter: int, quality: int) -> PreparedImage:
     if min(info.width, info.height) <= shorter:
         info = check_image(data)
         return PreparedImage(data, info.width, info.height)
-    pixels = _decode(data, info, shorter)
-    pixels = _shrink(pixels, shorter)
-    height, width = pixels.shape[:2]
+    orientation = _orientation(data)
+    width, height = (info.width, info.height) if orientation < 5 else (info.height, info.width)
+    # From the size in the header: the codec may have scaled the pixels already, and rounded.
+    width, height = shrunk_size(width, height, shorter)
+    pixels = _scaled(_decode(data, info, orientation, shorter), width, height)
     encoded = simplejpeg.encode_jpeg(
         pixels, quality=quality, colorspace="GRAY" if pixels.shape[2] == 1 else "RGB", colorsubsampling="420"
     )
@@ -78,7 +81,7 @@ def _info(data: bytes) -> ImageInfo:
     return ImageInfo("JPEG", width, height)
 
 
-def _decode(data: bytes, info: ImageInfo, shorter: int) -> NDArray[np.uint8]:
+def _decode(data: bytes, info: ImageInfo, orientation: int, shorter: int) -> NDArray[np.uint8]:
     """Pixels of shape (height, width, 1 or 3), the EXIF orientation applied, at least ``shorter`` on a side."""
     if info.format != "JPEG":
         return decode_image(data)
@@ -95,18 +98,16 @@ def _decode(data: bytes, info: ImageInfo, shorter: int) -> NDArray[np.uint8]:
         if isinstance(error, ImageRejectedError):
             raise
         raise ImageRejectedError(f"damaged JPEG: {error}") from None
-    return _upright(pixels, _orientation(data))
+    return _upright(pixels, orientation)
 
 
 def _orientation(data: bytes) -> int:
-    if b"Exif\0\0" not in data[:65536]:
-        return 1
-    exif = Image.Exif()
-    start = data.index(b"Exif\0\0")
+    """The EXIF orientation of an encoded image, 1 (upright) where it has none or a damaged one."""
     try:
-        exif.load(data[start : start + 65536])
+        with Image.open(io.BytesIO(data)) as image:
+            exif = image.getexif()
     except (SyntaxError, ValueError, OSError, KeyError):
-        return 1  # damaged EXIF data harms nothing else
+        return 1
     orientation = exif.get(_EXIF_ORIENTATION, 1)
     return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
 
@@ -122,11 +123,15 @@ def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(pixels)
 
 
-def _shrink(pixels: NDArray[np.uint8], shorter: int) -> NDArray[np.uint8]:
-    height, width = pixels.shape[:2]
-    # Whole-number division, as im2rec does it.
-    size = (shorter, height * shorter // width) if width <= height else (width * shorter // height, shorter)
-    if (width, height) != size:
+def shrunk_size(width: int, height: int, shorter: int) -> tuple[int, int]:
+    """Width and height with the shorter side at ``shorter``, by whole-number division as im2rec has it."""
+    if width <= height:
+        return shorter, height * shorter // width
+    return width * shorter // height, shorter
+
+
+def _scaled(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    if pixels.shape[:2] != (height, width):
         # Area averaging: each new pixel is the mean of those it covers, so that nothing is aliased.
-        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+        pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
     return pixels if pixels.ndim == 3 else pixels[:, :, np.newaxis]

@@ -1,0 +1,46 @@
+# make demo   pack, verify and load a small data set: the whole way in under two minutes
+# make test   lint, types and tests
+# make lint / types / format / clean
+#
+# All set up .venv by themselves; they need python3 (3.10 or newer) with venv, and git.
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+INPUTS := pyproject.toml constraints.txt
+
+.PHONY: demo test lint types format clean
+.DELETE_ON_ERROR:
+
+demo: .venv/installed
+	$(BIN)/dali-rec demo
+
+test: lint types
+	$(BIN)/python -m pytest
+
+lint: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/installed-dev
+	$(BIN)/mypy
+
+format: .venv/installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit("dali-rec needs Python 3.10 or newer; say make PYTHON=python3.11" if sys.version_info < (3, 10) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
+
+.venv/installed: $(INPUTS) | .venv/bin/python
+	$(INSTALL) --editable '.[cuda12]'
+	@touch $@
+
+.venv/installed-dev: .venv/installed
+	$(INSTALL) --editable '.[cuda12,torch]' --group dev
+	@touch $@

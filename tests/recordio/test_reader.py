@@ -1,0 +1,138 @@
+import hashlib
+import json
+import pickle
+
+import numpy as np
+import pytest
+from support import DATA
+
+from dali_rec.errors import (
+    CorruptRecordError,
+    DatasetNotFoundError,
+    IndexFileError,
+    TruncatedRecordError,
+)
+from dali_rec.recordio import RecordReader, RecordWriter
+
+FACTS = json.loads((DATA / "facts.json").read_text())
+
+
+def test_images_and_ids_of_mxnet_read_back():
+    with RecordReader(DATA / "single.rec") as reader:
+        records = [reader.record(key) for key in reader.keys()]
+        hashes = [hashlib.sha256(record.image).hexdigest() for record in records]
+    assert hashes == [image["sha256"] for image in FACTS["images"]]
+    assert [record.key for record in records] == list(range(12))
+    assert [record.labels.tolist() for record in records] == [[float(number % 3)] for number in range(12)]
+
+
+def test_several_labels_of_mxnet_read_back():
+    wanted = {}
+    for line in (DATA / "list4.lst").read_text().splitlines():
+        key, *labels, _path = line.split("\t")
+        wanted[int(key)] = np.array(labels, dtype=np.float32).tolist()
+    with RecordReader(DATA / "multi.rec") as reader:
+        assert {record.key: record.labels.tolist() for record in reader.records()} == wanted
+
+
+def test_detection_labels_of_mxnet_read_back():
+    with RecordReader(DATA / "detection.rec") as reader:
+        labels = {str(record.key): record.labels.tolist() for record in reader.records()}
+    assert labels == FACTS["detection_labels"]
+
+
+def test_payloads_that_hold_the_magic_read_back():
+    with RecordReader(DATA / "magic.rec") as reader:
+        assert [payload.hex() for payload in reader] == FACTS["magic_payloads_hex"]
+
+
+def test_face_records_of_mxnet_read_back():
+    # InsightFace's layout: record 0 says where the identity records begin, which hold no image.
+    with RecordReader(DATA / "faces.rec") as reader:
+        header = reader.record(0)
+        first, end = (int(value) for value in header.labels)
+        identities = [reader.record(key) for key in range(first, end)]
+        assert len(header.image) == 0
+        assert all(len(record.image) == 0 and len(record.labels) == 2 for record in identities)
+        assert all(len(reader.record(key).image) for key in range(1, first))
+
+
+@pytest.mark.parametrize("name", ["single", "multi", "detection", "faces"])
+def test_rebuilt_index_is_the_one_that_mxnet_wrote(name):
+    with RecordReader(DATA / f"{name}.rec") as reader:
+        rebuilt = reader.build_index()
+        written = reader.index
+    assert dict(zip(rebuilt.keys, rebuilt.offsets, strict=True)) == dict(
+        zip(written.keys, written.offsets, strict=True)
+    )
+
+
+def test_records_are_views_of_the_file_and_outlive_the_reader():
+    reader = RecordReader(DATA / "single.rec")
+    image = reader.record(3).image
+    assert image.obj is reader.read(3).obj  # the same map behind both
+    reader.close()
+    assert hashlib.sha256(image).hexdigest() == FACTS["images"][3]["sha256"]
+
+
+def test_index_is_made_from_the_records_where_there_is_none(tmp_path):
+    (tmp_path / "x.rec").write_bytes((DATA / "multi.rec").read_bytes())
+    with RecordReader(tmp_path / "x.rec") as reader:
+        assert sorted(reader.keys()) == list(range(100, 112))
+
+
+def test_walk_touches_only_the_heads(tmp_path):
+    with RecordWriter(tmp_path / "x.rec") as writer:
+        for key in range(5):
+            writer.write_image(b"\xff" * 100, 1.0, key)
+    whole = (tmp_path / "x.rec").read_bytes()
+    # Whatever the images hold, the walk and the index are the same.
+    (tmp_path / "y.rec").write_bytes(whole.replace(b"\xff" * 100, b"\0" * 100))
+    with RecordReader(tmp_path / "x.rec") as x, RecordReader(tmp_path / "y.rec") as y:
+        assert x.build_index() == y.build_index()
+
+
+def test_empty_file_has_no_records(tmp_path):
+    (tmp_path / "x.rec").write_bytes(b"")
+    with RecordReader(tmp_path / "x.rec") as reader:
+        assert list(reader) == []
+        assert len(reader) == 0
+
+
+def test_missing_file_is_said(tmp_path):
+    with pytest.raises(DatasetNotFoundError, match="no such file"):
+        RecordReader(tmp_path / "x.rec")
+
+
+def test_file_that_is_not_recordio_is_said(tmp_path):
+    (tmp_path / "x.rec").write_bytes(b"PK\x03\x04 this is something else")
+    with RecordReader(tmp_path / "x.rec") as reader, pytest.raises(CorruptRecordError, match=r"x\.rec: bad magic"):
+        list(reader)
+
+
+def test_cut_file_is_said_with_the_offset_of_the_record(tmp_path):
+    whole = (DATA / "single.rec").read_bytes()
+    (tmp_path / "x.rec").write_bytes(whole[:-100])
+    with RecordReader(DATA / "single.rec") as reader:
+        last = max(reader.index.offsets)
+    with RecordReader(tmp_path / "x.rec") as reader, pytest.raises(TruncatedRecordError, match=f"offset {last}"):
+        list(reader)
+
+
+def test_index_of_a_longer_file_is_refused(tmp_path):
+    (tmp_path / "x.rec").write_bytes((DATA / "single.rec").read_bytes()[:3016])
+    (tmp_path / "x.idx").write_bytes((DATA / "single.idx").read_bytes())
+    with RecordReader(tmp_path / "x.rec") as reader, pytest.raises(IndexFileError, match="record 2 is said to be at"):
+        len(reader)
+
+
+def test_unknown_key_is_a_key_error():
+    with RecordReader(DATA / "single.rec") as reader, pytest.raises(KeyError, match="no record with id 99"):
+        reader.read(99)
+
+
+def test_reader_can_be_pickled():
+    with RecordReader(DATA / "single.rec") as reader:
+        copy = pickle.loads(pickle.dumps(reader))
+        assert bytes(copy.read(2)) == bytes(reader.read(2))
+        copy.close()

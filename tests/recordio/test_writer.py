@@ -1,0 +1,132 @@
+import hashlib
+import signal
+import subprocess
+import sys
+
+import pytest
+from support import DATA
+
+from dali_rec.errors import OutputExistsError, UnwritableRecordError
+from dali_rec.recordio import RecordReader, RecordWriter
+
+
+def copy_of(name, tmp_path, write):
+    with RecordReader(DATA / f"{name}.rec") as reader, RecordWriter(tmp_path / f"{name}.rec") as writer:
+        write(reader, writer)
+    return [(tmp_path / f"{name}{suffix}").read_bytes() for suffix in (".rec", ".idx")]
+
+
+def original(name):
+    return [(DATA / f"{name}{suffix}").read_bytes() for suffix in (".rec", ".idx")]
+
+
+def test_payloads_are_written_byte_for_byte_as_by_mxnet(tmp_path):
+    def write(reader, writer):
+        for payload in reader:
+            writer.write(payload)
+
+    assert copy_of("magic", tmp_path, write) == original("magic")
+
+
+@pytest.mark.parametrize("name", ["single", "multi", "detection"])
+def test_images_are_written_byte_for_byte_as_by_mxnet(tmp_path, name):
+    def write(reader, writer):
+        for record in reader.records():
+            labels = float(record.labels[0]) if name == "single" else record.labels
+            writer.write_image(record.image, labels, record.key)
+
+    assert copy_of(name, tmp_path, write) == original(name)
+
+
+def test_single_is_written_from_the_image_files_as_by_mxnet(tmp_path):
+    with RecordWriter(tmp_path / "single.rec") as writer:
+        for line in (DATA / "list.lst").read_text().splitlines():
+            key, label, path = line.split("\t")
+            writer.write_image((DATA / "img" / path).read_bytes(), float(label), int(key))
+    assert [(tmp_path / f"single{suffix}").read_bytes() for suffix in (".rec", ".idx")] == original("single")
+
+
+def test_nothing_stands_under_the_final_name_before_close(tmp_path):
+    with RecordWriter(tmp_path / "x.rec") as writer:
+        writer.write(b"payload")
+        assert not (tmp_path / "x.rec").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.idx", "x.rec"]
+
+
+def test_exception_leaves_nothing(tmp_path):
+    def fail():
+        with RecordWriter(tmp_path / "x.rec") as writer:
+            writer.write(b"payload")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_exception_leaves_the_file_that_was_there(tmp_path):
+    with RecordWriter(tmp_path / "x.rec") as writer:
+        writer.write(b"old")
+
+    def fail():
+        with RecordWriter(tmp_path / "x.rec") as writer:
+            writer.write(b"new")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    with RecordReader(tmp_path / "x.rec") as reader:
+        assert [bytes(payload) for payload in reader] == [b"old"]
+
+
+def test_killed_writer_leaves_nothing_under_the_final_name_and_is_written_over(tmp_path):
+    code = f"""
+import os, signal
+from dali_rec.recordio import RecordWriter
+writer = RecordWriter({str(tmp_path / "x.rec")!r})
+for _ in range(100):
+    writer.write(b"x" * 100_000)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
+    assert [path.name for path in tmp_path.iterdir()] == ["x.rec.partial"]
+    with RecordWriter(tmp_path / "x.rec") as writer:
+        writer.write(b"again")
+    with RecordReader(tmp_path / "x.rec") as reader:
+        assert [bytes(payload) for payload in reader] == [b"again"]
+    assert not (tmp_path / "x.rec.partial").exists()
+
+
+def test_second_writer_of_the_same_file_is_refused(tmp_path):
+    with RecordWriter(tmp_path / "x.rec") as writer:
+        with pytest.raises(OutputExistsError, match="another process is writing"):
+            RecordWriter(tmp_path / "x.rec")
+        writer.write(b"payload")
+    assert (tmp_path / "x.rec").stat().st_size == 16
+
+
+def test_refused_record_names_the_file_and_leaves_the_writer_usable(tmp_path):
+    with RecordWriter(tmp_path / "x.rec") as writer:
+        with pytest.raises(UnwritableRecordError, match=r"x\.rec: record 3470205706"):
+            writer.write_image(b"image", 1.0, 3470205706)
+        writer.write_image(b"image", 1.0, 1)
+    with RecordReader(tmp_path / "x.rec") as reader:
+        assert reader.keys() == [1]
+
+
+def test_checksum_is_that_of_the_file(tmp_path):
+    with RecordWriter(tmp_path / "x.rec") as writer:
+        writer.write(b"one")
+        writer.write(b"three")
+    assert writer.sha256 == hashlib.sha256((tmp_path / "x.rec").read_bytes()).hexdigest()
+    assert writer.position == (tmp_path / "x.rec").stat().st_size
+
+
+def test_ids_up_to_64_bits_read_back(tmp_path):
+    keys = [0, 2**24 + 1, 2**63, 2**64 - 1]
+    with RecordWriter(tmp_path / "x.rec") as writer:
+        for key in keys:
+            writer.write_image(b"image", 0.0, key)
+    with RecordReader(tmp_path / "x.rec") as reader:
+        assert reader.keys() == keys
+        assert [reader.record(key).key for key in keys] == keys

@@ -1,0 +1,74 @@
+import pytest
+from support import jpeg, make_class_folder
+
+from dali_rec.errors import SourceError
+from dali_rec.sources import read_folder
+
+
+def test_classes_are_numbered_by_sorted_name(tmp_path):
+    # Plain code point order, as ImageFolder has it: capitals before small letters, "10" before "9".
+    source = read_folder(make_class_folder(tmp_path, {"b": 1, "9": 1, "A": 1, "10": 1, "ä": 1}))
+    assert source.classes == ("10", "9", "A", "b", "ä")
+    assert {(sample.location.split("/")[0], sample.labels) for sample in source.samples} == {
+        ("10", (0.0,)),
+        ("9", (1.0,)),
+        ("A", (2.0,)),
+        ("b", (3.0,)),
+        ("ä", (4.0,)),
+    }
+
+
+def test_class_numbers_are_those_of_a_plain_listing(tmp_path):
+    # The rule of torchvision.datasets.folder.find_classes, written out.
+    folder = make_class_folder(tmp_path, {f"class {number}": 1 for number in range(12)})
+    wanted = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
+    assert list(read_folder(folder).classes) == wanted
+
+
+def test_flat_folder_gets_label_zero_and_says_so(tmp_path):
+    for number in range(3):
+        (tmp_path / f"{number}.jpg").write_bytes(jpeg(number))
+    source = read_folder(tmp_path)
+    assert [sample.labels for sample in source.samples] == [(0.0,)] * 3
+    assert "label 0" in source.notes[0]
+
+
+def test_files_with_other_extensions_are_counted(tmp_path):
+    make_class_folder(tmp_path, {"a": 2})
+    (tmp_path / "a" / "notes.txt").write_text("x")
+    (tmp_path / "README").write_text("x")
+    notes = " ".join(read_folder(tmp_path).notes)
+    assert "1 files directly in" in notes
+    assert "README" in notes
+    assert "a/notes.txt" in notes
+
+
+def test_hidden_files_and_folders_are_passed_over(tmp_path):
+    make_class_folder(tmp_path, {"a": 1, ".cache": 1})
+    (tmp_path / "a" / "._a.jpg").write_bytes(b"x")
+    source = read_folder(tmp_path)
+    assert (source.classes, len(source.samples), source.notes) == (("a",), 1, ())
+
+
+def test_class_without_images_keeps_its_number_and_is_said(tmp_path):
+    make_class_folder(tmp_path, {"a": 1, "c": 1})
+    (tmp_path / "b").mkdir()
+    source = read_folder(tmp_path)
+    assert source.classes == ("a", "b", "c")
+    assert "1 classes have no images: b" in source.notes
+
+
+def test_links_are_followed_without_loops(tmp_path):
+    make_class_folder(tmp_path / "data", {"a": 2})
+    make_class_folder(tmp_path / "elsewhere", {"b": 3})
+    (tmp_path / "data" / "b").symlink_to(tmp_path / "elsewhere" / "b")
+    (tmp_path / "data" / "a" / "up").symlink_to(tmp_path / "data")
+    locations = [sample.location for sample in read_folder(tmp_path / "data").samples]
+    assert sum(location.startswith("b/") for location in locations) == 3
+    assert len(locations) == len(set(locations)) < 20
+
+
+def test_folder_without_images_is_an_error_that_says_what_is_expected(tmp_path):
+    (tmp_path / "a").mkdir()
+    with pytest.raises(SourceError, match=r"no images in it; expected .*CLASS/IMAGE\.jpg"):
+        read_folder(tmp_path)

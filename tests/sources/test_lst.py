@@ -1,0 +1,86 @@
+import pytest
+from support import DATA
+
+from dali_rec.errors import SourceError
+from dali_rec.sources import Sample, SampleTable, format_list, open_source, read_list
+
+
+def written(tmp_path, text):
+    (tmp_path / "x.lst").write_bytes(text.encode() if isinstance(text, str) else text)
+    return tmp_path / "x.lst"
+
+
+def test_list_of_mxnet_reads_in_order_under_its_ids():
+    source = read_list(DATA / "list4.lst")
+    assert [sample.key for sample in source.samples] == list(range(100, 112))
+    assert source.samples[1] == Sample(101, (1.0, 0.5, -1.0, 1.0), "c1/im_01.jpg")
+    assert source.root == str(DATA)
+
+
+@pytest.mark.parametrize(
+    ("line", "sample"),
+    [
+        ("5\t3.000000\ta.jpg\n", Sample(5, (3.0,), "a.jpg")),
+        ("5\t-1.5\ta b/c d.jpg", Sample(5, (-1.5,), "a b/c d.jpg")),
+        ("5\t1\t2\ta.jpg\r\n", Sample(5, (1.0, 2.0), "a.jpg")),
+        ("5.0\t1\t/abs/a.jpg\n", Sample(5, (1.0,), "/abs/a.jpg")),
+        ("18446744073709551615\t1\ta.jpg\n", Sample(2**64 - 1, (1.0,), "a.jpg")),
+        ("\ufeff5\t1\tä.jpg\n", Sample(5, (1.0,), "ä.jpg")),
+    ],
+)
+def test_forms_of_a_line(tmp_path, line, sample):
+    assert list(read_list(written(tmp_path, line)).samples) == [sample]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("1 0 a.jpg", "is not 'id<TAB>label<TAB>path': it has 1 columns"),
+        ("x\t0\ta.jpg", "id 'x' is not a whole number"),
+        ("-3\t0\ta.jpg", "id '-3' is not a whole number"),
+        ("1.5\t0\ta.jpg", "id '1.5' is not a whole number"),
+        ("1\tcat\ta.jpg", "not all numbers"),
+        ("1\tnan\ta.jpg", "not all finite"),
+        ("1\t0\t ", "the path is empty"),
+        ("0\t0\tb.jpg", "id 0 stands on line 1 already"),
+    ],
+)
+def test_bad_line_is_named(tmp_path, line, message):
+    with pytest.raises(SourceError, match=r"x\.lst, line 3: ") as error:
+        read_list(written(tmp_path, f"0\t0\ta.jpg\n\n{line}\n"))
+    assert message in str(error.value)
+
+
+def test_list_reads_back_what_was_written(tmp_path):
+    samples = [
+        Sample(3, (1.0,), "a b.jpg"),
+        Sample(1, (0.1, -2.5, 7.0), "ü/b.jpg"),
+        Sample(2**63, (16777216.0,), b"\xff.jpg".decode("utf-8", "surrogateescape")),
+    ]
+    path = written(tmp_path, format_list(samples).encode("utf-8", "surrogateescape"))
+    found = list(read_list(path).samples)
+    assert [(sample.key, sample.location) for sample in found] == [(sample.key, sample.location) for sample in samples]
+    for one, other in zip(found, samples, strict=True):
+        assert one.labels == pytest.approx(other.labels, rel=1e-7)
+
+
+def test_empty_list_is_an_error(tmp_path):
+    with pytest.raises(SourceError, match="the list is empty"):
+        read_list(written(tmp_path, "\n"))
+
+
+def test_unknown_kind_of_source_is_an_error(tmp_path):
+    with pytest.raises(SourceError, match="no such file or folder"):
+        open_source(tmp_path / "nothing")
+    (tmp_path / "x.zip").write_bytes(b"")
+    with pytest.raises(SourceError, match=r"x\.zip: not a folder"):
+        open_source(tmp_path / "x.zip")
+
+
+def test_table_gives_back_its_samples():
+    samples = [Sample(2**64 - 1, (1.0, 2.0), "a"), Sample(0, (), ""), Sample(7, (3.5,), "ü/b c")]
+    table = SampleTable.of(samples)
+    assert list(table) == samples
+    assert list(table.take([2, 0])) == [samples[2], samples[0]]
+    assert [sample.key for sample in table.renumbered()] == [0, 1, 2]
+    assert table.label_widths == {0, 1, 2}
