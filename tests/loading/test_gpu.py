@@ -1,0 +1,62 @@
+"""What only a GPU can show; tools/gpu_check runs these and writes down what came of them."""
+
+import numpy as np
+import pytest
+import torch
+
+import dali_rec
+from dali_rec import Loader
+from dali_rec.demo import write_images
+
+pytestmark = pytest.mark.gpu
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """160 drawn JPEGs of many sizes, some grey, some progressive, packed into three shards."""
+    folder = tmp_path_factory.mktemp("drawn")
+    write_images(folder / "images", per_class=20)
+    dali_rec.pack(folder / "images", folder / "x", shards=3)
+    return folder / "x"
+
+
+@pytest.mark.parametrize("augment", ["eval", None])
+def test_pixels_of_the_gpu_are_those_of_the_cpu(drawn, augment):
+    options = {"augment": augment, "dtype": "uint8", "framework": "numpy", "shuffle": False}
+    on_gpu = Loader(drawn, 16, 96, device="gpu", **options)
+    on_cpu = Loader(drawn, 16, 96, device="cpu", **options)
+    for (gpu_images, gpu_labels), (cpu_images, cpu_labels) in zip(on_gpu, on_cpu, strict=True):
+        difference = np.abs(gpu_images.astype(int) - cpu_images.astype(int))
+        assert np.array_equal(gpu_labels, cpu_labels)
+        assert difference.max() <= 3
+        assert difference.mean() <= 1
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "uint8"])
+def test_torch_tensors_lie_on_the_gpu(drawn, dtype):
+    shape = (16, 96, 96, 3) if dtype == "uint8" else (16, 3, 96, 96)
+    loader = Loader(drawn, 16, 96, dtype=dtype)
+    assert loader.device.is_gpu
+    images, labels = next(iter(loader))
+    assert (images.device, labels.device) == (torch.device("cuda", 0), torch.device("cuda", 0))
+    assert (tuple(images.shape), images.dtype, labels.dtype) == (shape, getattr(torch, dtype), torch.int64)
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("batch_size", [7, 64])
+def test_every_epoch_yields_every_record_once(drawn, batch_size, shuffle):
+    loader = Loader(drawn, batch_size, 32, device="gpu", shuffle=shuffle, with_ids=True)
+    for _ in range(3):
+        assert sorted(np.concatenate([ids for _, _, ids in loader]).tolist()) == list(range(160))
+
+
+def test_tensors_stay_valid_after_later_batches(drawn):
+    kept = [(images, images.clone()) for images, _ in Loader(drawn, 16, 64, device="gpu")]
+    assert all(torch.equal(images, copy) for images, copy in kept)
+
+
+def test_same_seed_gives_the_same_batches(drawn):
+    first, again = (list(Loader(drawn, 16, 64, device="gpu", seed=5)) for _ in range(2))
+    for (images, labels), (same_images, same_labels) in zip(first, again, strict=True):
+        assert torch.equal(labels, same_labels)
+        assert (images - same_images).abs().max() < 0.05

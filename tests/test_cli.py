@@ -1,0 +1,90 @@
+import subprocess
+import sys
+
+import pytest
+
+import dali_rec
+from dali_rec.cli import app, main
+
+COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands]
+
+
+def run(capsys, *arguments):
+    status = main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_pack_packs_and_says_what(capsys, class_folder, tmp_path):
+    status, out, _ = run(capsys, "pack", class_folder, tmp_path / "x", "--resize", "16", "--shards", "2")
+    assert status == 0
+    assert "12 records in 3 classes in 2 shards" in out
+    assert len(dali_rec.open(tmp_path / "x")) == 12
+
+
+def test_failure_is_one_line_on_standard_error_and_status_1(capsys, tmp_path):
+    status, out, err = run(capsys, "pack", tmp_path / "nothing", tmp_path / "x")
+    assert (status, out) == (1, "")
+    assert err == f"dali-rec: {tmp_path}/nothing: no such file or folder\n"
+
+
+def test_debug_shows_the_traceback(capsys, tmp_path):
+    _, _, err = run(capsys, "--debug", "pack", tmp_path / "nothing", tmp_path / "x")
+    assert "Traceback" in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["pack"],
+        ["nothing"],
+        ["pack", "a", "b", "--shards", "0"],
+        ["pack", "a", "b", "--max-bad", "many"],
+        ["--nothing"],
+    ],
+)
+def test_wrong_usage_is_status_2(capsys, arguments):
+    assert run(capsys, *arguments)[0] == 2
+
+
+@pytest.mark.parametrize(("budget", "status"), [("1", 0), ("2", 0), ("10%", 0), ("0.1", 0), ("0", 1), ("1%", 1)])
+def test_max_bad_is_a_share_or_a_number(capsys, class_folder, tmp_path, budget, status):
+    (class_folder / "ant" / "bad.jpg").write_bytes(b"")
+    found, out, err = run(capsys, "pack", class_folder, tmp_path / "x", "--max-bad", budget)
+    assert found == status
+    assert "x.rejected.jsonl" in (out if status == 0 else err)
+
+
+def test_index_is_rebuilt(capsys, packed):
+    index = packed.with_name("photos.idx")
+    before = index.read_bytes()
+    index.unlink()
+    status, out, _ = run(capsys, "index", packed.with_name("photos.rec"))
+    assert (status, index.read_bytes()) == (0, before)
+    assert "12 records" in out
+
+
+def test_verify_fails_on_faults_and_names_them(capsys, packed):
+    assert run(capsys, "verify", packed)[0] == 0
+    rec = packed.with_name("photos.rec")
+    rec.write_bytes(rec.read_bytes()[:-8])
+    status, out, _ = run(capsys, "verify", packed)
+    assert status == 1
+    assert "photos.rec, offset" in out
+    assert "5 faults" in out
+
+
+def test_version_is_printed(capsys):
+    assert run(capsys, "--version") == (0, f"dali-rec {dali_rec.__version__}\n", "")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_every_command_shows_an_example(capsys, command):
+    status, out, _ = run(capsys, command, "--help")
+    assert status == 0
+    assert f"Example: dali-rec {command}" in out
+
+
+def test_module_runs_as_the_command():
+    command = [sys.executable, "-m", "dali_rec", "--version"]
+    assert subprocess.run(command, capture_output=True, check=True, text=True).stdout.startswith("dali-rec ")

@@ -1,0 +1,101 @@
+import pytest
+from support import DATA
+
+import dali_rec
+from dali_rec.errors import DatasetError, DatasetNotFoundError, IndexFileError
+
+
+@pytest.mark.parametrize("name", ["photos", "photos.json", "photos.rec"])
+def test_data_set_opens_by_prefix_manifest_or_file(packed, name):
+    dataset = dali_rec.open(packed.with_name(name))
+    assert (len(dataset), dataset.classes) == (12, ("ant", "bee", "cat"))
+
+
+def test_records_come_in_the_order_of_the_files_over_all_shards(class_folder, tmp_path):
+    dali_rec.pack(class_folder, tmp_path / "x", shards=5)
+    dataset = dali_rec.open(tmp_path / "x")
+    assert [record.key for record in dataset] == list(range(12)) == dataset.keys.tolist()
+    assert [dataset[position].key for position in range(12)] == list(range(12))
+    assert [record.key for record in dataset[2:9:3]] == [2, 5, 8]
+    assert dataset[-1].key == 11
+    with pytest.raises(IndexError, match="record 12 of a data set of 12"):
+        dataset[12]
+
+
+def test_several_files_are_one_data_set(class_folder, tmp_path):
+    for name in ("a", "b"):
+        dali_rec.pack(class_folder, tmp_path / name)
+    dataset = dali_rec.open([tmp_path / "a", tmp_path / "b.rec"])
+    assert (len(dataset), dataset.classes, dataset.manifest.records) == (24, ("ant", "bee", "cat"), 24)
+
+
+def test_data_sets_with_different_classes_are_not_mixed(class_folder, tmp_path):
+    dali_rec.pack(class_folder, tmp_path / "a")
+    (class_folder / "ant").rename(class_folder / "ape")
+    dali_rec.pack(class_folder, tmp_path / "b")
+    with pytest.raises(DatasetError, match="different classes"):
+        dali_rec.open([tmp_path / "a", tmp_path / "b"])
+
+
+def test_file_of_mxnet_opens_without_a_manifest():
+    dataset = dali_rec.open(DATA / "multi.rec")
+    assert (dataset.manifest, dataset.classes, dataset.keys.tolist()) == (None, None, list(range(100, 112)))
+
+
+def test_file_without_an_index_opens(tmp_path):
+    (tmp_path / "x.rec").write_bytes((DATA / "multi.rec").read_bytes())
+    assert dali_rec.open(tmp_path / "x").keys.tolist() == list(range(100, 112))
+
+
+def test_record_that_the_index_names_twice_is_one_record(packed):
+    index = packed.with_name("photos.idx")
+    index.write_text(index.read_text() * 2)
+    assert len(dali_rec.open(packed)) == 12
+
+
+def test_missing_data_set_is_said_with_what_was_looked_for(tmp_path):
+    with pytest.raises(DatasetNotFoundError, match=r"neither .*x\.json nor .*x\.rec exists"):
+        dali_rec.open(tmp_path / "x")
+
+
+def test_missing_shard_is_said(class_folder, tmp_path):
+    dali_rec.pack(class_folder, tmp_path / "x", shards=3)
+    (tmp_path / "x-00001-of-00003.rec").unlink()
+    with pytest.raises(DatasetNotFoundError, match=r"x-00001-of-00003\.rec: no such file"):
+        dali_rec.open(tmp_path / "x")
+
+
+def test_cut_file_is_refused(packed):
+    rec = packed.with_name("photos.rec")
+    rec.write_bytes(rec.read_bytes()[:-4])
+    with pytest.raises(DatasetError, match=r"photos\.rec: \d+ bytes, the manifest says"):
+        dali_rec.open(packed)
+
+
+def test_index_with_other_records_is_refused(packed):
+    index = packed.with_name("photos.idx")
+    index.write_text("".join(index.read_text().splitlines(keepends=True)[:5]))
+    with pytest.raises(IndexFileError, match="5 records, the manifest says 12"):
+        dali_rec.open(packed)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not JSON"),
+        ("[]", "not a manifest"),
+        ('{"a": 1}', "not a manifest"),
+        ('{"format": "dali-rec", "version": 99}', "manifest version 99"),
+        ('{"format": "dali-rec", "version": 1}', "damaged manifest"),
+    ],
+)
+def test_file_that_is_no_manifest_is_refused(tmp_path, text, message):
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(DatasetError, match=message):
+        dali_rec.open(tmp_path / "x.json")
+
+
+def test_empty_file_is_no_data_set(tmp_path):
+    (tmp_path / "x.rec").write_bytes(b"")
+    with pytest.raises(DatasetError, match="no records"):
+        dali_rec.open(tmp_path / "x.rec")
