@@ -42,5 +42,5 @@ clean:
 	@touch $@
 
 .venv/installed-dev: .venv/installed
-	$(INSTALL) --editable '.[cuda12,torch]' --group dev
+	$(INSTALL) --editable '.[cuda12,torch,plots]' --group dev
 	@touch $@

@@ -166,6 +166,44 @@ def verify(
 
 
 @app.command()
+def bench(
+    dataset: Annotated[
+        Optional[Path], typer.Argument(help="Prefix, manifest or .rec file; by default a small one is made.")
+    ] = None,
+    *,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images a batch.")] = 64,
+    image_size: Annotated[int, typer.Option(min=1, help="Side of the images that come out, in pixels.")] = 224,
+    augment: Annotated[str, typer.Option(help="train or eval.")] = "train",
+    device: Annotated[str, typer.Option(help="auto, gpu, cpu, or the number of a GPU.")] = "auto",
+    threads: Annotated[Optional[int], typer.Option(min=1, help="Threads; by default one a core.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of each stage.")] = 5,
+    seconds: Annotated[float, typer.Option(help="Seconds a round; below 1 nothing is quoted.")] = 2.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    plot: Annotated[Optional[Path], typer.Option(help="Also draw a bar chart, as a PNG.")] = None,
+) -> None:
+    """Measure reading, decoding and loading on this machine, and say what holds it up.
+
+    Example: dali-rec bench data/train --seconds 5
+    """
+    from dali_rec.commands.bench import run_bench
+
+    if augment not in ("train", "eval"):
+        raise typer.BadParameter(f"{augment!r}: expected train or eval", param_hint="--augment")
+    run_bench(
+        dataset,
+        batch_size=batch_size,
+        image_size=image_size,
+        augment=augment,
+        device=_device(device),
+        threads=threads,
+        rounds=rounds,
+        seconds=seconds,
+        as_json=as_json,
+        plot=plot,
+    )
+
+
+@app.command()
 def demo(
     *,
     images: Annotated[Optional[Path], typer.Option(help="Pack this folder instead of drawing images.")] = None,
@@ -180,7 +218,11 @@ def demo(
     """
     from dali_rec.demo import run_demo
 
-    run_demo(images, folder=folder, device=int(device) if device.isdecimal() else device, say=print)
+    run_demo(images, folder=folder, device=_device(device), say=print)
+
+
+def _device(text: str) -> str | int:
+    return int(text) if text.isdecimal() else text
 
 
 def main(arguments: list[str] | None = None) -> int:

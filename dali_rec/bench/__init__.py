@@ -1,0 +1,6 @@
+"""What a packed data set is worth on this machine, measured."""
+
+from dali_rec.bench.measure import BenchReport, Round, StageResult, bench, explain
+from dali_rec.bench.stages import BenchOptions
+
+__all__ = ["BenchOptions", "BenchReport", "Round", "StageResult", "bench", "explain"]

@@ -1,0 +1,161 @@
+"""The stages that are measured, each as a stream of batches that never ends."""
+
+from __future__ import annotations
+
+import importlib.util
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from dali_rec.loading import Loader
+from dali_rec.loading.derived_index import write_derived_index
+from dali_rec.loading.device import choose_device
+from dali_rec.loading.graph import import_dali
+from dali_rec.packing.options import available_cores
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from dali_rec.dataset import Dataset
+
+SHUFFLE_BUFFER = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class BenchOptions:
+    """What to measure.
+
+    ``seconds``: of each round of each stage. ``step``: seconds that a training step takes, for the simulated training;
+    None takes as long as the pipeline needs for a batch.
+    """
+
+    batch_size: int = 64
+    image_size: int = 224
+    augment: Literal["train", "eval"] = "train"
+    dtype: Literal["float32", "float16", "uint8"] = "float32"
+    device: str | int = "auto"
+    threads: int | None = None
+    rounds: int = 5
+    seconds: float = 2.0
+    step: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.rounds < 1:
+            raise ValueError(f"rounds is {self.rounds}: at least 1")
+        if self.seconds <= 0:
+            raise ValueError(f"seconds is {self.seconds}: more than 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """``next_batch`` makes a batch and returns how many images it has; ``finish`` waits until all work is done."""
+
+    name: str
+    next_batch: Callable[[], int]
+    finish: Callable[[], None]
+
+
+def reading_stage(dataset: Dataset, options: BenchOptions) -> Stage:
+    """Records into host memory, by DALI's reader, nothing decoded."""
+    return _bare_stage("read", dataset, options, None)
+
+
+def decoding_stage(dataset: Dataset, options: BenchOptions) -> Stage:
+    """The decoder that the pipeline uses, over all images, and nothing after it: the ceiling of any pipeline.
+
+    For "train" that is the decoder of a random crop, for "eval" that of the whole image.
+    """
+    return _bare_stage("decode", dataset, options, options.augment)
+
+
+def _bare_stage(name: str, dataset: Dataset, options: BenchOptions, decode: str | None) -> Stage:
+    dali = import_dali()
+    device = choose_device(options.device)
+    pipeline = dali.Pipeline(
+        batch_size=options.batch_size,
+        num_threads=options.threads or available_cores(),
+        device_id=device.index,
+        seed=0,
+    )
+    with tempfile.TemporaryDirectory(prefix="dali-rec-") as folder:
+        index = Path(folder, "derived.idx")
+        files = write_derived_index(dataset, index)
+        with pipeline:
+            encoded, labels = dali.fn.readers.mxnet(
+                path=[str(file) for file in files],
+                index_path=[str(index)],
+                random_shuffle=True,
+                initial_fill=SHUFFLE_BUFFER,
+            )
+            decoder: dict[str, Any] = {"device": "mixed" if device.is_gpu else "cpu"}
+            if device.is_gpu and dataset.manifest is not None:
+                decoder["preallocate_width_hint"] = dataset.manifest.max_width
+                decoder["preallocate_height_hint"] = dataset.manifest.max_height
+            if decode == "train":
+                images = dali.fn.decoders.image_random_crop(encoded, random_area=[0.08, 1.0], **decoder)
+            elif decode == "eval":
+                images = dali.fn.decoders.image(encoded, **decoder)
+            else:
+                images = encoded
+            pipeline.set_outputs(images, labels)
+        pipeline.build()
+    last: list[Any] = []
+
+    def next_batch() -> int:
+        last[:] = [pipeline.run()[0]]
+        return options.batch_size
+
+    def finish() -> None:
+        if last:
+            last[0].as_cpu()  # waits for the GPU
+
+    return Stage(name, next_batch, finish)
+
+
+def pipeline_stage(dataset: Dataset, options: BenchOptions) -> Stage:
+    """The Loader, as a training loop takes its batches."""
+    return _loader_stage("pipeline", dataset, options, 0.0)
+
+
+def training_stage(dataset: Dataset, options: BenchOptions, step: float) -> Stage:
+    """The Loader, with a training step of ``step`` seconds after each batch that leaves the processor alone."""
+    return _loader_stage("train", dataset, options, step)
+
+
+def _loader_stage(name: str, dataset: Dataset, options: BenchOptions, step: float) -> Stage:
+    # NumPy would copy each batch from the GPU, which no training on a GPU does.
+    framework: Literal["torch", "numpy"] = "torch" if importlib.util.find_spec("torch") else "numpy"
+    loader = Loader(
+        dataset,
+        options.batch_size,
+        options.image_size,
+        augment=options.augment,
+        framework=framework,
+        dtype=options.dtype,
+        device=options.device,
+        threads=options.threads,
+        shuffle=True,
+        shuffle_buffer=SHUFFLE_BUFFER,
+    )
+    last: list[Any] = []
+
+    def batches() -> Iterator[Any]:
+        while True:
+            yield from loader
+
+    stream = batches()
+
+    def next_batch() -> int:
+        images, labels = next(stream)
+        if step:
+            time.sleep(step)
+        last[:] = [images]
+        return len(labels)
+
+    def finish() -> None:
+        if last and hasattr(last[0], "cpu"):
+            last[0].flatten()[:1].cpu()  # waits for the GPU
+
+    return Stage(name, next_batch, finish)

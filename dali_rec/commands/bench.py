@@ -1,0 +1,62 @@
+"""``dali-rec bench``: measure, and print a table."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from dali_rec.bench import BenchOptions, bench
+from dali_rec.bench.chart import LABELS, draw
+from dali_rec.progress import progress_bar
+
+if TYPE_CHECKING:
+    from dali_rec.bench import BenchReport
+
+
+def run_bench(dataset: Path | None, *, as_json: bool, plot: Path | None, **options: Any) -> None:
+    """Measure ``dataset``, or one made for the purpose, and print what came of it."""
+    with tempfile.TemporaryDirectory(prefix="dali-rec-bench-") as folder:
+        if dataset is None:
+            dataset = _make_dataset(Path(folder))
+        with progress_bar("measuring", "rounds") as progress:
+            report = bench(dataset, BenchOptions(**options), progress=progress)
+    if plot is not None:
+        draw(report, plot)
+    if as_json:
+        print(json.dumps(report.as_json(), indent=1))  # noqa: T201
+    else:
+        _print(report)
+
+
+def _make_dataset(folder: Path) -> Path:
+    from dali_rec.demo import write_images
+    from dali_rec.packing import pack
+
+    write_images(folder / "images")
+    pack(folder / "images", folder / "drawn")
+    return folder / "drawn"
+
+
+def _print(report: BenchReport) -> None:
+    console = Console()
+    console.print(
+        f"{report.dataset}: {report.records:,} records of {report.bytes_per_image / 1e3:,.0f} kB, {report.device}"
+    )
+    console.print(str(report.machine), highlight=False)
+    table = Table("stage", box=None, pad_edge=False)
+    for column in ("images/s", "slowest", "fastest", "MB/s", "cores busy"):
+        table.add_column(column, justify="right")
+    for stage in report.stages:
+        if stage.is_quotable:
+            rate = stage.images_per_second
+            cells = (rate, stage.rates[0], stage.rates[-1], rate * report.bytes_per_image / 1e6)
+            table.add_row(LABELS[stage.name], *(f"{cell:,.0f}" for cell in cells), f"{stage.busy_cores():.1f}")
+        else:
+            table.add_row(LABELS[stage.name], "too short to quote")
+    console.print(table)
+    console.print(report.limit, highlight=False)
