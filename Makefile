@@ -1,5 +1,6 @@
 # make demo   pack, verify and load a small data set: the whole way in under two minutes
 # make test   lint, types and tests
+# make bench  measure this machine, and the peers beside dali-rec; IMAGES=FOLDER takes photographs
 # make lint / types / format / clean
 #
 # All set up .venv by themselves; they need python3 (3.10 or newer) with venv, and git.
@@ -9,7 +10,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 INPUTS := pyproject.toml constraints.txt
 
-.PHONY: demo test lint types format clean
+.PHONY: demo test bench lint types format clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -17,6 +18,10 @@ demo: .venv/installed
 
 test: lint types
 	$(BIN)/python -m pytest
+
+bench: .venv/installed-dev
+	$(BIN)/dali-rec bench
+	$(BIN)/python tools/compare_loaders $(if $(IMAGES),--images $(IMAGES)) --rounds 3 --seconds 2
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
