@@ -126,29 +126,27 @@ def bench(
     """
     options = options or BenchOptions()
     dataset = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
-    stages = [reading_stage(dataset, options), decoding_stage(dataset, options), pipeline_stage(dataset, options)]
-    rounds: dict[str, list[Round]] = {stage.name: [] for stage in stages}
-    total = options.rounds * (len(stages) + 1)
-    done = 0
-
-    def measure(stage: Stage) -> None:
-        nonlocal done
-        rounds.setdefault(stage.name, []).append(_time(stage, options.seconds))
-        done += 1
-        if progress is not None:
-            progress(done, total)
-
+    pipeline = pipeline_stage(dataset, options)
+    _warm_up(pipeline)
+    step = options.step
+    if step is None:
+        trial = _time(pipeline, options.seconds)
+        step = trial.seconds / trial.batches
+    stages = [
+        reading_stage(dataset, options),
+        decoding_stage(dataset, options),
+        pipeline,
+        training_stage(dataset, options, step),
+    ]
     for stage in stages:
         _warm_up(stage)
-    for _ in range(options.rounds):
-        for stage in stages:
-            measure(stage)
-    pipeline = StageResult("pipeline", tuple(rounds["pipeline"]))
-    step = options.step if options.step is not None else options.batch_size / pipeline.images_per_second
-    training = training_stage(dataset, options, step)
-    _warm_up(training)
-    for _ in range(options.rounds):
-        measure(training)
+    rounds: dict[str, list[Round]] = {stage.name: [] for stage in stages}
+    total = options.rounds * len(stages)
+    for done in range(total):
+        stage = stages[done % len(stages)]
+        rounds[stage.name].append(_time(stage, options.seconds))
+        if progress is not None:
+            progress(done + 1, total)
     results = tuple(StageResult(name, tuple(measured)) for name, measured in rounds.items())
     machine = this_machine()
     device = choose_device(options.device)
