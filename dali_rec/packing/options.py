@@ -4,27 +4,63 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, get_args
+
+from dali_rec.images import MAX_PIXELS
 
 SHUFFLE_SEED = 100  # im2rec.py's
+
+ResizeMode = Literal["shorter", "longer", "exact", "fill"]
+Interpolation = Literal["area", "nearest", "linear", "cubic", "lanczos"]
+Encoding = Literal["keep", "jpeg", "png", "webp"]
+Color = Literal["keep", "rgb", "gray"]
 
 
 @dataclass(frozen=True, slots=True)
 class ImageOptions:
-    """What packing does to an image.
+    """What packing does to an image. By default all bytes are stored untouched.
 
-    ``resize``: length of the shorter side in pixels; larger images are scaled down to it and encoded again as JPEG of
-    ``quality``, smaller ones are stored untouched. None stores all bytes untouched.
+    resize: a length in pixels.
+    resize_mode: "shorter" and "longer" scale that side to it; "exact" makes it both sides, the aspect not kept; "fill"
+        scales the shorter side and cuts a square of it from the centre.
+    upscale: also enlarge images; by default those that are small enough stay as they are.
+    center_crop: cut the largest square from the centre.
+    interpolation: "area" means over the pixels that go into one (and is cubic where it enlarges); the others are
+        OpenCV's, which alias when they shrink.
+    encoding: "keep" stores a changed image as JPEG, PNG or WebP if it was that, and as the like of it otherwise; the
+        others encode every image that is not of that format.
+    quality: of JPEG and WebP, 1…100.
+    color: "rgb" or "gray" for all images; "keep" leaves them.
+    max_pixels: larger images are rejected before they are decoded.
     """
 
     resize: int | None = None
+    resize_mode: ResizeMode = "shorter"
+    upscale: bool = False
+    center_crop: bool = False
+    interpolation: Interpolation = "area"
+    encoding: Encoding = "keep"
     quality: int = 95
+    color: Color = "keep"
+    max_pixels: int = MAX_PIXELS
 
     def __post_init__(self) -> None:
         if self.resize is not None and self.resize < 1:
-            raise ValueError(f"resize is {self.resize}: the shorter side must be at least 1 pixel")
+            raise ValueError(f"resize is {self.resize}: a side must have at least 1 pixel")
         if not 1 <= self.quality <= 100:
-            raise ValueError(f"quality is {self.quality}: JPEG quality goes from 1 to 100")
+            raise ValueError(f"quality is {self.quality}: it goes from 1 to 100")
+        if self.max_pixels < 1:
+            raise ValueError(f"max_pixels is {self.max_pixels}: at least 1")
+        choices = (
+            ("resize_mode", ResizeMode),
+            ("interpolation", Interpolation),
+            ("encoding", Encoding),
+            ("color", Color),
+        )
+        for name, choice in choices:
+            value = getattr(self, name)
+            if value not in get_args(choice):
+                raise ValueError(f"{name} is {value!r}: expected one of {', '.join(get_args(choice))}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,9 @@ def pack(
 
     Raises SourceError, TooManyBadImagesError (OUT.rejected.jsonl is written all the same), OutputExistsError.
     """
-    options = PackOptions(ImageOptions(resize, quality), shards, shuffle, seed, workers, max_bad=max_bad, strict=strict)
+    options = PackOptions(
+        ImageOptions(resize, quality=quality), shards, shuffle, seed, workers, max_bad=max_bad, strict=strict
+    )
     began = time.perf_counter()
     found = open_source(as_path(source), as_path(root) if root is not None else None)
     for note in found.notes:

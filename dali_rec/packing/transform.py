@@ -1,4 +1,4 @@
-"""One image on its way into a record: read, checked, resized where asked."""
+"""One image on its way into a record: read, checked, and changed where asked."""
 
 from __future__ import annotations
 
@@ -12,14 +12,24 @@ import simplejpeg
 from PIL import Image
 
 from dali_rec.errors import ImageRejectedError
-from dali_rec.images import ImageInfo, check_image, decode_image, is_jpeg
+from dali_rec.images import ImageInfo, check_image, decode_image, inspect_image, orientation_of
+from dali_rec.packing.geometry import Geometry, plan_geometry
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dali_rec.packing.options import ImageOptions
 
-_EXIF_ORIENTATION = 0x0112
+_INTERPOLATIONS = {
+    "area": cv2.INTER_AREA,
+    "nearest": cv2.INTER_NEAREST,
+    "linear": cv2.INTER_LINEAR,
+    "cubic": cv2.INTER_CUBIC,
+    "lanczos": cv2.INTER_LANCZOS4,
+}
+_ENCODINGS = {"jpeg": "JPEG", "png": "PNG", "webp": "WEBP"}
+# What a changed image is stored as where its own format is not one of those: like for like, PNG if it is lossless.
+_REPLACEMENTS = {"JPEG2000": "JPEG", "AVIF": "JPEG"}
 
 
 class PreparedImage(NamedTuple):
@@ -37,11 +47,7 @@ def prepare_image(location: str, root: str, options: ImageOptions) -> PreparedIm
     """
     if any(character in location for character in "\t\r\n"):
         raise ImageRejectedError("its name holds a tab or a line break, which a .lst cannot; rename it")
-    data = _read(Path(root, location))
-    if options.resize is None:
-        info = check_image(data)
-        return PreparedImage(data, info.width, info.height)
-    return _resize(data, options.resize, options.quality)
+    return transform_image(_read(Path(root, location)), options)
 
 
 def _read(path: Path) -> bytes:
@@ -55,61 +61,47 @@ def _read(path: Path) -> bytes:
         raise ImageRejectedError(f"cannot be read: {error}") from None
 
 
-def _resize(data: bytes, shorter: int, quality: int) -> PreparedImage:
-    info = _info(data)
-    if min(info.width, info.height) <= shorter:
-        info = check_image(data)
+def transform_image(data: bytes, options: ImageOptions) -> PreparedImage:
+    """Make an encoded image what ``options`` ask for; one that they do not change is stored as it is.
+
+    What the loader cannot decode (GIF, AVIF, 1-bit TIFF, …) is encoded anew; of an animation it is the first frame.
+    """
+    info = inspect_image(data, options.max_pixels)
+    orientation = orientation_of(data)
+    upright = (info.width, info.height) if orientation < 5 else (info.height, info.width)
+    geometry = plan_geometry(*upright, options)
+    is_gray = info.mode in ("1", "L", "LA", "I") or info.mode.startswith("I;16")
+    changes_color = options.color != "keep" and is_gray != (options.color == "gray")
+    wanted = _ENCODINGS.get(options.encoding, info.format)
+    if info.is_loadable and wanted == info.format and not changes_color and not geometry.changes(*upright):
+        check_image(data, options.max_pixels)
         return PreparedImage(data, info.width, info.height)
-    orientation = _orientation(data)
-    width, height = (info.width, info.height) if orientation < 5 else (info.height, info.width)
-    # From the size in the header: the codec may have scaled the pixels already, and rounded.
-    width, height = shrunk_size(width, height, shorter)
-    pixels = _scaled(_decode(data, info, orientation, shorter), width, height)
-    encoded = simplejpeg.encode_jpeg(
-        pixels, quality=quality, colorspace="GRAY" if pixels.shape[2] == 1 else "RGB", colorsubsampling="420"
-    )
-    return PreparedImage(encoded, width, height)
+    pixels = _decode(data, info, orientation, geometry, options)
+    pixels = _crop(_scale(pixels, geometry, options), geometry)
+    gray = is_gray if options.color == "keep" else options.color == "gray"
+    kind = wanted if wanted in _ENCODINGS.values() else _REPLACEMENTS.get(info.format, "PNG")
+    encoded = _encode(_recolor(pixels, gray=gray), kind, options.quality)
+    return PreparedImage(encoded, geometry.crop_width, geometry.crop_height)
 
 
-def _info(data: bytes) -> ImageInfo:
-    if not data or not is_jpeg(data):
-        return check_image(data)
-    try:
-        height, width, _, _ = simplejpeg.decode_jpeg_header(data)
-    except ValueError as error:
-        raise ImageRejectedError(f"damaged JPEG: {error}") from None
-    return ImageInfo("JPEG", width, height)
-
-
-def _decode(data: bytes, info: ImageInfo, orientation: int, shorter: int) -> NDArray[np.uint8]:
-    """Pixels of shape (height, width, 1 or 3), the EXIF orientation applied, at least ``shorter`` on a side."""
-    if info.format != "JPEG":
+def _decode(
+    data: bytes, info: ImageInfo, orientation: int, geometry: Geometry, options: ImageOptions
+) -> NDArray[np.uint8]:
+    """Upright pixels of shape (height, width, 1 or 3), at least as large as the geometry wants them."""
+    if info.format != "JPEG" or info.mode == "CMYK":
+        if info.is_loadable:
+            check_image(data, options.max_pixels)
         return decode_image(data)
-    try:
-        _, _, colorspace, _ = simplejpeg.decode_jpeg_header(data)
-        if colorspace in ("CMYK", "YCCK"):
-            check_image(data)
-            return decode_image(data)
+    bounds = {}
+    if options.interpolation == "area":
         # The codec scales by eighths while it decodes, which costs less than nothing; the rest is up to the resizer.
-        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
-            data, "GRAY" if colorspace == "Gray" else "RGB", min_height=shorter, min_width=shorter
-        )
+        width, height = (geometry.width, geometry.height) if orientation < 5 else (geometry.height, geometry.width)
+        bounds = {"min_width": width, "min_height": height}
+    try:
+        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, "GRAY" if info.mode == "L" else "RGB", **bounds)
     except ValueError as error:
-        if isinstance(error, ImageRejectedError):
-            raise
         raise ImageRejectedError(f"damaged JPEG: {error}") from None
     return _upright(pixels, orientation)
-
-
-def _orientation(data: bytes) -> int:
-    """The EXIF orientation of an encoded image, 1 (upright) where it has none or a damaged one."""
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            exif = image.getexif()
-    except (SyntaxError, ValueError, OSError, KeyError):
-        return 1
-    orientation = exif.get(_EXIF_ORIENTATION, 1)
-    return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
 
 
 def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
@@ -123,15 +115,44 @@ def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(pixels)
 
 
-def shrunk_size(width: int, height: int, shorter: int) -> tuple[int, int]:
-    """Width and height with the shorter side at ``shorter``, by whole-number division as im2rec has it."""
-    if width <= height:
-        return shorter, height * shorter // width
-    return width * shorter // height, shorter
+def _scale(pixels: NDArray[np.uint8], geometry: Geometry, options: ImageOptions) -> NDArray[np.uint8]:
+    height, width = pixels.shape[:2]
+    if (width, height) == (geometry.width, geometry.height):
+        return pixels
+    method = _INTERPOLATIONS[options.interpolation]
+    if method == cv2.INTER_AREA and (geometry.width > width or geometry.height > height):
+        method = cv2.INTER_CUBIC
+    return _with_channels(cv2.resize(pixels, (geometry.width, geometry.height), interpolation=method))
 
 
-def _scaled(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    if pixels.shape[:2] != (height, width):
-        # Area averaging: each new pixel is the mean of those it covers, so that nothing is aliased.
-        pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+def _crop(pixels: NDArray[np.uint8], geometry: Geometry) -> NDArray[np.uint8]:
+    top, left = (geometry.height - geometry.crop_height) // 2, (geometry.width - geometry.crop_width) // 2
+    return pixels[top : top + geometry.crop_height, left : left + geometry.crop_width]
+
+
+def _recolor(pixels: NDArray[np.uint8], *, gray: bool) -> NDArray[np.uint8]:
+    """Three channels, or one of luma (ITU-R 601, as JPEG and Pillow have it)."""
+    if gray == (pixels.shape[2] == 1):
+        return pixels
+    return _with_channels(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY if gray else cv2.COLOR_GRAY2RGB))
+
+
+def _with_channels(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return pixels if pixels.ndim == 3 else pixels[:, :, np.newaxis]
+
+
+def _encode(pixels: NDArray[np.uint8], kind: str, quality: int) -> bytes:
+    pixels = np.ascontiguousarray(pixels)
+    is_gray = pixels.shape[2] == 1
+    if kind == "JPEG":
+        encoded: bytes = simplejpeg.encode_jpeg(
+            pixels, quality=quality, colorspace="GRAY" if is_gray else "RGB", colorsubsampling="420"
+        )
+        return encoded
+    file = io.BytesIO()
+    image = Image.fromarray(pixels[:, :, 0] if is_gray else pixels)
+    if kind == "WEBP":
+        image.save(file, "WEBP", quality=quality)
+    else:
+        image.save(file, "PNG", compress_level=3)  # a tenth larger than 6, in a third of the time
+    return file.getvalue()

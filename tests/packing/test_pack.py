@@ -124,7 +124,7 @@ def folder_with_bad_images(tmp_path):
     (bad / "empty.jpg").write_bytes(b"")
     (bad / "text.jpg").write_text("this is not an image")
     (bad / "cut.png").write_bytes(encoded(picture(51), "PNG")[:-30])
-    (bad / "animation.webp").write_bytes(encoded(picture(52), "GIF"))
+    (bad / "cut.gif").write_bytes(encoded(picture(52), "GIF")[:-200])
     rows = [(0, f"good/good_{number:03d}.jpg") for number in range(8)]
     rows += [(1, f"bad/{path.name}") for path in sorted(bad.iterdir())] + [(1, "bad/missing.jpg")]
     write_list(tmp_path / "photos", rows)
@@ -137,7 +137,7 @@ REASONS = {
     "bad/empty.jpg": "the file is empty",
     "bad/text.jpg": "not an image: it begins with b'this is not an i'",
     "bad/cut.png": "cannot be decoded",
-    "bad/animation.webp": "GIF images cannot be decoded by the loader",
+    "bad/cut.gif": "cannot be decoded",
     "bad/missing.jpg": "no such file",
 }
 
@@ -175,7 +175,7 @@ def test_default_allows_one_bad_image_in_a_hundred(tmp_path):
 
 
 def test_strict_stops_at_the_first_bad_image(folder_with_bad_images, tmp_path):
-    with pytest.raises(TooManyBadImagesError, match=r"bad/animation\.webp: GIF"):
+    with pytest.raises(TooManyBadImagesError, match=r"bad/corrupt\.jpg: damaged JPEG"):
         dali_rec.pack(folder_with_bad_images / "x.lst", tmp_path / "out" / "x", strict=True)
 
 
