@@ -11,8 +11,8 @@ from typing import Annotated, Optional
 import typer
 
 from dali_rec._version import __version__
+from dali_rec.commands.pack import list_images, pack
 from dali_rec.errors import DaliRecError
-from dali_rec.packing.options import SHUFFLE_SEED
 from dali_rec.progress import progress_bar
 
 FAILED = 1  # typer itself exits with 2 on wrong usage
@@ -34,6 +34,10 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+app.command()(pack)
+app.command(name="list")(list_images)
+
+
 @app.callback()
 def _common(
     *,
@@ -43,80 +47,6 @@ def _common(
     ] = False,
 ) -> None:
     logging.basicConfig(level=logging.DEBUG if debug else logging.INFO, format="%(message)s", stream=sys.stderr)
-
-
-def _bad_image_budget(text: str) -> float:
-    """``1%`` and ``0.01`` are shares, ``5`` is a number of images."""
-    try:
-        if text.endswith("%"):
-            share = float(text[:-1]) / 100
-            return min(share, 1 - 1e-9) if share >= 0 else -1.0
-        value = float(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r}: expected a share (1% or 0.01) or a number of images") from None
-    if value >= 1 and not value.is_integer():
-        raise typer.BadParameter(f"{text!r}: a number of images is whole; a share is below 1")
-    return value
-
-
-@app.command()
-def pack(
-    source: Annotated[Path, typer.Argument(help="Folder with a folder for each class, or a .lst.")],
-    out: Annotated[
-        Path, typer.Argument(help="Prefix of the files to make: data/train gives data/train.rec and so on.")
-    ],
-    *,
-    resize: Annotated[
-        Optional[int], typer.Option(min=1, help="Scale the shorter side of larger images down to this many pixels.")
-    ] = None,
-    quality: Annotated[int, typer.Option(min=1, max=100, help="JPEG quality of images that are encoded anew.")] = 95,
-    shards: Annotated[int, typer.Option(min=1, help="Number of .rec files.")] = 1,
-    shuffle: Annotated[
-        Optional[bool],
-        typer.Option("--shuffle/--no-shuffle", help="By default a folder is shuffled and a list keeps its order."),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the shuffle.")] = SHUFFLE_SEED,
-    root: Annotated[Optional[Path], typer.Option(help="Where the paths of a list begin; by default beside it.")] = None,
-    workers: Annotated[Optional[int], typer.Option(min=1, help="Threads; by default one a core.")] = None,
-    max_bad: Annotated[
-        str, typer.Option(metavar="SHARE|NUMBER", help="Fail if more images than this are bad: 1%, 0.01, or a number.")
-    ] = "1%",
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad image.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a data set of the same name.")] = False,
-) -> None:
-    """Pack a folder or list of images into OUT.rec, OUT.idx, OUT.lst and OUT.json.
-
-    Example: dali-rec pack photos/train data/train --resize 256
-
-    Images that cannot be decoded are left out and named, with the reason, in OUT.rejected.jsonl.
-    """
-    from dali_rec.packing import pack as run
-
-    with progress_bar("packing", "images") as progress:
-        report = run(
-            source,
-            out,
-            resize=resize,
-            quality=quality,
-            shards=shards,
-            shuffle=shuffle,
-            seed=seed,
-            root=root,
-            workers=workers,
-            max_bad=_bad_image_budget(max_bad),
-            strict=strict,
-            overwrite=overwrite,
-            progress=progress,
-        )
-    manifest = report.manifest
-    classes = f" in {len(manifest.classes)} classes" if manifest.classes else ""
-    shard_files = f" in {len(manifest.shards)} shards" if len(manifest.shards) > 1 else ""
-    print(
-        f"{report.records:,} records{classes}{shard_files}, {manifest.bytes / 1e6:,.1f} MB, {report.seconds:.1f} s, "
-        f"{report.images_per_second:,.0f} images/s: {report.manifest_path}"
-    )
-    if report.rejected_path is not None:
-        print(f"{len(report.rejections):,} images were rejected; the reasons are in {report.rejected_path}")
 
 
 @app.command()

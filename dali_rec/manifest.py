@@ -33,9 +33,13 @@ class ShardEntry:
 class Manifest:
     """What a packed data set is.
 
-    ``classes``: name of each label index, or None where the source had none. ``label_width``: labels a record, 0 where
-    records differ. ``label_kind``: "class" for one class index a record, "values" for anything else. ``max_width`` and
-    ``max_height``: pixels of the largest stored image. ``bytes``: of all .rec files.
+    classes: name of each label index, or None where the source had none.
+    label_classes: the names behind each column of labels, where there are several columns.
+    label_width: labels a record, 0 where records differ.
+    label_kind: "class" for one class index a record, "values" for anything else.
+    split: train, val or test, where the source was parted.
+    max_width, max_height: pixels of the largest stored image.
+    bytes: of all .rec files.
     """
 
     records: int
@@ -46,6 +50,8 @@ class Manifest:
     max_height: int
     bytes: int
     classes: tuple[str, ...] | None = None
+    label_classes: tuple[tuple[str, ...] | None, ...] | None = None
+    split: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
     created_by: str = ""
 
@@ -83,11 +89,17 @@ def read_manifest(path: Path) -> Manifest:
             max_height=int(content["max_height"]),
             bytes=int(content["bytes"]),
             classes=None if classes is None else tuple(classes),
+            label_classes=_label_classes(content.get("label_classes")),
+            split=content.get("split"),
             options=content["options"],
             created_by=content["created_by"],
         )
     except (KeyError, TypeError, ValueError) as error:
         raise DatasetError(f"{path}: damaged manifest ({type(error).__name__}: {error}); pack again") from None
+
+
+def _label_classes(columns: list[list[str] | None] | None) -> tuple[tuple[str, ...] | None, ...] | None:
+    return None if columns is None else tuple(None if names is None else tuple(names) for names in columns)
 
 
 def _content(path: Path) -> dict[str, Any]:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from dali_rec.images import MAX_PIXELS
+from dali_rec.packing.split import check_shares
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SHUFFLE_SEED = 100  # im2rec.py's
 
@@ -71,6 +75,8 @@ class PackOptions:
     shards: int = 1
     shuffle: bool | None = None
     seed: int = SHUFFLE_SEED
+    split: Mapping[str, float] | None = None
+    stratify: bool = False
     workers: int | None = None
     max_bad: float = 0.01
     strict: bool = False
@@ -80,6 +86,10 @@ class PackOptions:
             raise ValueError(f"shards is {self.shards}: at least 1")
         if self.workers is not None and self.workers < 1:
             raise ValueError(f"workers is {self.workers}: at least 1")
+        if self.split is not None:
+            check_shares(self.split)
+        if self.stratify and self.split is None:
+            raise ValueError("stratify says how to split: it needs the shares of a split")
         if self.max_bad < 0:
             raise ValueError(f"max_bad is {self.max_bad}: a share (0.01) or a number of images, not negative")
 
@@ -96,7 +106,14 @@ class PackOptions:
 
     def recorded(self) -> dict[str, Any]:
         """The options that shape the output, for the manifest."""
-        return {**asdict(self.image), "shards": self.shards, "shuffle": self.shuffle, "seed": self.seed}
+        return {
+            **asdict(self.image),
+            "shards": self.shards,
+            "shuffle": self.shuffle,
+            "seed": self.seed,
+            "split": None if self.split is None else dict(self.split),
+            "stratify": self.stratify,
+        }
 
 
 def available_cores() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from dataclasses import dataclass, replace
@@ -10,16 +11,25 @@ from typing import TYPE_CHECKING
 from dali_rec._files import as_path
 from dali_rec._version import __version__
 from dali_rec.errors import SourceError, TooManyBadImagesError
+from dali_rec.images import MAX_PIXELS
 from dali_rec.manifest import Manifest, ShardEntry
-from dali_rec.packing.options import SHUFFLE_SEED, ImageOptions, PackOptions
+from dali_rec.packing.options import (
+    SHUFFLE_SEED,
+    Color,
+    Encoding,
+    ImageOptions,
+    Interpolation,
+    PackOptions,
+    ResizeMode,
+)
 from dali_rec.packing.output import Output
-from dali_rec.packing.plan import Plan, make_plan
+from dali_rec.packing.plan import Plan, make_plans, shuffles
 from dali_rec.packing.shard import Rejection, ShardReport, pack_shard
-from dali_rec.sources import SampleTable, Source, format_list, open_source
+from dali_rec.sources import FolderLabels, SampleTable, Source, SourceOptions, format_list, open_source
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 logger = logging.getLogger("dali_rec")
@@ -28,20 +38,48 @@ _REASONS_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
-class PackReport:
-    """What came of packing. ``bytes``: of the .rec files. ``seconds``: wall time, the source's listing included."""
+class PackedSet:
+    """One data set that was packed. ``split``: its split, or None where the source was not parted."""
 
+    split: str | None
     manifest_path: Path
     manifest: Manifest
     rejections: tuple[Rejection, ...]
     rejected_path: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class PackReport:
+    """What came of packing: the data sets, one unless there are splits. ``seconds``: wall time, listing included."""
+
+    sets: tuple[PackedSet, ...]
     notes: tuple[str, ...]
     seconds: float
 
     @property
+    def manifest(self) -> Manifest:
+        """The manifest of the first, or only, data set."""
+        return self.sets[0].manifest
+
+    @property
+    def manifest_path(self) -> Path:
+        """The manifest's file of the first, or only, data set."""
+        return self.sets[0].manifest_path
+
+    @property
     def records(self) -> int:
         """Images packed."""
-        return self.manifest.records
+        return sum(one.manifest.records for one in self.sets)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all .rec files."""
+        return sum(one.manifest.bytes for one in self.sets)
+
+    @property
+    def rejections(self) -> tuple[Rejection, ...]:
+        """Images that were not packed, and why."""
+        return tuple(rejection for one in self.sets for rejection in one.rejections)
 
     @property
     def images_per_second(self) -> float:
@@ -54,10 +92,21 @@ def pack(
     out: str | os.PathLike[str],
     *,
     resize: int | None = None,
+    resize_mode: ResizeMode = "shorter",
+    upscale: bool = False,
+    center_crop: bool = False,
+    interpolation: Interpolation = "area",
+    encoding: Encoding = "keep",
     quality: int = 95,
+    color: Color = "keep",
+    max_pixels: int = MAX_PIXELS,
     shards: int = 1,
     shuffle: bool | None = None,
     seed: int = SHUFFLE_SEED,
+    split: Mapping[str, float] | None = None,
+    stratify: bool = False,
+    labels: FolderLabels = "levels",
+    classes: Sequence[str] | None = None,
     root: str | os.PathLike[str] | None = None,
     workers: int | None = None,
     max_bad: float = 0.01,
@@ -67,12 +116,17 @@ def pack(
 ) -> PackReport:
     """Pack the images of ``source`` into OUT.rec, OUT.idx, OUT.lst and the manifest OUT.json.
 
-    source: a class folder (labels by sorted folder name, as torchvision's ImageFolder) or a .lst.
+    source: a folder of images or a .lst; see ``read_folder`` and ``read_list`` for what they may be.
     out: the prefix of the files to make; folders on the way to it are made.
-    resize: shorter side in pixels; larger images are scaled down to it and stored as JPEG of ``quality`` (1…100). By
-        default the bytes are stored untouched.
+    resize, resize_mode, upscale, center_crop, interpolation, encoding, quality, color, max_pixels: what is done to an
+        image; see ``ImageOptions``. By default the bytes are stored untouched.
     shards: number of .rec files, OUT-00000-of-00008.rec and so on where it is more than one.
     shuffle: a folder is shuffled by ``seed`` and a list keeps its order unless this says otherwise.
+    split: shares by name, such as {"train": 0.9, "val": 0.1}; each becomes a data set, OUT-train and so on, dealt out
+        by ``seed``, and with ``stratify`` in the same shares of each class. A folder of train, val and test is parted
+        anyway. All splits have one table of classes.
+    labels: what the labels of a folder are: "levels", "leaf" or "top".
+    classes: the class names in the order of their numbers; by default sorted.
     root: where the relative paths of a list begin; by default beside the list.
     workers: threads; by default one a core. The output does not depend on it.
     max_bad: how many images may be bad: a share below 1, a number from 1 up. They are left out and written, with the
@@ -85,40 +139,51 @@ def pack(
 
     Raises SourceError, TooManyBadImagesError (OUT.rejected.jsonl is written all the same), OutputExistsError.
     """
-    options = PackOptions(
-        ImageOptions(resize, quality=quality), shards, shuffle, seed, workers, max_bad=max_bad, strict=strict
-    )
+    image = ImageOptions(resize, resize_mode, upscale, center_crop, interpolation, encoding, quality, color, max_pixels)
+    options = PackOptions(image, shards, shuffle, seed, split, stratify, workers, max_bad, strict)
     began = time.perf_counter()
-    found = open_source(as_path(source), as_path(root) if root is not None else None)
+    source_options = SourceOptions(root, labels, None if classes is None else tuple(classes))
+    found, plans = plan_pack(source, out, options, source_options)
     for note in found.notes:
         logger.warning(note)
+    outputs = [Output(plan.out) for plan in plans]
+    for output in outputs:
+        output.refuse_to_replace_source(as_path(source))
+    counter = _Counter(sum(len(plan.samples) for plan in plans), options, progress)
+    with contextlib.ExitStack() as stack:
+        folders = [
+            stack.enter_context(output.working((shard.name for shard in plan.shards), overwrite=overwrite))
+            for plan, output in zip(plans, outputs, strict=True)
+        ]
+        reports: list[list[ShardReport]] = []
+        try:
+            for plan, folder in zip(plans, folders, strict=True):
+                reports.append(
+                    [
+                        pack_shard(plan, shard, folder, options.image, options.worker_count, counter)
+                        for shard in plan.shards
+                    ]
+                )
+                _require_records(reports[-1])
+        except TooManyBadImagesError as error:
+            outputs[0].write_rejections(counter.rejections)
+            raise TooManyBadImagesError(f"{error}; the list is in {outputs[0].rejected}") from None
+        sets = tuple(
+            _publish(plan, output, shard_reports, found, options)
+            for plan, output, shard_reports in zip(plans, outputs, reports, strict=True)
+        )
+    return PackReport(sets, found.notes, time.perf_counter() - began)
+
+
+def plan_pack(
+    source: str | os.PathLike[str], out: str | os.PathLike[str], options: PackOptions, source_options: SourceOptions
+) -> tuple[Source, tuple[Plan, ...]]:
+    """List the source and plan its packing, without reading an image or writing a file."""
     out = as_path(out)
     if not out.name:
         raise SourceError(f"{out}: the output needs a name, such as {out / 'train'}")
-    plan = make_plan(found, out, options)
-    output = Output(out)
-    output.refuse_to_replace_source(as_path(source))
-    with output.working((shard.name for shard in plan.shards), overwrite=overwrite) as directory:
-        counter = _Counter(len(plan.samples), options, progress)
-        try:
-            reports = [
-                pack_shard(plan, shard, directory, options.image, options.worker_count, counter)
-                for shard in plan.shards
-            ]
-            _require_records(reports, counter.rejections)
-        except TooManyBadImagesError as error:
-            output.write_rejections(counter.rejections)
-            raise TooManyBadImagesError(f"{error}; the list is in {output.rejected}") from None
-        manifest = _merge(reports, found, plan, options)
-        output.publish(manifest, format_list(_packed(plan, reports)), counter.rejections)
-    return PackReport(
-        output.manifest,
-        manifest,
-        tuple(counter.rejections),
-        output.rejected if counter.rejections else None,
-        found.notes,
-        time.perf_counter() - began,
-    )
+    found = open_source(as_path(source), source_options)
+    return found, make_plans(found, out, options)
 
 
 class _Counter:
@@ -151,29 +216,39 @@ def _named(rejection: Rejection) -> str:
     return f"{rejection.sample.location}: {rejection.reason}"
 
 
-def _reasons(rejections: list[Rejection]) -> str:
+def _reasons(rejections: Sequence[Rejection]) -> str:
     shown = "; ".join(map(_named, rejections[:_REASONS_SHOWN]))
     return shown if len(rejections) <= _REASONS_SHOWN else f"{shown}; …"
 
 
-def _require_records(reports: list[ShardReport], rejections: list[Rejection]) -> None:
+def _require_records(reports: Sequence[ShardReport]) -> None:
     for report in reports:
         if not report.records:
-            raise TooManyBadImagesError(f"not one image for {report.name}.rec could be packed: {_reasons(rejections)}")
+            raise TooManyBadImagesError(
+                f"not one image for {report.name}.rec could be packed: {_reasons(report.rejections)}"
+            )
 
 
-def _packed(plan: Plan, reports: list[ShardReport]) -> SampleTable:
+def _publish(
+    plan: Plan, output: Output, reports: Sequence[ShardReport], source: Source, options: PackOptions
+) -> PackedSet:
+    rejections = [rejection for report in reports for rejection in report.rejections]
+    manifest = _merge(reports, source, plan, options)
+    output.publish(manifest, format_list(_packed(plan, reports)), rejections)
+    return PackedSet(plan.split, output.manifest, manifest, tuple(rejections), output.rejected if rejections else None)
+
+
+def _packed(plan: Plan, reports: Sequence[ShardReport]) -> SampleTable:
     rejected = {row for report in reports for row in report.rejected_rows}
     if not rejected:
         return plan.samples
     return plan.samples.take([row for row in range(len(plan.samples)) if row not in rejected])
 
 
-def _merge(reports: list[ShardReport], source: Source, plan: Plan, options: PackOptions) -> Manifest:
-    samples = plan.samples
-    is_class = source.classes is not None or samples.labels_are_class_indices
-    widths = samples.label_widths
-    shuffle = options.shuffle if options.shuffle is not None else source.shuffled_by_default
+def _merge(reports: Sequence[ShardReport], source: Source, plan: Plan, options: PackOptions) -> Manifest:
+    # Over the whole source, so that the splits agree on what their labels are.
+    is_class = source.classes is not None or source.samples.labels_are_class_indices
+    widths = source.samples.label_widths
     return Manifest(
         records=sum(report.records for report in reports),
         shards=tuple(
@@ -186,6 +261,8 @@ def _merge(reports: list[ShardReport], source: Source, plan: Plan, options: Pack
         max_height=max(report.max_height for report in reports),
         bytes=sum(report.bytes for report in reports),
         classes=source.classes,
-        options=replace(options, shuffle=shuffle).recorded(),
+        label_classes=source.label_classes,
+        split=plan.split,
+        options=replace(options, shuffle=shuffles(source, options)).recorded(),
         created_by=f"dali-rec {__version__}",
     )

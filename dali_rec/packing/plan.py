@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from dali_rec.errors import SourceError
+from dali_rec.packing.split import split_rows
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from dali_rec.packing.options import PackOptions
-    from dali_rec.sources import SampleTable, Source
+    from dali_rec.sources import Sample, SampleTable, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,30 +30,71 @@ class ShardPlan:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The whole work: samples in packing order under their final ids, parted into shards."""
+    """One data set to be: samples in packing order under their final ids, parted into shards.
+
+    ``split``: train, val or test, or None where the source is not parted. ``out``: the prefix of its files.
+    """
 
     samples: SampleTable
     root: str
     shards: tuple[ShardPlan, ...]
+    out: Path
+    split: str | None = None
+
+    def class_counts(self) -> dict[float, int]:
+        """How many samples have each first label."""
+        labels, counts = np.unique(self.samples.first_labels, return_counts=True)
+        return dict(zip(labels.tolist(), counts.tolist(), strict=True))
+
+    def missing_files(self) -> list[Sample]:
+        """The samples whose file is not there."""
+        return [sample for sample in self.samples if not os.path.exists(os.path.join(self.root, sample.location))]  # noqa: PTH110, PTH118  # for millions of files a Path takes too long
 
 
-def make_plan(source: Source, out: Path, options: PackOptions) -> Plan:
-    """Order, number and part the samples of ``source``.
+def make_plans(source: Source, out: Path, options: PackOptions) -> tuple[Plan, ...]:
+    """Part, order and number the samples of ``source``: one plan, or one for each split, OUT-train and so on.
 
     Ids run from 0 in packing order unless the source gives them. They are given before any image is read, so that a
     rejected image leaves a gap and the ids of the others depend on nothing but the source and the options.
     """
+    return tuple(
+        _make_plan(source, samples, out if split is None else out.with_name(f"{out.name}-{split}"), split, options)
+        for split, samples in _split(source, options)
+    )
+
+
+def _split(source: Source, options: PackOptions) -> list[tuple[str | None, SampleTable]]:
     samples = source.samples
+    if source.splits:
+        if options.split:
+            raise SourceError(
+                f"{source.root}: its folders are splits already ({', '.join(split.name for split in source.splits)}); "
+                "leave --split out, or pack one of them"
+            )
+        return [(split.name, samples.take(np.arange(split.start, split.stop))) for split in source.splits]
+    if not options.split:
+        return [(None, samples)]
+    groups = samples.first_labels if options.stratify else None
+    parts = split_rows(len(samples), options.split, options.seed, groups)
+    return [(name, samples.take(rows)) for name, rows in parts.items()]
+
+
+def _make_plan(source: Source, samples: SampleTable, out: Path, split: str | None, options: PackOptions) -> Plan:
     if len(samples) < options.shards:
-        raise SourceError(f"{len(samples)} images cannot fill {options.shards} shards; ask for fewer")
-    shuffle = options.shuffle if options.shuffle is not None else source.shuffled_by_default
-    if shuffle:
+        what = "images" if split is None else f"images of the split {split!r}"
+        raise SourceError(f"{len(samples)} {what} cannot fill {options.shards} shards; ask for fewer")
+    if shuffles(source, options):
         order = list(range(len(samples)))
         random.Random(options.seed).shuffle(order)  # noqa: S311  # a repeatable order, not a secret
         samples = samples.take(order)
     if not source.keys_are_given:
         samples = samples.renumbered()
-    return Plan(samples, source.root, plan_shards(len(samples), out.name, options.shards))
+    return Plan(samples, source.root, plan_shards(len(samples), out.name, options.shards), out, split)
+
+
+def shuffles(source: Source, options: PackOptions) -> bool:
+    """Whether the samples are shuffled: as asked, or as is usual for the source."""
+    return options.shuffle if options.shuffle is not None else source.shuffled_by_default
 
 
 def plan_shards(count: int, name: str, shards: int) -> tuple[ShardPlan, ...]:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dali_rec._files import as_path
 from dali_rec.errors import SourceError
-from dali_rec.sources.folder import read_folder
+from dali_rec.sources.folder import FolderLabels, read_folder
 from dali_rec.sources.lst import format_label, format_list, read_list
-from dali_rec.sources.sample import Sample, SampleTable, Source
+from dali_rec.sources.sample import Sample, SampleTable, Source, Split
 
 if TYPE_CHECKING:
+    import os
     from pathlib import Path
 
 __all__ = [
+    "FolderLabels",
     "Sample",
     "SampleTable",
     "Source",
+    "SourceOptions",
+    "Split",
     "format_label",
     "format_list",
     "open_source",
@@ -24,14 +30,31 @@ __all__ = [
 ]
 
 
-def open_source(path: Path, root: Path | None = None) -> Source:
-    """The source at ``path``: a folder of images or a .lst. ``root`` is where the paths of a list begin."""
+@dataclass(frozen=True, slots=True)
+class SourceOptions:
+    """How to read a source.
+
+    root: where the relative paths of a list begin; by default beside it. labels, classes: see ``read_folder``.
+    """
+
+    root: str | os.PathLike[str] | None = None
+    labels: FolderLabels = "levels"
+    classes: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.labels not in ("levels", "leaf", "top"):
+            raise ValueError(f"labels is {self.labels!r}: expected 'levels', 'leaf' or 'top'")
+
+
+def open_source(path: Path, options: SourceOptions | None = None) -> Source:
+    """The source at ``path``: a folder of images or a .lst."""
+    options = options or SourceOptions()
     if path.is_dir():
-        if root is not None:
+        if options.root is not None:
             raise SourceError(f"{path} is a folder: --root goes with a list, whose paths it completes")
-        return read_folder(path)
+        return read_folder(path, options.labels, options.classes)
     if not path.exists():
         raise SourceError(f"{path}: no such file or folder")
     if path.suffix.lower() == ".lst":
-        return read_list(path, root)
+        return read_list(path, None if options.root is None else as_path(options.root))
     raise SourceError(f"{path}: not a folder and not a .lst file; those are what can be packed")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
+
+
+_ROWS_AT_ONCE = 65536
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,14 @@ class SampleTable:
 
     def take(self, rows: Sequence[int] | NDArray[np.int64]) -> SampleTable:
         """The samples of these rows, in this order."""
-        return SampleTable.of(self[int(row)] for row in rows)
+        chosen = np.asarray(rows, dtype=np.int64)
+        table = SampleTable()
+        table._keys = array("Q", np.frombuffer(self._keys, np.uint64)[chosen].tobytes())
+        labels, label_ends = _take_ragged(np.frombuffer(self._labels, np.float64), self._label_ends, chosen)
+        locations, location_ends = _take_ragged(np.frombuffer(self._locations, np.uint8), self._location_ends, chosen)
+        table._labels, table._label_ends = array("d", labels), label_ends
+        table._locations, table._location_ends = bytearray(locations), location_ends
+        return table
 
     def renumbered(self) -> SampleTable:
         """The same samples with keys 0, 1, 2 and so on."""
@@ -81,6 +91,14 @@ class SampleTable:
         return frozenset(np.unique(np.diff(ends, prepend=np.uint64(0))).tolist())
 
     @property
+    def first_labels(self) -> NDArray[np.float64]:
+        """The first label of each sample, float64 of shape (N,); -1 where a sample has none."""
+        ends = np.frombuffer(self._label_ends, dtype=np.uint64).astype(np.int64)
+        starts = np.concatenate([np.zeros(1, np.int64), ends[:-1]])
+        labels = np.append(np.frombuffer(self._labels, dtype=np.float64), -1.0)
+        return np.where(ends > starts, labels[np.minimum(starts, len(labels) - 1)], -1.0)
+
+    @property
     def labels_are_class_indices(self) -> bool:
         """Whether each sample has one label and all are whole numbers from 0 up."""
         if self.label_widths != {1}:
@@ -89,13 +107,38 @@ class SampleTable:
         return bool(np.all((labels >= 0) & (labels == np.floor(labels))))
 
 
+def _take_ragged(values: NDArray[Any], ends: array[int], rows: NDArray[np.int64]) -> tuple[bytes, array[int]]:
+    """Of rows of different lengths, laid end to end, those wanted: their values as bytes, and where each ends."""
+    stops = np.frombuffer(ends, np.uint64).astype(np.int64)
+    starts = np.concatenate([np.zeros(1, np.int64), stops[:-1]])[rows]
+    lengths = stops[rows] - starts
+    pieces = []
+    for first in range(0, len(rows), _ROWS_AT_ONCE):
+        some = slice(first, first + _ROWS_AT_ONCE)
+        some_ends = np.cumsum(lengths[some])
+        # For each value its place in the old order: the start of its row, and how far it is into it.
+        into = np.arange(int(some_ends[-1])) - np.repeat(some_ends - lengths[some], lengths[some])
+        pieces.append(values[np.repeat(starts[some], lengths[some]) + into].tobytes())
+    return b"".join(pieces), array("Q", np.cumsum(lengths).astype(np.uint64).tobytes())
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Rows ``start`` to ``stop`` of a source's samples, under the name of a split: train, val or test."""
+
+    name: str
+    start: int
+    stop: int
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """What a source found: its samples in their natural order, and how to read them.
 
     ``root`` is what relative locations are relative to. ``classes`` are the names behind the label indices, if the
     source has names. ``keys_are_given`` says that the source numbers its samples itself, as a list does. ``notes`` are
-    things the user should hear.
+    things the user should hear. ``splits``: where the source is parted itself. ``label_classes``: the names behind each
+    column of labels, where there are several columns.
     """
 
     samples: SampleTable
@@ -104,3 +147,5 @@ class Source:
     keys_are_given: bool = False
     shuffled_by_default: bool = False
     notes: tuple[str, ...] = ()
+    splits: tuple[Split, ...] = ()
+    label_classes: tuple[tuple[str, ...] | None, ...] | None = None

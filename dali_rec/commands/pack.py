@@ -1,0 +1,236 @@
+"""``dali-rec pack`` and ``dali-rec list``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from dali_rec.errors import SourceError
+from dali_rec.images import MAX_PIXELS
+from dali_rec.packing.options import (
+    SHUFFLE_SEED,
+    Color,
+    Encoding,
+    ImageOptions,
+    Interpolation,
+    PackOptions,
+    ResizeMode,
+)
+from dali_rec.packing.split import parse_shares
+from dali_rec.progress import progress_bar
+from dali_rec.sources import FolderLabels, SourceOptions
+
+if TYPE_CHECKING:
+    from dali_rec.packing.plan import Plan
+    from dali_rec.sources import Source
+
+SplitOption = Annotated[
+    str | None, typer.Option(metavar="NAME=SHARE,…", help="Part the images, as in train=0.9,val=0.1.")
+]
+StratifyOption = Annotated[bool, typer.Option("--stratify", help="Split each class in these shares by itself.")]
+ShuffleOption = Annotated[
+    bool | None,
+    typer.Option("--shuffle/--no-shuffle", help="By default a folder is shuffled and a list keeps its order."),
+]
+LeafOption = Annotated[bool, typer.Option("--leaf-labels", help="A class for each folder that holds images.")]
+TopOption = Annotated[bool, typer.Option("--top-labels", help="A class for each folder at the top.")]
+ClassesOption = Annotated[
+    Path | None, typer.Option(help="File with the class names in the order of their numbers, one a line.")
+]
+SeedOption = Annotated[int, typer.Option(help="Seed of the shuffle and of the split.")]
+
+
+def pack(
+    source: Annotated[Path, typer.Argument(help="Folder of images, or a .lst.")],
+    out: Annotated[Path, typer.Argument(help="Prefix of the files to make: data/train gives data/train.rec.")],
+    *,
+    resize: Annotated[int | None, typer.Option(min=1, help="Scale larger images down to this many pixels.")] = None,
+    resize_mode: Annotated[
+        ResizeMode, typer.Option(help="Which side that is; exact does not keep the aspect, fill cuts a square.")
+    ] = "shorter",
+    upscale: Annotated[bool, typer.Option("--upscale", help="Also scale smaller images up.")] = False,
+    center_crop: Annotated[bool, typer.Option("--center-crop", help="Cut the largest square from the centre.")] = False,
+    interpolation: Annotated[Interpolation, typer.Option(help="How to scale.")] = "area",
+    encoding: Annotated[Encoding, typer.Option(help="Encode images that are not of this format anew.")] = "keep",
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG and WebP that are encoded anew.")] = 95,
+    color: Annotated[Color, typer.Option(help="Make all images colour or grey.")] = "keep",
+    max_pixels: Annotated[int, typer.Option(min=1, help="Reject images with more pixels than this.")] = MAX_PIXELS,
+    shards: Annotated[int, typer.Option(min=1, help="Number of .rec files.")] = 1,
+    shuffle: ShuffleOption = None,
+    seed: SeedOption = SHUFFLE_SEED,
+    split: SplitOption = None,
+    stratify: StratifyOption = False,
+    leaf_labels: LeafOption = False,
+    top_labels: TopOption = False,
+    classes: ClassesOption = None,
+    root: Annotated[Path | None, typer.Option(help="Where the paths of a list begin; by default beside it.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Threads; by default one a core.")] = None,
+    max_bad: Annotated[
+        str, typer.Option(metavar="SHARE|NUMBER", help="Fail if more images than this are bad: 1%, 0.01, or a number.")
+    ] = "1%",
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad image.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a data set of the same name.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be packed, and write nothing.")] = False,
+) -> None:
+    """Pack a folder or list of images into OUT.rec, OUT.idx, OUT.lst and OUT.json.
+
+    Example: dali-rec pack photos/train data/train --resize 256
+
+    Images that cannot be decoded are left out and named, with the reason, in OUT.rejected.jsonl.
+    """
+    from dali_rec.packing import pack as run
+    from dali_rec.packing import plan_pack
+
+    labels, names, shares = _labels(leaf=leaf_labels, top=top_labels), _read_classes(classes), _shares(split)
+    budget = _bad_image_budget(max_bad)
+    if dry_run:
+        image = ImageOptions(
+            resize, resize_mode, upscale, center_crop, interpolation, encoding, quality, color, max_pixels
+        )
+        options = PackOptions(image, shards, shuffle, seed, shares, stratify, workers, budget, strict)
+        _print_plan(*plan_pack(source, out, options, SourceOptions(root, labels, names)))
+        return
+    with progress_bar("packing", "images") as progress:
+        report = run(
+            source,
+            out,
+            resize=resize,
+            resize_mode=resize_mode,
+            upscale=upscale,
+            center_crop=center_crop,
+            interpolation=interpolation,
+            encoding=encoding,
+            quality=quality,
+            color=color,
+            max_pixels=max_pixels,
+            shards=shards,
+            shuffle=shuffle,
+            seed=seed,
+            split=shares,
+            stratify=stratify,
+            labels=labels,
+            classes=names,
+            root=root,
+            workers=workers,
+            max_bad=budget,
+            strict=strict,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    for packed in report.sets:
+        manifest = packed.manifest
+        in_classes = f" in {len(manifest.classes)} classes" if manifest.classes else ""
+        in_shards = f" in {len(manifest.shards)} shards" if len(manifest.shards) > 1 else ""
+        megabytes = f"{manifest.bytes / 1e6:,.1f} MB"
+        print(  # noqa: T201
+            f"{manifest.records:,} records{in_classes}{in_shards}, {megabytes}: {packed.manifest_path}"
+        )
+        if packed.rejected_path is not None:
+            print(  # noqa: T201
+                f"{len(packed.rejections):,} images were rejected; the reasons are in {packed.rejected_path}"
+            )
+    print(f"{report.seconds:.1f} s, {report.images_per_second:,.0f} images/s")  # noqa: T201
+
+
+def list_images(
+    folder: Annotated[Path, typer.Argument(help="Folder of images.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT.lst", help="The list to write.")],
+    *,
+    shuffle: Annotated[bool, typer.Option("--shuffle", help="Shuffle the list.")] = False,
+    seed: SeedOption = SHUFFLE_SEED,
+    split: SplitOption = None,
+    stratify: StratifyOption = False,
+    leaf_labels: LeafOption = False,
+    top_labels: TopOption = False,
+    classes: ClassesOption = None,
+) -> None:
+    """Write a .lst of the images in a folder: id, labels and path, as im2rec does.
+
+    Example: dali-rec list photos data/photos.lst --split train=0.9,val=0.1
+
+    Splits go to OUT-train.lst and so on. Pack a list with --root FOLDER.
+    """
+    from dali_rec.packing import plan_pack
+    from dali_rec.packing.lists import write_lists
+
+    prefix = out.with_suffix("") if out.suffix == ".lst" else out
+    options = PackOptions(shuffle=shuffle, seed=seed, split=_shares(split), stratify=stratify)
+    source_options = SourceOptions(None, _labels(leaf=leaf_labels, top=top_labels), _read_classes(classes))
+    source, plans = plan_pack(folder, prefix, options, source_options)
+    for note in source.notes:
+        print(note)  # noqa: T201
+    for path, count in write_lists(plans):
+        print(f"{path}: {count:,} images")  # noqa: T201
+
+
+def _labels(*, leaf: bool, top: bool) -> FolderLabels:
+    if leaf and top:
+        raise typer.BadParameter("--leaf-labels and --top-labels: choose one")
+    return "leaf" if leaf else "top" if top else "levels"
+
+
+def _shares(split: str | None) -> dict[str, float] | None:
+    if split is None:
+        return None
+    try:
+        return parse_shares(split)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--split") from None
+
+
+def _read_classes(path: Path | None) -> tuple[str, ...] | None:
+    if path is None:
+        return None
+    try:
+        names = tuple(line.strip() for line in path.read_text("utf-8").splitlines() if line.strip())
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{path}: not UTF-8 text ({error})") from None
+    twice = {name for name in names if names.count(name) > 1}
+    if twice or not names:
+        raise SourceError(f"{path}: {f'the class {min(twice)!r} stands twice' if twice else 'no class names in it'}")
+    return names
+
+
+def _bad_image_budget(text: str) -> float:
+    """``1%`` and ``0.01`` are shares, ``5`` is a number of images."""
+    try:
+        if text.endswith("%"):
+            share = float(text[:-1]) / 100
+            return min(share, 1 - 1e-9) if share >= 0 else -1.0
+        value = float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r}: expected a share (1% or 0.01) or a number of images") from None
+    if value >= 1 and not value.is_integer():
+        raise typer.BadParameter(f"{text!r}: a number of images is whole; a share is below 1")
+    return value
+
+
+def _print_plan(source: Source, plans: tuple[Plan, ...]) -> None:
+    """Counts by class and split, and the files that are not there."""
+    console = Console()
+    for note in source.notes:
+        console.print(note, highlight=False, markup=False)
+    table = Table("class", box=None, pad_edge=False)
+    for plan in plans:
+        table.add_column(plan.split or "images", justify="right")
+    counts = [plan.class_counts() for plan in plans]
+    labels = sorted({label for count in counts for label in count})
+    for label in labels:
+        name = source.classes[int(label)] if source.classes else f"{label:g}"
+        table.add_row(name, *(f"{count.get(label, 0):,}" for count in counts))
+    table.add_row("all", *(f"{len(plan.samples):,}" for plan in plans), style="bold")
+    console.print(table)
+    for plan in plans:
+        missing = plan.missing_files()
+        for sample in missing[:5]:
+            console.print(f"missing: id {sample.key}: {sample.location}", highlight=False, markup=False)
+        more = f", {len(missing):,} files missing" if missing else ""
+        console.print(
+            f"{plan.out}: {len(plan.samples):,} images in {len(plan.shards)} shards{more}",
+            highlight=False,
+            markup=False,
+        )

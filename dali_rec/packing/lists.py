@@ -1,0 +1,25 @@
+"""Plans as .lst files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dali_rec._files import write_text_atomically
+from dali_rec.sources import format_list
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from dali_rec.packing.plan import Plan
+
+
+def write_lists(plans: Sequence[Plan]) -> list[tuple[Path, int]]:
+    """Write each plan's samples, in order, to OUT.lst; returns the files and how many images each names."""
+    written = []
+    for plan in plans:
+        path = plan.out.with_name(plan.out.name + ".lst")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text_atomically(path, format_list(plan.samples))
+        written.append((path, len(plan.samples)))
+    return written

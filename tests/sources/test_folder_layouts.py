@@ -1,0 +1,235 @@
+import numpy as np
+import pytest
+from support import jpeg, make_class_folder
+
+import dali_rec
+from dali_rec.cli import main
+from dali_rec.errors import SourceError
+from dali_rec.manifest import read_manifest
+from dali_rec.sources import read_folder
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Write a JPEG under each path; returns the folder."""
+
+    def write(*paths):
+        for number, path in enumerate(paths):
+            file = tmp_path / "photos" / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(jpeg(number))
+        return tmp_path / "photos"
+
+    return write
+
+
+def labels_of(source):
+    return {sample.location: sample.labels for sample in source.samples}
+
+
+TREE = ("dog/beagle/1.jpg", "dog/collie/2.jpg", "cat/manx/3.jpg", "cat/manx/4.jpg")
+
+
+# Levels
+
+
+def test_levels_give_a_label_each_with_its_own_names(make):
+    source = read_folder(make(*TREE))
+    assert source.label_classes == (("cat", "dog"), ("beagle", "collie", "manx"))
+    assert labels_of(source) == {
+        "dog/beagle/1.jpg": (1.0, 0.0),
+        "dog/collie/2.jpg": (1.0, 1.0),
+        "cat/manx/3.jpg": (0.0, 2.0),
+        "cat/manx/4.jpg": (0.0, 2.0),
+    }
+
+
+def test_leaf_labels_give_a_class_for_each_folder_that_holds_images(make):
+    source = read_folder(make(*TREE, "dog/5.jpg"), "leaf")
+    assert source.classes == ("cat/manx", "dog", "dog/beagle", "dog/collie")
+    assert labels_of(source)["dog/5.jpg"] == (1.0,)
+
+
+def test_top_labels_give_a_class_for_each_folder_at_the_top(make):
+    source = read_folder(make(*TREE, "dog/5.jpg"), "top")
+    assert source.classes == ("cat", "dog")
+    assert {labels for location, labels in labels_of(source).items() if location.startswith("dog/")} == {(1.0,)}
+
+
+@pytest.mark.parametrize("odd", ["dog/5.jpg", "dog/beagle/old/5.jpg"])
+def test_ragged_depth_is_an_error_that_names_the_folder(make, odd):
+    folder = make(*TREE, odd)
+    with pytest.raises(SourceError, match=f"{folder / odd.rpartition('/')[0]} holds images .* --leaf-labels"):
+        read_folder(folder)
+
+
+def test_levels_are_packed_and_loaded_as_several_labels(make, tmp_path):
+    pytest.importorskip("nvidia.dali", reason="DALI is not installed")
+    dali_rec.pack(make(*TREE), tmp_path / "x", shuffle=False)
+    manifest = read_manifest(tmp_path / "x.json")
+    assert manifest.label_classes == (("cat", "dog"), ("beagle", "collie", "manx"))
+    assert (manifest.label_width, manifest.label_kind, manifest.classes) == (2, "values", None)
+    loader = dali_rec.Loader(tmp_path / "x", 4, 8, framework="numpy", device="cpu", shuffle=False)
+    labels = next(iter(loader))[1]
+    assert labels.dtype == np.float32
+    assert labels.tolist() == [[0, 2], [0, 2], [1, 0], [1, 1]]
+
+
+# Splits by folder
+
+
+SPLITS = ("Training/a/1.jpg", "Training/b/2.jpg", "valid/b/3.jpg", "test/c/4.jpg", "test/a/5.jpg")
+
+
+def test_train_val_and_test_folders_share_one_table_of_classes(make):
+    source = read_folder(make(*SPLITS))
+    assert source.classes == ("a", "b", "c")
+    assert [(split.name, split.start, split.stop) for split in source.splits] == [
+        ("train", 0, 2),
+        ("val", 2, 3),
+        ("test", 3, 5),
+    ]
+    assert labels_of(source)["valid/b/3.jpg"] == (1.0,)
+
+
+def test_split_folders_become_a_data_set_each(make, tmp_path):
+    report = dali_rec.pack(make(*SPLITS), tmp_path / "out" / "x")
+    assert [(packed.split, packed.manifest.records) for packed in report.sets] == [
+        ("train", 2),
+        ("val", 1),
+        ("test", 2),
+    ]
+    for split, classes in (("train", {"a", "b"}), ("val", {"b"}), ("test", {"a", "c"})):
+        dataset = dali_rec.open(tmp_path / "out" / f"x-{split}")
+        assert dataset.classes == ("a", "b", "c")
+        assert dataset.manifest.split == split
+        assert {dataset.classes[int(record.labels[0])] for record in dataset} == classes
+        assert sorted(record.key for record in dataset) == list(range(len(dataset)))
+    assert len(list((tmp_path / "out").iterdir())) == 12
+
+
+def test_two_folders_for_one_split_are_an_error(make):
+    with pytest.raises(SourceError, match="the folders train and training both mean the split 'train'"):
+        read_folder(make("train/a/1.jpg", "training/a/2.jpg"))
+
+
+def test_class_called_test_beside_others_is_a_class(make):
+    assert read_folder(make("test/1.jpg", "exam/2.jpg")).classes == ("exam", "test")
+
+
+def test_flat_folders_can_be_splits(make):
+    source = read_folder(make("train/1.jpg", "test/2.jpg"))
+    assert [split.name for split in source.splits] == ["train", "test"]
+    assert "label 0" in source.notes[0]
+
+
+# Splits by share
+
+
+def test_split_deals_out_every_image_once(class_folder, tmp_path):
+    report = dali_rec.pack(class_folder, tmp_path / "x", split={"train": 0.75, "val": 0.25}, seed=3)
+    assert [packed.manifest.records for packed in report.sets] == [9, 3]
+    paths = []
+    for split in ("train", "val"):
+        paths += [line.split("\t")[-1] for line in (tmp_path / f"x-{split}.lst").read_text().splitlines()]
+        assert dali_rec.open(tmp_path / f"x-{split}").classes == ("ant", "bee", "cat")
+    assert len(paths) == len(set(paths)) == 12
+
+
+def test_stratified_split_has_each_class_in_its_shares(tmp_path):
+    folder = make_class_folder(tmp_path / "photos", {"a": 20, "b": 10})
+    dali_rec.pack(folder, tmp_path / "x", split={"train": 0.8, "val": 0.2}, stratify=True)
+    labels = [int(record.labels[0]) for record in dali_rec.open(tmp_path / "x-val")]
+    assert (labels.count(0), labels.count(1)) == (4, 2)
+
+
+def test_splits_of_a_list_keep_its_ids(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(jpeg())
+    (tmp_path / "x.lst").write_text("".join(f"{key}\t0\ta.jpg\n" for key in range(100, 110)))
+    dali_rec.pack(tmp_path / "x.lst", tmp_path / "y", split={"train": 0.5, "val": 0.5})
+    keys = [dali_rec.open(tmp_path / f"y-{split}").keys.tolist() for split in ("train", "val")]
+    assert sorted(keys[0] + keys[1]) == list(range(100, 110))
+    assert keys[0] == sorted(keys[0])
+
+
+def test_split_of_split_folders_is_refused(make, tmp_path):
+    with pytest.raises(SourceError, match="its folders are splits already"):
+        dali_rec.pack(make(*SPLITS), tmp_path / "x", split={"a": 0.5, "b": 0.5})
+
+
+def test_nothing_is_published_if_one_split_fails(make, tmp_path):
+    folder = make(*SPLITS)
+    (folder / "test" / "a" / "5.jpg").write_bytes(b"")
+    with pytest.raises(dali_rec.errors.TooManyBadImagesError):
+        dali_rec.pack(folder, tmp_path / "out" / "x")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["x-train.rejected.jsonl"]
+
+
+# Classes
+
+
+def test_order_of_classes_can_be_given(make):
+    source = read_folder(make("a/1.jpg", "b/2.jpg"), classes=("b", "unseen", "a"))
+    assert source.classes == ("b", "unseen", "a")
+    assert labels_of(source) == {"a/1.jpg": (2.0,), "b/2.jpg": (0.0,)}
+    assert "1 classes have no images: unseen" in source.notes
+
+
+def test_folder_that_is_not_among_the_classes_is_an_error(make):
+    with pytest.raises(SourceError, match="1 folders are not in --classes: b"):
+        read_folder(make("a/1.jpg", "b/2.jpg"), classes=("a",))
+
+
+# Commands
+
+
+def test_classes_come_from_a_file(class_folder, tmp_path):
+    (tmp_path / "classes.txt").write_text("cat\nbee\nant\n")
+    assert main(["pack", str(class_folder), str(tmp_path / "x"), "--classes", str(tmp_path / "classes.txt")]) == 0
+    assert dali_rec.open(tmp_path / "x").classes == ("cat", "bee", "ant")
+
+
+@pytest.mark.parametrize(("text", "message"), [("a\na\n", "'a' stands twice"), ("\n", "no class names")])
+def test_bad_file_of_classes_is_an_error(capsys, class_folder, tmp_path, text, message):
+    (tmp_path / "classes.txt").write_text(text)
+    assert main(["pack", str(class_folder), str(tmp_path / "x"), "--classes", str(tmp_path / "classes.txt")]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_dry_run_prints_the_plan_and_writes_nothing(capsys, class_folder, tmp_path):
+    arguments = ["pack", str(class_folder), str(tmp_path / "x"), "--dry-run", "--split", "train=0.75,val=0.25"]
+    before = sorted(tmp_path.iterdir())
+    assert main([*arguments, "--stratify"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["bee", "3", "1"] in rows
+    assert ["all", "9", "3"] in rows
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_dry_run_names_missing_files(capsys, tmp_path):
+    (tmp_path / "x.lst").write_text("7\t0\tnothing.jpg\n")
+    assert main(["pack", str(tmp_path / "x.lst"), str(tmp_path / "y"), "--dry-run"]) == 0
+    assert "missing: id 7: nothing.jpg" in capsys.readouterr().out
+
+
+def test_list_is_written_and_packs_to_the_same(capsys, class_folder, tmp_path):
+    assert main(["list", str(class_folder), str(tmp_path / "a.lst")]) == 0
+    assert "12 images" in capsys.readouterr().out
+    dali_rec.pack(tmp_path / "a.lst", tmp_path / "x", root=class_folder)
+    dali_rec.pack(class_folder, tmp_path / "y", shuffle=False)
+    assert (tmp_path / "x.rec").read_bytes() == (tmp_path / "y.rec").read_bytes()
+
+
+def test_list_can_be_split_and_shuffled(class_folder, tmp_path):
+    arguments = ["list", str(class_folder), str(tmp_path / "a.lst"), "--split", "train=0.5,val=0.5", "--shuffle"]
+    assert main(arguments) == 0
+    rows = [(tmp_path / f"a-{split}.lst").read_text().splitlines() for split in ("train", "val")]
+    assert [len(part) for part in rows] == [6, 6]
+    paths = [row.split("\t")[-1] for part in rows for row in part]
+    assert len(set(paths)) == 12
+    assert paths != sorted(paths)
+
+
+@pytest.mark.parametrize("option", [["--split", "a=2"], ["--leaf-labels", "--top-labels"], ["--encoding", "gif"]])
+def test_wrong_options_are_status_2(class_folder, tmp_path, option):
+    assert main(["pack", str(class_folder), str(tmp_path / "x"), *option]) == 2
