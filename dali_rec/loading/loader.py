@@ -376,9 +376,14 @@ class Loader:
     def _recover(self, place: Place, error: RuntimeError) -> tuple[Any, ...] | None:
         """What becomes of a batch that DALI cannot make: an error that names the record, or the batch without it."""
         name = self.dataset.name
-        rows = self._reader.rows_at(place)
-        bad = bad_records(self.dataset, rows)
         stopped = f"{name}: DALI stopped at batch {place.batch} of epoch {place.epoch}; "
+        try:
+            rows = self._reader.rows_at(place)
+        except RuntimeError:  # not an image but the file itself is damaged: no reader gets past it
+            raise LoaderError(
+                f"{stopped}'dali-rec verify {name}' finds where the file is damaged. DALI said: {dali_reason(error)}"
+            ) from error
+        bad = bad_records(self.dataset, rows)
         if not bad:
             keys = self.dataset.keys[rows]
             raise LoaderError(

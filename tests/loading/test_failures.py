@@ -8,7 +8,7 @@ from support import jpeg
 
 import dali_rec
 from dali_rec import Loader
-from dali_rec.errors import DatasetError, LoaderError
+from dali_rec.errors import DatasetError, LoaderError, RecordError
 
 pytest.importorskip("nvidia.dali", reason="DALI is not installed")
 
@@ -102,6 +102,20 @@ def test_resume_is_exact_among_bad_records(damaged, batch, shuffle):
         rest = ids_of(resumed)
         assert rest == [ids.tolist() for _, _, ids in running]
         assert sorted(itertools.chain(*taken, *rest, resumed.skipped)) == list(range(100, 120))
+
+
+@pytest.mark.parametrize("shuffle", [False, True, "global"])
+@pytest.mark.parametrize("on_error", ["raise", "skip"])
+def test_damaged_framing_ends_the_epoch_with_file_and_remedy(tmp_path, shuffle, on_error):
+    path = write(tmp_path / "x.rec", ())
+    with dali_rec.RecordReader(path) as reader:
+        offset = int(reader.index.offsets[6])
+    content = bytearray(path.read_bytes())
+    content[offset] ^= 0xFF
+    path.write_bytes(content)
+    loader = loader_of(path, shuffle=shuffle, on_error=on_error)
+    with pytest.raises((LoaderError, RecordError), match=rf"x\.rec: .*'dali-rec verify {path}'"):
+        ids_of(loader)
 
 
 def test_file_that_vanished_is_refused_before_training(packed):
