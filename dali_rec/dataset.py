@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -13,6 +15,8 @@ from dali_rec._files import as_path
 from dali_rec.errors import DatasetError, DatasetNotFoundError, IndexFileError
 from dali_rec.manifest import Manifest, is_manifest, read_manifest
 from dali_rec.recordio import Index, Record, RecordReader
+from dali_rec.recordio.framing import MAGIC, MAX_RECORD_LENGTH
+from dali_rec.recordio.header import HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +24,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from typing_extensions import Self
+
+
+_ROWS_AT_ONCE = 65536
 
 
 class Shard:
@@ -34,9 +41,12 @@ class Shard:
                 f"'dali-rec verify {path}' lists what is wrong with it"
             )
         index = self.reader.index
-        # A record is a record once, also where the .idx names it twice.
-        _, rows = np.unique(index.offsets, return_index=True)
-        self.index = Index(index.keys[rows], index.offsets[rows])
+        if (np.diff(index.offsets) <= 0).any():
+            # A record is a record once, also where the .idx names it twice.
+            _, rows = np.unique(index.offsets, return_index=True)
+            index = Index(index.keys[rows], index.offsets[rows])
+        self.index = index
+        self._all_offsets = index.offsets
         if expected_records is not None and len(self.index) != expected_records:
             raise IndexFileError(
                 f"{path.with_suffix('.idx')}: {len(self.index)} records, the manifest says {expected_records}: it "
@@ -45,6 +55,36 @@ class Shard:
 
     def __len__(self) -> int:
         return len(self.index)
+
+    def end_of(self, offset: int) -> int:
+        """Where the record after that at ``offset`` begins, by the whole index; the file's size after the last."""
+        row = int(np.searchsorted(self._all_offsets, offset, side="right"))
+        return int(self._all_offsets[row]) if row < len(self._all_offsets) else self.reader.size
+
+    def take(self, rows: NDArray[np.intp]) -> Shard:
+        """A view of the same file that has only these rows of the index, which ascend."""
+        view = copy.copy(self)
+        view.index = Index(self.index.keys[rows], self.index.offsets[rows])
+        return view
+
+    def first_labels(self) -> NDArray[np.float32]:
+        """The first label of each record, shape (N,), from the headers alone. Raises RecordError where one is damaged.
+
+        A record with flag 0 has its label in the header, any other behind it (recordio/header.py).
+        """
+        data = np.frombuffer(self.reader.buffer, dtype="<u4")[: self.reader.size // 4]
+        labels = np.empty(len(self), np.float32)
+        for at in range(0, len(self), _ROWS_AT_ONCE):
+            words = self.index.offsets[at : at + _ROWS_AT_ONCE] >> 2
+            fits = words + 2 + HEADER.size // 4 <= len(data)
+            bad = (self.index.offsets[at : at + _ROWS_AT_ONCE] & 3 != 0) | ~fits
+            bad[~bad] = (data[words[~bad]] != MAGIC) | (data[words[~bad] + 1] & MAX_RECORD_LENGTH < HEADER.size)
+            if bad.any():
+                self.reader.record_at(int(self.index.offsets[at + int(bad.argmax())]))  # says what is wrong
+            behind = data[words + 2] > 0
+            words = words + np.where(behind, 2 + HEADER.size // 4, 3)
+            labels[at : at + _ROWS_AT_ONCE] = data[np.minimum(words, len(data) - 1)].view("<f4")
+        return labels
 
 
 class Dataset(Sequence[Record]):
@@ -108,6 +148,120 @@ class Dataset(Sequence[Record]):
         for shard in self.shards:
             for offset in shard.index.offsets.tolist():
                 yield shard.reader.record_at(offset)
+
+    @cached_property
+    def class_indices(self) -> NDArray[np.int64]:
+        """The class of each record, its first label, shape (N,), in the order of the files; read from the headers.
+
+        Raises DatasetError where a first label is not a whole number from 0 up.
+        """
+        if not self.shards:
+            return np.zeros(0, np.int64)
+        labels = np.concatenate([shard.first_labels() for shard in self.shards])
+        with np.errstate(invalid="ignore"):
+            classes = labels.astype(np.int64)
+        wrong = (classes != labels) | (classes < 0)
+        if wrong.any():
+            at = int(wrong.argmax())
+            raise DatasetError(
+                f"{self.name}: the record with id {int(self.keys[at])} has the label {labels[at]}, which is no class "
+                "index"
+            )
+        return classes
+
+    def take(self, rows: NDArray[Any] | Sequence[int]) -> Dataset:
+        """A view of the records at these positions, each once, in the order of the files; the .rec is not touched.
+
+        The view keeps the manifest, with the classes, of the whole.
+        """
+        chosen = np.unique(np.asarray(rows, dtype=np.int64))
+        if len(chosen) and not (min(chosen) >= 0 and max(chosen) < len(self)):
+            raise IndexError(f"rows {chosen[0]} to {chosen[-1]} of a data set of {len(self)} records")
+        shards = []
+        for shard, end in zip(self.shards, self._ends.tolist(), strict=True):
+            start = end - len(shard)
+            first, last = np.searchsorted(chosen, [start, end])
+            if first < last:
+                shards.append(shard.take(chosen[first:last] - start))
+        return Dataset(shards, self.manifest)
+
+    def subset(
+        self,
+        *,
+        ids: Sequence[int] | NDArray[Any] | None = None,
+        classes: Sequence[str | int] | None = None,
+        fraction: float | None = None,
+        seed: int = 0,
+    ) -> Dataset:
+        """A view of the records that meet all conditions given; the .rec is not touched.
+
+        ids: of these records; all must be there. classes: names or indices. fraction: this share, drawn by ``seed``
+        from each class alike where records have classes; 0.1 with the same seed lies within 0.2.
+
+        Raises DatasetError for ids and classes that the data set does not have, ValueError for a fraction outside
+        0…1.
+        """
+        rows = np.arange(len(self))
+        if ids is not None:
+            rows = np.intersect1d(rows, self._rows_of_ids(ids))
+        if classes is not None:
+            wanted = [self._class_index(name) for name in classes]
+            rows = rows[np.isin(self.class_indices[rows], wanted)]
+        if fraction is not None:
+            if not 0 < fraction <= 1:
+                raise ValueError(f"fraction is {fraction}: above 0, up to 1")
+            places = self._places(rows, seed)
+            rows = rows[places < fraction]
+        return self.take(rows)
+
+    def filter(self, keep: Callable[[Record], bool]) -> Dataset:
+        """A view of the records for which ``keep(record)`` is true; each record is read once."""
+        return self.take(np.array([row for row, record in enumerate(self) if keep(record)], dtype=np.int64))
+
+    def split(self, *fractions: float, seed: int = 0) -> tuple[Dataset, ...]:
+        """Disjoint views that together hold every record: ``train, val = dataset.split(0.9, 0.1)``.
+
+        Drawn by ``seed``, from each class alike where records have classes. Raises ValueError unless the fractions are
+        above 0 and add up to 1.
+        """
+        if not fractions or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-9:
+            raise ValueError(f"fractions are {fractions}: above 0, and 1 together")
+        places = self._places(np.arange(len(self)), seed)
+        edges = np.cumsum((0.0, *fractions))
+        edges[-1] = 1.0
+        return tuple(
+            self.take(np.nonzero((places >= low) & (places < high))[0]) for low, high in itertools.pairwise(edges)
+        )
+
+    def _places(self, rows: NDArray[Any], seed: int) -> NDArray[np.float64]:
+        """A place in 0…1 for each row, evenly spread within each class, so that a range of places is a fair share."""
+        random = np.random.Generator(np.random.PCG64(seed))
+        lottery = random.random(len(self))[rows]
+        groups = self.class_indices[rows] if self.has_class_labels else np.zeros(len(rows), np.int64)
+        order = np.lexsort((lottery, groups))
+        _, starts, sizes = np.unique(groups[order], return_index=True, return_counts=True)
+        # A random offset in each class, so that small classes are not all rounded to the same side.
+        ranks = np.arange(len(rows)) - np.repeat(starts - random.random(len(starts)), sizes)
+        places = np.empty(len(rows))
+        places[order] = ranks / np.repeat(sizes, sizes)
+        return places
+
+    def _rows_of_ids(self, ids: Sequence[int] | NDArray[Any]) -> NDArray[np.int64]:
+        wanted = np.asarray(ids, dtype=np.uint64)
+        missing = ~np.isin(wanted, self.keys)
+        if missing.any():
+            raise DatasetError(
+                f"{self.name}: {int(missing.sum())} of the {len(wanted)} ids are not in it, id {wanted[missing][0]} "
+                "among them"
+            )
+        return np.nonzero(np.isin(self.keys, wanted))[0]
+
+    def _class_index(self, name: str | int) -> int:
+        if isinstance(name, str):
+            if self.classes is None or name not in self.classes:
+                raise DatasetError(f"{self.name}: no class {name!r}; its classes are {_shortened(self.classes)}")
+            return self.classes.index(name)
+        return name
 
     def close(self) -> None:
         """Let go of the files."""
@@ -196,3 +350,9 @@ def _common_manifest(parts: list[Dataset]) -> Manifest | None:
             classes=first.classes,
         )
     return total
+
+
+def _shortened(names: Sequence[str] | None) -> str:
+    if names is None:
+        return "not known by name"
+    return ", ".join(names[:8]) + (", …" if len(names) > 8 else "")

@@ -1,7 +1,19 @@
 """The DALI graph and the loader over it."""
 
+from dali_rec.loading.augment import Augmentation
 from dali_rec.loading.device import Device, choose_device
 from dali_rec.loading.graph import IMAGENET_MEAN, IMAGENET_STD
-from dali_rec.loading.loader import Loader, image_pipeline
+from dali_rec.loading.image_pipeline import image_pipeline
+from dali_rec.loading.labels import PaddedLabels
+from dali_rec.loading.loader import Loader
 
-__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "Device", "Loader", "choose_device", "image_pipeline"]
+__all__ = [
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
+    "Augmentation",
+    "Device",
+    "Loader",
+    "PaddedLabels",
+    "choose_device",
+    "image_pipeline",
+]

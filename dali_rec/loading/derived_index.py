@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dali_rec._files import atomic_write
+from dali_rec.errors import DatasetError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,11 +27,11 @@ class RecordFinder:
     """Finds the record of a data set that DALI's ``source_info`` speaks of."""
 
     def __init__(self, dataset: Dataset) -> None:
-        sizes = [shard.reader.size for shard in dataset.shards]
-        starts = [0, *np.cumsum(sizes).tolist()]
-        self._start_of = {os.fspath(shard.path): start for shard, start in zip(dataset.shards, starts, strict=False)}
+        shards = [shard for shard in dataset.shards if len(shard)]
+        starts = [0, *np.cumsum([shard.reader.size for shard in shards]).tolist()]
+        self._start_of = {os.fspath(shard.path): start for shard, start in zip(shards, starts, strict=False)}
         self._offsets = np.concatenate(
-            [shard.index.offsets + start for shard, start in zip(dataset.shards, starts, strict=False)]
+            [shard.index.offsets + start for shard, start in zip(shards, starts, strict=False)]
         )
 
     def position(self, source_info: bytes) -> int:
@@ -43,8 +44,26 @@ class RecordFinder:
         return int(np.searchsorted(self._offsets, self._start_of[path] + int(offset)))
 
 
+def dali_can_read(dataset: Dataset) -> bool:
+    """Whether readers.mxnet finds every record of this view.
+
+    DALI 2.4 looks for the single record of a last file past the end of the file before, where it comes out right
+    only if it is the first of its file; otherwise it fails with "Invalid seek" or a record that is too long.
+    """
+    shards = [shard for shard in dataset.shards if len(shard)]
+    return len(shards) < 2 or len(shards[-1]) > 1 or int(shards[-1].index.offsets[0]) == 0
+
+
 def write_derived_index(dataset: Dataset, path: Path) -> list[Path]:
-    """Write the index of ``dataset`` to ``path``; returns the .rec files it runs over, in order."""
+    """Write the index of ``dataset`` to ``path``; returns the .rec files it runs over, in order.
+
+    Raises DatasetError for a view that DALI's reader would get wrong.
+    """
+    if not dali_can_read(dataset):
+        raise DatasetError(
+            f"{dataset.name}: DALI's reader cannot read a view with one record of its last file; load it with Loader, "
+            "or choose another record"
+        )
     files, start = [], 0
     with atomic_write(path) as file:
         for shard in dataset.shards:

@@ -27,8 +27,11 @@ class Device:
         return f"GPU {self.index}" if self.is_gpu else "CPU"
 
 
-def choose_device(wanted: str | int) -> Device:
-    """The device for ``wanted``: "auto", "gpu" (the first), "cpu", or the index of a CUDA device.
+def choose_device(wanted: str | int, local_rank: int = 0) -> Device:
+    """The device for ``wanted``: "auto", "gpu", "cpu", or the index of a CUDA device.
+
+    "auto" and "gpu" take the GPU of the process' rank on this machine, ``local_rank``; where each process sees only its
+    own, that is the first.
 
     Raises DeviceUnavailableError if a GPU is wanted and there is none, ValueError for anything else.
     """
@@ -36,9 +39,9 @@ def choose_device(wanted: str | int) -> Device:
         return Device(None, "as asked")
     count, why_not = count_gpus()
     if wanted == "auto":
-        return Device(0, f"{count} found") if count else Device(None, why_not)
+        return Device(local_rank % count, f"{count} found") if count else Device(None, why_not)
     if wanted == "gpu":
-        wanted = 0
+        wanted = local_rank % count if count else 0
     if isinstance(wanted, bool) or not isinstance(wanted, int) or wanted < 0:
         raise ValueError(f"device is {wanted!r}: expected 'auto', 'gpu', 'cpu' or the index of a CUDA device")
     if not count:

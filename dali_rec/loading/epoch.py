@@ -22,7 +22,9 @@ class EpochPlan:
     """How ``records`` records are dealt out to ``world_size`` ranks in batches of ``batch_size``.
 
     ``last_batch``: what becomes of a last batch that is not full: "partial" (it is shorter), "drop", or "pad" (its last
-    record is repeated). ``rotate``: the reader takes the next shard each epoch.
+    record is repeated). ``rotate``: the reader takes the next shard each epoch. ``even``: every rank hands out as many
+    batches, with "drop" as the rank with least and else as the rank with most: one that has run out of records hands
+    out its last once more.
     """
 
     records: int
@@ -31,6 +33,7 @@ class EpochPlan:
     batch_size: int
     last_batch: LastBatch
     rotate: bool
+    even: bool = False
 
     def shard(self, epoch: int) -> int:
         """The shard that the rank reads in ``epoch``."""
@@ -49,6 +52,12 @@ class EpochPlan:
 
     def batches(self, epoch: int) -> int:
         """Batches that the rank hands out in ``epoch``."""
+        if self.even:
+            return (
+                self.records // self.world_size // self.batch_size
+                if self.last_batch == "drop"
+                else self.pipeline_batches
+            )
         size = self.shard_size(epoch)
         return size // self.batch_size if self.last_batch == "drop" else -(-size // self.batch_size)
 
@@ -57,4 +66,4 @@ class EpochPlan:
         if batch >= self.batches(epoch):
             return 0
         left = self.shard_size(epoch) - batch * self.batch_size
-        return self.batch_size if self.last_batch == "pad" else min(left, self.batch_size)
+        return self.batch_size if self.last_batch == "pad" else max(1, min(left, self.batch_size))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
-from collections.abc import Callable
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,22 +13,21 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from dali_rec.errors import DatasetError, MissingDependencyError
+from dali_rec.loading.augment import NAMED, Augment, Augmentation, decode_views, random_augmentation
 from dali_rec.loading.derived_index import write_derived_index
 from dali_rec.packing.options import available_cores
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
     from dali_rec.dataset import Dataset
     from dali_rec.loading.device import Device
 
-Augment = Literal["train", "eval"] | Callable[[Any], Any] | None
 DType = Literal["float32", "float16", "uint8"]
 
 #: Mean and standard deviation of ImageNet's pixels, RGB, for images of 0…1.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-
-#: What "eval" resizes the shorter side to, over the size of its centre crop: 256 for 224.
-EVAL_RESIZE_RATIO = 256 / 224
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +51,20 @@ class ImageSpec:
             raise ValueError(f"image_size is {self.size}: expected a side or (height, width), in pixels")
         if self.dtype not in ("float32", "float16", "uint8"):
             raise ValueError(f"dtype is {self.dtype!r}: expected 'float32', 'float16' or 'uint8'")
-        if not (self.augment is None or self.augment in ("train", "eval") or callable(self.augment)):
-            raise ValueError(f"augment is {self.augment!r}: expected 'train', 'eval', None or a function of DALI nodes")
+        known = self.augment is None or isinstance(self.augment, Augmentation) or callable(self.augment)
+        if not known and self.augment not in ("eval", *NAMED):
+            names = ", ".join(map(repr, ("eval", *NAMED)))
+            raise ValueError(
+                f"augment is {self.augment!r}: expected {names}, an Augmentation, None or a function of DALI nodes"
+            )
         if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
             raise ValueError(f"mean {self.mean} and std {self.std}: three numbers each, R G B, std above 0")
+
+    @property
+    def views(self) -> int:
+        """How many versions of each image are made."""
+        random = random_augmentation(self.augment)
+        return 1 if random is None else random.views
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +106,17 @@ class Execution:
             raise ValueError(f"prefetch is {self.prefetch}: at least 1 batch")
 
 
+def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    """Raise ValueError unless the option ``name`` has one of these values."""
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}: expected one of {', '.join(map(repr, choices))}")
+
+
+def image_sides(image_size: int | tuple[int, int]) -> tuple[int, int]:
+    """Height and width, of one number for both or of both."""
+    return (image_size, image_size) if isinstance(image_size, int) else (image_size[0], image_size[1])
+
+
 def import_dali() -> Any:
     """The module nvidia.dali. Raises MissingDependencyError with the line that installs it."""
     try:
@@ -109,43 +130,133 @@ def import_dali() -> Any:
 
 
 def build_pipeline(
-    dataset: Dataset, image: ImageSpec, reader: ReaderSpec, execution: Execution, *, with_source: bool
+    dataset: Dataset,
+    image: ImageSpec,
+    reader: ReaderSpec,
+    execution: Execution,
+    *,
+    with_source: bool,
+    checkpoint: bytes | None = None,
 ) -> Any:
-    """Build the pipeline. Its outputs: images, labels as float32 and, ``with_source``, what a RecordFinder takes.
+    """Build the pipeline over DALI's reader.
+
+    Its outputs: images (one output a view), labels as float32 and, ``with_source``, what a RecordFinder takes.
+    checkpoint: of a pipeline built alike, to go on where that stood.
 
     Raises DatasetError where there are fewer records than ranks.
     """
-    dali = import_dali()
     if len(dataset) < reader.world_size:
         raise DatasetError(
             f"{dataset.name}: {len(dataset)} records cannot be shared among {reader.world_size} ranks; use fewer ranks"
         )
-    pipeline = dali.Pipeline(
-        batch_size=execution.batch_size,
-        num_threads=execution.threads or available_cores(),
-        # Without a GPU the device must be None: types.CPU_ONLY_DEVICE_ID looks for a driver.
-        device_id=execution.device.index,
-        seed=_pipeline_seed(reader),
-        prefetch_queue_depth=execution.prefetch,
-    )
     with tempfile.TemporaryDirectory(prefix="dali-rec-") as folder:
         index = Path(folder, "derived.idx")
         files = write_derived_index(dataset, index)
-        with pipeline:
+
+        def read(dali: Any) -> tuple[Any, ...]:
             encoded, labels = _read(dali.fn, files, index, reader)
-            images = _decode(dali, encoded, dataset, image, execution.device)
-            images = _finish(dali, images, image, mirror=image.augment == "train")
-            outputs = [images, labels]
-            if with_source:
-                outputs.append(dali.fn.get_property(encoded, key="source_info"))
-            pipeline.set_outputs(*outputs)
-        pipeline.build()  # the index is read here
+            return (
+                (encoded, labels, dali.fn.get_property(encoded, key="source_info"))
+                if with_source
+                else (encoded, labels)
+            )
+
+        # The index is read while it builds.
+        return _build(read, dataset, image, execution, rank_seed(reader.seed, reader.rank), checkpoint)
+
+
+def build_fed_pipeline(
+    feed: Callable[[Any], Any],
+    dataset: Dataset,
+    image: ImageSpec,
+    execution: Execution,
+    seed: int,
+    checkpoint: bytes | None = None,
+) -> Any:
+    """Build the pipeline over a feed of our own (loading/feed.py).
+
+    Its outputs are the images, labels as float32, and the record's row in the data set as int64 of shape (1,).
+    """
+
+    def read(dali: Any) -> tuple[Any, ...]:
+        types = dali.types
+        # With batch_info the feed counts as stateless, which is what DALI's checkpoints ask of a source. no_copy: the
+        # feed keeps alive what it handed out.
+        outputs = dali.fn.external_source(
+            source=feed,
+            num_outputs=3,
+            batch=True,
+            batch_info=True,
+            no_copy=True,
+            dtype=[types.UINT8, types.FLOAT, types.INT64],
+            ndim=[1, 1, 1],
+        )
+        return tuple(outputs)
+
+    return _build(read, dataset, image, execution, seed, checkpoint)
+
+
+def build_reader_pipeline(dataset: Dataset, reader: ReaderSpec, batch_size: int) -> Any:
+    """DALI's reader alone, in the order in which ``build_pipeline`` has it; its output is what a RecordFinder takes."""
+    dali = import_dali()
+    with tempfile.TemporaryDirectory(prefix="dali-rec-") as folder:
+        index = Path(folder, "derived.idx")
+        files = write_derived_index(dataset, index)
+        pipeline = dali.Pipeline(batch_size=batch_size, num_threads=1, device_id=None, seed=0)
+        with pipeline:
+            encoded, _labels = _read(dali.fn, files, index, reader)
+            pipeline.set_outputs(dali.fn.get_property(encoded, key="source_info"))
+        pipeline.build()
     return pipeline
 
 
-def _pipeline_seed(reader: ReaderSpec) -> int:
-    """A seed of its own for each rank, so that ranks do not crop alike."""
-    return int(np.random.SeedSequence([reader.seed, reader.rank]).generate_state(1)[0]) & 0x7FFFFFFF
+def _build(
+    read: Callable[[Any], tuple[Any, ...]],
+    dataset: Dataset,
+    image: ImageSpec,
+    execution: Execution,
+    seed: int,
+    checkpoint: bytes | None,
+) -> Any:
+    dali = import_dali()
+
+    def graph() -> tuple[Any, ...]:
+        encoded, *others = read(dali)
+        decoder = _decoder_options(dali, dataset, execution.device)
+        views = decode_views(dali, encoded, image, decoder)
+        return (*(_finish(dali, images, image, mirror) for images, mirror in views), *others)
+
+    random = random_augmentation(image.augment)
+    # DALI's own augmentation policies are written with conditionals; autograph rewrites what they run in.
+    definition = dali.pipeline_def(graph, enable_conditionals=random is not None and random.policy is not None)
+    with _without_dalis_deprecations():
+        pipeline = definition(
+            batch_size=execution.batch_size,
+            num_threads=execution.threads or available_cores(),
+            # Without a GPU the device must be None: types.CPU_ONLY_DEVICE_ID looks for a driver.
+            device_id=execution.device.index,
+            seed=seed,
+            prefetch_queue_depth=execution.prefetch,
+            enable_checkpointing=True,
+            checkpoint=checkpoint,
+        )
+    pipeline.build()
+    return pipeline
+
+
+@contextlib.contextmanager
+def _without_dalis_deprecations() -> Iterator[None]:
+    """DALI's policies call operators by names that DALI itself deprecates, and it warns past every filter."""
+    with warnings.catch_warnings(record=True) as caught:
+        yield
+    for warning in caught:
+        if "is now deprecated" not in str(warning.message):
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+
+
+def rank_seed(*numbers: int) -> int:
+    """A seed for DALI of these numbers: each rank has its own, so that ranks do not crop alike."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0]) & 0x7FFFFFFF
 
 
 def _read(fn: Any, files: list[Path], index: Path, reader: ReaderSpec) -> Any:
@@ -162,45 +273,24 @@ def _read(fn: Any, files: list[Path], index: Path, reader: ReaderSpec) -> Any:
         shard_id=reader.rank,
         num_shards=reader.world_size,
         pad_last_batch=True,  # what makes epochs exact: see loading/epoch.py
+        seed=rank_seed(reader.seed, reader.rank, 1),  # its own, so that the order can be had without the images
         **options,
     )
 
 
-def _decode(dali: Any, encoded: Any, dataset: Dataset, image: ImageSpec, device: Device) -> Any:
-    """Decode and bring to size: uint8 HWC of ``image.size``, on the device."""
-    fn = dali.fn
+def _decoder_options(dali: Any, dataset: Dataset, device: Device) -> dict[str, Any]:
     decoder: dict[str, Any] = {"device": "mixed" if device.is_gpu else "cpu", "output_type": dali.types.RGB}
     if device.is_gpu and dataset.manifest is not None:
         # Buffers are made once and never grow in the middle of an epoch.
         decoder["preallocate_width_hint"] = dataset.manifest.max_width
         decoder["preallocate_height_hint"] = dataset.manifest.max_height
-    height, width = image.size
-    resize = {"interp_type": dali.types.INTERP_LINEAR, "antialias": image.antialias}
-    if image.augment == "train":
-        # Inception's crop, as torchvision's RandomResizedCrop has it; only the crop is decoded.
-        crop = fn.decoders.image_random_crop(
-            encoded, random_area=[0.08, 1.0], random_aspect_ratio=[3 / 4, 4 / 3], num_attempts=10, **decoder
-        )
-        return fn.resize(crop, size=[height, width], **resize)
-    images = fn.decoders.image(encoded, **decoder)
-    if image.augment == "eval":
-        # The shorter side of the image covers the crop's, times the ratio; the crop itself is cut in _finish.
-        target = [round(side * EVAL_RESIZE_RATIO) for side in image.size]
-        return fn.resize(images, size=target, mode="not_smaller", **resize)
-    if callable(image.augment):
-        images = image.augment(images)
-    return fn.resize(images, size=[height, width], **resize)
+    return decoder
 
 
-def _finish(dali: Any, images: Any, image: ImageSpec, *, mirror: bool) -> Any:
+def _finish(dali: Any, images: Any, image: ImageSpec, mirror: Any) -> Any:
     """Crop at the centre, flip, normalise."""
     fn, types = dali.fn, dali.types
-    options: dict[str, Any] = {
-        "crop": image.size,
-        "crop_pos_x": 0.5,
-        "crop_pos_y": 0.5,
-        "mirror": fn.random.coin_flip(probability=0.5) if mirror else 0,
-    }
+    options: dict[str, Any] = {"crop": image.size, "crop_pos_x": 0.5, "crop_pos_y": 0.5, "mirror": mirror}
     if image.dtype == "uint8":
         return fn.crop_mirror_normalize(images, dtype=types.UINT8, output_layout="HWC", **options)
     return fn.crop_mirror_normalize(

@@ -2,40 +2,68 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import importlib
 import logging
-from typing import TYPE_CHECKING, Any, Literal
+import zlib
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from dali_rec.dataset import Dataset, open_dataset
-from dali_rec.errors import DatasetError, LoaderError
-from dali_rec.loading.derived_index import RecordFinder
+from dali_rec._files import as_path
+from dali_rec.errors import LoaderError
+from dali_rec.loading.dealing import Deal
+from dali_rec.loading.derived_index import dali_can_read
 from dali_rec.loading.device import choose_device
+from dali_rec.loading.distributed import find_ranks
 from dali_rec.loading.epoch import EpochPlan, LastBatch
+from dali_rec.loading.failures import bad_records, check_files, dali_reason, run_once
 from dali_rec.loading.graph import (
     IMAGENET_MEAN,
     IMAGENET_STD,
-    Augment,
     DType,
     Execution,
     ImageSpec,
     ReaderSpec,
-    build_pipeline,
+    check_choice,
+    image_sides,
     import_dali,
+    rank_seed,
+)
+from dali_rec.loading.labels import LabelReader, PaddedLabels, Ragged
+from dali_rec.loading.order import SampleOrder
+from dali_rec.loading.readers import BufferReader, OrderReader, Place, Reader
+from dali_rec.loading.selection import Subset, choose_weights, select
+from dali_rec.loading.state import (
+    check_state,
+    checkpoint_of,
+    data_fingerprint,
+    describe_image,
+    make_state,
+    place_of,
 )
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from dali_rec.dataset import Dataset
+    from dali_rec.loading.augment import Augment
+
 logger = logging.getLogger("dali_rec")
 
-Framework = Literal["torch", "numpy"]
-_FRAMEWORKS = ("torch", "numpy")
-_SEED_STEP = 1_000_003
+Framework = Literal["torch", "numpy", "jax", "cupy", "tensorflow"]
+_FRAMEWORKS = ("torch", "numpy", "jax", "cupy", "tensorflow")
+
+
+class ArraySpec(NamedTuple):
+    """Shape and dtype of an array; a first dimension of None where the last batch may be shorter."""
+
+    shape: tuple[int | None, ...]
+    dtype: str
 
 
 class Loader:
@@ -45,27 +73,44 @@ class Loader:
     batch_size: images a batch, on this rank.
     image_size: height and width of the images, or one number for both, in pixels.
     augment: "train": random resized crop (8 % to 100 % of the area, aspect 3:4 to 4:3) and random flip. "eval": resize
-        so that the shorter side is 256/224 of ``image_size``, and centre crop. None: resize to ``image_size``, aspect
-        not kept. A function: takes the node of decoded images (uint8 HWC RGB, on the pipeline's device) and returns the
-        node to be resized to ``image_size``.
-    framework: "torch" or "numpy": the kind of array that comes out. Torch tensors lie on the pipeline's device.
-    device: "auto" (a GPU where there is one), "gpu", "cpu", or the index of a CUDA device.
+        so that the shorter side is 256/224 of ``image_size``, and centre crop. "ssl": SimCLR's, two views, so that
+        ``images`` is a tuple of two. "randaugment", "trivialaugment", "autoaugment": "train" and then that policy. An
+        ``Augmentation``: any of these in other measure, with colour jitter, blur, random erasing. None: resize to
+        ``image_size``, aspect not kept. A function: takes the node of decoded images (uint8 HWC RGB, on the pipeline's
+        device) and returns the node to be resized to ``image_size``.
+    framework: "torch", "numpy", "jax", "cupy" or "tensorflow": the kind of array that comes out. It lies on the
+        pipeline's device, but for NumPy's.
+    device: "auto" (a GPU where there is one, each rank its own), "gpu", "cpu", or the index of a CUDA device.
     dtype: "float32" or "float16": normalised, shape (batch, 3, height, width). "uint8": 0…255, shape (batch, height,
         width, 3).
     mean, std: of R, G, B for images of 0…1; ImageNet's by default. Not used with uint8.
     antialias: average over the pixels that resizing drops, as Pillow does. Off is faster on the CPU, and noisier.
     shuffle: True draws from a buffer of ``shuffle_buffer`` records that slides over the file, and permutes the .rec
-        files each epoch; by default with "train". Data sorted by class wants shuffling when it is packed.
+        files each epoch; by default with random augmentation. "global" permutes all records anew each epoch, the same
+        whatever the number of ranks. Data sorted by class wants "global", or shuffling when it is packed.
     seed: of the order and of the augmentation. The same seed, data and options give the same batches.
-    rank, world_size: this process' number among those that share an epoch, and their count.
+    rank, world_size: this process' number among those that share an epoch, and their count; by default those of
+        torch.distributed, JAX, or the launcher's environment variables.
     last_batch: "partial", the last batch is shorter where it does not fill; "drop"; or "pad", it repeats its last
         image.
-    with_ids: also yield the record ids: ``(images, labels, ids)``, uint64.
+    even: give every rank as many batches; one that has run out repeats an image.
+    subset: of the data set: a share (0.1), class names, ids, or a function of a Record. See ``Dataset.subset``.
+    weights: how likely each record is drawn, shape (records of the subset,): records are drawn with replacement.
+    balance: "class" draws each class equally often.
+    mix: how much each of several data sets makes up, one number each; they are drawn from with replacement.
+    samples: draws an epoch, with weights, balance or mix; by default as many as there are records.
+    labels: a .lst whose labels are taken instead of the records', by id (as MXNet's path_imglist).
+    ragged: labels of records that have different numbers of them: "error", "pad" (``PaddedLabels``: values and mask),
+        or "list" (a list of arrays).
+    with_ids: also yield the record ids: ``(images, labels, ids)``, a NumPy array of uint64.
+    on_error: "raise", or "skip": leave out images that cannot be decoded, and put their ids into ``skipped``.
     threads: for decoding and resizing on the CPU; by default one a core.
     prefetch: batches made ahead.
 
     Labels are int64 of shape (batch,) where each record has one class index, and float32 of shape (batch, labels)
-    otherwise. Every epoch yields every record exactly once over all ranks, "drop" and "pad" aside.
+    otherwise. Every epoch yields every record exactly once over all ranks, "drop", "pad" and drawing aside.
+
+    ``state_dict`` and ``load_state_dict`` carry on in the middle of an epoch, exact to the random crop.
 
     Raises DatasetError, DeviceUnavailableError, MissingDependencyError on construction, LoaderError while iterating.
     """
@@ -83,172 +128,302 @@ class Loader:
         mean: tuple[float, float, float] = IMAGENET_MEAN,
         std: tuple[float, float, float] = IMAGENET_STD,
         antialias: bool = True,
-        shuffle: bool | None = None,
+        shuffle: bool | Literal["global"] | None = None,
         shuffle_buffer: int = 4096,
         seed: int = 0,
-        rank: int = 0,
-        world_size: int = 1,
+        rank: int | None = None,
+        world_size: int | None = None,
         last_batch: LastBatch = "partial",
+        even: bool = False,
+        subset: Subset | None = None,
+        weights: Sequence[float] | NDArray[Any] | None = None,
+        balance: Literal["class"] | None = None,
+        mix: Sequence[float] | None = None,
+        samples: int | None = None,
+        labels: str | os.PathLike[str] | None = None,
+        ragged: Ragged = "error",
         with_ids: bool = False,
+        on_error: Literal["raise", "skip"] = "raise",
         threads: int | None = None,
         prefetch: int = 2,
     ) -> None:
-        if framework not in _FRAMEWORKS:
-            raise ValueError(f"framework is {framework!r}: expected one of {_FRAMEWORKS}")
-        if last_batch not in ("partial", "drop", "pad"):
-            raise ValueError(f"last_batch is {last_batch!r}: expected 'partial', 'drop' or 'pad'")
-        if not 0 <= rank < world_size:
-            raise ValueError(f"rank is {rank} of world_size {world_size}: ranks count from 0")
+        check_choice("framework", framework, _FRAMEWORKS)
+        check_choice("last_batch", last_batch, ("partial", "drop", "pad"))
+        check_choice("on_error", on_error, ("raise", "skip"))
+        ranks = find_ranks(rank, world_size)
         import_dali()
         self._arrays: Any = importlib.import_module(f"dali_rec.loading.{framework}")
-        self.dataset = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
-        size = (image_size, image_size) if isinstance(image_size, int) else (image_size[0], image_size[1])
-        self._image = ImageSpec(size, augment, dtype, mean, std, antialias)
-        self.device = choose_device(device)
+        self.dataset, sizes = select(dataset, subset)
+        check_files(self.dataset)
+        self._image = ImageSpec(image_sides(image_size), augment, dtype, mean, std, antialias)
+        self.device = choose_device(device, ranks.local_rank)
         self._execution = Execution(self.device, batch_size, threads, prefetch)
-        shuffle = augment == "train" if shuffle is None else shuffle
-        shuffle_files = shuffle and len(self.dataset.shards) > 1
-        self._reader = ReaderSpec(rank, world_size, shuffle, shuffle_buffer, shuffle_files, seed)
-        # DALI's readers stick to their shard when they shuffle the files, and move on to the next one otherwise.
-        self._plan = EpochPlan(len(self.dataset), rank, world_size, batch_size, last_batch, rotate=not shuffle_files)
+        self._ranks = (ranks.rank, ranks.world_size)
         self._with_ids = with_ids
-        self._finder = RecordFinder(self.dataset)
-        self._labels_are_classes = self.dataset.has_class_labels
-        self._epoch = 0
-        self._broken_off = False
-        logger.info("Loader: %s; decode and resize on the %s (%s)", self.dataset, self.device, self.device.why)
-        self._pipeline = self._build()
+        self._on_error = on_error
+        self._labels = LabelReader(self.dataset, ragged, labels, are_classes=self.dataset.has_class_labels)
+        shuffle = augment not in ("eval", None) and not callable(augment) if shuffle is None else shuffle
+        spec = ReaderSpec(*self._ranks, bool(shuffle), shuffle_buffer, shuffle_files=False, seed=seed)
+        drawn = choose_weights(self.dataset, weights, balance, mix, sizes)
+        self._batch_size = batch_size
+        self._reader: Reader
+        # Views that DALI's reader gets wrong take ours, which has one order for all records.
+        if shuffle == "global" or drawn is not None or not dali_can_read(self.dataset):
+            order = SampleOrder(len(self.dataset), seed, bool(shuffle), drawn, samples)
+            deal = Deal(len(order), *self._ranks, batch_size, last_batch, even)
+            self._reader = OrderReader(self.dataset, order, deal, self._execution)
+        else:
+            if samples is not None:
+                raise ValueError(f"samples is {samples}: it goes with weights, balance or mix")
+            spec = dataclasses.replace(spec, shuffle_files=spec.shuffle and len(self.dataset.shards) > 1)
+            # DALI's readers stick to their shard when they shuffle the files, and move on to the next one otherwise.
+            plan = EpochPlan(len(self.dataset), *self._ranks, batch_size, last_batch, not spec.shuffle_files, even)
+            with_source = with_ids or self._labels.needs_rows
+            self._reader = BufferReader(self.dataset, spec, plan, self._execution, with_source=with_source)
+        self._options: dict[str, Any] = {
+            "batch_size": batch_size,
+            **describe_image(self._image),
+            "shuffle": shuffle,
+            "shuffle_buffer": shuffle_buffer,
+            "seed": seed,
+            "last_batch": last_batch,
+            "even": even,
+            "samples": samples,
+            "weights": None if drawn is None else zlib.crc32(drawn.tobytes()),
+            "labels": None if labels is None else zlib.crc32(as_path(labels).read_bytes()),
+            "on_error": on_error,
+        }
+        self._place = Place()
+        self._is_running = False
+        self._skipped: list[int] = []
+        logger.info(
+            "Loader: %s; rank %d of %d (%s); decode and resize on the %s (%s)",
+            self.dataset,
+            *self._ranks,
+            ranks.why,
+            self.device,
+            self.device.why,
+        )
+        self._start_pipeline(self._place, None)
+
+    def _start_pipeline(self, place: Place, checkpoint: bytes | None) -> None:
+        self._pipeline = self._reader.build(place, self._image, checkpoint)
+        # DALI's checkpoint stays behind where batches fail: what it stands for, and how many have failed since.
+        self._checkpointed, self._failures_since = place, 0
 
     @property
     def batch_size(self) -> int:
         """Images in a full batch."""
-        return self._plan.batch_size
+        return self._batch_size
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of the images, in pixels."""
+        return self._image.size
 
     @property
     def epoch(self) -> int:
         """Number of the epoch that is running, or comes next; the first is 0."""
-        return self._epoch
+        return self._place.epoch
+
+    @property
+    def skipped(self) -> tuple[int, ...]:
+        """Ids of the records left out so far because they cannot be decoded, once each time."""
+        return tuple(self._skipped)
+
+    @property
+    def element_spec(self) -> tuple[ArraySpec, ArraySpec]:
+        """Shapes and dtypes of the images and of the labels of a batch.
+
+        Raises ValueError where a batch is not just one array of each: ids, several views, ragged labels.
+        """
+        labels = self._labels.one(self.dataset)
+        if self._with_ids or self._image.views > 1 or not isinstance(labels, np.ndarray):
+            raise ValueError("a batch is not one array of images and one of labels: it has ids, views or ragged labels")
+        number = None if self._options["last_batch"] == "partial" else self._batch_size
+        size, dtype = self._image.size, self._image.dtype
+        shape = (number, *size, 3) if dtype == "uint8" else (number, 3, *size)
+        return ArraySpec(shape, dtype), ArraySpec((number, *labels.shape[1:]), str(labels.dtype))
 
     def __len__(self) -> int:
-        """Batches in the epoch that is running, or comes next."""
-        return self._plan.batches(self._epoch)
-
-    def _build(self) -> Any:
-        """A pipeline that begins with the current epoch."""
-        base = self._reader
-        reader = ReaderSpec(
-            self._plan.shard(self._epoch),
-            base.world_size,
-            base.shuffle,
-            base.shuffle_buffer,
-            base.shuffle_files,
-            # DALI counts epochs from its own beginning; a pipeline begun later must not repeat the first one's order.
-            base.seed + _SEED_STEP * self._epoch,
-        )
-        return build_pipeline(self.dataset, self._image, reader, self._execution, with_source=self._with_ids)
+        """Batches in the whole of the epoch that is running, or comes next."""
+        return self._reader.batches(self._place)
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        """One epoch. A loop that was left early has ended its epoch: the next begins a new one."""
-        if self._broken_off:
-            self._epoch += 1
-            self._pipeline = self._build()
-        epoch = self._epoch
-        self._broken_off = True
-        for number in range(self._plan.pipeline_batches):
-            outputs = self._run(epoch, number)
-            valid = self._plan.valid(epoch, number)
-            if valid:
-                yield self._batch(outputs, valid)
-        self._broken_off = False
-        self._epoch = epoch + 1
+        """One epoch, or the rest of it after ``load_state_dict``.
 
-    def _run(self, epoch: int, number: int) -> Any:
+        A loop that was left early has ended its epoch: the next begins a new one.
+        """
+        if self._is_running:
+            self._leave_epoch()
+        self._is_running = True
+        while self._place.batch < self._reader.runs(self._place):
+            place = self._place
+            # What is being handed out counts as taken, also for state_dict.
+            self._place = dataclasses.replace(place, batch=place.batch + 1)
+            batch = self._take(place)
+            if batch is not None:
+                yield batch
+        self._begin_next_epoch()
+
+    def _begin_next_epoch(self) -> None:
+        self._is_running = False
+        self._place = dataclasses.replace(self._place, epoch=self._place.epoch + 1, batch=0)
+
+    def _is_exhausted(self) -> bool:
+        """Whether no batch of the epoch is left to hand out."""
+        return self._place.batch >= self._reader.batches(self._place)
+
+    def _leave_epoch(self) -> None:
+        """End an epoch whose loop was left: quietly if nothing was left to hand out, by a new pipeline otherwise."""
+        if self._is_exhausted():
+            self._drain()
+            return
+        following = self._place.epoch + 1
+        self._place = Place(epoch=following, began=following)
+        self._start_pipeline(self._place, None)
+
+    def _drain(self) -> None:
+        """Take the batches from the pipeline that are padding alone, and begin the next epoch."""
+        while self._place.batch < self._reader.runs(self._place):
+            place = self._place
+            self._place = dataclasses.replace(place, batch=place.batch + 1)
+            self._take(place)
+        self._begin_next_epoch()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the loader stands: plain values, for torch.save or JSON.
+
+        In a loop, the batch in hand counts as taken. Every rank saves its own; with ``shuffle="global"`` or drawing, a
+        state of any rank serves any number of ranks.
+        """
+        extra = {
+            "image_size": list(self._image.size),
+            "skipped": list(self._skipped),
+            "checkpointed": [self._checkpointed.epoch, self._checkpointed.batch],
+            "failures_since": self._failures_since,
+        }
+        taken = self._reader.taken(self._place) if isinstance(self._reader, OrderReader) else 0
+        return make_state(
+            self._place,
+            taken,
+            data_fingerprint(self.dataset),
+            self._options,
+            self._ranks,
+            extra,
+            self._pipeline.checkpoint(),
+        )
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where ``state`` was saved: the next loop yields the rest of its epoch, the same to the random crop.
+
+        On another number of ranks, which global order and drawing allow, the rest of the records is the same, each
+        once, and the random crops are other ones.
+
+        Raises LoaderError for a state of other data or other options, with the reason.
+        """
+        check_state(state, data_fingerprint(self.dataset), self._options, self.dataset.name)
+        ranks = (state["rank"], state["world_size"])
+        place, checkpoint = place_of(state), checkpoint_of(state)
+        epoch, batch = state["checkpointed"]
+        source, failures = dataclasses.replace(place, epoch=epoch, batch=batch), int(state["failures_since"])
+        if ranks != self._ranks:
+            if not isinstance(self._reader, OrderReader):
+                raise LoaderError(
+                    f"{self.dataset.name}: the state is of rank {ranks[0]} of {ranks[1]}, this is rank "
+                    f"{self._ranks[0]} of {self._ranks[1]}; only shuffle='global' resumes on another number of ranks"
+                )
+            if ranks[1] != self._ranks[1]:
+                place = Place(place.epoch, 0, place.epoch, int(state["taken"]))
+            source, failures, checkpoint = place, 0, None  # the random numbers are another rank's
+        self._image = dataclasses.replace(self._image, size=tuple(state["image_size"]))
+        self._skipped = [int(key) for key in state["skipped"]]
+        self._place = place
+        self._is_running = False
+        self._start_pipeline(source, checkpoint)
+        self._fail_again(failures)
+        if self._is_exhausted():
+            self._drain()
+
+    def set_image_size(self, image_size: int | tuple[int, int]) -> None:
+        """Make images of another size from the next batch on; order and random numbers go on as they were."""
+        self._image = dataclasses.replace(self._image, size=image_sides(image_size))
+        failures = self._failures_since
+        self._start_pipeline(self._checkpointed, self._pipeline.checkpoint())
+        self._fail_again(failures)
+
+    def _fail_again(self, failures: int) -> None:
+        """Pass over the batches that failed between DALI's checkpoint and where the loader stood."""
+        for _ in range(failures):
+            with contextlib.suppress(RuntimeError):
+                self._pipeline.run()
+        self._failures_since = failures
+
+    def _take(self, place: Place) -> tuple[Any, ...] | None:
+        """The batch at ``place``, or None where it has nothing to hand out."""
         try:
-            return self._pipeline.run()
+            outputs = self._pipeline.run()
         except RuntimeError as error:
+            self._failures_since += 1
+            return self._recover(place, error)
+        self._checkpointed, self._failures_since = dataclasses.replace(place, batch=place.batch + 1), 0
+        valid = min(self._reader.valid(place), len(outputs[0]))
+        if not valid:
+            return None
+        rows = self._reader.rows(outputs[-1])[:valid] if self._with_ids or self._labels.needs_rows else None
+        return self._batch(outputs, valid, rows)
+
+    def _recover(self, place: Place, error: RuntimeError) -> tuple[Any, ...] | None:
+        """What becomes of a batch that DALI cannot make: an error that names the record, or the batch without it."""
+        name = self.dataset.name
+        stopped = f"{name}: DALI stopped at batch {place.batch} of epoch {place.epoch}; "
+        try:
+            rows = self._reader.rows_at(place)
+        except RuntimeError:  # not an image but the file itself is damaged: no reader gets past it
             raise LoaderError(
-                f"{self.dataset.name}: DALI stopped at batch {number} of epoch {epoch}; 'dali-rec verify "
-                f"{self.dataset.name}' finds records that cannot be read or decoded. DALI said: {_reason(error)}"
+                f"{stopped}'dali-rec verify {name}' finds where the file is damaged. DALI said: {dali_reason(error)}"
             ) from error
+        bad = bad_records(self.dataset, rows)
+        if not bad:
+            keys = self.dataset.keys[rows]
+            raise LoaderError(
+                f"{stopped}'dali-rec verify {name}' checks the records; the batch has the ids {keys[:8].tolist()}… "
+                f"DALI said: {dali_reason(error)}"
+            ) from error
+        if self._on_error == "raise":
+            more = f", and {len(bad) - 1} more in the batch" if len(bad) > 1 else ""
+            raise LoaderError(
+                f"{stopped}'dali-rec verify {name} --repair' leaves out what cannot be decoded, on_error='skip' goes "
+                f"on without it: {bad[0]}{more}"
+            ) from error
+        bad_rows = [record.row for record in bad]
+        rows = rows[: self._reader.valid(place)]
+        self._skipped += [record.key for record in bad if record.row in rows]
+        for record in bad:
+            logger.warning("skipped a record that cannot be decoded: %s", record)
+        good = rows[~np.isin(rows, bad_rows)]
+        if not len(good):
+            return None
+        seed = rank_seed(self._options["seed"], *self._ranks, place.epoch, place.batch)
+        outputs = run_once(self.dataset, good, self._image, self._execution, seed)
+        return self._batch(outputs, len(good), good)
 
-    def _batch(self, outputs: Any, valid: int) -> tuple[Any, ...]:
-        arrays = self._arrays
-        image_array = arrays.from_images(outputs[0].as_tensor(), self.device)
-        label_array = self._convert_labels(outputs[1])
-        padded = valid < self._plan.batch_size
-        batch = (image_array[:valid] if padded else image_array, arrays.from_host(label_array[:valid], self.device))
-        if not self._with_ids:
-            return batch
-        return (*batch, self._ids(outputs[2], valid))
+    def _batch(self, outputs: Any, valid: int, rows: NDArray[np.int64] | None) -> tuple[Any, ...]:
+        arrays, views = self._arrays, self._image.views
+        images = tuple(self._images(output, valid) for output in outputs[:views])
+        if rows is not None and self._labels.needs_rows:
+            labels = self._labels.of_rows(rows)
+        else:
+            labels = self._labels.of_batch(outputs[views], valid)
+        if isinstance(labels, np.ndarray):
+            labels = arrays.from_host(labels, self.device)
+        elif isinstance(labels, PaddedLabels):
+            labels = PaddedLabels(*(arrays.from_host(part, self.device) for part in labels))
+        else:
+            labels = [arrays.from_host(one, self.device) for one in labels]
+        batch = (images[0] if views == 1 else images, labels)
+        return batch if not self._with_ids or rows is None else (*batch, self.dataset.keys[rows])
 
-    def _convert_labels(self, labels: Any) -> NDArray[Any]:
-        """Labels as int64 of shape (batch,) or float32 of shape (batch, labels)."""
-        if not labels.is_dense_tensor():
-            widths = sorted({shape[0] for shape in labels.shape()})
-            raise DatasetError(
-                f"{self.dataset.name}: its records have different numbers of labels ({widths[0]} to {widths[-1]}), "
-                "which do not make one tensor"
-            )
-        values = np.asarray(labels.as_tensor())
-        if self._labels_are_classes is None:
-            # A .rec without a manifest: one whole number a record is taken for a class.
-            self._labels_are_classes = values.shape[1] == 1 and bool(np.all(values == np.floor(values)))
-        if not self._labels_are_classes:
-            return values.copy()
-        classes = values[:, 0].astype(np.int64)
-        if values.shape[1] != 1 or not np.array_equal(classes, values[:, 0]):
-            raise DatasetError(
-                f"{self.dataset.name}: expected one class index a record, found the labels {values[:3].tolist()}; "
-                "'dali-rec verify' checks the records"
-            )
-        return classes
-
-    def _ids(self, sources: Any, valid: int) -> NDArray[np.uint64]:
-        positions = [self._finder.position(np.asarray(sources[row]).tobytes()) for row in range(valid)]
-        return self.dataset.keys[positions]
-
-
-def _reason(error: RuntimeError) -> str:
-    """The line of DALI's message that says what happened."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if "encountered:" in lines:
-        following = lines[lines.index("encountered:") + 1 :]
-        if following:
-            return following[0]
-    return lines[0] if lines else "nothing"
-
-
-def image_pipeline(
-    dataset: Dataset | str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
-    batch_size: int,
-    image_size: int | tuple[int, int],
-    *,
-    augment: Augment = "train",
-    device: str | int = "auto",
-    dtype: DType = "float32",
-    mean: tuple[float, float, float] = IMAGENET_MEAN,
-    std: tuple[float, float, float] = IMAGENET_STD,
-    antialias: bool = True,
-    shuffle: bool | None = None,
-    shuffle_buffer: int = 4096,
-    seed: int = 0,
-    rank: int = 0,
-    world_size: int = 1,
-    threads: int | None = None,
-    prefetch: int = 2,
-) -> Any:
-    """The Loader's pipeline by itself, built, for DALI's own iterators; the parameters are the Loader's.
-
-    Outputs: images and labels (float32, shape (labels,) each). The reader is called "reader" and pads its last batch,
-    so iterate with ``last_batch_policy=PARTIAL`` and ``reader_name="reader"``.
-    """
-    dataset = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
-    size = (image_size, image_size) if isinstance(image_size, int) else (image_size[0], image_size[1])
-    shuffle = augment == "train" if shuffle is None else shuffle
-    return build_pipeline(
-        dataset,
-        ImageSpec(size, augment, dtype, mean, std, antialias),
-        ReaderSpec(rank, world_size, shuffle, shuffle_buffer, shuffle and len(dataset.shards) > 1, seed),
-        Execution(choose_device(device), batch_size, threads, prefetch),
-        with_source=False,
-    )
+    def _images(self, output: Any, valid: int) -> Any:
+        array = self._arrays.from_images(output.as_tensor(), self.device)
+        return array[:valid] if valid < len(output) else array

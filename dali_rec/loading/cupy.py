@@ -1,0 +1,40 @@
+"""Batches as CuPy arrays, on the GPU of the pipeline."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dali_rec.errors import DeviceUnavailableError, MissingDependencyError
+
+try:
+    import cupy
+except ImportError as error:
+    raise MissingDependencyError(
+        f"framework='cupy' needs CuPy ({error}); install it with: pip install cupy-cuda12x, or take framework='numpy'"
+    ) from None
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from dali_rec.loading.device import Device
+
+
+def from_images(tensor: Any, device: Device) -> Any:
+    """A DALI tensor as a CuPy array, without a copy; DLPack orders it after DALI's work on CuPy's current stream."""
+    _check(device)
+    return cupy.from_dlpack(tensor)
+
+
+def from_host(array: NDArray[Any], device: Device) -> Any:
+    """An array that was made in host memory, such as labels, moved to the device of the images."""
+    _check(device)
+    with cupy.cuda.Device(device.index):
+        return cupy.asarray(array)
+
+
+def _check(device: Device) -> None:
+    if not device.is_gpu:
+        raise DeviceUnavailableError(
+            f"framework='cupy' has arrays on GPUs only, and the pipeline runs on the CPU ({device.why}); take "
+            "framework='numpy'"
+        )

@@ -1,0 +1,82 @@
+"""Which rank this process is, where the caller does not say."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NamedTuple
+
+#: Variables with rank, world size and rank within the machine: torchrun and most launchers, Open MPI, Slurm's steps.
+#: Slurm's own world size is that of the job, also in a script that runs once: only that of a step means processes.
+_VARIABLES = (
+    ("RANK", "WORLD_SIZE", "LOCAL_RANK"),
+    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK"),
+    ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID"),
+)
+
+
+class Ranks(NamedTuple):
+    """``rank`` of ``world_size`` processes, ``local_rank`` on this machine; ``why`` says where that was found."""
+
+    rank: int
+    world_size: int
+    local_rank: int
+    why: str
+
+
+def find_ranks(rank: int | None, world_size: int | None) -> Ranks:
+    """The rank and world size: as given, or from torch.distributed, JAX, or the environment, in this order.
+
+    Raises ValueError if only one of the two is given, or the rank is not below the world size.
+    """
+    if (rank is None) != (world_size is None):
+        raise ValueError(f"rank is {rank} and world_size {world_size}: give both, or neither to have them found")
+    found = _detect() if rank is None or world_size is None else Ranks(rank, world_size, _local_rank(), "as given")
+    if not 0 <= found.rank < found.world_size:
+        raise ValueError(f"rank is {found.rank} of world_size {found.world_size} ({found.why}): ranks count from 0")
+    return found
+
+
+def _detect() -> Ranks:
+    return _from_torch() or _from_jax() or _from_environment() or Ranks(0, 1, 0, "one process")
+
+
+def _from_torch() -> Ranks | None:
+    # Only what the program has imported can be set up: importing it here would take seconds for nothing.
+    torch = sys.modules.get("torch")
+    distributed = getattr(torch, "distributed", None)
+    if distributed is None or not distributed.is_available() or not distributed.is_initialized():
+        return None
+    return Ranks(distributed.get_rank(), distributed.get_world_size(), _local_rank(), "torch.distributed")
+
+
+def _from_jax() -> Ranks | None:
+    jax = sys.modules.get("jax")
+    distributed = getattr(jax, "distributed", None)
+    # Asking for the process count would start JAX's devices; before initialize() there is one process anyway.
+    if jax is None or distributed is None or not getattr(distributed, "is_initialized", lambda: False)():
+        return None
+    return Ranks(jax.process_index(), jax.process_count(), _local_rank(), "jax.distributed")
+
+
+def _from_environment() -> Ranks | None:
+    for rank, world_size, _ in _VARIABLES:
+        if rank in os.environ and world_size in os.environ:
+            return Ranks(
+                _number(rank), _number(world_size), _local_rank(), f"the environment's {rank} and {world_size}"
+            )
+    return None
+
+
+def _local_rank() -> int:
+    for _, _, local in _VARIABLES:
+        if local in os.environ:
+            return _number(local)
+    return 0
+
+
+def _number(variable: str) -> int:
+    text = os.environ[variable]
+    if not text.isdecimal():
+        raise ValueError(f"the environment variable {variable} is {text!r}: expected a whole number from 0 up")
+    return int(text)

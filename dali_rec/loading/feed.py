@@ -1,0 +1,97 @@
+"""Our own reader: records in any order, read ahead by threads of their own, for fn.external_source.
+
+DALI calls it between batches, on the thread that trains, so all it does there is to hand over what the threads have
+ready.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from dali_rec.errors import RecordError
+from dali_rec.recordio.framing import read_record
+from dali_rec.recordio.header import unpack_header
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from dali_rec.dataset import Dataset, Shard
+
+_THREADS = 4
+_BATCHES_AHEAD = 3
+_RECORDS_PER_TASK = 16
+# A record whose end the index does not tell (it names few records) is not read further than this in one go.
+_LONGEST_READ = 1 << 20
+
+
+class EncodedBatch(NamedTuple):
+    """What the graph takes: encoded images, their labels (one array if all have as many), and rows of shape (B, 1)."""
+
+    images: list[NDArray[np.uint8]]
+    labels: NDArray[np.float32] | list[NDArray[np.float32]]
+    rows: NDArray[np.int64]
+
+
+class RecordFeed:
+    """Batches of records in the order of ``schedule``, an endless iterator of rows; called once a batch by DALI.
+
+    ``held``: how many batches handed out are kept alive, since DALI reads them in place.
+    """
+
+    def __init__(self, dataset: Dataset, schedule: Iterator[NDArray[np.integer]], held: int) -> None:
+        self._dataset = dataset
+        self._schedule = schedule
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="dali-rec-read")
+        self._ahead: deque[tuple[NDArray[np.int64], list[Future[list[_Sample]]]]] = deque()
+        self._held: deque[EncodedBatch] = deque(maxlen=held)
+
+    def __call__(self, _info: Any) -> tuple[Any, Any, Any]:
+        """The next batch. Raises RecordError where a record is damaged, naming file and offset."""
+        while len(self._ahead) <= _BATCHES_AHEAD:
+            rows = np.asarray(next(self._schedule), dtype=np.int64)
+            tasks = [rows[at : at + _RECORDS_PER_TASK] for at in range(0, len(rows), _RECORDS_PER_TASK)]
+            self._ahead.append((rows, [self._pool.submit(read_samples, self._dataset, task) for task in tasks]))
+        rows, parts = self._ahead.popleft()
+        batch = _collate(rows, [sample for part in parts for sample in part.result()])
+        self._held.append(batch)
+        return batch.images, batch.labels, batch.rows
+
+
+class _Sample(NamedTuple):
+    image: NDArray[np.uint8]
+    labels: NDArray[np.float32]
+
+
+def read_samples(dataset: Dataset, rows: NDArray[np.int64]) -> list[_Sample]:
+    """The records at ``rows``, copied out of the map."""
+    return [_read(*dataset.locate(row)) for row in rows.tolist()]
+
+
+def encoded_batch(dataset: Dataset, rows: NDArray[np.int64]) -> EncodedBatch:
+    """The records at ``rows`` as one batch, read now."""
+    return _collate(rows, read_samples(dataset, rows))
+
+
+def _read(shard: Shard, offset: int) -> _Sample:
+    # NumPy lets go of the interpreter's lock while it copies, also while it waits for the disk; slicing would not.
+    stop = min(shard.end_of(offset), offset + _LONGEST_READ)
+    copied = np.frombuffer(shard.reader.buffer, np.uint8, stop - offset, offset).copy().data
+    try:
+        header, image = unpack_header(read_record(copied, 0, str(shard.path)), "")
+    except RecordError:
+        # Longer than was read, or damaged: then this says so with the right offset.
+        record = shard.reader.record_at(offset)
+        return _Sample(np.frombuffer(record.image, np.uint8), record.labels)
+    return _Sample(np.frombuffer(image, np.uint8), header.labels)
+
+
+def _collate(rows: NDArray[np.int64], samples: list[_Sample]) -> EncodedBatch:
+    labels = [sample.labels for sample in samples]
+    same = len({len(label) for label in labels}) == 1
+    return EncodedBatch([sample.image for sample in samples], np.stack(labels) if same else labels, rows[:, np.newaxis])

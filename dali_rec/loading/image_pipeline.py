@@ -1,0 +1,59 @@
+"""``image_pipeline``: the Loader's DALI pipeline by itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dali_rec.dataset import Dataset, open_dataset
+from dali_rec.loading.device import choose_device
+from dali_rec.loading.graph import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    DType,
+    Execution,
+    ImageSpec,
+    ReaderSpec,
+    build_pipeline,
+    image_sides,
+)
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    from dali_rec.loading.augment import Augment
+
+
+def image_pipeline(
+    dataset: Dataset | str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    batch_size: int,
+    image_size: int | tuple[int, int],
+    *,
+    augment: Augment = "train",
+    device: str | int = "auto",
+    dtype: DType = "float32",
+    mean: tuple[float, float, float] = IMAGENET_MEAN,
+    std: tuple[float, float, float] = IMAGENET_STD,
+    antialias: bool = True,
+    shuffle: bool | None = None,
+    shuffle_buffer: int = 4096,
+    seed: int = 0,
+    rank: int = 0,
+    world_size: int = 1,
+    threads: int | None = None,
+    prefetch: int = 2,
+) -> Any:
+    """The Loader's pipeline by itself, built, for DALI's own iterators; the parameters are the Loader's.
+
+    Outputs: images and labels (float32, shape (labels,) each). The reader is called "reader" and pads its last batch,
+    so iterate with ``last_batch_policy=PARTIAL`` and ``reader_name="reader"``.
+    """
+    dataset = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
+    shuffle = augment == "train" if shuffle is None else shuffle
+    return build_pipeline(
+        dataset,
+        ImageSpec(image_sides(image_size), augment, dtype, mean, std, antialias),
+        ReaderSpec(rank, world_size, shuffle, shuffle_buffer, shuffle and len(dataset.shards) > 1, seed),
+        Execution(choose_device(device), batch_size, threads, prefetch),
+        with_source=False,
+    )

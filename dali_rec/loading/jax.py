@@ -1,0 +1,36 @@
+"""Batches as JAX arrays, on the device of the pipeline."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dali_rec.errors import MissingDependencyError
+
+try:
+    import jax
+    import jax.dlpack
+except ImportError as error:
+    raise MissingDependencyError(
+        f"framework='jax' needs JAX ({error}); install it with: pip install jax, or take framework='numpy'"
+    ) from None
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from dali_rec.loading.device import Device
+
+
+def from_images(tensor: Any, _device: Device) -> jax.Array:
+    """A DALI tensor as a JAX array, without a copy where its memory is aligned as JAX wants it."""
+    return jax.dlpack.from_dlpack(tensor)
+
+
+def from_host(array: NDArray[Any], device: Device) -> jax.Array:
+    """An array that was made in host memory, moved to the device of the images.
+
+    int64 becomes int32 unless JAX runs with ``jax_enable_x64``, as everywhere in JAX.
+    """
+    if array.dtype == "int64" and not jax.config.read("jax_enable_x64"):
+        array = array.astype("int32")
+    devices = jax.local_devices(backend="gpu" if device.is_gpu else "cpu")
+    return jax.device_put(array, devices[device.index or 0])

@@ -1,0 +1,120 @@
+"""What becomes of the labels of a batch: class indices, rows of numbers, or as many as each record has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+
+from dali_rec._files import as_path
+from dali_rec.errors import DatasetError
+from dali_rec.sources.lst import read_list
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from dali_rec.dataset import Dataset
+
+Ragged = Literal["error", "pad", "list"]
+
+
+class PaddedLabels(NamedTuple):
+    """Labels of records that have different numbers of them.
+
+    ``values``: float32 of shape (batch, most labels in the batch), 0 where a record has no more. ``mask``: bool of the
+    same shape, true where ``values`` is a label.
+    """
+
+    values: Any
+    mask: Any
+
+
+class LabelReader:
+    """Turns the labels of records into what a batch has.
+
+    are_classes: whether each record has one class index; None: the first batch tells. ragged: what becomes of records
+    with different numbers of labels: "error", "pad" (PaddedLabels) or "list" (a list of arrays). lst: a .lst whose
+    labels are taken instead of the records', by id, as MXNet's path_imglist.
+    """
+
+    def __init__(
+        self, dataset: Dataset, ragged: Ragged, lst: str | os.PathLike[str] | None, *, are_classes: bool | None
+    ) -> None:
+        if ragged not in ("error", "pad", "list"):
+            raise ValueError(f"ragged is {ragged!r}: expected 'error', 'pad' or 'list'")
+        self._name = dataset.name
+        self._ragged = ragged
+        self._are_classes = are_classes
+        self._override = None if lst is None else _labels_by_row(dataset, lst)
+        if self._override is not None:
+            self._are_classes = all(len(labels) == 1 and float(labels[0]).is_integer() for labels in self._override)
+
+    @property
+    def needs_rows(self) -> bool:
+        """Whether the labels come from a list, by row, and not from the records."""
+        return self._override is not None
+
+    def one(self, dataset: Dataset) -> NDArray[Any] | PaddedLabels | list[NDArray[np.float32]]:
+        """The labels of the first record, as a batch of one has them."""
+        return self._convert([dataset[0].labels if self._override is None else self._override[0]])
+
+    def of_rows(self, rows: NDArray[np.int64]) -> NDArray[Any] | PaddedLabels | list[NDArray[np.float32]]:
+        """The labels that the list has for these rows."""
+        assert self._override is not None
+        return self._convert([self._override[row] for row in rows.tolist()])
+
+    def of_batch(self, labels: Any, valid: int) -> NDArray[Any] | PaddedLabels | list[NDArray[np.float32]]:
+        """The first ``valid`` labels of a batch, from the pipeline's output."""
+        if labels.is_dense_tensor():
+            return self._convert(np.asarray(labels.as_tensor())[:valid])
+        return self._convert([np.asarray(labels[row]) for row in range(valid)])
+
+    def _convert(
+        self, labels: NDArray[np.float32] | Sequence[NDArray[np.float32]]
+    ) -> NDArray[Any] | PaddedLabels | list[NDArray[np.float32]]:
+        if self._ragged != "error" and not self._are_classes:
+            return _pad(labels) if self._ragged == "pad" else [np.array(one, np.float32) for one in labels]
+        widths = sorted({len(one) for one in labels})
+        if len(widths) > 1:
+            raise DatasetError(
+                f"{self._name}: its records have different numbers of labels ({widths[0]} to {widths[-1]}), which do "
+                "not make one tensor; load them with ragged='pad' or ragged='list'"
+            )
+        values = np.array(labels, dtype=np.float32)  # a copy: the pipeline's buffer is its own
+        if self._are_classes is None:
+            # A .rec without a manifest: one whole number a record is taken for a class.
+            self._are_classes = values.shape[1] == 1 and bool(np.all(values == np.floor(values)))
+        return self._classes(values) if self._are_classes else values
+
+    def _classes(self, values: NDArray[np.float32]) -> NDArray[np.int64]:
+        classes = values[:, 0].astype(np.int64)
+        if values.shape[1] != 1 or not np.array_equal(classes, values[:, 0]):
+            raise DatasetError(
+                f"{self._name}: expected one class index a record, found the labels {values[:3].tolist()}; "
+                "'dali-rec verify' checks the records"
+            )
+        return classes
+
+
+def _pad(labels: NDArray[np.float32] | Sequence[NDArray[np.float32]]) -> PaddedLabels:
+    widths = np.array([len(one) for one in labels])
+    mask = np.arange(widths.max(initial=0)) < widths[:, np.newaxis]
+    values = np.zeros(mask.shape, np.float32)
+    values[mask] = np.concatenate(list(labels))
+    return PaddedLabels(values, mask)
+
+
+def _labels_by_row(dataset: Dataset, path: str | os.PathLike[str]) -> list[NDArray[np.float32]]:
+    """The labels that a .lst has for each record of the data set, in its order, found by id."""
+    samples = read_list(as_path(path)).samples
+    labels_of = {sample.key: np.array(sample.labels, np.float32) for sample in samples}
+    missing = [key for key in dataset.keys.tolist() if key not in labels_of]
+    if missing:
+        raise DatasetError(
+            f"{path}: no line for {len(missing)} of the {len(dataset)} records of {dataset.name}, id {missing[0]} "
+            "among them; each record needs one"
+        )
+    return [labels_of[key] for key in dataset.keys.tolist()]

@@ -1,0 +1,176 @@
+"""The two ways in which records reach the graph, behind one interface.
+
+``BufferReader``: DALI's own reader, which shuffles within a buffer that slides over the files. ``OrderReader``: our
+feed (loading/feed.py), which takes any order of all records. Each knows which batches a rank gets, and builds the
+pipeline.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from dali_rec.errors import DatasetError
+from dali_rec.loading.derived_index import RecordFinder
+from dali_rec.loading.feed import RecordFeed
+from dali_rec.loading.graph import build_fed_pipeline, build_pipeline, build_reader_pipeline, rank_seed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from dali_rec.dataset import Dataset
+    from dali_rec.loading.dealing import Deal
+    from dali_rec.loading.epoch import EpochPlan
+    from dali_rec.loading.graph import Execution, ImageSpec, ReaderSpec
+    from dali_rec.loading.order import SampleOrder
+
+_SEED_STEP = 1_000_003
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Place:
+    """Where a run of the pipeline stands: the next batch is ``batch`` of ``epoch``.
+
+    ``began``: the epoch with which this pipeline began, which is part of its seeds. ``start``: rows of epoch ``began``
+    that other ranks' arrangement had taken before; 0 unless a state was loaded into another number of ranks.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    began: int = 0
+    start: int = 0
+
+
+class Reader(Protocol):
+    """What the Loader needs to know of a way to read."""
+
+    def batches(self, place: Place) -> int:
+        """Batches of the epoch at ``place`` that are handed out."""
+
+    def runs(self, place: Place) -> int:
+        """Batches of that epoch that the pipeline makes, those that are padding alone included."""
+
+    def valid(self, place: Place) -> int:
+        """How many samples of the batch at ``place`` are handed out."""
+
+    def build(self, place: Place, image: ImageSpec, checkpoint: bytes | None) -> Any:
+        """A pipeline whose next batch is the one at ``place``; with a checkpoint, with the random numbers of that."""
+
+    def rows(self, origin: Any) -> NDArray[np.int64]:
+        """The rows in the data set of a batch, from the last output of the pipeline."""
+
+    def rows_at(self, place: Place) -> NDArray[np.int64]:
+        """The rows in the data set of the batch at ``place``, found without the pipeline's help."""
+
+
+class BufferReader(Reader):
+    """DALI's reader. ``with_source``: whether its pipelines say which records they made."""
+
+    def __init__(
+        self, dataset: Dataset, spec: ReaderSpec, plan: EpochPlan, execution: Execution, *, with_source: bool
+    ) -> None:
+        self._dataset = dataset
+        self._spec = spec
+        self._plan = plan
+        self._execution = execution
+        self._with_source = with_source
+        self._finder = RecordFinder(dataset)
+
+    def batches(self, place: Place) -> int:
+        """Batches of the epoch that are handed out; see ``Reader``."""
+        return self._plan.batches(place.epoch)
+
+    def runs(self, _place: Place) -> int:
+        """Batches that the pipeline makes; see ``Reader``."""
+        return self._plan.pipeline_batches
+
+    def valid(self, place: Place) -> int:
+        """Samples of a batch that are handed out; see ``Reader``."""
+        return self._plan.valid(place.epoch, place.batch)
+
+    def build(self, place: Place, image: ImageSpec, checkpoint: bytes | None) -> Any:
+        """The pipeline; see ``Reader``."""
+        return build_pipeline(
+            self._dataset,
+            image,
+            self._spec_from(place.began),
+            self._execution,
+            with_source=self._with_source,
+            checkpoint=checkpoint,
+        )
+
+    def rows(self, origin: Any) -> NDArray[np.int64]:
+        """Rows from the last output of the pipeline; see ``Reader``."""
+        return np.array([self._finder.position(np.asarray(source).tobytes()) for source in origin], dtype=np.int64)
+
+    def rows_at(self, place: Place) -> NDArray[np.int64]:
+        """Rows of a batch, without the pipeline; see ``Reader``."""
+        # The reader is run again from where the pipeline began, without decoding: some 100,000 records a second.
+        pipeline = build_reader_pipeline(self._dataset, self._spec_from(place.began), self._plan.batch_size)
+        for _ in range((place.epoch - place.began) * self._plan.pipeline_batches + place.batch):
+            pipeline.run()
+        return self.rows(pipeline.run()[0])
+
+    def _spec_from(self, began: int) -> ReaderSpec:
+        # DALI counts epochs from its own beginning; a pipeline begun later must not repeat the first one's order.
+        return dataclasses.replace(self._spec, rank=self._plan.shard(began), seed=self._spec.seed + _SEED_STEP * began)
+
+
+class OrderReader(Reader):
+    """Our own reader, over the rows of ``order``. ``deal``: how an epoch is dealt out from its beginning."""
+
+    def __init__(self, dataset: Dataset, order: SampleOrder, deal: Deal, execution: Execution) -> None:
+        if len(order) < deal.world_size:
+            raise DatasetError(
+                f"{dataset.name}: {len(order)} records cannot be shared among {deal.world_size} ranks; use fewer ranks"
+            )
+        self._dataset = dataset
+        self._order = order
+        self._deal = deal
+        self._execution = execution
+
+    def _deal_at(self, place: Place) -> Deal:
+        return dataclasses.replace(self._deal, start=place.start if place.epoch == place.began else 0)
+
+    def taken(self, place: Place) -> int:
+        """Rows of the epoch that all ranks together have taken."""
+        return self._deal_at(place).taken(place.batch)
+
+    def batches(self, place: Place) -> int:
+        """Batches of the epoch that are handed out; see ``Reader``."""
+        return self._deal_at(place).batches
+
+    def runs(self, place: Place) -> int:
+        """Batches that the pipeline makes; see ``Reader``."""
+        return self._deal_at(place).batches
+
+    def valid(self, _place: Place) -> int:
+        """Samples of a batch that are handed out; see ``Reader``."""
+        return self._deal.batch_size
+
+    def build(self, place: Place, image: ImageSpec, checkpoint: bytes | None) -> Any:
+        """The pipeline; see ``Reader``."""
+        feed = RecordFeed(self._dataset, self._schedule(place), held=self._execution.prefetch + 4)
+        seed = rank_seed(self._order.seed, self._deal.rank, place.began, place.start)
+        return build_fed_pipeline(feed, self._dataset, image, self._execution, seed, checkpoint)
+
+    def rows(self, origin: Any) -> NDArray[np.int64]:
+        """Rows from the last output of the pipeline; see ``Reader``."""
+        return np.asarray(origin.as_tensor())[:, 0].copy()
+
+    def rows_at(self, place: Place) -> NDArray[np.int64]:
+        """Rows of a batch, without the pipeline; see ``Reader``."""
+        rows = self._deal_at(place).rows(self._order.rows(place.epoch), place.batch)
+        return rows.astype(np.int64)
+
+    def _schedule(self, place: Place) -> Iterator[NDArray[np.integer]]:
+        """The rows of all batches from ``place`` on, without end."""
+        while True:
+            deal, rows = self._deal_at(place), self._order.rows(place.epoch)
+            for batch in range(place.batch, deal.batches):
+                yield deal.rows(rows, batch)
+            place = dataclasses.replace(place, epoch=place.epoch + 1, batch=0)

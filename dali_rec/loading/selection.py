@@ -1,0 +1,79 @@
+"""Which records a Loader takes part of, and how likely each is drawn."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from dali_rec.dataset import Dataset, open_dataset
+from dali_rec.errors import DatasetError
+from dali_rec.loading.order import balanced_weights, check_weights, mixed_weights
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from dali_rec.recordio import Record
+
+Subset = float | Sequence[int] | Sequence[str] | Callable[["Record"], bool]
+
+
+def select(
+    data: Dataset | str | os.PathLike[str] | Sequence[str | os.PathLike[str]], subset: Subset | None
+) -> tuple[Dataset, list[int]]:
+    """The data set, or the subset of it, and how many records each of several given ones has in it.
+
+    Raises DatasetError if nothing is left.
+    """
+    several = not isinstance(data, (Dataset, str, os.PathLike))
+    parts = [] if isinstance(data, (Dataset, str, os.PathLike)) else [open_dataset(one) for one in data]
+    whole = data if isinstance(data, Dataset) else open_dataset(data)
+    chosen = whole if subset is None else _subset(whole, subset)
+    if not len(chosen):
+        raise DatasetError(f"{whole.name}: no records are left in the subset {subset!r}")
+    if not several:
+        return chosen, [len(chosen)]
+    files = [{shard.path for shard in part.shards} for part in parts]
+    return chosen, [sum(len(shard) for shard in chosen.shards if shard.path in paths) for paths in files]
+
+
+def _subset(dataset: Dataset, subset: Subset) -> Dataset:
+    if callable(subset):
+        return dataset.filter(subset)
+    if isinstance(subset, float):
+        return dataset.subset(fraction=subset)
+    if isinstance(subset, (str, int)):  # a TypeError would escape those who catch what options raise
+        raise ValueError(f"subset is {subset!r}: expected a share such as 0.1, class names, ids, or a function")  # noqa: TRY004
+    if len(subset) and isinstance(subset[0], str):
+        return dataset.subset(classes=subset)
+    return dataset.subset(ids=subset)  # type: ignore[arg-type]  # whole numbers, or NumPy says what they are
+
+
+def choose_weights(
+    dataset: Dataset,
+    weights: Sequence[float] | NDArray[Any] | None,
+    balance: Literal["class"] | None,
+    mix: Sequence[float] | None,
+    sizes: Sequence[int],
+) -> NDArray[np.float64] | None:
+    """How likely each record is drawn, shape (N,), or None where each comes once an epoch.
+
+    Raises ValueError for options that contradict each other, or weights that are none.
+    """
+    if balance not in (None, "class"):
+        raise ValueError(f"balance is {balance!r}: expected None or 'class'")
+    if mix is not None and weights is not None:
+        raise ValueError("weights and mix are both given: multiply the shares into the weights")
+    if weights is None and balance is None and mix is None:
+        return None
+    drawn = np.ones(len(dataset))
+    if mix is not None:
+        drawn = mixed_weights(sizes, mix)
+    if weights is not None:
+        drawn = np.array(weights, dtype=np.float64)
+        check_weights(drawn, len(dataset))
+    if balance is not None:
+        drawn = drawn * balanced_weights(dataset.class_indices)
+    return drawn

@@ -1,0 +1,72 @@
+"""The examples as a user runs them: each a program of its own that must reach the accuracy that its text states."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import dali_rec
+from dali_rec.demo import write_images
+
+pytest.importorskip("nvidia.dali", reason="DALI is not installed")
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "examples"
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """120 drawn images in three classes, packed."""
+    folder = tmp_path_factory.mktemp("drawn")
+    write_images(folder / "in")
+    for kind in (folder / "in").iterdir():
+        if kind.name not in ("circles", "stars", "stripes"):
+            shutil.rmtree(kind)
+    dali_rec.pack(folder / "in", folder / "x")
+    return folder / "x"
+
+
+def accuracy(*command):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", "OMP_NUM_THREADS": "2"}
+    run = subprocess.run(
+        [sys.executable, *map(str, command)], env=environment, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr[-2000:]
+    return float(re.search(r"accuracy ([\d.]+)", run.stdout)[1])
+
+
+def stated(example):
+    return int(re.search(r"above (\d+) %", (EXAMPLES / example).read_text("utf-8"))[1]) / 100
+
+
+@pytest.mark.parametrize(
+    ("example", "framework"),
+    [
+        ("pytorch.py", "torch"),
+        ("keras_fit.py", "tensorflow"),
+        ("jax_train.py", "jax"),
+        ("lightning_fit.py", "lightning"),
+    ],
+)
+def test_example_trains_to_the_accuracy_it_states(drawn, example, framework):
+    if subprocess.run([sys.executable, "-c", f"import {framework}"], capture_output=True, check=False).returncode:
+        pytest.skip(f"{framework} is not installed")
+    assert accuracy(EXAMPLES / example, drawn) > stated(example)
+
+
+def test_pytorch_trains_in_two_processes(drawn):
+    pytest.importorskip("torch")
+    launcher = ("-m", "torch.distributed.run", "--nproc-per-node", 2, "--standalone")
+    assert accuracy(*launcher, EXAMPLES / "pytorch.py", drawn) > 0.6
+
+
+def test_pytorch_goes_on_from_its_checkpoint_as_if_never_stopped(drawn, tmp_path):
+    pytest.importorskip("torch")
+    whole = accuracy(EXAMPLES / "pytorch.py", drawn, "--epochs", 4, "--checkpoint", tmp_path / "whole.pt")
+    accuracy(EXAMPLES / "pytorch.py", drawn, "--epochs", 2, "--checkpoint", tmp_path / "parts.pt")
+    assert accuracy(EXAMPLES / "pytorch.py", drawn, "--epochs", 4, "--checkpoint", tmp_path / "parts.pt") == whole

@@ -1,0 +1,148 @@
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support import jpeg
+
+import dali_rec
+from dali_rec import Loader
+from dali_rec.errors import DatasetError, LoaderError, RecordError
+
+pytest.importorskip("nvidia.dali", reason="DALI is not installed")
+
+
+def write(path, bad, count=20):
+    with dali_rec.RecordWriter(path) as writer:
+        for key in range(count):
+            image = jpeg(key)
+            writer.write_image(image[: len(image) // 2] if key in bad else image, float(key), 100 + key)
+    return path
+
+
+@pytest.fixture
+def damaged(tmp_path):
+    """20 records with the ids 100 to 119, of which 103, 104 and 111 cannot be decoded."""
+    return write(tmp_path / "x.rec", {3, 4, 11})
+
+
+def loader_of(data, batch_size=4, **options):
+    return Loader(data, batch_size, 8, framework="numpy", device="cpu", with_ids=True, threads=1, **options)
+
+
+def ids_of(loader):
+    return [ids.tolist() for _, _, ids in loader]
+
+
+@pytest.mark.parametrize("shuffle", [False, True, "global"])
+def test_error_names_id_file_offset_and_remedy(damaged, shuffle):
+    loader = loader_of(damaged, shuffle=shuffle)
+    with pytest.raises(LoaderError) as error:
+        ids_of(loader)
+    with dali_rec.RecordReader(damaged) as reader:
+        wheres = [
+            f"id {key} in {damaged} at offset {offset}: "
+            for key, offset in zip(reader.keys(), reader.index.offsets.tolist(), strict=True)
+            if key in (103, 104, 111)
+        ]
+    assert any(where in str(error.value) for where in wheres)
+    assert f"'dali-rec verify {damaged} --repair'" in str(error.value)
+
+
+@pytest.mark.parametrize("shuffle", [False, True, "global"])
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_skipping_leaves_out_the_bad_records_and_no_other(damaged, shuffle, ranks):
+    good = sorted({*range(100, 120)} - {103, 104, 111})
+    loaders = [loader_of(damaged, 3, shuffle=shuffle, on_error="skip", rank=r, world_size=ranks) for r in range(ranks)]
+    for epoch in (1, 2, 3):
+        ids = [one for loader in loaders for batch in ids_of(loader) for one in batch]
+        assert sorted(ids) == good
+        skipped = sorted(key for loader in loaders for key in loader.skipped)
+        assert skipped == sorted([103, 104, 111] * epoch)
+
+
+def test_images_and_labels_of_a_batch_that_lost_one_belong_together(damaged):
+    loader = loader_of(damaged, augment="eval", shuffle=False, on_error="skip")
+    whole = write(damaged.with_name("whole.rec"), ())
+    wanted = {
+        i: image
+        for images, _, ids in loader_of(whole, augment="eval", shuffle=False)
+        for image, i in zip(np.array(images), ids.tolist(), strict=True)
+    }
+    for images, labels, ids in loader:
+        assert labels.tolist() == [key - 100 for key in ids.tolist()]
+        assert all(np.array_equal(image, wanted[key]) for image, key in zip(images, ids.tolist(), strict=True))
+
+
+def test_batch_of_bad_records_alone_is_left_out(tmp_path):
+    loader = loader_of(write(tmp_path / "x.rec", {4, 5, 6, 7}), shuffle=False, on_error="skip")
+    assert [batch[0] for batch in ids_of(loader)] == [100, 108, 112, 116]
+    assert loader.skipped == (104, 105, 106, 107)
+
+
+def test_padding_that_repeats_a_bad_record_is_not_counted(tmp_path):
+    loader = loader_of(write(tmp_path / "x.rec", {9}, count=10), shuffle=False, on_error="skip")
+    assert ids_of(loader)[-1] == [108]
+    assert loader.skipped == (109,)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(batch=st.integers(0, 7), shuffle=st.sampled_from([False, True, "global"]))
+def test_resume_is_exact_among_bad_records(damaged, batch, shuffle):
+    options = {"batch_size": 3, "shuffle": shuffle, "on_error": "skip"}
+    loader = loader_of(damaged, **options)
+    running = iter(loader)
+    taken = [ids.tolist() for _, _, ids in itertools.islice(running, batch)]
+    state = loader.state_dict()
+    resumed = loader_of(damaged, **options)
+    resumed.load_state_dict(state)
+    assert sorted(resumed.skipped) == sorted(state["skipped"])
+    if batch < 7:
+        rest = ids_of(resumed)
+        assert rest == [ids.tolist() for _, _, ids in running]
+        assert sorted(itertools.chain(*taken, *rest, resumed.skipped)) == list(range(100, 120))
+
+
+@pytest.mark.parametrize("shuffle", [False, True, "global"])
+@pytest.mark.parametrize("on_error", ["raise", "skip"])
+def test_damaged_framing_ends_the_epoch_with_file_and_remedy(tmp_path, shuffle, on_error):
+    path = write(tmp_path / "x.rec", ())
+    with dali_rec.RecordReader(path) as reader:
+        offset = int(reader.index.offsets[6])
+    content = bytearray(path.read_bytes())
+    content[offset] ^= 0xFF
+    path.write_bytes(content)
+    loader = loader_of(path, shuffle=shuffle, on_error=on_error)
+    with pytest.raises((LoaderError, RecordError), match=rf"x\.rec: .*'dali-rec verify {path}'"):
+        ids_of(loader)
+
+
+def test_file_that_vanished_is_refused_before_training(packed):
+    dataset = dali_rec.open(packed)
+    packed.with_name("photos.rec").unlink()
+    with pytest.raises(DatasetError, match=r"photos\.rec: the file has gone since it was opened"):
+        loader_of(dataset)
+
+
+def test_file_that_was_replaced_is_refused_before_training(packed):
+    dataset = dali_rec.open(packed)
+    packed.with_name("new").write_bytes(packed.with_name("photos.rec").read_bytes()[:-400])
+    packed.with_name("new").replace(packed.with_name("photos.rec"))
+    with pytest.raises(DatasetError, match=r"photos\.rec: \d+ bytes, \d+ when it was opened"):
+        loader_of(dataset)
+
+
+def test_index_of_another_file_is_refused_before_training(packed, tmp_path):
+    write(tmp_path / "other.rec", (), count=12)
+    (tmp_path / "other.idx").replace(packed.with_name("photos.idx"))
+    with pytest.raises(DatasetError, match=r"photos\.idx: .*dali-rec index"):
+        loader_of(packed)
+
+
+def test_index_with_other_ids_is_refused_where_a_manifest_says_that_we_made_it(packed):
+    index = packed.with_name("photos.idx")
+    lines = [line.split("\t") for line in index.read_text().splitlines()]
+    index.write_text("".join(f"{int(key) + 1}\t{offset}\n" for key, offset in lines))
+    with pytest.raises(DatasetError, match="has id 0, not 1; rebuild it with 'dali-rec index"):
+        loader_of(packed)

@@ -1,0 +1,105 @@
+import importlib
+import itertools
+import sys
+
+import numpy as np
+import pytest
+
+from dali_rec import Loader
+from dali_rec.errors import DeviceUnavailableError, MissingDependencyError
+
+pytest.importorskip("nvidia.dali", reason="DALI is not installed")
+
+
+def require(framework):
+    try:
+        return importlib.import_module(framework)
+    except ImportError:
+        pytest.skip(f"{framework} is not installed")
+
+
+def batches(packed, framework, **options):
+    options = {"augment": "eval", "shuffle": False, **options}
+    return list(Loader(packed, 5, 8, framework=framework, device="cpu", **options))
+
+
+@pytest.mark.parametrize("framework", ["jax", "tensorflow"])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "uint8"])
+def test_arrays_are_those_of_numpy(packed, framework, dtype):
+    require(framework)
+    both = zip(batches(packed, framework, dtype=dtype), batches(packed, "numpy", dtype=dtype), strict=True)
+    for (images, labels), (wanted, wanted_labels) in both:
+        assert type(images).__module__.split(".")[0].startswith(framework[:3])
+        assert np.asarray(images).dtype == dtype
+        assert np.array_equal(np.asarray(images), wanted)
+        assert np.array_equal(np.asarray(labels), wanted_labels)
+
+
+@pytest.mark.parametrize("framework", ["jax", "tensorflow"])
+def test_arrays_stay_valid_after_later_batches(packed, framework):
+    require(framework)
+    loader = Loader(packed, 2, 8, framework=framework, device="cpu")
+    kept = [(images, np.array(images)) for images, _ in itertools.chain(loader, loader)]
+    for images, copy in kept:
+        assert np.array_equal(np.asarray(images), copy)
+
+
+@pytest.mark.parametrize(
+    ("framework", "module"), [("jax", "jax"), ("cupy", "cupy"), ("tensorflow", "tensorflow"), ("torch", "torch")]
+)
+def test_missing_framework_says_what_to_install(packed, monkeypatch, framework, module):
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.delitem(sys.modules, f"dali_rec.loading.{framework}", raising=False)
+    with pytest.raises(MissingDependencyError, match="pip install"):
+        Loader(packed, 4, 8, framework=framework, device="cpu")
+
+
+def test_cupy_without_a_gpu_is_an_error_with_the_remedy(packed):
+    require("cupy")
+    with pytest.raises(DeviceUnavailableError, match="framework='numpy'"):
+        batches(packed, "cupy")
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("framework", ["torch", "cupy", "jax"])
+def test_arrays_lie_on_the_gpu_and_are_those_of_numpy(packed, framework):
+    require(framework)
+    loaders = [
+        Loader(packed, 5, 8, augment="eval", shuffle=False, framework=name, device="gpu")
+        for name in (framework, "numpy")
+    ]
+    for (images, labels), (wanted, wanted_labels) in zip(*loaders, strict=True):
+        assert images.__dlpack_device__()[0] == 2
+        assert np.array_equal(np.asarray(images.get() if framework == "cupy" else images.tolist(), "f4"), wanted)
+        assert labels.tolist() == wanted_labels.tolist()
+
+
+def test_tf_data_has_static_shapes_and_knows_its_length(packed):
+    require("tensorflow")
+    from dali_rec.loading.tensorflow import as_dataset
+
+    loader = Loader(packed, 5, 8, framework="tensorflow", device="cpu", last_batch="drop")
+    dataset = as_dataset(loader)
+    assert [tuple(spec.shape) for spec in dataset.element_spec] == [(5, 3, 8, 8), (5,)]
+    assert dataset.cardinality().numpy() == len(loader) == 2
+    labels = [batch_labels.numpy().tolist() for _, batch_labels in dataset]
+    assert [len(batch) for batch in labels] == [5, 5]
+
+
+def test_tf_data_yields_every_record_of_an_epoch(packed):
+    require("tensorflow")
+    from dali_rec.loading.tensorflow import as_dataset
+
+    dataset = as_dataset(Loader(packed, 5, (8, 6), framework="tensorflow", device="cpu", dtype="uint8"))
+    assert [tuple(spec.shape) for spec in dataset.element_spec] == [(None, 8, 6, 3), (None,)]
+    for _ in range(2):
+        labels = np.concatenate([batch_labels.numpy() for _, batch_labels in dataset])
+        assert sorted(labels.tolist()) == [0] * 3 + [1] * 4 + [2] * 5
+
+
+def test_tf_data_wants_one_array_of_each(packed):
+    require("tensorflow")
+    from dali_rec.loading.tensorflow import as_dataset
+
+    with pytest.raises(ValueError, match="ids, views or ragged labels"):
+        as_dataset(Loader(packed, 5, 8, framework="tensorflow", device="cpu", augment="ssl"))

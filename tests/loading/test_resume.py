@@ -1,0 +1,202 @@
+import dataclasses
+import itertools
+import json
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support import jpeg
+
+import dali_rec
+from dali_rec import Loader
+from dali_rec.errors import LoaderError
+from dali_rec.loading import Augmentation
+
+pytest.importorskip("nvidia.dali", reason="DALI is not installed")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """29 different images in three files, labelled by their id."""
+    folder = tmp_path_factory.mktemp("resume")
+    for key in range(29):
+        (folder / f"{key}.jpg").write_bytes(jpeg(key, (24, 20)))
+    (folder / "x.lst").write_text("".join(f"{key}\t{key}\t{key}.jpg\n" for key in range(29)))
+    dali_rec.pack(folder / "x.lst", folder / "out" / "x", shards=3)
+    return folder / "out" / "x"
+
+
+def loader_of(data, **options):
+    options = {"batch_size": 4, "image_size": 8, "shuffle_buffer": 7, "threads": 1, "seed": 5, **options}
+    return Loader(data, framework="numpy", device="cpu", with_ids=True, **options)
+
+
+def take(loader, epochs):
+    return [[(ids.tolist(), np.array(images)) for images, _, ids in loader] for _ in range(epochs)]
+
+
+def assert_same(found, wanted):
+    assert [[ids for ids, _ in epoch] for epoch in found] == [[ids for ids, _ in epoch] for epoch in wanted]
+    pairs = zip(itertools.chain(*found), itertools.chain(*wanted), strict=True)
+    assert all(np.array_equal(one, two) for (_, one), (_, two) in pairs)
+
+
+def stop_at(loader, epoch, batch):
+    """Run to the middle of an epoch and return the state that is saved there, as JSON gives it back."""
+    take(loader, epoch)
+    if batch:
+        for number, _ in enumerate(loader, start=1):
+            if number == batch:
+                break
+    return json.loads(json.dumps(loader.state_dict()))
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    shuffle=st.sampled_from([False, True, "global"]),
+    last_batch=st.sampled_from(["partial", "drop", "pad"]),
+    ranks=st.sampled_from([(0, 1), (0, 2), (1, 2), (2, 3)]),
+    batch_size=st.integers(1, 9),
+    epoch=st.integers(0, 2),
+    part=st.floats(0, 1),
+)
+def test_resume_is_exact_to_the_sample_and_the_crop(data, shuffle, last_batch, ranks, batch_size, epoch, part):
+    options = {
+        "shuffle": shuffle,
+        "last_batch": last_batch,
+        "rank": ranks[0],
+        "world_size": ranks[1],
+        "batch_size": batch_size,
+    }
+    whole = take(loader_of(data, **options), epoch + 2)
+    batch = round(part * len(whole[epoch]))
+    state = stop_at(loader_of(data, **options), epoch, batch)
+    resumed = loader_of(data, **options)
+    resumed.load_state_dict(state)
+    if batch < len(whole[epoch]):
+        assert resumed.epoch == epoch
+        assert_same(take(resumed, 2), [whole[epoch][batch:], whole[epoch + 1]])
+    else:
+        assert resumed.epoch == epoch + (batch > 0)
+        assert_same(take(resumed, 1), [whole[epoch + 1]] if batch else [whole[epoch]])
+
+
+@pytest.mark.parametrize("shuffle", [True, "global"])
+def test_resume_after_an_epoch_that_was_left_early(data, shuffle):
+    first = loader_of(data, shuffle=shuffle)
+    next(iter(first))
+    running = iter(first)
+    next(running)
+    state = first.state_dict()
+    rest = [(ids.tolist(), np.array(images)) for images, _, ids in running]
+    resumed = loader_of(data, shuffle=shuffle)
+    resumed.load_state_dict(state)
+    assert_same(take(resumed, 1), [rest])
+
+
+@pytest.mark.parametrize(
+    "augment",
+    [
+        "randaugment",
+        "autoaugment",
+        Augmentation(jitter=(0.4, 0.4, 0.4, 0.1), jitter_chance=0.5, grey=0.3, blur=0.5, erase=0.5),
+    ],
+)
+def test_every_random_number_resumes(data, augment):
+    whole = take(loader_of(data, augment=augment, image_size=32), 1)
+    state = stop_at(loader_of(data, augment=augment, image_size=32), 0, 3)
+    resumed = loader_of(data, augment=augment, image_size=32)
+    resumed.load_state_dict(state)
+    assert_same(take(resumed, 1), [whole[0][3:]])
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1), (3, 2), (2, 5)])
+@pytest.mark.parametrize("batch", [0, 1, 3])
+def test_global_order_resumes_on_another_number_of_ranks(data, before, after, batch):
+    def ranks(count):
+        return [loader_of(data, shuffle="global", rank=r, world_size=count, batch_size=3) for r in range(count)]
+
+    first, seen = ranks(before), []
+    for loader in first:
+        seen += [ids.tolist() for _, _, ids in itertools.islice(loader, batch)]
+    state = first[-1].state_dict()
+    later = ranks(after)
+    for loader in later:
+        loader.load_state_dict(state)
+        seen += [ids for epoch in take(loader, 1) for ids, _ in epoch]
+    assert sorted(itertools.chain(*seen)) == list(range(29))
+    # And the epochs after it are whole again, in the order that any number of ranks has.
+    following = [ids for loader in later for epoch in take(loader, 1) for ids, _ in epoch]
+    assert sorted(itertools.chain(*following)) == list(range(29))
+
+
+def test_global_order_is_the_same_on_any_number_of_ranks(data):
+    def steps(world_size):
+        epochs = [
+            take(loader_of(data, shuffle="global", rank=r, world_size=world_size, batch_size=6 // world_size), 1)[0]
+            for r in range(world_size)
+        ]
+        return [set(itertools.chain(*(ids for ids, _ in step))) for step in zip(*epochs, strict=True)]
+
+    assert steps(1)[:4] == steps(2)[:4] == steps(3)[:4]
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"batch_size": 5}, "batch_size was 4, here it is 5"),
+        ({"seed": 6}, "seed was 5, here it is 6"),
+        ({"shuffle": "global"}, "shuffle was True, here it is 'global'"),
+        ({"augment": "eval", "shuffle": True}, "augment was \"'train'\", here it is"),
+        ({"shuffle_buffer": 8}, "shuffle_buffer was 7"),
+        ({"rank": 1, "world_size": 2}, "only shuffle='global' resumes on another number of ranks"),
+        ({"subset": 0.5}, "other data: digest was"),
+    ],
+)
+def test_state_of_other_options_is_refused_with_the_reason(data, option, message):
+    state = loader_of(data).state_dict()
+    with pytest.raises(LoaderError, match=message):
+        loader_of(data, **option).load_state_dict(state)
+
+
+def test_state_of_other_data_is_refused(data, packed):
+    state = loader_of(data).state_dict()
+    with pytest.raises(LoaderError, match="saved with other data"):
+        loader_of(packed).load_state_dict(state)
+
+
+def test_something_that_is_no_state_is_refused(data):
+    with pytest.raises(LoaderError, match="not a state"):
+        loader_of(data).load_state_dict({"epoch": 3})
+
+
+def test_state_survives_a_move_of_the_files(data, tmp_path):
+    state = stop_at(loader_of(data), 0, 2)
+    for file in data.parent.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    resumed = loader_of(tmp_path / "x")
+    resumed.load_state_dict(state)
+    assert_same(take(resumed, 1), [take(loader_of(data), 1)[0][2:]])
+
+
+@pytest.mark.parametrize("shuffle", [True, "global"])
+def test_image_size_changes_between_epochs_and_the_order_goes_on(data, shuffle):
+    still, grown = loader_of(data, shuffle=shuffle), loader_of(data, shuffle=shuffle)
+    take(still, 1), take(grown, 1)
+    grown.set_image_size(12)
+    state = grown.state_dict()
+    wanted, found = take(still, 1)[0], take(grown, 1)[0]
+    assert [ids for ids, _ in found] == [ids for ids, _ in wanted]
+    assert found[0][1].shape == (4, 3, 12, 12)
+    resumed = loader_of(data, shuffle=shuffle)
+    resumed.load_state_dict(state)
+    assert resumed.image_size == (12, 12)
+    assert_same(take(resumed, 1), [found])
+
+
+def test_augmentation_of_a_state_is_told_by_its_numbers(data):
+    strong = Augmentation(area=(0.5, 1.0))
+    state = loader_of(data, augment=strong).state_dict()
+    with pytest.raises(LoaderError, match="augment was"):
+        loader_of(data, augment=dataclasses.replace(strong, area=(0.4, 1.0))).load_state_dict(state)

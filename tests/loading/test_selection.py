@@ -1,0 +1,143 @@
+import numpy as np
+import pytest
+from support import DATA, make_class_folder
+
+import dali_rec
+from dali_rec import Loader
+from dali_rec.errors import DatasetError
+from dali_rec.loading import PaddedLabels
+
+pytest.importorskip("nvidia.dali", reason="DALI is not installed")
+
+
+@pytest.fixture(scope="module")
+def uneven(tmp_path_factory):
+    """Three classes of 30, 6 and 2 images in two files."""
+    folder = tmp_path_factory.mktemp("uneven")
+    make_class_folder(folder / "in", {"ant": 30, "bee": 6, "cat": 2}, size=(8, 8))
+    dali_rec.pack(folder / "in", folder / "x", shards=2)
+    return folder / "x"
+
+
+def loader_of(data, **options):
+    return Loader(data, 5, 8, framework="numpy", device="cpu", threads=1, with_ids=True, **options)
+
+
+def epoch(loader):
+    parts = [(labels, ids) for _, labels, ids in loader]
+    return np.concatenate([labels for labels, _ in parts]), np.concatenate([ids for _, ids in parts])
+
+
+@pytest.mark.parametrize("shuffle", [True, "global"])
+@pytest.mark.parametrize(
+    ("subset", "labels"),
+    [
+        (["bee"], [0, 6, 0]),
+        (["cat", "ant"], [30, 0, 2]),
+        (0.5, [15, 3, 1]),
+        (lambda record: record.labels[0] == 2, [0, 0, 2]),
+    ],
+)
+def test_subset_loads_just_these_records(uneven, subset, labels, shuffle):
+    before = [shard.path.read_bytes() for shard in dali_rec.open(uneven).shards]
+    loader = loader_of(uneven, subset=subset, shuffle=shuffle)
+    for _ in range(2):
+        found, ids = epoch(loader)
+        assert np.bincount(found, minlength=3).tolist() == labels
+        assert len(set(ids.tolist())) == sum(labels)
+    assert [shard.path.read_bytes() for shard in dali_rec.open(uneven).shards] == before
+
+
+def test_subset_by_ids(uneven):
+    _, ids = epoch(loader_of(uneven, subset=[3, 37, 11]))
+    assert sorted(ids.tolist()) == [3, 11, 37]
+    with pytest.raises(DatasetError, match="1 of the 2 ids are not in it, id 999"):
+        loader_of(uneven, subset=[3, 999])
+
+
+def test_subset_of_one_record_in_the_last_file_has_its_own_id(uneven):
+    last = int(dali_rec.open(uneven).keys[-1])
+    _, ids = epoch(loader_of(uneven, subset=[0, last]))
+    assert sorted(ids.tolist()) == [0, last]
+
+
+@pytest.mark.parametrize("subset", [3, "bee"])
+def test_subset_that_is_none_is_refused(uneven, subset):
+    with pytest.raises(ValueError, match="expected a share"):
+        loader_of(uneven, subset=subset)
+
+
+def test_empty_subset_is_an_error(uneven):
+    with pytest.raises(DatasetError, match="no records are left"):
+        loader_of(uneven, subset=lambda _record: False)
+
+
+def test_balance_draws_classes_alike(uneven):
+    labels, _ = epoch(loader_of(uneven, balance="class", samples=300))
+    assert np.bincount(labels).tolist() == pytest.approx([100] * 3, abs=2)
+
+
+def test_weights_draw_records_as_often_as_they_say(uneven):
+    weights = np.zeros(38)
+    weights[[2, 9]] = 1, 3
+    keys = dali_rec.open(uneven).keys
+    _, ids = epoch(loader_of(uneven, weights=weights, samples=40))
+    assert {key: (ids == key).sum() for key in set(ids.tolist())} == {int(keys[2]): 10, int(keys[9]): 30}
+
+
+def test_data_sets_are_mixed_by_share(uneven, packed, tmp_path):
+    make_class_folder(tmp_path / "in", {"ant": 4, "bee": 4, "cat": 4}, size=(8, 8))
+    dali_rec.pack(tmp_path / "in", tmp_path / "more")
+    loader = loader_of([uneven, tmp_path / "more"], mix=[0.2, 0.8], samples=500)
+    labels, _ = epoch(loader)
+    # 38 records make up 100 draws, 12 make up 400, a third of them each class.
+    assert np.bincount(labels)[2] == pytest.approx(100 * 2 / 38 + 400 / 3, abs=6)
+
+
+@pytest.mark.parametrize("mix", [[1.0], [1, 2, 3], [-1, 1], [0, 0]])
+def test_senseless_mix_is_refused(uneven, packed, mix):
+    with pytest.raises(ValueError, match="mix"):
+        loader_of([uneven, uneven], mix=mix)
+
+
+@pytest.mark.parametrize("shuffle", [True, "global"])
+def test_list_overrides_labels_by_id(uneven, tmp_path, shuffle):
+    (tmp_path / "other.lst").write_text("".join(f"{key}\t{1000 + key}\tx.jpg\n" for key in reversed(range(38))))
+    labels, ids = epoch(loader_of(uneven, labels=tmp_path / "other.lst", shuffle=shuffle))
+    assert labels.tolist() == [1000 + key for key in ids.tolist()]
+    images = Loader(uneven, 5, 8, framework="numpy", device="cpu", labels=tmp_path / "other.lst")
+    assert all((labels >= 1000).all() for _, labels in images)
+
+
+def test_list_without_a_record_is_an_error(uneven, tmp_path):
+    (tmp_path / "other.lst").write_text("".join(f"{key}\t1\tx.jpg\n" for key in range(37)))
+    with pytest.raises(DatasetError, match=r"no line for 1 of the 38 records .*id 37"):
+        loader_of(uneven, labels=tmp_path / "other.lst")
+
+
+@pytest.mark.parametrize("shuffle", [False, "global"])
+def test_ragged_labels_come_padded_or_as_a_list(shuffle):
+    dataset = dali_rec.open(DATA / "detection.rec")
+    wanted = {record.key: record.labels.tolist() for record in dataset}
+    for _, labels, ids in loader_of(dataset, ragged="list", shuffle=shuffle):
+        assert [one.tolist() for one in labels] == [wanted[key] for key in ids.tolist()]
+    for _, labels, ids in loader_of(dataset, ragged="pad", shuffle=shuffle):
+        assert isinstance(labels, PaddedLabels)
+        assert labels.values.shape == labels.mask.shape
+        for values, mask, key in zip(labels.values, labels.mask, ids.tolist(), strict=True):
+            assert values[mask].tolist() == wanted[key]
+            assert not values[~mask].any()
+
+
+@pytest.mark.parametrize("shuffle", [False, True, "global"])
+@pytest.mark.parametrize("last_batch", ["partial", "drop", "pad"])
+def test_even_ranks_have_as_many_batches(uneven, shuffle, last_batch):
+    options = {"shuffle": shuffle, "last_batch": last_batch, "even": True, "subset": list(range(16)), "world_size": 3}
+    loaders = [loader_of(uneven, rank=rank, **options) for rank in range(3)]
+    for _ in range(3):
+        lengths = {len(loader) for loader in loaders}
+        epochs = [[ids.tolist() for _, _, ids in loader] for loader in loaders]
+        assert {len(batches) for batches in epochs} == lengths
+        assert len(lengths) == 1
+        seen = {one for batches in epochs for batch in batches for one in batch}
+        assert seen == set(range(16)) or (last_batch == "drop" and len(seen) == 15)

@@ -1,0 +1,115 @@
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support import DATA, make_class_folder
+
+import dali_rec
+from dali_rec.errors import DatasetError, RecordError
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """40, 8 and 1 images of three classes in three files."""
+    folder = tmp_path_factory.mktemp("views")
+    make_class_folder(folder / "in", {"ant": 40, "bee": 8, "cat": 1}, size=(8, 8))
+    dali_rec.pack(folder / "in", folder / "x", shards=3)
+    return dali_rec.open(folder / "x")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(st.integers(0, 48), max_size=60))
+def test_view_has_the_records_taken_in_the_order_of_the_files(data, rows):
+    view = data.take(rows)
+    assert [record.key for record in view] == [data[row].key for row in sorted(set(rows))]
+    assert view.keys.tolist() == [record.key for record in view]
+    assert len(view) == len(set(rows))
+
+
+def test_view_of_a_view(data):
+    view = data.take(range(10, 40)).take([0, 5, 29])
+    assert view.keys.tolist() == data.keys[[10, 15, 39]].tolist()
+    assert [view[row].key for row in range(3)] == view.keys.tolist()
+
+
+def test_rows_outside_the_data_set_are_an_error(data):
+    with pytest.raises(IndexError, match="49 records"):
+        data.take([3, 49])
+
+
+@pytest.mark.parametrize("name", ["single.rec", "multi.rec", "detection.rec"])
+def test_first_labels_read_in_bulk_are_those_of_the_records(name):
+    with dali_rec.open(DATA / name) as dataset:
+        labels = np.concatenate([shard.first_labels() for shard in dataset.shards])
+        assert labels.tolist() == [record.labels[0] for record in dataset]
+
+
+def test_class_indices_are_those_of_the_records(data):
+    assert data.class_indices.tolist() == [int(record.labels[0]) for record in data]
+
+
+def test_damaged_head_is_named_when_labels_are_read(data, tmp_path):
+    content = bytearray((DATA / "single.rec").read_bytes())
+    offset = int(dali_rec.open(DATA / "single.rec").shards[0].index.offsets[2])
+    content[offset] ^= 0xFF
+    (tmp_path / "single.rec").write_bytes(content)
+    (tmp_path / "single.idx").write_bytes((DATA / "single.idx").read_bytes())
+    with pytest.raises(RecordError, match=f"offset {offset}"):
+        _ = dali_rec.open(tmp_path / "single.rec").class_indices
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(share=st.floats(0.05, 0.95), seed=st.integers(0, 99))
+def test_split_is_disjoint_whole_and_alike_in_every_class(data, share, seed):
+    first, second = data.split(share, 1 - share, seed=seed)
+    assert sorted([*first.keys.tolist(), *second.keys.tolist()]) == sorted(data.keys.tolist())
+    for index, size in enumerate((40, 8, 1)):
+        assert abs((first.class_indices == index).sum() - share * size) <= 1
+    assert first.keys.tolist() == data.split(share, 1 - share, seed=seed)[0].keys.tolist()
+
+
+def test_smaller_fraction_lies_within_the_larger(data):
+    small, large = (data.subset(fraction=share, seed=4).keys.tolist() for share in (0.2, 0.6))
+    assert set(small) < set(large)
+
+
+def test_subset_meets_all_conditions(data):
+    view = data.subset(classes=["bee", 2], fraction=1.0)
+    assert sorted(view.class_indices.tolist()) == [1] * 8 + [2]
+    assert view.classes == ("ant", "bee", "cat")
+    keys = view.keys[:3].tolist()
+    assert sorted(data.subset(ids=keys).keys.tolist()) == sorted(keys)
+
+
+def test_filter_keeps_what_the_function_says(data):
+    assert data.filter(lambda record: record.key % 7 == 0).keys.tolist() == [
+        k for k in data.keys.tolist() if k % 7 == 0
+    ]
+
+
+@pytest.mark.parametrize(
+    ("condition", "message"),
+    [
+        ({"ids": [1, 99]}, "id 99"),
+        ({"classes": ["dog"]}, "no class 'dog'; its classes are ant, bee, cat"),
+        ({"fraction": 0}, "fraction is 0"),
+        ({"fraction": 1.5}, "fraction is 1.5"),
+    ],
+)
+def test_conditions_that_cannot_be_met_are_refused(data, condition, message):
+    with pytest.raises(ValueError, match=message):
+        data.subset(**condition)
+
+
+@pytest.mark.parametrize("fractions", [(), (0.5,), (0.9, 0.2), (1.1, -0.1)])
+def test_fractions_that_are_no_whole_are_refused(data, fractions):
+    with pytest.raises(ValueError, match="1 together"):
+        data.split(*fractions)
+
+
+def test_labels_that_are_no_classes_are_named(tmp_path):
+    with dali_rec.RecordWriter(tmp_path / "x.rec") as writer:
+        writer.write_image(b"", 1.0, 7)
+        writer.write_image(b"", 0.5, 8)
+    with pytest.raises(DatasetError, match=r"id 8 has the label 0.5"):
+        _ = dali_rec.open(tmp_path / "x.rec").class_indices
