@@ -1,0 +1,227 @@
+import random
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from support import DATA, encoded, jpeg, picture
+
+from dali_rec.im2rec import main
+from dali_rec.recordio import RecordReader
+
+TOOLS = Path(__file__).parents[2] / "tools"
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """Images in two folders, in a folder within one of them, and one beside them."""
+    for number, path in enumerate(("b/1.jpg", "b/0.jpg", "a/2.png", "b/in/3.JPEG", "4.jpg", "a/notes.txt")):
+        file = tmp_path / "photos" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(encoded(picture(number, (60, 45)), "PNG" if path.endswith("png") else "JPEG"))
+    return tmp_path / "photos"
+
+
+def lines(path):
+    return path.read_text().splitlines()
+
+
+def records(path):
+    with RecordReader(path) as reader:
+        return {record.key: (record.labels.tolist(), bytes(record.image)) for record in reader.records()}
+
+
+# Lists
+
+
+def test_labels_are_folders_in_the_order_of_the_walk(tree, tmp_path, capsys):
+    assert main([str(tmp_path / "x"), str(tree), "--list", "--recursive", "--no-shuffle"]) == 0
+    assert lines(tmp_path / "x.lst") == [
+        "0\t0.000000\t4.jpg",
+        "1\t1.000000\ta/2.png",
+        "2\t2.000000\tb/0.jpg",
+        "3\t2.000000\tb/1.jpg",
+        "4\t3.000000\tb/in/3.JPEG",
+    ]
+    assert capsys.readouterr().out.splitlines() == [". 0", "a 1", "b 2", "b/in 3"]
+
+
+def test_list_is_shuffled_by_mxnets_seed(tree, tmp_path):
+    main([str(tmp_path / "x"), str(tree), "--list", "--recursive"])
+    order = list(range(5))
+    random.Random(100).shuffle(order)
+    assert [int(line.split("\t")[0]) for line in lines(tmp_path / "x.lst")] == order
+
+
+def test_only_the_root_is_listed_unless_recursive(tree, tmp_path):
+    main([str(tmp_path / "x"), str(tree), "--list"])
+    assert lines(tmp_path / "x.lst") == ["0\t0.000000\t4.jpg"]
+
+
+def test_ratios_and_chunks_part_the_list_under_mxnets_names(tree, tmp_path):
+    options = ["--list", "--recursive", "--chunks", "2", "--train-ratio", "0.5", "--test-ratio", "0.4"]
+    main([str(tmp_path / "x"), str(tree), *options])
+    counts = {path.name: len(lines(path)) for path in tmp_path.glob("x*.lst")}
+    assert counts == {
+        "x_0_test.lst": 1,
+        "x_0_val.lst": 1,
+        "x_0_train.lst": 1,
+        "x_1_test.lst": 1,
+        "x_1_val.lst": 0,
+        "x_1_train.lst": 1,
+    }
+
+
+def test_link_back_up_is_not_followed(tree, tmp_path):
+    (tree / "a" / "up").symlink_to(tree)
+    main([str(tmp_path / "x"), str(tree), "--list", "--recursive"])
+    assert len(lines(tmp_path / "x.lst")) == 5
+
+
+# Records
+
+
+@pytest.mark.parametrize(
+    ("name", "reference", "options"), [("list", "single", []), ("list4", "multi", ["--pack-label"])]
+)
+def test_records_are_byte_for_byte_mxnets(tmp_path, name, reference, options):
+    (tmp_path / "x.lst").write_bytes((DATA / f"{name}.lst").read_bytes())
+    assert main([str(tmp_path / "x"), str(DATA / "img"), "--pass-through", "--num-thread", "2", *options]) == 0
+    for suffix in (".rec", ".idx"):
+        assert (tmp_path / f"x{suffix}").read_bytes() == (DATA / f"{reference}{suffix}").read_bytes()
+
+
+def test_first_label_alone_is_stored_unless_asked(tmp_path):
+    (tmp_path / "x.lst").write_bytes((DATA / "list4.lst").read_bytes())
+    main([str(tmp_path / "x"), str(DATA / "img"), "--pass-through"])
+    assert all(len(labels) == 1 for labels, _ in records(tmp_path / "x.rec").values())
+
+
+def test_images_are_those_that_opencv_makes(tree, tmp_path):
+    (tmp_path / "x.lst").write_text("7\t1\tb/0.jpg\n")
+    main([str(tmp_path / "x"), str(tree), "--resize", "30", "--center-crop", "--quality", "80"])
+    pixels = cv2.imread(str(tree / "b" / "0.jpg"))[:, 7:52]
+    wanted = cv2.imencode(".jpg", cv2.resize(pixels, (30, 30)), [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes()
+    assert records(tmp_path / "x.rec") == {7: ([1.0], wanted)}
+
+
+def test_bad_image_is_left_out_and_said(tree, tmp_path, capsys):
+    (tree / "b" / "1.jpg").write_text("not an image")
+    (tmp_path / "x.lst").write_text("0\t0\tb/0.jpg\n1\t0\tb/1.jpg\n2\t0\tnothing.jpg\n3\t0\ta/2.png\n")
+    assert main([str(tmp_path / "x"), str(tree)]) == 0
+    out = capsys.readouterr().out
+    assert sorted(records(tmp_path / "x.rec")) == [0, 3]
+    assert "left out: id 1" in out
+    assert "left out: id 2" in out
+    assert "2 records, 2 images left out" in out
+
+
+def test_only_the_lists_of_the_prefix_are_packed(tree, tmp_path):
+    for name in ("x", "x_train", "x_1_val", "xylophone", "x_other"):
+        (tmp_path / f"{name}.lst").write_text("0\t0\t4.jpg\n")
+    main([str(tmp_path / "x"), str(tree), "--pass-through"])
+    assert sorted(path.stem for path in tmp_path.glob("*.rec")) == ["x", "x_1_val", "x_train"]
+
+
+def test_missing_list_is_an_error(tree, tmp_path, capsys):
+    assert main([str(tmp_path / "x"), str(tree)]) == 1
+    assert "no such list; make it with --list" in capsys.readouterr().err
+
+
+def test_unknown_option_is_wrong_usage(tree, tmp_path):
+    with pytest.raises(SystemExit) as end:
+        main([str(tmp_path / "x"), str(tree), "--shuffel"])
+    assert end.value.code == 2
+
+
+@pytest.mark.parametrize("line", ["0 0 4.jpg", "x\t0\t4.jpg", "0\tcat\t4.jpg"])
+def test_bad_line_is_named(tree, tmp_path, capsys, line):
+    (tmp_path / "x.lst").write_text(f"5\t0\t4.jpg\n{line}\n")
+    assert main([str(tmp_path / "x"), str(tree)]) == 1
+    assert "x.lst, line 2" in capsys.readouterr().err
+    assert not (tmp_path / "x.rec").exists()
+
+
+# The C++ tool's form
+
+
+def cpp(tmp_path, text, root, *options):
+    (tmp_path / "x.lst").write_text(text)
+    return main([str(tmp_path / "x.lst"), str(root), str(tmp_path / "x.rec"), *options])
+
+
+def test_columns_may_be_parted_by_any_white_space(tree, tmp_path):
+    (tree / "a b.jpg").write_bytes(jpeg(9))
+    assert cpp(tmp_path, "5   1.5  2 a b.jpg\n6\t3\t4\t4.jpg\n", f"{tree}/", "label_width=2", "unchanged=1") == 0
+    found = records(tmp_path / "x.rec")
+    assert found == {5: ([1.5], jpeg(9)), 6: ([3.0], (tree / "4.jpg").read_bytes())}
+
+
+def test_packed_labels_keep_the_first_in_the_header(tree, tmp_path):
+    cpp(tmp_path, "5 1.5 2 4.jpg\n", f"{tree}/", "label_width=2", "pack_label=1", "unchanged=1")
+    with RecordReader(tmp_path / "x.rec") as reader:
+        assert bytes(reader.read(5))[:32] == struct.pack("<IfQQff", 2, 1.5, 5, 0, 1.5, 2.0)
+
+
+def test_resize_and_interpolation_are_opencvs(tree, tmp_path):
+    options = ("resize=20", "inter_method=2", "encoding=.png", "quality=1", "color=0")
+    cpp(tmp_path, "5 1 4.jpg\n", f"{tree}/", *options)
+    pixels = cv2.imread(str(tree / "4.jpg"), cv2.IMREAD_GRAYSCALE)
+    wanted = cv2.resize(pixels, (26, 20), interpolation=cv2.INTER_CUBIC)
+    image = records(tmp_path / "x.rec")[5][1]
+    assert np.array_equal(cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_UNCHANGED), wanted)
+
+
+def test_parts_hold_every_line_once(tree, tmp_path):
+    text = "".join(f"{key} 0 4.jpg\n" for key in range(23))
+    keys = []
+    for part in range(4):
+        assert cpp(tmp_path, text, f"{tree}/", "nsplit=4", f"part={part}", "unchanged=1") == 0
+        keys += list(records(tmp_path / f"x.rec.part{part:03d}"))
+    assert keys == list(range(23))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["resise=5"], "unknown option 'resise'"),
+        (["resize=big"], "expected a whole number"),
+        (["pack_label=1"], "needs a label_width above 1"),
+        (["nsplit=2", "part=2"], "part is 2 of nsplit 2"),
+        (["inter_method=7"], "inter_method is 7"),
+        (["label_width=3"], "line 1"),
+    ],
+)
+def test_wrong_options_are_refused(tree, tmp_path, capsys, options, message):
+    assert cpp(tmp_path, "5 1 4.jpg\n", f"{tree}/", *options) == 1
+    assert message in capsys.readouterr().err
+
+
+# The scripts
+
+
+def test_scripts_run(tree, tmp_path):
+    def run(tool, *arguments):
+        command = [sys.executable, str(TOOLS / tool), *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, check=True, text=True).stdout
+
+    run("im2rec.py", tmp_path / "x", tree, "--list", "--recursive")
+    run("im2rec.py", tmp_path / "x", tree, "--pass-through")
+    assert "5 records" in run("rec2idx.py", tmp_path / "x.rec", tmp_path / "y.idx")
+    assert (tmp_path / "y.idx").read_bytes() == (tmp_path / "x.idx").read_bytes()
+    run("rec2idx.py", tmp_path / "x.rec", tmp_path / "z.idx", "--renumber")
+    assert [line.split("\t")[0] for line in lines(tmp_path / "z.idx")] == ["0", "1", "2", "3", "4"]
+    offsets = [[line.split("\t")[1] for line in lines(tmp_path / name)] for name in ("y.idx", "z.idx")]
+    assert offsets[0] == offsets[1]
+
+
+def test_rec2idx_says_what_is_wrong(tmp_path):
+    (tmp_path / "x.rec").write_bytes(b"not RecordIO")
+    command = [sys.executable, str(TOOLS / "rec2idx.py"), str(tmp_path / "x.rec"), str(tmp_path / "x.idx")]
+    ran = subprocess.run(command, capture_output=True, check=False, text=True)
+    assert ran.returncode == 1
+    assert "bad magic number" in ran.stderr
+    assert not (tmp_path / "x.idx").exists()
