@@ -22,7 +22,7 @@ from dali_rec.packing.options import (
 )
 from dali_rec.packing.split import parse_shares
 from dali_rec.progress import progress_bar
-from dali_rec.sources import FolderLabels, SourceOptions
+from dali_rec.sources import FolderLabels, SourceOptions, TableOptions
 
 if TYPE_CHECKING:
     from dali_rec.packing.plan import Plan
@@ -45,7 +45,7 @@ SeedOption = Annotated[int, typer.Option(help="Seed of the shuffle and of the sp
 
 
 def pack(
-    source: Annotated[Path, typer.Argument(help="Folder of images, or a .lst.")],
+    source: Annotated[Path, typer.Argument(help="Folder of images, .lst, .csv, .tsv, .json or .jsonl.")],
     out: Annotated[Path, typer.Argument(help="Prefix of the files to make: data/train gives data/train.rec.")],
     *,
     resize: Annotated[int | None, typer.Option(min=1, help="Scale larger images down to this many pixels.")] = None,
@@ -67,7 +67,14 @@ def pack(
     leaf_labels: LeafOption = False,
     top_labels: TopOption = False,
     classes: ClassesOption = None,
-    root: Annotated[Path | None, typer.Option(help="Where the paths of a list begin; by default beside it.")] = None,
+    root: Annotated[Path | None, typer.Option(help="Where the paths of a list or table begin.")] = None,
+    label_column: Annotated[list[str] | None, typer.Option(help="Column of a table; may stand several times.")] = None,
+    location_column: Annotated[str, typer.Option(help="Column of the paths or pixels.")] = "location",
+    id_column: Annotated[str, typer.Option(help="Column of the ids, if there is one.")] = "id",
+    columns: Annotated[str | None, typer.Option(metavar="NAME,…", help="All columns of a CSV without header.")] = None,
+    label_width: Annotated[
+        int | None, typer.Option(min=1, help="Labels of a .lst whose columns are parted by blanks.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Threads; by default one a core.")] = None,
     max_bad: Annotated[
         str, typer.Option(metavar="SHARE|NUMBER", help="Fail if more images than this are bad: 1%, 0.01, or a number.")
@@ -76,7 +83,7 @@ def pack(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a data set of the same name.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be packed, and write nothing.")] = False,
 ) -> None:
-    """Pack a folder or list of images into OUT.rec, OUT.idx, OUT.lst and OUT.json.
+    """Pack a folder, list or table of images into OUT.rec, OUT.idx, OUT.lst and OUT.json.
 
     Example: dali-rec pack photos/train data/train --resize 256
 
@@ -87,12 +94,14 @@ def pack(
 
     labels, names, shares = _labels(leaf=leaf_labels, top=top_labels), _read_classes(classes), _shares(split)
     budget = _bad_image_budget(max_bad)
+    named = None if columns is None else tuple(name.strip() for name in columns.split(","))
+    table = TableOptions(tuple(label_column or ("label",)), location_column, id_column, named)
     if dry_run:
         image = ImageOptions(
             resize, resize_mode, upscale, center_crop, interpolation, encoding, quality, color, max_pixels
         )
         options = PackOptions(image, shards, shuffle, seed, shares, stratify, workers, budget, strict)
-        _print_plan(*plan_pack(source, out, options, SourceOptions(root, labels, names)))
+        _print_plan(*plan_pack(source, out, options, SourceOptions(root, labels, names, table, label_width)))
         return
     with progress_bar("packing", "images") as progress:
         report = run(
@@ -115,6 +124,8 @@ def pack(
             labels=labels,
             classes=names,
             root=root,
+            table=table,
+            label_width=label_width,
             workers=workers,
             max_bad=budget,
             strict=strict,

@@ -25,7 +25,7 @@ from dali_rec.packing.options import (
 from dali_rec.packing.output import Output
 from dali_rec.packing.plan import Plan, make_plans, shuffles
 from dali_rec.packing.shard import Rejection, ShardReport, pack_shard
-from dali_rec.sources import FolderLabels, SampleTable, Source, SourceOptions, format_list, open_source
+from dali_rec.sources import FolderLabels, SampleTable, Source, SourceOptions, TableOptions, format_list, open_source
 
 if TYPE_CHECKING:
     import os
@@ -108,6 +108,8 @@ def pack(
     labels: FolderLabels = "levels",
     classes: Sequence[str] | None = None,
     root: str | os.PathLike[str] | None = None,
+    table: TableOptions | None = None,
+    label_width: int | None = None,
     workers: int | None = None,
     max_bad: float = 0.01,
     strict: bool = False,
@@ -116,7 +118,8 @@ def pack(
 ) -> PackReport:
     """Pack the images of ``source`` into OUT.rec, OUT.idx, OUT.lst and the manifest OUT.json.
 
-    source: a folder of images or a .lst; see ``read_folder`` and ``read_list`` for what they may be.
+    source: a folder of images, a .lst, or a table (.csv, .tsv, .json, .jsonl); see ``read_folder``, ``read_list`` and
+        ``read_table`` in dali_rec.sources for what they may be.
     out: the prefix of the files to make; folders on the way to it are made.
     resize, resize_mode, upscale, center_crop, interpolation, encoding, quality, color, max_pixels: what is done to an
         image; see ``ImageOptions``. By default the bytes are stored untouched.
@@ -127,7 +130,9 @@ def pack(
         anyway. All splits have one table of classes.
     labels: what the labels of a folder are: "levels", "leaf" or "top".
     classes: the class names in the order of their numbers; by default sorted.
-    root: where the relative paths of a list begin; by default beside the list.
+    root: where the relative paths of a list or table begin; by default beside it.
+    table: which columns of a table mean what; by default label, location and id.
+    label_width: of a list whose columns are parted by blanks: how many of them are labels.
     workers: threads; by default one a core. The output does not depend on it.
     max_bad: how many images may be bad: a share below 1, a number from 1 up. They are left out and written, with the
         reason, to OUT.rejected.jsonl.
@@ -142,7 +147,8 @@ def pack(
     image = ImageOptions(resize, resize_mode, upscale, center_crop, interpolation, encoding, quality, color, max_pixels)
     options = PackOptions(image, shards, shuffle, seed, split, stratify, workers, max_bad, strict)
     began = time.perf_counter()
-    source_options = SourceOptions(root, labels, None if classes is None else tuple(classes))
+    names = None if classes is None else tuple(classes)
+    source_options = SourceOptions(root, labels, names, table or TableOptions(), label_width)
     found, plans = plan_pack(source, out, options, source_options)
     for note in found.notes:
         logger.warning(note)

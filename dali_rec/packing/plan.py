@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dali_rec.packing.options import PackOptions
-    from dali_rec.sources import Sample, SampleTable, Source
+    from dali_rec.sources import PixelTable, Sample, SampleTable, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ class Plan:
     shards: tuple[ShardPlan, ...]
     out: Path
     split: str | None = None
+    pixels: PixelTable | None = None
 
     def class_counts(self) -> dict[float, int]:
         """How many samples have each first label."""
@@ -47,8 +48,14 @@ class Plan:
         return dict(zip(labels.tolist(), counts.tolist(), strict=True))
 
     def missing_files(self) -> list[Sample]:
-        """The samples whose file is not there."""
-        return [sample for sample in self.samples if not os.path.exists(os.path.join(self.root, sample.location))]  # noqa: PTH110, PTH118  # for millions of files a Path takes too long
+        """The samples whose file is not there; pixels in a table are there."""
+        # For millions of files a Path takes too long.
+        return [
+            sample
+            for sample in self.samples
+            if not (self.pixels is not None and self.pixels.holds(sample.location))
+            and not os.path.exists(os.path.join(self.root, sample.location))  # noqa: PTH110, PTH118
+        ]
 
 
 def make_plans(source: Source, out: Path, options: PackOptions) -> tuple[Plan, ...]:
@@ -89,7 +96,7 @@ def _make_plan(source: Source, samples: SampleTable, out: Path, split: str | Non
         samples = samples.take(order)
     if not source.keys_are_given:
         samples = samples.renumbered()
-    return Plan(samples, source.root, plan_shards(len(samples), out.name, options.shards), out, split)
+    return Plan(samples, source.root, plan_shards(len(samples), out.name, options.shards), out, split, source.pixels)
 
 
 def shuffles(source: Source, options: PackOptions) -> bool:

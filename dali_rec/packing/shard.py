@@ -64,7 +64,7 @@ def pack_shard(
     rows = range(shard.start, shard.stop)
     with RecordWriter(directory / f"{shard.name}.rec") as writer:
         samples = (plan.samples[row] for row in rows)
-        for row, (sample, result) in zip(rows, _prepare_all(samples, plan.root, options, workers), strict=True):
+        for row, (sample, result) in zip(rows, _prepare_all(samples, plan, options, workers), strict=True):
             rejection = None
             if isinstance(result, PreparedImage):
                 try:
@@ -96,11 +96,11 @@ def pack_shard(
 Prepared = tuple["Sample", PreparedImage | ImageRejectedError]
 
 
-def _prepare_all(samples: Iterable[Sample], root: str, options: ImageOptions, workers: int) -> Iterator[Prepared]:
+def _prepare_all(samples: Iterable[Sample], plan: Plan, options: ImageOptions, workers: int) -> Iterator[Prepared]:
     """Prepare the images in order, a bounded number of them at a time."""
 
     def prepare(batch: list[Sample]) -> list[Prepared]:
-        return [(sample, _prepare(sample, root, options)) for sample in batch]
+        return [(sample, _prepare(sample, plan, options)) for sample in batch]
 
     pool = ThreadPoolExecutor(workers, thread_name_prefix="dali-rec-pack")
     pending: deque[Future[list[Prepared]]] = deque()
@@ -115,9 +115,9 @@ def _prepare_all(samples: Iterable[Sample], root: str, options: ImageOptions, wo
         pool.shutdown(cancel_futures=True)
 
 
-def _prepare(sample: Sample, root: str, options: ImageOptions) -> PreparedImage | ImageRejectedError:
+def _prepare(sample: Sample, plan: Plan, options: ImageOptions) -> PreparedImage | ImageRejectedError:
     try:
-        return prepare_image(sample.location, root, options)
+        return prepare_image(sample.location, plan.root, options, plan.pixels)
     except ImageRejectedError as error:
         return error
 

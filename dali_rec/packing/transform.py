@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dali_rec.packing.options import ImageOptions
+    from dali_rec.sources import PixelTable
 
 _INTERPOLATIONS = {
     "area": cv2.INTER_AREA,
@@ -40,13 +41,17 @@ class PreparedImage(NamedTuple):
     height: int
 
 
-def prepare_image(location: str, root: str, options: ImageOptions) -> PreparedImage:
-    """Read the image at ``location`` (relative to ``root``, or absolute) and make it what ``options`` ask for.
+def prepare_image(location: str, root: str, options: ImageOptions, pixels: PixelTable | None = None) -> PreparedImage:
+    """Read the image at ``location`` and make it what ``options`` ask for.
+
+    location: a path, relative to ``root`` or absolute, or the place of pixels in the table ``pixels``.
 
     Every image is decoded once in full. Raises ImageRejectedError with the reason where that fails.
     """
     if any(character in location for character in "\t\r\n"):
         raise ImageRejectedError("its name holds a tab or a line break, which a .lst cannot; rename it")
+    if pixels is not None and pixels.holds(location):
+        return transform_image(pixels.read(location), options)
     return transform_image(_read(Path(root, location)), options)
 
 

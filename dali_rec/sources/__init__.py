@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dali_rec._files import as_path
 from dali_rec.errors import SourceError
 from dali_rec.sources.folder import FolderLabels, read_folder
 from dali_rec.sources.lst import format_label, format_list, read_list
+from dali_rec.sources.pixels import PixelTable
+from dali_rec.sources.rows import TABLE_SUFFIXES
 from dali_rec.sources.sample import Sample, SampleTable, Source, Split
+from dali_rec.sources.table import TableOptions, read_table
 
 if TYPE_CHECKING:
     import os
@@ -17,16 +20,19 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FolderLabels",
+    "PixelTable",
     "Sample",
     "SampleTable",
     "Source",
     "SourceOptions",
     "Split",
+    "TableOptions",
     "format_label",
     "format_list",
     "open_source",
     "read_folder",
     "read_list",
+    "read_table",
 ]
 
 
@@ -34,12 +40,15 @@ __all__ = [
 class SourceOptions:
     """How to read a source.
 
-    root: where the relative paths of a list begin; by default beside it. labels, classes: see ``read_folder``.
+    root: where the relative paths of a list or table begin; by default beside it. labels, classes: see ``read_folder``.
+    table: see ``read_table``. label_width: of a list whose columns are parted by any white space, see ``read_list``.
     """
 
     root: str | os.PathLike[str] | None = None
     labels: FolderLabels = "levels"
     classes: tuple[str, ...] | None = None
+    table: TableOptions = field(default_factory=TableOptions)
+    label_width: int | None = None
 
     def __post_init__(self) -> None:
         if self.labels not in ("levels", "leaf", "top"):
@@ -47,7 +56,7 @@ class SourceOptions:
 
 
 def open_source(path: Path, options: SourceOptions | None = None) -> Source:
-    """The source at ``path``: a folder of images or a .lst."""
+    """The source at ``path``: a folder of images, a .lst, or a table (.csv, .tsv, .json, .jsonl)."""
     options = options or SourceOptions()
     if path.is_dir():
         if options.root is not None:
@@ -55,6 +64,9 @@ def open_source(path: Path, options: SourceOptions | None = None) -> Source:
         return read_folder(path, options.labels, options.classes)
     if not path.exists():
         raise SourceError(f"{path}: no such file or folder")
+    root = None if options.root is None else as_path(options.root)
     if path.suffix.lower() == ".lst":
-        return read_list(path, None if options.root is None else as_path(options.root))
-    raise SourceError(f"{path}: not a folder and not a .lst file; those are what can be packed")
+        return read_list(path, root, options.label_width)
+    if path.suffix.lower() in TABLE_SUFFIXES:
+        return read_table(path, root, options.table, options.classes)
+    raise SourceError(f"{path}: not a folder, .lst, {', '.join(TABLE_SUFFIXES)}; those are what can be packed")

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 _MIN_COLUMNS = 3
 
 
-def read_list(path: Path, root: Path | None = None) -> Source:
+def read_list(path: Path, root: Path | None = None, label_width: int | None = None) -> Source:
     """The images that a .lst names, in its order and under its ids; paths are relative to ``root`` or to the list.
+
+    label_width: the columns are parted by any white space, as the C++ im2rec has it, and so many of them are labels.
 
     Raises SourceError, with the line, for a line that is not id, labels and path parted by tabs, and for an id that
     stands twice.
@@ -27,7 +29,7 @@ def read_list(path: Path, root: Path | None = None) -> Source:
     samples = SampleTable()
     line_of: dict[int, int] = {}
     for number, line in _lines(path):
-        sample = _parse(line, f"{path}, line {number}")
+        sample = _parse(line, f"{path}, line {number}", label_width)
         if sample.key in line_of:
             raise SourceError(
                 f"{path}, line {number}: id {sample.key} stands on line {line_of[sample.key]} already; "
@@ -48,10 +50,15 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
                 yield number, line.rstrip("\n").removesuffix("\r")
 
 
-def _parse(line: str, where: str) -> Sample:
-    columns = line.split("\t")
+def _parse(line: str, where: str, label_width: int | None) -> Sample:
+    columns = line.split("\t") if label_width is None else line.strip().split(None, label_width + 1)
+    if label_width is not None and len(columns) < label_width + 2:
+        raise SourceError(f"{where}: {line[:80]!r} is not an id, {label_width} labels and a path")
     if len(columns) < _MIN_COLUMNS:
-        raise SourceError(f"{where}: {line[:80]!r} is not 'id<TAB>label<TAB>path': it has {len(columns)} columns")
+        raise SourceError(
+            f"{where}: {line[:80]!r} is not 'id<TAB>label<TAB>path': it has {len(columns)} columns; "
+            "--label-width reads columns parted by blanks"
+        )
     try:
         key = _whole_number(columns[0])
     except ValueError:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from dali_rec.sources.pixels import PixelTable
+
 
 _ROWS_AT_ONCE = 65536
 
@@ -138,7 +140,7 @@ class Source:
     ``root`` is what relative locations are relative to. ``classes`` are the names behind the label indices, if the
     source has names. ``keys_are_given`` says that the source numbers its samples itself, as a list does. ``notes`` are
     things the user should hear. ``splits``: where the source is parted itself. ``label_classes``: the names behind each
-    column of labels, where there are several columns.
+    column of labels, where there are several columns. ``pixels``: where the pixels of locations in a table are.
     """
 
     samples: SampleTable
@@ -149,3 +151,4 @@ class Source:
     notes: tuple[str, ...] = ()
     splits: tuple[Split, ...] = ()
     label_classes: tuple[tuple[str, ...] | None, ...] | None = None
+    pixels: PixelTable | None = None

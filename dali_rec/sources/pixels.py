@@ -1,0 +1,73 @@
+"""Images that stand in a table as nested lists of 0…255."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from dali_rec.errors import ImageRejectedError
+from dali_rec.sources.rows import parse_row
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_PLACE = re.compile(r"#(\d+)\+(\d+)\Z")
+_CHANNELS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class PixelTable:
+    """Where pixels are looked up: the table, and the column of the pixels by name (JSON) or number (CSV)."""
+
+    path: str
+    column: str | int
+
+    def location(self, start: int, length: int) -> str:
+        """What a sample has for its location: the table's name and the place of its row in bytes."""
+        return f"{Path(self.path).name}#{start}+{length}"
+
+    def holds(self, location: str) -> bool:
+        """Whether ``location`` is one of this table's."""
+        return location.startswith(Path(self.path).name + "#") and _PLACE.search(location) is not None
+
+    def read(self, location: str) -> bytes:
+        """The image at ``location`` as PNG. Raises ImageRejectedError, with the row's place, for bad pixels."""
+        place = _PLACE.search(location)
+        assert place is not None
+        start, length = int(place[1]), int(place[2])
+        try:
+            with open(self.path, "rb") as file:  # noqa: PTH123
+                file.seek(start)
+                values: Any = parse_row(Path(self.path), file.read(length))
+            pixels = to_pixels(values[self.column])
+        except (OSError, ValueError, LookupError) as error:
+            raise ImageRejectedError(f"pixels at byte {start} of {self.path}: {error}") from None
+        encoded = io.BytesIO()
+        Image.fromarray(pixels).save(encoded, "PNG", compress_level=3)
+        return encoded.getvalue()
+
+
+def to_pixels(value: Any) -> NDArray[np.uint8]:
+    """Nested lists, or their text, as uint8 of shape (height, width) or (height, width, 3).
+
+    Raises ValueError for other shapes, ragged rows, and values that are not whole numbers within 0 and 255.
+    """
+    nested = json.loads(value) if isinstance(value, str) else value
+    try:
+        array = np.array(nested)
+    except ValueError:
+        raise ValueError("the rows of pixels are not all of one length") from None
+    if array.dtype.kind not in "iu":
+        raise ValueError("pixels must be whole numbers")
+    if array.ndim not in (2, 3) or 0 in array.shape or (array.ndim == 3 and array.shape[2] != _CHANNELS):
+        raise ValueError(f"pixels of shape {array.shape}; expected height × width or height × width × 3")
+    if array.min() < 0 or array.max() > 255:
+        raise ValueError(f"pixel values from {array.min()} to {array.max()}; expected 0 to 255")
+    return array.astype(np.uint8)

@@ -1,0 +1,196 @@
+"""Rows of tables with their place in the file: CSV, TSV, JSON arrays and JSON lines, also as people write them by hand.
+
+A table is mapped and walked row by row, so that one of any size takes little memory, and a row can be read again from
+its place: pixels that stand in a table are not kept but looked up when they are packed.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import mmap
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dali_rec.errors import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|[{}]', re.DOTALL)
+_BETWEEN_OBJECTS = re.compile(rb"[\s,]*")
+_BRACKETS = re.compile(r"[\[\]]")
+_BOM = b"\xef\xbb\xbf"
+JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
+TABLE_SUFFIXES = (".csv", ".tsv", *JSON_SUFFIXES)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row: its line in the file (from 1), its bytes' place, and its values by column (JSON) or in order (CSV)."""
+
+    line: int
+    start: int
+    length: int
+    values: dict[str, Any] | list[str]
+
+
+def read_rows(path: Path) -> Iterator[Row]:
+    """The rows of a table. Raises SourceError, with the line, where one cannot be read."""
+    if path.stat().st_size == 0:
+        return
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        if path.suffix.lower() in JSON_SUFFIXES:
+            yield from _objects(path, data)
+        else:
+            yield from _lines(path, data)
+
+
+def parse_row(path: Path, text: bytes) -> dict[str, Any] | list[str]:
+    """The values of one row, from its bytes. Raises ValueError where they make no sense."""
+    if path.suffix.lower() in JSON_SUFFIXES:
+        return _parse_object(text)
+    return split_line(text.decode("utf-8", "surrogateescape"), "\t" if path.suffix.lower() == ".tsv" else ",")
+
+
+def _lines(path: Path, data: mmap.mmap) -> Iterator[Row]:
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    start, number = len(_BOM) if data[: len(_BOM)] == _BOM else 0, 0
+    while start < len(data):
+        end = data.find(b"\n", start)
+        end = len(data) if end == -1 else end
+        number += 1
+        text = data[start:end]
+        if text.strip():
+            try:
+                values = split_line(text.decode("utf-8", "surrogateescape"), delimiter)
+            except ValueError as error:
+                raise SourceError(f"{path}, line {number}: {error}") from None
+            yield Row(number, start, end - start, values)
+        start = end + 1
+
+
+def split_line(line: str, delimiter: str) -> list[str]:
+    """The fields of a line, in double or single quotes or none, with nested lists kept whole.
+
+    Blanks around a field do not count; quotes within quotes are doubled. Raises ValueError where a quote or a bracket
+    is not closed.
+    """
+    line = line.strip("\r\n ")
+    if '"' not in line and "'" not in line and "[" not in line:
+        return [field.strip() for field in line.split(delimiter)]
+    fields, at = [], 0
+    while True:
+        while at < len(line) and line[at] in " \t" and line[at] != delimiter:
+            at += 1
+        field, at = _field(line, at, delimiter)
+        fields.append(field)
+        if at >= len(line):
+            return fields
+        at += 1
+
+
+def _field(line: str, at: int, delimiter: str) -> tuple[str, int]:
+    """The field that begins at ``at``, and where its delimiter is."""
+    opening = line[at : at + 1]
+    if opening in ('"', "'") and _closes(line, at, opening, delimiter):
+        return _quoted(line, at, opening, delimiter)
+    if opening == "[":
+        end = _end_of_list(line, at)
+        return line[at:end], _next_delimiter(line, end, delimiter)
+    end = line.find(delimiter, at)
+    end = len(line) if end == -1 else end
+    return line[at:end].strip(), end
+
+
+def _closes(line: str, at: int, quote: str, delimiter: str) -> bool:
+    """Whether a quote is one: a name such as 'tis.jpg may begin with an apostrophe."""
+    return quote == '"' or re.search(rf"'\s*(?:{re.escape(delimiter)}|$)", line[at + 1 :]) is not None
+
+
+def _quoted(line: str, at: int, quote: str, delimiter: str) -> tuple[str, int]:
+    end = at + 1
+    while True:
+        end = line.find(quote, end)
+        if end == -1:
+            raise ValueError(f"a field in {quote} quotes does not end on its line")
+        if line[end + 1 : end + 2] != quote:
+            return line[at + 1 : end].replace(quote * 2, quote), _next_delimiter(line, end + 1, delimiter)
+        end += 2
+
+
+def _end_of_list(line: str, at: int) -> int:
+    depth = 0
+    for bracket in _BRACKETS.finditer(line, at):
+        depth += 1 if bracket[0] == "[" else -1
+        if depth == 0:
+            return bracket.end()
+    raise ValueError("a list in [ ] does not end on its line")
+
+
+def _next_delimiter(line: str, at: int, delimiter: str) -> int:
+    end = line.find(delimiter, at)
+    end = len(line) if end == -1 else end
+    rest = line[at:end].strip()
+    if rest:
+        raise ValueError(f"{rest[:40]!r} stands between the end of a field and the next {delimiter!r}")
+    return end
+
+
+def _objects(path: Path, data: mmap.mmap) -> Iterator[Row]:
+    """The objects of an array, or one after another."""
+    at = len(_BOM) if data[: len(_BOM)] == _BOM else 0
+    line, counted = 1, 0
+    at = _skip(data, at)
+    is_array = data[at : at + 1] == b"["
+    at = _skip(data, at + 1) if is_array else at
+    while at < len(data):
+        line, counted = line + data[counted:at].count(b"\n"), at
+        first = data[at : at + 1]
+        if is_array and first == b"]" and _skip(data, at + 1) == len(data):
+            return
+        if first != b"{":
+            raise SourceError(f"{path}, line {line}: expected an object {{…}}, found {data[at : at + 20]!r}")
+        end = _end_of_object(data, at)
+        if end is None:
+            raise SourceError(f"{path}, line {line}: the object that begins here does not end; is the file cut short?")
+        try:
+            values = _parse_object(data[at:end])
+        except ValueError as error:
+            raise SourceError(f"{path}, line {line}: {error}") from None
+        yield Row(line, at, end - at, values)
+        at = _skip(data, end)
+    if is_array:
+        raise SourceError(f"{path}: the array does not end; is the file cut short?")
+
+
+def _skip(data: mmap.mmap, at: int) -> int:
+    match = _BETWEEN_OBJECTS.match(data, at)
+    return match.end() if match else at
+
+
+def _end_of_object(data: mmap.mmap, at: int) -> int | None:
+    depth = 0
+    for token in _TOKENS.finditer(data, at):
+        if token[0] == b"{":
+            depth += 1
+        elif token[0] == b"}":
+            depth -= 1
+            if depth == 0:
+                return token.end()
+    return None
+
+
+def _parse_object(text: bytes) -> dict[str, Any]:
+    try:
+        values = json.loads(text)
+    except ValueError as json_error:
+        try:  # single quotes, None and True: a Python literal, which is no code
+            values = ast.literal_eval(text.decode("utf-8", "surrogateescape").strip())
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            raise ValueError(f"neither JSON nor a Python literal: {json_error}") from None
+    if not isinstance(values, dict):
+        raise ValueError(f"expected an object, found {type(values).__name__}")  # noqa: TRY004  # a bad value
+    return values

@@ -1,0 +1,207 @@
+"""Tables: CSV, TSV, JSON and JSON lines with the columns label, location and id, or others by name."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dali_rec.errors import SourceError
+from dali_rec.recordio.header import MAX_ID
+from dali_rec.sources.pixels import PixelTable
+from dali_rec.sources.rows import JSON_SUFFIXES, Row, read_rows
+from dali_rec.sources.sample import Sample, SampleTable, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class TableOptions:
+    """Which columns of a table mean what.
+
+    labels: the columns of the labels, in their order. location, id: the columns of these names, the id if there is one.
+    columns: the names of all columns of a CSV without a header.
+    """
+
+    labels: tuple[str, ...] = ("label",)
+    location: str = "location"
+    id: str = "id"
+    columns: tuple[str, ...] | None = None
+
+
+def read_table(path: Path, root: Path | None, options: TableOptions, classes: Sequence[str] | None = None) -> Source:
+    """The images that a table names or holds, in its order, under its ids if it has them.
+
+    A location is a path, relative to ``root`` or to the table, or the pixels themselves as nested lists of 0…255
+    (height × width, or height × width × 3). A column of labels that are all numbers keeps them; otherwise each name
+    gets the number of its place among the sorted names, or in ``classes``.
+
+    Raises SourceError, with the line, for a missing column or value, an id that is not a whole number or stands twice,
+    and a label that is not in ``classes``.
+    """
+    table = _Table(path, options)
+    for row in table.rows():
+        table.add(row)
+    if not table.locations:
+        raise SourceError(f"{path}: no rows in it")
+    columns = [column.resolve(path, classes) for column in table.labels]
+    values = [column.values for column in columns]
+    samples = SampleTable()
+    for number, location in enumerate(table.locations):
+        key = table.keys[number] if table.keys else number
+        samples.append(Sample(key, tuple(column[number] for column in values), location))
+    names = tuple(column.names for column in columns)
+    return Source(
+        samples,
+        str(root if root is not None else path.parent),
+        names[0] if len(names) == 1 else None,
+        keys_are_given=bool(table.keys),
+        label_classes=names if len(names) > 1 and any(names) else None,
+        pixels=table.pixels,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Resolved:
+    values: list[float]
+    names: tuple[str, ...] | None
+
+
+class _LabelColumn:
+    """Labels as they stand, each different one kept once."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._number_of: dict[str, int] = {}
+        self._numbers = array("I")
+        self._line_of: list[int] = []
+
+    def add(self, value: object, line: int) -> None:
+        text = str(value)
+        if text not in self._number_of:
+            self._number_of[text] = len(self._number_of)
+            self._line_of.append(line)
+        self._numbers.append(self._number_of[text])
+
+    def resolve(self, path: Path, classes: Sequence[str] | None) -> _Resolved:
+        names = list(self._number_of)
+        if classes is None:
+            plain = [_number(name) for name in names]
+            numbers = [value for value in plain if value is not None]
+            if len(numbers) == len(names):
+                return _Resolved([numbers[number] for number in self._numbers], None)
+        table = tuple(classes) if classes is not None else tuple(sorted(names))
+        place = {name: float(number) for number, name in enumerate(table)}
+        for name, line in zip(names, self._line_of, strict=True):
+            if name not in place:
+                raise SourceError(f"{path}, line {line}: the label {name!r} is not in --classes")
+        return _Resolved([place[names[number]] for number in self._numbers], table)
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+class _Table:
+    """What is gathered from the rows of a table."""
+
+    def __init__(self, path: Path, options: TableOptions) -> None:
+        self.path = path
+        self.options = options
+        self.labels = [_LabelColumn(name) for name in options.labels]
+        self.locations: list[str] = []
+        self.keys: array[int] = array("Q")
+        self.pixels: PixelTable | None = None
+        self._line_of_key: dict[int, int] = {}
+        self._columns: tuple[str, ...] | None = None
+
+    def rows(self) -> Iterator[Row]:
+        """The rows without the header, values by column name."""
+        if self.path.suffix.lower() in JSON_SUFFIXES:
+            yield from read_rows(self.path)
+            return
+        for row in read_rows(self.path):
+            assert isinstance(row.values, list)
+            if self._columns is None:
+                self._columns, is_header = self._find_columns(row)
+                if is_header:
+                    continue
+            if len(row.values) != len(self._columns):
+                raise SourceError(
+                    f"{self.path}, line {row.line}: {len(row.values)} fields, expected {len(self._columns)} "
+                    f"({', '.join(self._columns)}); quote a field that holds the delimiter"
+                )
+            yield Row(row.line, row.start, row.length, dict(zip(self._columns, row.values, strict=True)))
+
+    def _find_columns(self, first: Row) -> tuple[tuple[str, ...], bool]:
+        """The names of the columns, and whether the first row is where they stand."""
+        assert isinstance(first.values, list)
+        options, fields = self.options, tuple(first.values)
+        if options.columns is not None:
+            return options.columns, fields == options.columns
+        if options.location in fields:
+            return fields, True
+        if options.labels == ("label",):
+            if len(fields) == 2:
+                return ("label", options.location), False
+            if len(fields) == 3 and fields[0].isdecimal():
+                return (options.id, "label", options.location), False
+        raise SourceError(
+            f"{self.path}, line {first.line}: no column {options.location!r} in {', '.join(fields)[:80]!r}; name the "
+            "column by --location-column, or all columns of a table without a header by --columns"
+        )
+
+    def add(self, row: Row) -> None:
+        where = f"{self.path}, line {row.line}"
+        assert isinstance(row.values, dict)
+        location = self._value(row.values, self.options.location, where)
+        self._add_key(row, where)
+        for column in self.labels:
+            label = self._value(row.values, column.name, where)
+            if isinstance(label, (list, dict)):
+                raise SourceError(f"{where}: {column.name!r} is a {type(label).__name__}; expected a number or a name")
+            column.add(label, row.line)
+        if isinstance(location, list) or (isinstance(location, str) and location.startswith("[")):
+            if self.pixels is None:
+                self.pixels = PixelTable(str(self.path), self._pixel_column())
+            self.locations.append(self.pixels.location(row.start, row.length))
+        else:
+            self.locations.append(str(location))
+
+    def _pixel_column(self) -> str | int:
+        return self.options.location if self._columns is None else self._columns.index(self.options.location)
+
+    def _value(self, values: dict[str, Any], name: str, where: str) -> Any:
+        if name not in values:
+            raise SourceError(f"{where}: no column {name!r} among {', '.join(map(repr, values))}")
+        value = values[name]
+        if value is None or value == "":
+            raise SourceError(f"{where}: {name!r} is empty")
+        return value
+
+    def _add_key(self, row: Row, where: str) -> None:
+        assert isinstance(row.values, dict)
+        if self.options.id not in row.values:
+            if self.keys:
+                raise SourceError(f"{where}: no {self.options.id!r}, which the rows before have")
+            return
+        if len(self.keys) < len(self.locations):
+            raise SourceError(f"{where}: it has an {self.options.id!r}, which the rows before have not")
+        text = str(row.values[self.options.id])
+        value = _number(text)
+        if value is None or not value.is_integer() or value < 0:
+            raise SourceError(f"{where}: {self.options.id!r} is {text!r}; expected a whole number")
+        key = int(text) if text.isdecimal() else int(value)
+        if key > MAX_ID:
+            raise SourceError(f"{where}: {self.options.id!r} is {key}; ids go up to 2^64-1")
+        if key in self._line_of_key:
+            raise SourceError(f"{where}: {self.options.id!r} {key} stands on line {self._line_of_key[key]} already")
+        self._line_of_key[key] = row.line
+        self.keys.append(key)

@@ -1,0 +1,304 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from support import jpeg, picture
+
+import dali_rec
+from dali_rec.cli import main
+from dali_rec.errors import SourceError
+from dali_rec.manifest import read_manifest
+from dali_rec.sources import TableOptions, read_table
+from dali_rec.sources.pixels import to_pixels
+from dali_rec.sources.rows import split_line
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Write a table beside three images, 1.jpg, 2.jpg and 'a, b.jpg'; returns its path."""
+
+    def write(name, text):
+        for number, image in enumerate(("1.jpg", "2.jpg", "a, b.jpg")):
+            (tmp_path / image).write_bytes(jpeg(number))
+        (tmp_path / name).write_bytes(text.encode() if isinstance(text, str) else text)
+        return tmp_path / name
+
+    return write
+
+
+def read(path, classes=None, **options):
+    return read_table(path, None, TableOptions(**options), classes)
+
+
+def rows(source):
+    return [(sample.key, sample.labels, sample.location) for sample in source.samples]
+
+
+CATS_AND_DOGS = [(0, (0.0,), "1.jpg"), (1, (1.0,), "2.jpg"), (2, (0.0,), "a, b.jpg")]
+OBJECTS = [{"label": "cat", "location": "1.jpg"}, {"label": "dog", "location": "2.jpg"}]
+OBJECTS.append({"location": "a, b.jpg", "label": "cat"})
+
+
+# Forms
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("x.csv", 'label,location\ncat,1.jpg\ndog,2.jpg\ncat,"a, b.jpg"\n'),
+        ("x.csv", '\ufefflocation,label\r\n1.jpg,cat\r\n2.jpg,dog\r\n"a, b.jpg",cat\r\n'),
+        ("x.csv", "cat,1.jpg\ndog,2.jpg\ncat,'a, b.jpg'"),
+        ("x.csv", "'cat', 1.jpg\n'dog', 2.jpg\n'cat', 'a, b.jpg'\n"),
+        ("x.csv", '\n"cat" , "1.jpg"\n\n"dog", 2.jpg\ncat, "a, b.jpg"\n'),
+        ("x.tsv", "label\tlocation\ncat\t1.jpg\ndog\t2.jpg\ncat\ta, b.jpg\n"),
+        ("x.json", json.dumps(OBJECTS)),
+        ("x.json", json.dumps(OBJECTS, indent=2)),
+        ("x.json", str([{**one, "note": None, "nested": {"}": True}} for one in OBJECTS])),
+        ("x.json", "[" + ",\n".join(map(str, OBJECTS)) + ",\n]\n"),
+        ("x.json", " ".join(map(json.dumps, OBJECTS))),
+        ("x.jsonl", "\n\n".join(map(json.dumps, OBJECTS))),
+        ("x.jsonl", "\n".join(map(str, OBJECTS)) + "\n"),
+    ],
+)  # fmt: skip
+def test_every_form_gives_the_same_samples(table, name, text):
+    source = read(table(name, text))
+    assert (rows(source), source.classes) == (CATS_AND_DOGS, ("cat", "dog"))
+
+
+def test_every_form_packs(table, tmp_path):
+    path = table("x.csv", "'cat', 1.jpg\n'dog', 2.jpg\n")
+    dali_rec.pack(path, tmp_path / "out" / "x")
+    dataset = dali_rec.open(tmp_path / "out" / "x")
+    assert [bytes(record.image) for record in dataset] == [jpeg(0), jpeg(1)]
+    assert dataset.classes == ("cat", "dog")
+
+
+@pytest.mark.parametrize(
+    ("line", "fields"),
+    [
+        ("a,b", ["a", "b"]),
+        (" a , b ", ["a", "b"]),
+        ("a,,b,", ["a", "", "b", ""]),
+        ('"a,b","c ""d"""', ["a,b", 'c "d"']),
+        ("'a,b', 'it''s'", ["a,b", "it's"]),
+        ("'tis,it's.jpg", ["'tis", "it's.jpg"]),
+        ("'cat',[[1, 2],[3,4]]", ["cat", "[[1, 2],[3,4]]"]),
+        ("[[1,2]],5", ["[[1,2]]", "5"]),
+    ],
+)
+def test_line_is_split_as_people_mean_it(line, fields):
+    assert split_line(line, ",") == fields
+
+
+# Columns and labels
+
+
+def test_columns_can_be_named(table):
+    path = table("x.csv", "file,breed,species,number\n1.jpg,manx,cat,7\n2.jpg,beagle,dog,9\n")
+    source = read(path, labels=("species", "breed"), location="file", id="number")
+    assert rows(source) == [(7, (0.0, 1.0), "1.jpg"), (9, (1.0, 0.0), "2.jpg")]
+    assert source.label_classes == (("cat", "dog"), ("beagle", "manx"))
+    assert source.keys_are_given
+
+
+def test_columns_of_a_table_without_header_can_be_given(table):
+    source = read(table("x.csv", "1.jpg,x,5\n2.jpg,y,6\n"), columns=("location", "other", "label"))
+    assert rows(source) == [(0, (5.0,), "1.jpg"), (1, (6.0,), "2.jpg")]
+
+
+def test_three_columns_without_header_are_id_label_and_location(table):
+    assert rows(read(table("x.csv", "12,cat,1.jpg\n5,dog,2.jpg\n"))) == [(12, (0.0,), "1.jpg"), (5, (1.0,), "2.jpg")]
+
+
+def test_numbers_stay_numbers(table):
+    source = read(table("x.csv", "label,location\n3,1.jpg\n-1.5,2.jpg\n"))
+    assert ([labels for _, labels, _ in rows(source)], source.classes) == ([(3.0,), (-1.5,)], None)
+
+
+def test_numbers_among_names_are_names(table):
+    assert read(table("x.csv", "label,location\n3,1.jpg\ncat,2.jpg\n")).classes == ("3", "cat")
+
+
+def test_order_of_classes_can_be_given(table):
+    source = read(table("x.csv", "cat,1.jpg\ndog,2.jpg\n"), classes=("dog", "cow", "cat"))
+    assert (source.classes, [labels for _, labels, _ in rows(source)]) == (("dog", "cow", "cat"), [(2.0,), (0.0,)])
+
+
+def test_names_of_columns_are_kept_in_the_manifest(table, tmp_path):
+    path = table("x.csv", "location,a,b\n1.jpg,x,1\n2.jpg,y,2\n")
+    dali_rec.pack(path, tmp_path / "out" / "x", table=TableOptions(labels=("a", "b")))
+    assert read_manifest(tmp_path / "out" / "x.json").label_classes == (("x", "y"), None)
+    assert [record.labels.tolist() for record in dali_rec.open(tmp_path / "out" / "x")] == [[0, 1], [1, 2]]
+
+
+def test_root_can_be_elsewhere(table, tmp_path):
+    path = table("x.csv", "cat,1.jpg\n")
+    (tmp_path / "elsewhere").mkdir()
+    path = path.rename(tmp_path / "elsewhere" / "x.csv")
+    dali_rec.pack(path, tmp_path / "out" / "x", root=tmp_path)
+    assert len(dali_rec.open(tmp_path / "out" / "x")) == 1
+
+
+# Pixels
+
+
+GRAY = [[0, 128, 255], [1, 2, 3]]
+COLOR = [[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [9, 9, 9]]]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("x.csv", f"'cat',{GRAY}\n'dog',{COLOR}\n"),
+        ("x.csv", f'label,location\ncat,"{GRAY}"\ndog,"{COLOR}"\n'),
+        ("x.json", json.dumps([{"label": "cat", "location": GRAY}, {"label": "dog", "location": COLOR}], indent=2)),
+        ("x.jsonl", f"{{'label': 'cat', 'location': {GRAY}}}\n{{'label': 'dog', 'location': {COLOR}}}\n"),
+    ],
+)
+def test_pixels_in_a_table_are_stored_as_png(table, tmp_path, name, text):
+    dali_rec.pack(table(name, text), tmp_path / "out" / "x")
+    images = [dali_rec.decode_image(record.image) for record in dali_rec.open(tmp_path / "out" / "x")]
+    assert images[0].tolist() == [[[value] * 3 for value in row] for row in GRAY]
+    assert images[1].tolist() == COLOR
+
+
+def test_pixels_can_be_encoded_otherwise(table, tmp_path):
+    pixels = np.asarray(picture(3)).tolist()
+    dali_rec.pack(table("x.csv", f"cat,{pixels}\n"), tmp_path / "out" / "x", encoding="jpeg")
+    found = dali_rec.decode_image(dali_rec.open(tmp_path / "out" / "x")[0].image).astype(int)
+    assert np.abs(found - np.asarray(picture(3))).mean() < 5
+
+
+@pytest.mark.parametrize(
+    ("pixels", "message"),
+    [
+        ("[[1,2],[3]]", "not all of one length"),
+        ("[[1,256]]", "from 1 to 256"),
+        ("[[-1]]", "from -1"),
+        ("[[1.5]]", "whole numbers"),
+        ("[1,2]", "shape"),
+        ("[[]]", "whole numbers"),
+        ("[[[1,2]]]", "shape"),
+        ("[[1,]]", "pixels at byte"),
+        ('[["a"]]', "whole numbers"),
+    ],
+)
+def test_bad_pixels_are_rejected_with_the_reason(table, tmp_path, pixels, message):
+    path = table("x.csv", f"cat,[[1]]\ncat,{pixels}\n")
+    report = dali_rec.pack(path, tmp_path / "out" / "x", max_bad=1)
+    assert message in report.rejections[0].reason
+    assert report.records == 1
+
+
+def test_pixels_of_other_kinds_are_refused():
+    with pytest.raises(ValueError, match="shape"):
+        to_pixels(5)
+
+
+# What is wrong is said by file and line
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("x.csv", "label,location\ncat,1.jpg\ncat\n", r"x\.csv, line 3: 1 fields, expected 2"),
+        ("x.csv", "label,location\ncat,a,b.jpg\n", r"line 2: 3 fields, expected 2 .*quote a field"),
+        ("x.csv", "label,location\n,1.jpg\n", r"line 2: 'label' is empty"),
+        ("x.csv", "label,location\ncat,\n", r"line 2: 'location' is empty"),
+        ("x.csv", "a,b,c\n1,2,3\n", r"line 1: no column 'location'"),
+        ("x.csv", "kind,location\ncat,1.jpg\n", r"line 2: no column 'label' among 'kind', 'location'"),
+        ("x.csv", 'label,location\n"cat,1.jpg\n', r"line 2: a field in \" quotes does not end"),
+        ("x.csv", "cat,[[1,2]\n", r"line 1: a list in \[ \] does not end"),
+        ("x.csv", '"cat" x,1.jpg\n', r"line 1: 'x' stands between"),
+        ("x.csv", "id,label,location\n1,a,1.jpg\n1,a,2.jpg\n", r"line 3: 'id' 1 stands on line 2 already"),
+        ("x.csv", "id,label,location\nx,a,1.jpg\n", r"line 2: 'id' is 'x'; expected a whole number"),
+        ("x.csv", "id,label,location\n-1,a,1.jpg\n", r"line 2: 'id' is '-1'"),
+        ("x.csv", "", r"x\.csv: no rows"),
+        ("x.csv", "label,location\n", r"x\.csv: no rows"),
+        ("x.json", '[{"label": 1, "location": "a"},\n\n{"label": 1}]', r"x\.json, line 3: no column 'location'"),
+        ("x.json", '[{"label": 1, "location": "a"},\n 5]', r"line 2: expected an object"),
+        ("x.json", '[{"label": 1, "location": "a"},\n {"label": 1', r"line 2: the object .* does not end"),
+        ("x.json", '[{"label": 1, "location": "a"}', r"x\.json: the array does not end"),
+        ("x.json", '[{"label": 1 "location": "a"}]', r"line 1: neither JSON nor a Python literal"),
+        ("x.json", '[{"label": [1], "location": "a"}]', r"line 1: 'label' is a list"),
+        ("x.json", '[{"id": 1, "label": 1, "location": "a"}, {"label": 1, "location": "a"}]', "no 'id', which"),
+        ("x.json", '[{"label": 1, "location": "a"}, {"id": 1, "label": 1, "location": "a"}]', "has an 'id'"),
+        ("x.jsonl", '{"label": __import__("os"), "location": "a"}', "neither JSON nor a Python literal"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_with_its_line(table, name, text, message):
+    with pytest.raises(SourceError, match=message):
+        read(table(name, text))
+
+
+def test_label_that_is_no_class_is_said_with_its_line(table):
+    with pytest.raises(SourceError, match=r"line 3: the label 'cow' is not in --classes"):
+        read(table("x.csv", "label,location\ncat,1.jpg\ncow,2.jpg\n"), classes=("cat",))
+
+
+# Size
+
+
+def test_large_table_plans_quickly_and_in_little_memory(tmp_path):
+    lines = (f"class_{key % 1000},images/{key % 97}/image_{key:07d}.jpg\n" for key in range(100_000))
+    (tmp_path / "x.csv").write_text("label,location\n" + "".join(lines))
+    code = f"""
+import resource, time
+from dali_rec.packing import PackOptions, plan_pack
+from dali_rec.sources import SourceOptions
+began = time.perf_counter()
+source, plans = plan_pack({str(tmp_path / "x.csv")!r}, "out", PackOptions(shuffle=True), SourceOptions())
+taken = time.perf_counter() - began
+print(len(plans[0].samples), taken, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+    count, seconds, kilobytes = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=True, text=True
+    ).stdout.split()
+    assert int(count) == 100_000
+    assert float(seconds) < 5
+    assert int(kilobytes) < 200_000
+
+
+def test_table_of_pixels_is_packed_in_bounded_memory(tmp_path):
+    # 40 MB of pixels in a JSON array; held as Python objects they would take over a gigabyte.
+    row = json.dumps({"label": 1, "location": np.full((128, 128, 3), 200).tolist()})
+    (tmp_path / "x.json").write_text("[" + ",\n".join([row] * 160) + "]")
+    code = f"""
+import resource
+import dali_rec
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+report = dali_rec.pack({str(tmp_path / "x.json")!r}, {str(tmp_path / "y")!r}, workers=1)
+print(report.records, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    count, kilobytes = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=True, text=True
+    ).stdout.split()
+    assert int(count) == 160
+    assert int(kilobytes) < 150_000
+
+
+# The command
+
+
+def test_command_takes_the_columns(table, tmp_path):
+    path = table("x.csv", "1.jpg;cat\n".replace(";", ",") + "2.jpg,dog\n")
+    options = ["--columns", "file,kind", "--label-column", "kind", "--location-column", "file"]
+    assert main(["pack", str(path), str(tmp_path / "out" / "x"), *options]) == 0
+    assert dali_rec.open(tmp_path / "out" / "x").classes == ("cat", "dog")
+
+
+def test_list_parted_by_blanks_is_read_with_its_label_width(table, tmp_path):
+    path = table("x.lst", "5  1   2.5 a, b.jpg\n6 3 4 1.jpg\n")
+    assert main(["pack", str(path), str(tmp_path / "out" / "x"), "--label-width", "2"]) == 0
+    records = {record.key: record.labels.tolist() for record in dali_rec.open(tmp_path / "out" / "x")}
+    assert records == {5: [1.0, 2.5], 6: [3.0, 4.0]}
+    assert main(["pack", str(path), str(tmp_path / "out" / "y"), "--label-width", "4"]) == 1
+
+
+def test_image_that_is_not_there_is_rejected(table, tmp_path):
+    path = table("x.csv", "cat,1.jpg\ncat,nothing.jpg\n")
+    report = dali_rec.pack(path, tmp_path / "out" / "x", max_bad=1)
+    assert "no such file" in report.rejections[0].reason
+    assert report.records == 1
