@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -39,3 +41,18 @@ def make_class_folder(folder: Path, classes: dict[str, int], size: tuple[int, in
             (folder / name / f"{name}_{number:03d}.jpg").write_bytes(jpeg(seed, size))
             seed += 1
     return folder
+
+
+def peak_memory(code: str) -> tuple[str, int]:
+    """Run Python ``code`` in a process of its own; gives what it prints and the most memory it had, in kilobytes.
+
+    The code may call ``peak()`` itself. Not by getrusage, whose figure begins with that of the process that started it.
+    """
+    prelude = """
+def peak():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+"""
+    command = [sys.executable, "-c", f"{prelude}\n{code}\nprint(peak())"]
+    *lines, kilobytes = subprocess.run(command, capture_output=True, check=True, text=True).stdout.splitlines()
+    return "\n".join(lines), int(kilobytes)

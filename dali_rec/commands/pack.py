@@ -22,7 +22,7 @@ from dali_rec.packing.options import (
 )
 from dali_rec.packing.split import parse_shares
 from dali_rec.progress import progress_bar
-from dali_rec.sources import FolderLabels, SourceOptions, TableOptions
+from dali_rec.sources import FetchOptions, FolderLabels, SourceOptions, TableOptions
 
 if TYPE_CHECKING:
     from dali_rec.packing.plan import Plan
@@ -75,6 +75,10 @@ def pack(
     label_width: Annotated[
         int | None, typer.Option(min=1, help="Labels of a .lst whose columns are parted by blanks.")
     ] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds for an image behind a URL.")] = 30.0,
+    retries: Annotated[int, typer.Option(min=0, help="Further tries to fetch an image.")] = 3,
+    connections: Annotated[int, typer.Option(min=1, help="Images fetched at a time.")] = 16,
+    max_bytes: Annotated[int, typer.Option(min=1, help="Reject images behind URLs that are larger.")] = 256 << 20,
     workers: Annotated[int | None, typer.Option(min=1, help="Threads; by default one a core.")] = None,
     max_bad: Annotated[
         str, typer.Option(metavar="SHARE|NUMBER", help="Fail if more images than this are bad: 1%, 0.01, or a number.")
@@ -100,7 +104,7 @@ def pack(
         image = ImageOptions(
             resize, resize_mode, upscale, center_crop, interpolation, encoding, quality, color, max_pixels
         )
-        options = PackOptions(image, shards, shuffle, seed, shares, stratify, workers, budget, strict)
+        options = PackOptions(image, FetchOptions(), shards, shuffle, seed, shares, stratify, workers, budget, strict)
         _print_plan(*plan_pack(source, out, options, SourceOptions(root, labels, names, table, label_width)))
         return
     with progress_bar("packing", "images") as progress:
@@ -126,6 +130,7 @@ def pack(
             root=root,
             table=table,
             label_width=label_width,
+            fetch=FetchOptions(timeout, retries, connections, max_bytes),
             workers=workers,
             max_bad=budget,
             strict=strict,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from dali_rec.images import MAX_PIXELS
 from dali_rec.packing.split import check_shares
+from dali_rec.sources.remote import FetchOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,9 +70,10 @@ class ImageOptions:
 
 @dataclass(frozen=True, slots=True)
 class PackOptions:
-    """How to pack; see ``pack``. All but ``workers``, ``strict`` and ``max_bad`` shape the output."""
+    """How to pack; see ``pack``. All but ``fetch``, ``workers``, ``strict`` and ``max_bad`` shape the output."""
 
     image: ImageOptions = ImageOptions()
+    fetch: FetchOptions = field(default_factory=FetchOptions)
     shards: int = 1
     shuffle: bool | None = None
     seed: int = SHUFFLE_SEED

@@ -25,7 +25,16 @@ from dali_rec.packing.options import (
 from dali_rec.packing.output import Output
 from dali_rec.packing.plan import Plan, make_plans, shuffles
 from dali_rec.packing.shard import Rejection, ShardReport, pack_shard
-from dali_rec.sources import FolderLabels, SampleTable, Source, SourceOptions, TableOptions, format_list, open_source
+from dali_rec.sources import (
+    FetchOptions,
+    FolderLabels,
+    SampleTable,
+    Source,
+    SourceOptions,
+    TableOptions,
+    format_list,
+    open_source,
+)
 
 if TYPE_CHECKING:
     import os
@@ -110,6 +119,7 @@ def pack(
     root: str | os.PathLike[str] | None = None,
     table: TableOptions | None = None,
     label_width: int | None = None,
+    fetch: FetchOptions | None = None,
     workers: int | None = None,
     max_bad: float = 0.01,
     strict: bool = False,
@@ -133,6 +143,7 @@ def pack(
     root: where the relative paths of a list or table begin; by default beside it.
     table: which columns of a table mean what; by default label, location and id.
     label_width: of a list whose columns are parted by blanks: how many of them are labels.
+    fetch: how images behind URLs are fetched; see ``FetchOptions``.
     workers: threads; by default one a core. The output does not depend on it.
     max_bad: how many images may be bad: a share below 1, a number from 1 up. They are left out and written, with the
         reason, to OUT.rejected.jsonl.
@@ -145,7 +156,9 @@ def pack(
     Raises SourceError, TooManyBadImagesError (OUT.rejected.jsonl is written all the same), OutputExistsError.
     """
     image = ImageOptions(resize, resize_mode, upscale, center_crop, interpolation, encoding, quality, color, max_pixels)
-    options = PackOptions(image, shards, shuffle, seed, split, stratify, workers, max_bad, strict)
+    options = PackOptions(
+        image, fetch or FetchOptions(), shards, shuffle, seed, split, stratify, workers, max_bad, strict
+    )
     began = time.perf_counter()
     names = None if classes is None else tuple(classes)
     source_options = SourceOptions(root, labels, names, table or TableOptions(), label_width)
@@ -164,12 +177,7 @@ def pack(
         reports: list[list[ShardReport]] = []
         try:
             for plan, folder in zip(plans, folders, strict=True):
-                reports.append(
-                    [
-                        pack_shard(plan, shard, folder, options.image, options.worker_count, counter)
-                        for shard in plan.shards
-                    ]
-                )
+                reports.append([pack_shard(plan, shard, folder, options, counter) for shard in plan.shards])
                 _require_records(reports[-1])
         except TooManyBadImagesError as error:
             outputs[0].write_rejections(counter.rejections)

@@ -11,6 +11,7 @@ import numpy as np
 
 from dali_rec.errors import SourceError
 from dali_rec.packing.split import split_rows
+from dali_rec.sources.remote import check_protocols, is_url
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,6 +42,7 @@ class Plan:
     out: Path
     split: str | None = None
     pixels: PixelTable | None = None
+    has_urls: bool = False
 
     def class_counts(self) -> dict[float, int]:
         """How many samples have each first label."""
@@ -48,12 +50,13 @@ class Plan:
         return dict(zip(labels.tolist(), counts.tolist(), strict=True))
 
     def missing_files(self) -> list[Sample]:
-        """The samples whose file is not there; pixels in a table are there."""
+        """The samples whose file is not there; URLs are not looked at, and pixels in a table are there."""
         # For millions of files a Path takes too long.
         return [
             sample
             for sample in self.samples
-            if not (self.pixels is not None and self.pixels.holds(sample.location))
+            if not is_url(sample.location)
+            and not (self.pixels is not None and self.pixels.holds(sample.location))
             and not os.path.exists(os.path.join(self.root, sample.location))  # noqa: PTH110, PTH118
         ]
 
@@ -96,7 +99,10 @@ def _make_plan(source: Source, samples: SampleTable, out: Path, split: str | Non
         samples = samples.take(order)
     if not source.keys_are_given:
         samples = samples.renumbered()
-    return Plan(samples, source.root, plan_shards(len(samples), out.name, options.shards), out, split, source.pixels)
+    has_urls = check_protocols((sample.location for sample in samples), options.fetch)
+    return Plan(
+        samples, source.root, plan_shards(len(samples), out.name, options.shards), out, split, source.pixels, has_urls
+    )
 
 
 def shuffles(source: Source, options: PackOptions) -> bool:

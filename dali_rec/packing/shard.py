@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from pathlib import Path
 
-    from dali_rec.packing.options import ImageOptions
+    from dali_rec.packing.options import PackOptions
     from dali_rec.packing.plan import Plan, ShardPlan
     from dali_rec.sources import Sample
 
@@ -50,11 +50,10 @@ def pack_shard(
     plan: Plan,
     shard: ShardPlan,
     directory: Path,
-    options: ImageOptions,
-    workers: int,
+    options: PackOptions,
     on_image: Callable[[Rejection | None], None],
 ) -> ShardReport:
-    """Pack one shard of ``plan`` to ``directory``, with ``workers`` threads and in the plan's order whatever they do.
+    """Pack one shard of ``plan`` to ``directory``, by threads, and in the plan's order whatever they do.
 
     ``on_image`` is called after each image, in order, with its rejection or None; what it raises ends the work and
     leaves no file. Threads are enough: the codec and the resizer let go of Python's lock.
@@ -64,7 +63,7 @@ def pack_shard(
     rows = range(shard.start, shard.stop)
     with RecordWriter(directory / f"{shard.name}.rec") as writer:
         samples = (plan.samples[row] for row in rows)
-        for row, (sample, result) in zip(rows, _prepare_all(samples, plan, options, workers), strict=True):
+        for row, (sample, result) in zip(rows, _prepare_all(samples, plan, options), strict=True):
             rejection = None
             if isinstance(result, PreparedImage):
                 try:
@@ -96,16 +95,19 @@ def pack_shard(
 Prepared = tuple["Sample", PreparedImage | ImageRejectedError]
 
 
-def _prepare_all(samples: Iterable[Sample], plan: Plan, options: ImageOptions, workers: int) -> Iterator[Prepared]:
+def _prepare_all(samples: Iterable[Sample], plan: Plan, options: PackOptions) -> Iterator[Prepared]:
     """Prepare the images in order, a bounded number of them at a time."""
 
     def prepare(batch: list[Sample]) -> list[Prepared]:
         return [(sample, _prepare(sample, plan, options)) for sample in batch]
 
+    workers, batch_size = options.worker_count, _SAMPLES_PER_TASK
+    if plan.has_urls:  # servers are waited for, which takes no processor
+        workers, batch_size = max(workers, options.fetch.connections), 1
     pool = ThreadPoolExecutor(workers, thread_name_prefix="dali-rec-pack")
     pending: deque[Future[list[Prepared]]] = deque()
     try:
-        for batch in _batches(samples, _SAMPLES_PER_TASK):
+        for batch in _batches(samples, batch_size):
             pending.append(pool.submit(prepare, batch))
             if len(pending) >= workers * _TASKS_PER_WORKER:
                 yield from pending.popleft().result()
@@ -115,9 +117,9 @@ def _prepare_all(samples: Iterable[Sample], plan: Plan, options: ImageOptions, w
         pool.shutdown(cancel_futures=True)
 
 
-def _prepare(sample: Sample, plan: Plan, options: ImageOptions) -> PreparedImage | ImageRejectedError:
+def _prepare(sample: Sample, plan: Plan, options: PackOptions) -> PreparedImage | ImageRejectedError:
     try:
-        return prepare_image(sample.location, plan.root, options, plan.pixels)
+        return prepare_image(sample.location, plan.root, options.image, options.fetch, plan.pixels)
     except ImageRejectedError as error:
         return error
 

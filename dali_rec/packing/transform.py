@@ -14,12 +14,13 @@ from PIL import Image
 from dali_rec.errors import ImageRejectedError
 from dali_rec.images import ImageInfo, check_image, decode_image, inspect_image, orientation_of
 from dali_rec.packing.geometry import Geometry, plan_geometry
+from dali_rec.sources.remote import fetch, is_url
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dali_rec.packing.options import ImageOptions
-    from dali_rec.sources import PixelTable
+    from dali_rec.sources import FetchOptions, PixelTable
 
 _INTERPOLATIONS = {
     "area": cv2.INTER_AREA,
@@ -41,10 +42,12 @@ class PreparedImage(NamedTuple):
     height: int
 
 
-def prepare_image(location: str, root: str, options: ImageOptions, pixels: PixelTable | None = None) -> PreparedImage:
+def prepare_image(
+    location: str, root: str, options: ImageOptions, fetching: FetchOptions, pixels: PixelTable | None = None
+) -> PreparedImage:
     """Read the image at ``location`` and make it what ``options`` ask for.
 
-    location: a path, relative to ``root`` or absolute, or the place of pixels in the table ``pixels``.
+    location: a path, relative to ``root`` or absolute, a URL, or the place of pixels in the table ``pixels``.
 
     Every image is decoded once in full. Raises ImageRejectedError with the reason where that fails.
     """
@@ -52,7 +55,8 @@ def prepare_image(location: str, root: str, options: ImageOptions, pixels: Pixel
         raise ImageRejectedError("its name holds a tab or a line break, which a .lst cannot; rename it")
     if pixels is not None and pixels.holds(location):
         return transform_image(pixels.read(location), options)
-    return transform_image(_read(Path(root, location)), options)
+    data = fetch(location, fetching) if is_url(location) else _read(Path(root, location))
+    return transform_image(data, options)
 
 
 def _read(path: Path) -> bytes:

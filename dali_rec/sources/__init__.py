@@ -10,6 +10,7 @@ from dali_rec.errors import SourceError
 from dali_rec.sources.folder import FolderLabels, read_folder
 from dali_rec.sources.lst import format_label, format_list, read_list
 from dali_rec.sources.pixels import PixelTable
+from dali_rec.sources.remote import FetchOptions
 from dali_rec.sources.rows import TABLE_SUFFIXES
 from dali_rec.sources.sample import Sample, SampleTable, Source, Split
 from dali_rec.sources.table import TableOptions, read_table
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "FetchOptions",
     "FolderLabels",
     "PixelTable",
     "Sample",

@@ -35,7 +35,7 @@ class TableOptions:
 def read_table(path: Path, root: Path | None, options: TableOptions, classes: Sequence[str] | None = None) -> Source:
     """The images that a table names or holds, in its order, under its ids if it has them.
 
-    A location is a path, relative to ``root`` or to the table, or the pixels themselves as nested lists of 0…255
+    A location is a path, relative to ``root`` or to the table, a URL, or the pixels themselves as nested lists of 0…255
     (height × width, or height × width × 3). A column of labels that are all numbers keeps them; otherwise each name
     gets the number of its place among the sorted names, or in ``classes``.
 

@@ -2,12 +2,10 @@ import hashlib
 import json
 import pickle
 import struct
-import subprocess
-import sys
 
 import numpy as np
 import pytest
-from support import DATA
+from support import DATA, peak_memory
 
 from dali_rec.errors import (
     CorruptRecordError,
@@ -93,15 +91,15 @@ def test_walk_touches_only_the_heads(tmp_path):
             file.write(struct.pack("<II", MAGIC, size) + pack_header(1.0, key))
         file.truncate(4 * (size + 8))
     code = f"""
-import resource
 from dali_rec.recordio import RecordReader
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
 index = RecordReader({str(tmp_path / "x.rec")!r}).build_index()
-print(index.keys.tolist(), index.offsets.tolist(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+print(index.keys.tolist(), index.offsets.tolist())
+print(peak() - before)
 """
-    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout
-    *found, kilobytes = printed.rsplit(" ", 1)
-    assert found == [f"{list(range(4))} {[key * (size + 8) for key in range(4)]}"]
+    printed, _ = peak_memory(code)
+    found, kilobytes = printed.splitlines()
+    assert found == f"{list(range(4))} {[key * (size + 8) for key in range(4)]}"
     assert int(kilobytes) < 20_000
 
 

@@ -1,10 +1,8 @@
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
-from support import jpeg, picture
+from support import jpeg, peak_memory, picture
 
 import dali_rec
 from dali_rec.cli import main
@@ -245,20 +243,18 @@ def test_large_table_plans_quickly_and_in_little_memory(tmp_path):
     lines = (f"class_{key % 1000},images/{key % 97}/image_{key:07d}.jpg\n" for key in range(100_000))
     (tmp_path / "x.csv").write_text("label,location\n" + "".join(lines))
     code = f"""
-import resource, time
+import time
 from dali_rec.packing import PackOptions, plan_pack
 from dali_rec.sources import SourceOptions
 began = time.perf_counter()
 source, plans = plan_pack({str(tmp_path / "x.csv")!r}, "out", PackOptions(shuffle=True), SourceOptions())
-taken = time.perf_counter() - began
-print(len(plans[0].samples), taken, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(len(plans[0].samples), time.perf_counter() - began)
 """
-    count, seconds, kilobytes = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, check=True, text=True
-    ).stdout.split()
+    printed, kilobytes = peak_memory(code)
+    count, seconds = printed.split()
     assert int(count) == 100_000
     assert float(seconds) < 5
-    assert int(kilobytes) < 200_000
+    assert kilobytes < 200_000
 
 
 def test_table_of_pixels_is_packed_in_bounded_memory(tmp_path):
@@ -266,15 +262,13 @@ def test_table_of_pixels_is_packed_in_bounded_memory(tmp_path):
     row = json.dumps({"label": 1, "location": np.full((128, 128, 3), 200).tolist()})
     (tmp_path / "x.json").write_text("[" + ",\n".join([row] * 160) + "]")
     code = f"""
-import resource
 import dali_rec
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
 report = dali_rec.pack({str(tmp_path / "x.json")!r}, {str(tmp_path / "y")!r}, workers=1)
-print(report.records, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+print(report.records, peak() - before)
 """
-    count, kilobytes = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, check=True, text=True
-    ).stdout.split()
+    printed, _ = peak_memory(code)
+    count, kilobytes = printed.split()
     assert int(count) == 160
     assert int(kilobytes) < 150_000
 

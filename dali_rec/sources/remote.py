@@ -1,0 +1,180 @@
+"""Images behind URLs: http(s), and s3://, gs:// and whatever else fsspec serves when its package is installed."""
+
+from __future__ import annotations
+
+import functools
+import random
+import re
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
+
+from dali_rec.errors import ImageRejectedError, MissingDependencyError, SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+_CHUNK = 1 << 18
+_LONGEST_WAIT = 30.0
+_EXTRAS = {
+    "s3": "pip install 'dali-rec[s3]'",
+    "gs": "pip install 'dali-rec[gcs]'",
+    "gcs": "pip install 'dali-rec[gcs]'",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FetchOptions:
+    """How images are fetched.
+
+    timeout: seconds that one try may take in all. retries: further tries after what may pass (time-outs, broken
+    connections, 429 and 5xx), waiting 0.5 s, 1 s, 2 s … in between, or what the server asks for, up to 30 s.
+    connections: images fetched at a time. max_bytes: of one image; larger ones are rejected.
+    """
+
+    timeout: float = 30.0
+    retries: int = 3
+    connections: int = 16
+    max_bytes: int = 256 << 20
+
+    def __post_init__(self) -> None:
+        if self.timeout <= 0:
+            raise ValueError(f"timeout is {self.timeout}: more than 0 seconds")
+        if self.retries < 0:
+            raise ValueError(f"retries is {self.retries}: 0 or more")
+        if self.connections < 1:
+            raise ValueError(f"connections is {self.connections}: at least 1")
+        if self.max_bytes < 1:
+            raise ValueError(f"max_bytes is {self.max_bytes}: at least 1")
+
+
+def is_url(location: str) -> bool:
+    """Whether a location is a URL, and not a path."""
+    return _URL.match(location) is not None
+
+
+def shown(url: str) -> str:
+    """A URL as it may be shown: without the password and the signature that it can hold."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def check_protocols(locations: Iterable[str], options: FetchOptions) -> bool:
+    """Whether any location is a URL; raises where fsspec cannot serve one.
+
+    Raises MissingDependencyError, with what to install, or SourceError for a protocol that nobody knows.
+    """
+    protocols = {location.partition("://")[0].lower() for location in locations if is_url(location)}
+    for protocol in sorted(protocols):
+        _filesystem(protocol, options.timeout)
+    return bool(protocols)
+
+
+@functools.lru_cache
+def _filesystem(protocol: str, timeout: float) -> Any:
+    import fsspec
+
+    arguments: dict[str, Any] = {}
+    if protocol in ("http", "https"):
+        import aiohttp
+
+        arguments["client_kwargs"] = {"timeout": aiohttp.ClientTimeout(total=timeout)}
+    try:
+        return fsspec.filesystem(protocol, **arguments)
+    except ImportError as error:
+        extra = _EXTRAS.get(protocol)
+        remedy = f"pip install 'dali-rec[{extra}]'" if extra else "install the package that it names"
+        raise MissingDependencyError(f"{protocol}:// locations: {error}; {remedy}") from None
+    except ValueError as error:
+        raise SourceError(f"{protocol}:// locations cannot be read: {error}") from None
+
+
+def fetch(url: str, options: FetchOptions) -> bytes:
+    """The bytes behind ``url``. Raises ImageRejectedError with the reason where they cannot be had."""
+    tries = 0
+    while True:
+        answer = _try(url, options)
+        tries += 1
+        if isinstance(answer, bytes):
+            return answer
+        if not answer.may_pass or tries > options.retries:
+            raise ImageRejectedError(f"{shown(url)}: {answer.reason}" + (f" ({tries} tries)" if tries > 1 else ""))
+        backoff = 0.5 * 2 ** (tries - 1) * random.uniform(0.75, 1.25)  # noqa: S311
+        time.sleep(min(backoff if answer.wait is None else answer.wait, _LONGEST_WAIT))
+
+
+class _Failure(NamedTuple):
+    """Why a try failed, whether another may help, and how many seconds the server asks to wait."""
+
+    reason: str
+    may_pass: bool
+    wait: float | None = None
+
+
+def _try(url: str, options: FetchOptions) -> bytes | _Failure:
+    try:
+        return _fetch_once(url, options)
+    except ImageRejectedError:
+        raise
+    except Exception as error:  # noqa: BLE001  # each file system has errors of its own
+        return _judge(error)
+
+
+def _fetch_once(url: str, options: FetchOptions) -> bytes:
+    protocol = url.partition("://")[0].lower()
+    filesystem = _filesystem(protocol, options.timeout)
+    if protocol in ("http", "https"):
+        from fsspec.asyn import sync
+
+        # Not by filesystem.open, which asks for the size first and takes every failure of that for "not found".
+        body: bytes = sync(filesystem.loop, _get, filesystem, url, options)
+        return body
+    ends = time.monotonic() + options.timeout
+    pieces, size = [], 0
+    with filesystem.open(url, "rb") as file:
+        while piece := file.read(_CHUNK):
+            size += len(piece)
+            _check_size(url, size, options)
+            pieces.append(piece)
+            if time.monotonic() > ends:
+                raise TimeoutError
+    return b"".join(pieces)
+
+
+async def _get(filesystem: Any, url: str, options: FetchOptions) -> bytes:
+    session = await filesystem.set_session()
+    pieces, size = [], 0
+    async with session.get(url) as response:
+        response.raise_for_status()
+        async for piece in response.content.iter_chunked(_CHUNK):
+            size += len(piece)
+            _check_size(url, size, options)
+            pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _check_size(url: str, size: int, options: FetchOptions) -> None:
+    if size > options.max_bytes:
+        raise ImageRejectedError(f"{shown(url)}: more than the {options.max_bytes:,} bytes of --max-bytes")
+
+
+def _judge(error: Exception) -> _Failure:
+    import aiohttp
+    from aiohttp.http_exceptions import HttpProcessingError
+
+    if isinstance(error, aiohttp.ClientResponseError):
+        after = error.headers.get("Retry-After", "") if error.headers is not None else ""
+        return _Failure(
+            f"HTTP status {error.status}", error.status in _PASSING, float(after) if after.isdecimal() else None
+        )
+    if isinstance(error, TimeoutError) or type(error).__name__ == "FSTimeoutError":
+        return _Failure("timed out", may_pass=True)
+    if isinstance(error, (aiohttp.ClientPayloadError, HttpProcessingError)):
+        return _Failure("the transfer was cut off", may_pass=True)
+    if isinstance(error, FileNotFoundError):
+        return _Failure("not found", may_pass=False)
+    text = " ".join(str(error).split()) or type(error).__name__
+    return _Failure(text[:200], may_pass=isinstance(error, (OSError, aiohttp.ClientError)))
