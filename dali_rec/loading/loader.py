@@ -393,8 +393,8 @@ class Loader:
         if self._on_error == "raise":
             more = f", and {len(bad) - 1} more in the batch" if len(bad) > 1 else ""
             raise LoaderError(
-                f"{stopped}'dali-rec verify {name} --repair' leaves out what cannot be decoded, on_error='skip' goes "
-                f"on without it: {bad[0]}{more}"
+                f"{stopped}'dali-rec verify {name}' lists what cannot be decoded, on_error='skip' goes on without it: "
+                f"{bad[0]}{more}"
             ) from error
         bad_rows = [record.row for record in bad]
         rows = rows[: self._reader.valid(place)]
