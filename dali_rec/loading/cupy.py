@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from dali_rec.loading.device import Device
 
 
+def current_stream(device: Device) -> Any:
+    """The CUDA stream on which CuPy works, None on the CPU; see the same in loading/torch.py."""
+    if not device.is_gpu:
+        return None
+    with cupy.cuda.Device(device.index):
+        return cupy.cuda.get_current_stream()
+
+
 def from_images(tensor: Any, device: Device) -> Any:
     """A DALI tensor as a CuPy array, without a copy; DLPack orders it after DALI's work on CuPy's current stream."""
     _check(device)

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from dali_rec.loading.device import Device
 
 
+def current_stream(_device: Device) -> None:
+    """No CUDA stream to order batches on: JAX keeps its own, and what it uses it keeps alive."""
+
+
 def from_images(tensor: Any, _device: Device) -> jax.Array:
     """A DALI tensor as a JAX array, without a copy where its memory is aligned as JAX wants it."""
     return jax.dlpack.from_dlpack(tensor)

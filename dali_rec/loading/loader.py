@@ -362,7 +362,8 @@ class Loader:
     def _take(self, place: Place) -> tuple[Any, ...] | None:
         """The batch at ``place``, or None where it has nothing to hand out."""
         try:
-            outputs = self._pipeline.run()
+            # On the framework's stream: memory of a batch that was dropped is used again only after the work on it.
+            outputs = self._pipeline.run(self._arrays.current_stream(self.device))
         except RuntimeError as error:
             self._failures_since += 1
             return self._recover(place, error)

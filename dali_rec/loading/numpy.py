@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from dali_rec.loading.device import Device
 
 
+def current_stream(_device: Device) -> None:
+    """No CUDA stream to order batches on: each is complete when it is handed out."""
+
+
 def from_images(tensor: Any, _device: Device) -> NDArray[Any]:
     """A DALI tensor as an array: a view where the pipeline runs on the CPU, a copy from the GPU otherwise."""
     # __array_interface__ keeps the tensor alive, so the view stays valid while later batches are made.

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from dali_rec.loading.loader import Loader
 
 
+def current_stream(_device: Device) -> None:
+    """No CUDA stream to order batches on: TensorFlow does not show its own."""
+
+
 def from_images(tensor: Any, _device: Device) -> Any:
     """A DALI tensor as a TensorFlow tensor, without a copy where TensorFlow takes the memory as it is."""
     # TensorFlow names no stream to wait on; none is needed, since Pipeline.run() without a stream returns outputs that

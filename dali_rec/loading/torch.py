@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from dali_rec.loading.device import Device
 
 
+def current_stream(device: Device) -> Any:
+    """The CUDA stream on which torch works, None on the CPU.
+
+    DALI makes batches ready on it, and takes the memory of one that was dropped back after the work queued there.
+    """
+    return torch.cuda.current_stream(device.index) if device.is_gpu else None
+
+
 def from_images(tensor: Any, _device: Device) -> torch.Tensor:
     """A DALI tensor as a torch tensor, without a copy; DLPack orders it after DALI's work on torch's current stream."""
     return torch.from_dlpack(tensor)

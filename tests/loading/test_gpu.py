@@ -60,3 +60,16 @@ def test_same_seed_gives_the_same_batches(drawn):
     for (images, labels), (same_images, same_labels) in zip(first, again, strict=True):
         assert torch.equal(labels, same_labels)
         assert (images - same_images).abs().max() < 0.05
+
+
+def test_memory_is_not_used_again_before_the_work_on_it_is_done(drawn):
+    # The work of each batch is queued behind much other work, and the batch is dropped at once.
+    busy = torch.rand(4096, 4096, device="cuda")
+    loader = Loader(drawn, 16, 96, device="gpu", augment="eval", shuffle=False)
+    wanted = [images.double().sum().item() for images, _ in loader]
+    sums = []
+    for images, _ in loader:
+        for _ in range(20):
+            busy = busy @ busy / 4096
+        sums.append(images.double().sum())
+    assert [one.item() for one in sums] == wanted

@@ -290,6 +290,14 @@ def test_tensors_stay_valid_after_later_batches(tiny, framework):
         assert (images == copy).all()
 
 
+def test_batches_are_ordered_on_the_stream_of_the_framework(packed, monkeypatch):
+    asked = []
+    monkeypatch.setattr("dali_rec.loading.numpy.current_stream", asked.append)
+    loader = numpy_loader(packed, 4)
+    assert len(list(loader)) == len(asked) == 3
+    assert set(asked) == {loader.device}
+
+
 def test_missing_framework_is_one_line_that_says_what_to_install(packed, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.delitem(sys.modules, "dali_rec.loading.torch", raising=False)
