@@ -2,7 +2,7 @@
 
     DaliRecError
     ├── RecordError                 a .rec file is not what the format says
-    │   ├── TruncatedRecordError        (also EOFError) it ends inside a record
+    │   ├── TruncatedRecordError        (also ValueError) it ends inside a record
     │   ├── CorruptRecordError          (also ValueError) bad magic, flag, length or image header
     │   └── UnwritableRecordError       (also ValueError) too long, or DALI could not read it back
     ├── IndexFileError              (also ValueError) an .idx file is malformed or belongs to another .rec
@@ -48,7 +48,7 @@ class RecordError(DaliRecError):
     """A .rec file is not what the format says it is."""
 
 
-class TruncatedRecordError(RecordError, EOFError):
+class TruncatedRecordError(RecordError, ValueError):
     """A .rec file ends inside a record."""
 
 

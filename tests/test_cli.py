@@ -64,6 +64,17 @@ def test_index_is_rebuilt(capsys, packed):
     assert "12 records" in out
 
 
+@pytest.mark.parametrize("bytes_left", [5, 500])
+def test_index_of_a_cut_file_says_where_it_ends(capsys, packed, bytes_left):
+    # Not every exception gets past the argument parser: it takes an EOFError for an interruption.
+    rec = packed.with_name("photos.rec")
+    rec.write_bytes(rec.read_bytes()[:bytes_left])
+    status, _, err = run(capsys, "index", rec)
+    assert status == 1
+    assert err.startswith(f"dali-rec: {rec}: ")
+    assert "cut short" in err
+
+
 def test_verify_fails_on_faults_and_names_them(capsys, packed):
     assert run(capsys, "verify", packed)[0] == 0
     rec = packed.with_name("photos.rec")
