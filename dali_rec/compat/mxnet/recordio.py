@@ -1,0 +1,233 @@
+"""mx.recordio, as MXNet 1.9.1 has it, byte for byte.
+
+Files are written in place and record by record, as MXNet does it. For new work RecordWriter is better: what it writes
+is complete under its name or not there.
+"""
+
+from __future__ import annotations
+
+import os
+from numbers import Number
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from dali_rec.recordio.framing import frame
+from dali_rec.recordio.header import HEADER
+from dali_rec.recordio.reader import RecordReader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+__all__ = ["IRHeader", "MXIndexedRecordIO", "MXRecordIO", "pack", "pack_img", "unpack", "unpack_img"]
+
+
+class IRHeader(NamedTuple):
+    """The header of an image record: ``label`` is a number, or an array of float32 of shape (flag,)."""
+
+    flag: int
+    label: Any
+    id: int
+    id2: int
+
+
+class MXRecordIO:
+    """Reads (``flag`` "r") or writes ("w") a .rec file one record after another.
+
+    A reader that finds itself in a forked process opens its file anew, at the beginning; a writer there raises
+    RuntimeError. Pickled, it comes back open and at the beginning.
+    """
+
+    def __init__(self, uri: str | os.PathLike[str], flag: str) -> None:
+        self.uri = os.fspath(uri)
+        self.flag = flag
+        self.is_open = False
+        self.pid: int | None = None
+        self.open()
+
+    def open(self) -> None:
+        """Open the file; for writing, empty it."""
+        if self.flag not in ("r", "w"):
+            raise ValueError(f"Invalid flag {self.flag!r}: expected 'r' or 'w'")
+        self.writable = self.flag == "w"
+        self._reader: RecordReader | None = None
+        self._file: IO[bytes] | None = None
+        if self.writable:
+            self._file = open(self.uri, "wb")  # noqa: SIM115, PTH123  # closed by close
+        else:
+            self._reader = RecordReader(self.uri)
+        self._position = 0
+        self.is_open = True
+        self.pid = os.getpid()
+
+    def close(self) -> None:
+        """Close the file. Safe to call twice."""
+        if not self.is_open:
+            return
+        if self._file is not None:
+            self._file.close()
+        if self._reader is not None:
+            self._reader.close()
+        self.is_open = False
+        self.pid = None
+
+    def __del__(self) -> None:
+        if getattr(self, "is_open", False):
+            self.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self.is_open and self.writable:
+            raise TypeError(f"{self.uri} is open for writing: close it before it is pickled")
+        return {**self.__dict__, "_reader": None, "_file": None, "is_open": False, "_was_open": self.is_open}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        was_open = state.pop("_was_open")
+        self.__dict__.update(state)
+        if was_open:
+            self.open()
+
+    def _check_pid(self, *, allow_reset: bool = False) -> None:
+        if self.pid != os.getpid():
+            if not allow_reset:
+                raise RuntimeError(f"{self.uri} is written by another process: open a file of its own here")
+            self.reset()
+
+    def reset(self) -> None:
+        """Go back to the beginning; a file that is written is emptied."""
+        self.close()
+        self.open()
+
+    def write(self, buf: bytes) -> None:
+        """Append a record."""
+        if not self.writable or self._file is None:
+            raise ValueError(f"{self.uri} is open for reading")
+        self._check_pid()
+        for chunk in frame(buf):
+            self._position += self._file.write(chunk)
+
+    def read(self) -> bytes | None:
+        """The next record, or None at the end. Raises CorruptRecordError or TruncatedRecordError for a damaged file."""
+        if self.writable:
+            raise ValueError(f"{self.uri} is open for writing")
+        self._check_pid(allow_reset=True)
+        reader = self._reader
+        if reader is None or self._position >= reader.size:
+            return None
+        payload = bytes(reader.read_at(self._position))
+        self._position = reader.end_of(self._position)
+        return payload
+
+
+class MXIndexedRecordIO(MXRecordIO):
+    """A .rec file with its .idx: ``keys`` in the order of the file, ``idx`` from key to offset."""
+
+    def __init__(
+        self,
+        idx_path: str | os.PathLike[str],
+        uri: str | os.PathLike[str],
+        flag: str,
+        key_type: Callable[[Any], Any] = int,
+    ) -> None:
+        self.idx_path = os.fspath(idx_path)
+        self.idx: dict[Any, int] = {}
+        self.keys: list[Any] = []
+        self.key_type = key_type
+        self.fidx: IO[str] | None = None
+        super().__init__(uri, flag)
+
+    def open(self) -> None:
+        """Open the file and its index."""
+        super().open()
+        self.idx, self.keys = {}, []
+        if self.writable:
+            self.fidx = open(self.idx_path, "w")  # noqa: SIM115, PTH123  # closed by close
+            return
+        with open(self.idx_path) as file:  # noqa: PTH123
+            for line in file:
+                key, offset = line.strip().split("\t")
+                self.idx[self.key_type(key)] = int(offset)
+                self.keys.append(self.key_type(key))
+
+    def close(self) -> None:
+        """Close the file and its index."""
+        super().close()
+        if self.fidx is not None:
+            self.fidx.close()
+            self.fidx = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "fidx": None}
+
+    def seek(self, idx: Any) -> None:
+        """Make the record with this key the next one that ``read`` gives."""
+        if self.writable:
+            raise ValueError(f"{self.uri} is open for writing")
+        self._check_pid(allow_reset=True)
+        self._position = self.idx[idx]
+
+    def tell(self) -> int:
+        """Byte offset at which the next record will be written."""
+        if not self.writable:
+            raise ValueError(f"{self.uri} is open for reading")
+        return self._position
+
+    def read_idx(self, idx: Any) -> bytes | None:
+        """The record with this key."""
+        self.seek(idx)
+        return self.read()
+
+    def write_idx(self, idx: Any, buf: bytes) -> None:
+        """Append a record under this key."""
+        key, position = self.key_type(idx), self.tell()
+        self.write(buf)
+        if self.fidx is not None:
+            self.fidx.write(f"{key}\t{position}\n")
+        self.idx[key] = position
+        self.keys.append(key)
+
+
+def pack(header: IRHeader | tuple[int, Any, int, int], s: bytes) -> bytes:
+    """A header and a payload as one record. A label that is not a number is stored as an array of float32."""
+    _, label, key, id2 = header
+    if isinstance(label, Number):
+        return HEADER.pack(0, label, key, id2) + s
+    labels = np.asarray(label, dtype=np.float32)
+    return HEADER.pack(labels.size, 0, key, id2) + labels.tobytes() + s
+
+
+def unpack(s: bytes) -> tuple[IRHeader, bytes]:
+    """The header and the payload of a record."""
+    header = IRHeader(*HEADER.unpack_from(s))
+    s = s[HEADER.size :]
+    if header.flag > 0:
+        header = header._replace(label=np.frombuffer(s, np.float32, header.flag))
+        s = s[4 * header.flag :]
+    return header, s
+
+
+def unpack_img(s: bytes, iscolor: int = -1) -> tuple[IRHeader, Any]:
+    """The header and the decoded image of a record: uint8, BGR, or None if OpenCV cannot decode it.
+
+    iscolor: as cv2.imdecode takes it: 1 colour, 0 grey, -1 as it is.
+    """
+    header, s = unpack(s)
+    return header, cv2.imdecode(np.frombuffer(s, dtype=np.uint8), iscolor)
+
+
+def pack_img(
+    header: IRHeader | tuple[int, Any, int, int], img: NDArray[np.uint8], quality: int = 95, img_fmt: str = ".jpg"
+) -> bytes:
+    """An image, uint8 BGR, encoded and packed. ``quality``: of JPEG, 1 to 100, or the compression of PNG, 1 to 9."""
+    kind = img_fmt.upper()
+    parameters = None
+    if kind in (".JPG", ".JPEG"):
+        parameters = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    elif kind == ".PNG":
+        parameters = [cv2.IMWRITE_PNG_COMPRESSION, quality]
+    done, encoded = cv2.imencode(img_fmt, img, parameters or [])
+    if not done:
+        raise ValueError(f"the image cannot be encoded as {img_fmt}")
+    return pack(header, encoded.tobytes())

@@ -1,0 +1,176 @@
+import json
+import multiprocessing
+import pickle
+import random
+
+import cv2
+import numpy as np
+import pytest
+from support import DATA, picture
+
+import dali_rec.compat.mxnet as mx
+from dali_rec.errors import TruncatedRecordError
+
+FACTS = json.loads((DATA / "facts.json").read_text())
+
+
+# What MXNet's own tests check
+
+
+def test_records_come_back_in_order(tmp_path):
+    record = mx.recordio.MXRecordIO(tmp_path / "x.rec", "w")
+    for number in range(255):
+        record.write(str(chr(number % 128)).encode())
+    del record
+    record = mx.recordio.MXRecordIO(tmp_path / "x.rec", "r")
+    assert [record.read() for _ in range(255)] == [str(chr(number % 128)).encode() for number in range(255)]
+    assert record.read() is None
+
+
+def test_records_come_back_by_key(tmp_path):
+    keys = [f"key{number}" for number in range(255)]
+    record = mx.recordio.MXIndexedRecordIO(tmp_path / "x.idx", tmp_path / "x.rec", "w", key_type=str)
+    for key in keys:
+        record.write_idx(key, key.encode())
+    del record
+    record = mx.recordio.MXIndexedRecordIO(tmp_path / "x.idx", tmp_path / "x.rec", "r", key_type=str)
+    assert record.keys == keys
+    random.Random(0).shuffle(keys)
+    assert [record.read_idx(key) for key in keys] == [key.encode() for key in keys]
+
+
+@pytest.mark.parametrize("width", [1, 2, 7, 63, 254])
+@pytest.mark.parametrize("length", [0, 1, 2, 3, 64, 254])
+def test_labels_and_content_come_back(width, length):
+    generator = np.random.default_rng(width * 255 + length)
+    labels, content = generator.random(width).astype(np.float32), generator.bytes(length)
+    header, found = mx.recordio.unpack(mx.recordio.pack((0, labels, 7, 3), content))
+    assert (header.flag, header.id, header.id2, found) == (width, 7, 3, content)
+    assert np.array_equal(header.label, labels)
+
+
+# Byte for byte
+
+
+@pytest.mark.parametrize("name", ["magic", "single", "multi", "detection"])
+def test_file_of_mxnet_is_written_again_as_it_was(tmp_path, name):
+    old = mx.recordio.MXIndexedRecordIO(DATA / f"{name}.idx", DATA / f"{name}.rec", "r")
+    new = mx.recordio.MXIndexedRecordIO(tmp_path / "x.idx", tmp_path / "x.rec", "w")
+    for key in old.keys:  # MXNet's keys is a list
+        new.write_idx(key, old.read_idx(key))
+    new.close()
+    for suffix in (".rec", ".idx"):
+        assert (tmp_path / f"x{suffix}").read_bytes() == (DATA / f"{name}{suffix}").read_bytes()
+
+
+def test_images_of_mxnet_are_packed_again_as_they_were():
+    record = mx.recordio.MXIndexedRecordIO(DATA / "multi.idx", DATA / "multi.rec", "r")
+    for key in record.keys:
+        payload = record.read_idx(key)
+        header, image = mx.recordio.unpack(payload)
+        assert mx.recordio.pack(header, image) == payload
+
+
+LABELS = [(3, 0), (3.5, 0), (np.float32(2), 0), ([1], 1), ([], 0), ([1, 2], 2), (np.array(4.0), 1)]
+
+
+@pytest.mark.parametrize(("label", "flag"), LABELS)
+def test_flag_follows_the_label(label, flag):
+    header, _ = mx.recordio.unpack(mx.recordio.pack(mx.recordio.IRHeader(99, label, 1, 0), b""))
+    assert header.flag == flag
+    assert np.allclose(np.asarray(header.label).ravel()[: max(1, flag)], np.ravel(label) if np.size(label) else 0)
+
+
+# Images
+
+
+@pytest.mark.parametrize(("kind", "quality", "tolerance"), [(".jpg", 95, 4), (".JPEG", 80, 8), (".png", 3, 0)])
+def test_image_comes_back_in_opencvs_order(kind, quality, tolerance):
+    image = np.asarray(picture(3, (64, 48)))[:, :, ::-1]
+    packed = mx.recordio.pack_img(mx.recordio.IRHeader(0, 5.0, 9, 0), image, quality=quality, img_fmt=kind)
+    header, found = mx.recordio.unpack_img(packed)
+    assert header == (0, 5.0, 9, 0)
+    assert np.abs(found.astype(int) - image).mean() <= tolerance
+    assert packed[24:] == cv2.imencode(kind, image, [16 if kind == ".png" else 1, quality])[1].tobytes()
+
+
+@pytest.mark.parametrize(("iscolor", "shape"), [(-1, (48, 64, 3)), (1, (48, 64, 3)), (0, (48, 64))])
+def test_colour_is_as_asked(iscolor, shape):
+    packed = mx.recordio.pack_img((0, 1.0, 1, 0), np.asarray(picture(3, (64, 48))))
+    assert mx.recordio.unpack_img(packed, iscolor)[1].shape == shape
+
+
+# Files, processes and pickles
+
+
+def read_first(record, queue):
+    queue.put(record.read())
+
+
+def test_reader_goes_back_to_the_beginning_in_a_forked_process():
+    record = mx.recordio.MXRecordIO(DATA / "magic.rec", "r")
+    payloads = [bytes.fromhex(text) for text in FACTS["magic_payloads_hex"]]
+    assert [record.read(), record.read()] == payloads[:2]
+    context = multiprocessing.get_context("spawn")  # the pickled reader, too, begins anew
+    queue = context.Queue()
+    process = context.Process(target=read_first, args=(record, queue))
+    process.start()
+    assert queue.get(timeout=60) == payloads[0]
+    process.join()
+    record.pid = -1  # what a fork sees
+    assert record.read() == payloads[0]
+
+
+def test_writer_in_another_process_is_refused(tmp_path):
+    record = mx.recordio.MXRecordIO(tmp_path / "x.rec", "w")
+    record.pid = -1
+    with pytest.raises(RuntimeError, match="another process"):
+        record.write(b"x")
+
+
+def test_reader_is_pickled_and_writer_is_not(tmp_path):
+    record = mx.recordio.MXIndexedRecordIO(DATA / "single.idx", DATA / "single.rec", "r")
+    copy = pickle.loads(pickle.dumps(record))
+    assert copy.keys == record.keys
+    assert copy.read_idx(5) == record.read_idx(5)
+    with pytest.raises(TypeError, match="close it before it is pickled"):
+        pickle.dumps(mx.recordio.MXRecordIO(tmp_path / "x.rec", "w"))
+
+
+def test_reset_goes_back_and_seek_goes_on_from_there():
+    record = mx.recordio.MXIndexedRecordIO(DATA / "single.idx", DATA / "single.rec", "r")
+    first = record.read()
+    record.reset()
+    assert record.read() == first
+    record.seek(4)
+    assert [mx.recordio.unpack(record.read())[0].id for _ in range(3)] == [4, 5, 6]
+
+
+def test_closed_file_can_be_opened_again(tmp_path):
+    record = mx.recordio.MXRecordIO(tmp_path / "x.rec", "w")
+    record.write(b"one")
+    record.close()
+    record.close()
+    record = mx.recordio.MXRecordIO(tmp_path / "x.rec", "r")
+    record.close()
+    record.open()
+    assert record.read() == b"one"
+
+
+def test_wrong_direction_and_flag_are_errors(tmp_path):
+    record = mx.recordio.MXIndexedRecordIO(tmp_path / "x.idx", tmp_path / "x.rec", "w")
+    with pytest.raises(ValueError, match="open for writing"):
+        record.read()
+    with pytest.raises(ValueError, match="Invalid flag 'a'"):
+        mx.recordio.MXRecordIO(tmp_path / "x.rec", "a")
+    with pytest.raises(ValueError, match="open for reading"):
+        mx.recordio.MXRecordIO(DATA / "single.rec", "r").write(b"x")
+
+
+def test_cut_file_raises(tmp_path):
+    (tmp_path / "x.rec").write_bytes((DATA / "magic.rec").read_bytes()[:-4])
+    record = mx.recordio.MXRecordIO(tmp_path / "x.rec", "r")
+    for payload in FACTS["magic_payloads_hex"][:-1]:
+        assert record.read() == bytes.fromhex(payload)
+    with pytest.raises(TruncatedRecordError):
+        record.read()
