@@ -107,18 +107,36 @@ def read_first(record, queue):
     queue.put(record.read())
 
 
-def test_reader_goes_back_to_the_beginning_in_a_forked_process():
+def test_pickled_reader_begins_anew_in_another_process():
     record = mx.recordio.MXRecordIO(DATA / "magic.rec", "r")
     payloads = [bytes.fromhex(text) for text in FACTS["magic_payloads_hex"]]
     assert [record.read(), record.read()] == payloads[:2]
-    context = multiprocessing.get_context("spawn")  # the pickled reader, too, begins anew
+    context = multiprocessing.get_context("spawn")
     queue = context.Queue()
     process = context.Process(target=read_first, args=(record, queue))
     process.start()
     assert queue.get(timeout=60) == payloads[0]
     process.join()
+
+
+def test_reader_is_refused_in_a_forked_process_until_it_is_placed():
+    # As in MXNet: a worker that went on from the beginning would train on the wrong records.
+    record = mx.recordio.MXIndexedRecordIO(DATA / "single.idx", DATA / "single.rec", "r")
+    sixth = record.read_idx(6)
     record.pid = -1  # what a fork sees
-    assert record.read() == payloads[0]
+    with pytest.raises(RuntimeError, match="opened by another process"):
+        record.read()
+    assert record.read_idx(6) == sixth
+    record.pid = -1
+    record.reset()
+    assert mx.recordio.unpack(record.read())[0].id == 0
+
+
+def test_closed_file_is_not_read_or_written(tmp_path):
+    for record in (mx.recordio.MXRecordIO(DATA / "single.rec", "r"), mx.recordio.MXRecordIO(tmp_path / "x.rec", "w")):
+        record.close()
+        with pytest.raises(RuntimeError, match="is closed"):
+            record.write(b"x") if record.writable else record.read()
 
 
 def test_writer_in_another_process_is_refused(tmp_path):

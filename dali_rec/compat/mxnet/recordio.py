@@ -37,8 +37,8 @@ class IRHeader(NamedTuple):
 class MXRecordIO:
     """Reads (``flag`` "r") or writes ("w") a .rec file one record after another.
 
-    A reader that finds itself in a forked process opens its file anew, at the beginning; a writer there raises
-    RuntimeError. Pickled, it comes back open and at the beginning.
+    In a forked process, and when it is closed, ``read`` and ``write`` raise RuntimeError: going on from anywhere else
+    would hand out the wrong records. ``reset`` begins anew there. Pickled, a reader comes back open, at the beginning.
     """
 
     def __init__(self, uri: str | os.PathLike[str], flag: str) -> None:
@@ -92,7 +92,8 @@ class MXRecordIO:
     def _check_pid(self, *, allow_reset: bool = False) -> None:
         if self.pid != os.getpid():
             if not allow_reset:
-                raise RuntimeError(f"{self.uri} is written by another process: open a file of its own here")
+                why = "is closed" if self.pid is None else "was opened by another process"
+                raise RuntimeError(f"{self.uri} {why}: open it here first, or call reset()")
             self.reset()
 
     def reset(self) -> None:
@@ -102,9 +103,10 @@ class MXRecordIO:
 
     def write(self, buf: bytes) -> None:
         """Append a record."""
-        if not self.writable or self._file is None:
+        if not self.writable:
             raise ValueError(f"{self.uri} is open for reading")
         self._check_pid()
+        assert self._file is not None
         for chunk in frame(buf):
             self._position += self._file.write(chunk)
 
@@ -112,7 +114,7 @@ class MXRecordIO:
         """The next record, or None at the end. Raises CorruptRecordError or TruncatedRecordError for a damaged file."""
         if self.writable:
             raise ValueError(f"{self.uri} is open for writing")
-        self._check_pid(allow_reset=True)
+        self._check_pid()
         reader = self._reader
         if reader is None or self._position >= reader.size:
             return None
@@ -162,7 +164,7 @@ class MXIndexedRecordIO(MXRecordIO):
         return {**super().__getstate__(), "fidx": None}
 
     def seek(self, idx: Any) -> None:
-        """Make the record with this key the next one that ``read`` gives."""
+        """Make the record with this key the next one that ``read`` gives; opens the file anew in a forked process."""
         if self.writable:
             raise ValueError(f"{self.uri} is open for writing")
         self._check_pid(allow_reset=True)
@@ -226,7 +228,7 @@ def pack_img(
     if kind in (".JPG", ".JPEG"):
         parameters = [cv2.IMWRITE_JPEG_QUALITY, quality]
     elif kind == ".PNG":
-        parameters = [cv2.IMWRITE_PNG_COMPRESSION, quality]
+        parameters = [cv2.IMWRITE_PNG_COMPRESSION, min(quality, 9)]  # as OpenCV clips it, which warns
     done, encoded = cv2.imencode(img_fmt, img, parameters or [])
     if not done:
         raise ValueError(f"the image cannot be encoded as {img_fmt}")
