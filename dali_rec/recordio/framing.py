@@ -15,6 +15,8 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from dali_rec.errors import CorruptRecordError, RecordError, TruncatedRecordError, UnwritableRecordError
 
 if TYPE_CHECKING:
@@ -46,16 +48,9 @@ class Part(NamedTuple):
 
 def aligned_magics(payload: Buffer) -> list[int]:
     """Offsets in ``payload``, multiples of 4, at which the magic stands."""
-    if isinstance(payload, memoryview):
-        payload = bytes(payload)
-    found = []
-    at = payload.find(MAGIC_BYTES)
-    while at != -1:
-        if at % 4 == 0:
-            found.append(at)
-        # The magic's first byte recurs nowhere inside it, so occurrences cannot overlap.
-        at = payload.find(MAGIC_BYTES, at + 4)
-    return found
+    # Not by bytes.find, which holds Python's lock and looks at every offset.
+    words = np.frombuffer(payload, dtype="<u4", count=len(payload) // 4)
+    return [4 * int(word) for word in np.flatnonzero(words == MAGIC)]
 
 
 def frame(payload: Buffer) -> list[Buffer]:

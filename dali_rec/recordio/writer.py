@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from array import array
 from typing import IO, TYPE_CHECKING, Any
 
@@ -39,7 +40,8 @@ class RecordWriter:
         self.index_path = as_path(index_path) if index_path is not None else self.path.with_suffix(".idx")
         self._keys, self._offsets = array("q"), array("q")
         self._position = 0
-        self._checksum = hashlib.sha256()
+        self._checksum = _Checksum()
+        self._buffer = bytearray()
         self._file: IO[bytes] | None = _open_locked(partial_path(self.path), self.path)
 
     def __enter__(self) -> Self:
@@ -63,7 +65,7 @@ class RecordWriter:
     @property
     def sha256(self) -> str:
         """SHA-256 of the bytes written so far, in hex, as ``sha256sum`` prints it."""
-        return self._checksum.hexdigest()
+        return self._checksum.hexdigest(self._buffer)
 
     @property
     def index_sha256(self) -> str:
@@ -87,9 +89,10 @@ class RecordWriter:
             raise UnwritableRecordError(f"{self.path}: record {key}, at offset {self._position}: {error}") from None
         offset = self._position
         for chunk in chunks:
-            self._file.write(chunk)
-            self._checksum.update(chunk)
+            self._buffer += chunk
             self._position += len(chunk)
+        if len(self._buffer) >= _BUFFER_BYTES:
+            self._flush(self._file)
         self._keys.append(signed(key))
         self._offsets.append(offset)
         return offset
@@ -119,7 +122,7 @@ class RecordWriter:
             return
         file, self._file = self._file, None
         try:
-            file.flush()
+            self._flush(file)
             os.fsync(file.fileno())
             # The index goes first: a .rec under its final name always has one.
             write_index(self.index_path, self.index())
@@ -129,6 +132,14 @@ class RecordWriter:
             raise
         finally:
             file.close()
+
+    def _flush(self, file: IO[bytes]) -> None:
+        """Write out the buffer, and put it into the checksum at the same time."""
+        buffer, self._buffer = self._buffer, bytearray()
+        self._checksum.update(buffer)
+        unwritten = memoryview(buffer)
+        while unwritten:
+            unwritten = unwritten[file.write(unwritten) :]
 
     def abort(self) -> None:
         """Throw away what was written. Safe to call twice, and after ``close``, which it does not undo."""
@@ -142,10 +153,39 @@ class RecordWriter:
             self.abort()
 
 
+class _Checksum:
+    """SHA-256, taken by a thread of its own while the same bytes are written."""
+
+    def __init__(self) -> None:
+        self._sha256 = hashlib.sha256()
+        self._thread: threading.Thread | None = None
+
+    def update(self, data: bytearray) -> None:
+        """Take in ``data``, which nobody may change any more."""
+        self._wait()
+        if len(data) < _BUFFER_BYTES:
+            self._sha256.update(data)
+        else:
+            self._thread = threading.Thread(target=self._sha256.update, args=(data,))
+            self._thread.start()
+
+    def hexdigest(self, rest: bytearray) -> str:
+        """Of what was taken in, and ``rest``."""
+        self._wait()
+        whole = self._sha256.copy()
+        whole.update(rest)
+        return whole.hexdigest()
+
+    def _wait(self) -> None:
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+
 def _open_locked(temporary: Path, final: Path) -> IO[bytes]:
     """Open the temporary file for this process alone; what a dead process left there is overwritten."""
     while True:
-        file = os.fdopen(os.open(temporary, os.O_RDWR | os.O_CREAT, 0o666), "wb", buffering=_BUFFER_BYTES)
+        file = os.fdopen(os.open(temporary, os.O_RDWR | os.O_CREAT, 0o666), "wb", buffering=0)
         if not try_lock(file):
             file.close()
             raise OutputExistsError(f"{final}: another process is writing it; wait for it or choose another name")
