@@ -11,6 +11,7 @@ from typing import Annotated, Optional
 import typer
 
 from dali_rec._version import __version__
+from dali_rec.commands.info import info
 from dali_rec.commands.pack import list_images, pack
 from dali_rec.errors import DaliRecError
 from dali_rec.progress import progress_bar
@@ -64,6 +65,9 @@ def index(
             rebuilt = reader.build_index()
         write_index(path.with_suffix(".idx"), rebuilt)
         print(f"{path.with_suffix('.idx')}: {len(rebuilt):,} records")
+
+
+app.command()(info)
 
 
 @app.command()

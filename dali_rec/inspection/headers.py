@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from dali_rec.dataset import Shard
     from dali_rec.recordio import RecordReader
 
 #: What a record can turn out to be: an image whose header is whole, an image whose header is damaged, bytes that are no
@@ -64,10 +63,10 @@ class RecordHeaders(NamedTuple):
     eight_bit: NDArray[np.bool_]
 
 
-def scan_headers(shard: Shard) -> Iterator[RecordHeaders]:
-    """The headers of the shard's records, in the order of its index, some ten thousand at a time."""
-    for at in range(0, len(shard), _ROWS_AT_ONCE):
-        yield _scan(shard.reader, shard.index.offsets[at : at + _ROWS_AT_ONCE])
+def scan_headers(reader: RecordReader, offsets: NDArray[np.int64]) -> Iterator[RecordHeaders]:
+    """The headers of the records at these offsets of a file, in that order, some ten thousand at a time."""
+    for at in range(0, len(offsets), _ROWS_AT_ONCE):
+        yield _scan(reader, offsets[at : at + _ROWS_AT_ONCE])
 
 
 def _scan(reader: RecordReader, offsets: NDArray[np.int64]) -> RecordHeaders:

@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from dali_rec._files import as_path
 from dali_rec.dataset import open_dataset
 from dali_rec.inspection.headers import (
     DAMAGED,
     FORMATS,
     IMAGE,
     MODES,
+    NO_RECORD,
     OUTCOMES,
     RecordHeaders,
     scan_headers,
 )
 from dali_rec.inspection.jpeg_headers import BASELINE, PROGRESSIVE
 from dali_rec.inspection.label_columns import ClassCount, LabelColumns, Labels
+from dali_rec.inspection.walk import walk
+from dali_rec.manifest import is_manifest
+from dali_rec.recordio import RecordReader
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from dali_rec.dataset import Dataset
+    from dali_rec.manifest import Manifest
+
+Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 #: The shares at which sizes are quoted: the smallest, 5 %, the quarters, 95 % and the largest.
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
@@ -52,9 +60,9 @@ class DatasetInfo:
     class indices. labels: width and range of the label columns. width, height (pixels as stored), aspect (width by
     height), image_bytes: their values at QUANTILES, empty where there are no images. formats, modes: of the images, by
     Pillow's names. jpeg: the JPEGs by process ("baseline", "progressive", …); sampling: those in colour by chroma
-    sampling. engine_missed: images that the GPU's JPEG engine does not take, by the first reason that applies; they
-    are decoded by its general processors or by the CPU. not_images: records without an image whose header can be read,
-    by the reason. options, created_by, split: from the manifest.
+    sampling; cmyk_jpeg: those of four components. engine_missed: images that the GPU's JPEG engine does not take, by
+    the first reason that applies; they are decoded by its general processors or by the CPU. not_images: records
+    without an image whose header can be read, by the reason. options, created_by, split: from the manifest.
     """
 
     name: str
@@ -68,6 +76,7 @@ class DatasetInfo:
     modes: dict[str, int]
     jpeg: dict[str, int]
     sampling: dict[str, int]
+    cmyk_jpeg: int
     engine_missed: dict[str, int]
     not_images: dict[str, int]
     width: tuple[float, ...]
@@ -84,7 +93,7 @@ class DatasetInfo:
 
 
 def info(
-    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    path: Paths,
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> DatasetInfo:
@@ -93,33 +102,59 @@ def info(
     Only headers are read, of records and of images: a million records take a few seconds from the page cache. Records
     that are damaged or are no images are counted as such. progress: called with (records done, records in all).
 
-    Raises what ``dali_rec.open`` raises: DatasetNotFoundError, DatasetError, IndexFileError, and RecordError where a
-    file without an index is damaged.
+    Raises what ``dali_rec.open`` raises: DatasetNotFoundError, DatasetError, IndexFileError.
 
     Example: ``dali_rec.info("data/train").formats`` is ``{"JPEG": 1281167}``.
     """
-    with open_dataset(path) as dataset:
-        return _info(dataset, progress)
+    files, manifest = _open(path)
+    try:
+        return _info(files, manifest, progress)
+    finally:
+        for file in files:
+            file.reader.close()
 
 
-def _info(dataset: Dataset, progress: Callable[[int, int], None] | None) -> DatasetInfo:
-    labels = LabelColumns(dataset)
+class _File(NamedTuple):
+    """A .rec file, the offsets of its records, and the stretches in which there is none."""
+
+    reader: RecordReader
+    offsets: NDArray[np.int64]
+    gaps: int = 0
+
+
+def _open(path: Paths) -> tuple[list[_File], Manifest | None]:
+    if isinstance(path, (str, os.PathLike)):
+        rec = as_path(path)
+        if rec.suffix != ".rec" and not rec.exists():
+            rec = rec.with_name(rec.name + ".rec")
+        described = rec.with_suffix(".idx").exists() or is_manifest(rec.with_suffix(".json"))
+        if rec.suffix == ".rec" and rec.exists() and not described:
+            # An index made from the records would need an image header in each.
+            reader = RecordReader(rec)
+            walked = walk(reader)
+            return [_File(reader, walked.offsets, len(walked.gaps))], None
+    dataset = open_dataset(path)
+    return [_File(shard.reader, shard.index.offsets) for shard in dataset.shards], dataset.manifest
+
+
+def _info(files: list[_File], manifest: Manifest | None, progress: Callable[[int, int], None] | None) -> DatasetInfo:
+    labels = LabelColumns(manifest)
     counts = _Counts()
-    done = 0
-    for shard in dataset.shards:
-        for headers in scan_headers(shard):
-            labels.add(shard, headers)
+    done, total = 0, sum(len(file.offsets) for file in files)
+    for file in files:
+        counts.outcomes[NO_RECORD] += file.gaps
+        for headers in scan_headers(file.reader, file.offsets):
+            labels.add(file.reader, headers)
             counts.add(headers)
             done += len(headers.outcome)
             if progress is not None:
-                progress(done, len(dataset))
-    manifest = dataset.manifest
+                progress(done, total)
     sizes = counts.sizes()
     return DatasetInfo(
-        name=dataset.name,
-        records=len(dataset),
-        bytes=sum(shard.reader.size for shard in dataset.shards),
-        shards=tuple(ShardInfo(str(shard.path), len(shard), shard.reader.size) for shard in dataset.shards),
+        name=str(files[0].reader.path),
+        records=total,
+        bytes=sum(file.reader.size for file in files),
+        shards=tuple(ShardInfo(str(file.reader.path), len(file.offsets), file.reader.size) for file in files),
         classes=labels.classes(),
         labels=labels.summary(),
         images=len(sizes.width),
@@ -127,6 +162,7 @@ def _info(dataset: Dataset, progress: Callable[[int, int], None] | None) -> Data
         modes=_named(counts.modes, MODES),
         jpeg=_jpeg_processes(counts.processes),
         sampling=_samplings(counts.samplings),
+        cmyk_jpeg=counts.missed["CMYK"],
         engine_missed={reason: count for reason, count in counts.missed.items() if count},
         not_images={
             name: int(count)

@@ -12,8 +12,9 @@ from dali_rec.inspection.headers import NO_IMAGE
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from dali_rec.dataset import Dataset, Shard
     from dali_rec.inspection.headers import RecordHeaders
+    from dali_rec.manifest import Manifest
+    from dali_rec.recordio import RecordReader
 
 #: Columns whose range is kept; the rest are held to one range.
 COLUMNS_AT_MOST = 32
@@ -62,9 +63,9 @@ class Labels:
 class LabelColumns:
     """Gathers the labels of a data set, chunk by chunk."""
 
-    def __init__(self, dataset: Dataset) -> None:
-        self._names = dataset.classes
-        self._has_class_labels = dataset.has_class_labels
+    def __init__(self, manifest: Manifest | None) -> None:
+        self._names = manifest.classes if manifest else None
+        self._may_be_classes = manifest is None or manifest.label_kind == "class"
         self._widths: set[int] = set()
         self._lowest = np.full(COLUMNS_AT_MOST + 1, np.inf)
         self._highest = np.full(COLUMNS_AT_MOST + 1, -np.inf)
@@ -72,12 +73,12 @@ class LabelColumns:
         self._unusable = 0
         self._counts: NDArray[np.int64] | None = np.zeros(0, np.int64)
 
-    def add(self, shard: Shard, headers: RecordHeaders) -> None:
-        """Take in the labels of these records of ``shard``."""
+    def add(self, reader: RecordReader, headers: RecordHeaders) -> None:
+        """Take in the labels of these records of a file."""
         rows = (headers.label_at >= 0) & (headers.outcome != NO_IMAGE)  # a record without an image is no sample
         if not rows.any():
             return
-        values = np.frombuffer(shard.reader.buffer, "<f4", shard.reader.size // 4)
+        values = np.frombuffer(reader.buffer, "<f4", reader.size // 4)
         at = headers.label_at[rows] >> 2
         widths = np.maximum(headers.flag[rows].astype(np.int64), 1)
         self._widths.update(np.unique(widths).tolist())
@@ -115,7 +116,7 @@ class LabelColumns:
             return
         with np.errstate(invalid="ignore"):
             classes = labels.astype(np.int64)
-        if self._has_class_labels is False or not (
+        if not self._may_be_classes or not (
             (classes == labels).all() and classes.min() >= 0 and classes.max() < _CLASSES_AT_MOST
         ):
             self._counts = None
