@@ -43,12 +43,12 @@ def cut_tail(rec: Path, by: int = 8) -> Damaged:
 
 
 def flipped_image(rec: Path, row: int = 4) -> Damaged:
-    """The coded pixels of a record overwritten from the middle on; its headers are whole."""
+    """The last quarter of an image overwritten, which is coded pixels; its headers are whole."""
     record = locate(rec, row)
     with RecordReader(rec) as reader:
         end = reader.end_of(record.offset)
         image = len(reader.record_at(record.offset).image)
-    overwrite(rec, end - image // 2, b"\xff\xd9" * (image // 4 - 2))
+    overwrite(rec, end - image // 4, b"\xff\xd9" * (image // 8 - 2))
     return record
 
 

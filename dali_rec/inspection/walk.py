@@ -41,7 +41,7 @@ def walk(reader: RecordReader) -> Walk:
             following = end_of(offset)
         except RecordError as error:
             found = find_record(reader.buffer, offset + 4, name)
-            gaps.append(Gap(offset, size if found is None else found, str(error)))
+            gaps.append(Gap(offset, size if found is None else found, said(error, name)))
             if found is None:
                 break
             offset = found
@@ -49,3 +49,8 @@ def walk(reader: RecordReader) -> Walk:
         offsets.append(offset)
         offset = following
     return Walk(np.frombuffer(offsets, np.int64) if offsets else np.zeros(0, np.int64), tuple(gaps))
+
+
+def said(error: RecordError, name: str) -> str:
+    """What an error says beyond the file's name and the advice to verify it, for those who are doing just that."""
+    return str(error).removeprefix(f"{name}: ").partition("; 'dali-rec verify ")[0]

@@ -1,0 +1,92 @@
+"""The check of single records: header and image, by threads, in the order of the file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from dali_rec.errors import ImageRejectedError, RecordError
+from dali_rec.images import check_image, inspect_image
+from dali_rec.inspection.walk import said
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from concurrent.futures import Executor, Future
+
+    from numpy.typing import NDArray
+
+    from dali_rec.recordio import Record, RecordReader
+
+_RECORDS_PER_TASK = 16
+_TASKS_PER_WORKER = 8
+
+
+class CheckOptions(NamedTuple):
+    """How thoroughly to look. decode: every image in full, else its header. hash_images: for finding duplicates."""
+
+    workers: int
+    decode: bool = True
+    hash_images: bool = True
+
+
+class Checked(NamedTuple):
+    """A record that was checked.
+
+    key: its id, or None where its header cannot be read. fault: "header", "image", or None where it is sound; reason:
+    what is wrong. empty_labels: the labels, if it has no image at all. digest: 128 bits of the image's BLAKE2b, and
+    label_digest 64 bits of the labels', or both 0.
+    """
+
+    offset: int
+    key: int | None
+    fault: str | None = None
+    reason: str = ""
+    empty_labels: tuple[float, ...] | None = None
+    digest: tuple[int, int] = (0, 0)
+    label_digest: int = 0
+
+
+def check_records(
+    reader: RecordReader, offsets: NDArray[Any], pool: Executor, options: CheckOptions
+) -> Iterator[Checked]:
+    """Check the records at these offsets, at which whole records begin; yields them in order."""
+    pending: deque[Future[list[Checked]]] = deque()
+    try:
+        for at in range(0, len(offsets), _RECORDS_PER_TASK):
+            pending.append(pool.submit(_check_some, reader, offsets[at : at + _RECORDS_PER_TASK].tolist(), options))
+            if len(pending) >= options.workers * _TASKS_PER_WORKER:
+                yield from pending.popleft().result()
+        while pending:
+            yield from pending.popleft().result()
+    finally:
+        for task in pending:
+            task.cancel()
+
+
+def _check_some(reader: RecordReader, offsets: list[int], options: CheckOptions) -> list[Checked]:
+    return [_check_one(reader, offset, options) for offset in offsets]
+
+
+def _check_one(reader: RecordReader, offset: int, options: CheckOptions) -> Checked:
+    try:
+        record = reader.record_at(offset)
+    except RecordError as error:
+        return Checked(offset, None, "header", said(error, str(reader.path)))
+    if not len(record.image):
+        return Checked(offset, record.key, "image", "the record has no image", tuple(record.labels[:3].tolist()))
+    digest, label_digest = _digests(record) if options.hash_images else ((0, 0), 0)
+    try:
+        if options.decode:
+            check_image(record.image)
+        else:
+            inspect_image(record.image)
+    except ImageRejectedError as error:
+        return Checked(offset, record.key, "image", str(error))
+    return Checked(offset, record.key, digest=digest, label_digest=label_digest)
+
+
+def _digests(record: Record) -> tuple[tuple[int, int], int]:
+    image = hashlib.blake2b(record.image, digest_size=16).digest()
+    labels = hashlib.blake2b(record.labels.tobytes(), digest_size=8).digest()
+    return (int.from_bytes(image[:8], "little"), int.from_bytes(image[8:], "little")), int.from_bytes(labels, "little")

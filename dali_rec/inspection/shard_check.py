@@ -1,0 +1,264 @@
+"""The check of one .rec: what of it belongs to the data set, and what is wrong with it.
+
+The index says which records belong to the data set. Records and damaged stretches that it leaves out do no harm; they
+are what a repair leaves behind. Where it cannot be that file's index, every record of the file belongs.
+"""
+
+from __future__ import annotations
+
+import bisect
+import hashlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dali_rec.errors import DaliRecError
+from dali_rec.inspection.faults import Fault, FaultKind, ShardFindings
+from dali_rec.inspection.record_check import Checked, CheckOptions, check_records
+from dali_rec.inspection.walk import Gap, walk
+from dali_rec.recordio import Index, RecordReader, read_index
+from dali_rec.recordio.index import signed, unsigned
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Executor
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from dali_rec.manifest import ShardEntry
+
+_NO_OFFSETS = np.zeros(0, np.int64)
+
+
+class ShardCheck:
+    """The check of one .rec file, and of what its .idx and its manifest say of it.
+
+    on_sound: called with each sound record, in order; advance: with the offset that was reached.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        entry: ShardEntry | None,
+        options: CheckOptions,
+        on_sound: Callable[[str, Checked], None],
+        advance: Callable[[int], None],
+    ) -> None:
+        self.path = path
+        self.entry = entry
+        self.faults: list[Fault] = []
+        self.notes: list[Fault] = []
+        self.records = 0
+        self.images = 0
+        self._idx = path.with_suffix(".idx")
+        self._remedy = f"'dali-rec index {path}' rebuilds it"
+        self._options = options
+        self._on_sound = on_sound
+        self._advance = advance
+        self._sha256: str | None = None
+        self._key_at: dict[int, int] = {}
+        self._sound: list[int] = []
+        self._renumbered = False
+
+    def run(self, pool: Executor) -> ShardFindings:
+        """Check the file; the faults are in ``faults`` and ``notes`` afterwards, in the order of the file."""
+        with RecordReader(self.path) as reader:
+            digest = None if self.entry is None else pool.submit(_sha256, reader)
+            offsets, gaps = walk(reader)
+            index = self._read_index()
+            entries = None if index is None else _once_each(index)
+            usable = entries is not None and self._is_usable(entries, offsets, reader.size)
+            named = np.intersect1d(entries.offsets, offsets) if entries is not None and usable else offsets
+            self.records = len(named)
+            self._check_gaps(gaps, entries, usable=usable)
+            self._check_records(reader, named, entries if usable else None, pool)
+            if entries is not None:
+                self._check_entries(entries, offsets, gaps, reader.size)
+                self._note_oddities(index, entries, len(offsets) - len(named))
+            if digest is not None:
+                self._sha256 = digest.result()
+            self._check_manifest(reader.size)
+            self._advance(reader.size)
+            return self._findings(index, entries, reader.size, usable=usable)
+
+    def _fault(
+        self, kind: FaultKind, message: str, offset: int | None = None, key: int | None = None, path: Path | None = None
+    ) -> None:
+        self.faults.append(Fault(kind, str(path or self.path), message, offset, key))
+
+    def _note(self, kind: FaultKind, path: Path, message: str, offset: int | None = None) -> None:
+        self.notes.append(Fault(kind, str(path), message, offset))
+
+    def _read_index(self) -> Index | None:
+        if not self._idx.exists():
+            if self.entry is not None:
+                self._fault("index", f"it is missing; 'dali-rec index {self.path}' makes it", path=self._idx)
+            return None
+        try:
+            return read_index(self._idx)
+        except DaliRecError as error:
+            self._fault("index", str(error), path=self._idx)
+            return None
+
+    def _is_usable(self, entries: Index, offsets: NDArray[np.int64], size: int) -> bool:
+        """Whether the index is this file's, and as long as the manifest says."""
+        inside = entries.offsets[entries.offsets < size]
+        hits = int(np.isin(inside, offsets).sum())
+        if 2 * hits < len(inside):
+            self._fault(
+                "index",
+                f"only {hits} of its {len(inside)} offsets are those of records: it belongs to another file; "
+                f"{self._remedy}",
+                path=self._idx,
+            )
+            return False
+        if self.entry is not None:
+            return len(entries) == self.entry.records
+        if len(offsets) and not len(entries):
+            self._fault("index", f"it is empty; {self._remedy}", path=self._idx)
+        return bool(len(inside))
+
+    def _check_gaps(self, gaps: tuple[Gap, ...], entries: Index | None, *, usable: bool) -> None:
+        """Damaged stretches of the file, with the id of the record that began there, by the index."""
+        offsets = _NO_OFFSETS if entries is None else entries.offsets
+        for gap in gaps:
+            first, behind = np.searchsorted(offsets, (gap.start, gap.stop)).tolist()
+            if usable and first == behind:
+                self._note("framing", self.path, f"left out by the index: {gap.message}", gap.start)
+            elif entries is not None and first < behind and offsets[first] == gap.start:
+                self._fault("framing", gap.message, gap.start, unsigned(int(entries.keys[first])))
+            else:
+                self._fault("framing", gap.message, gap.start)
+
+    def _check_records(
+        self, reader: RecordReader, offsets: NDArray[np.int64], entries: Index | None, pool: Executor
+    ) -> None:
+        empty: list[Checked] = []
+        for checked in check_records(reader, offsets, pool, self._options):
+            self._advance(checked.offset)
+            key = checked.key
+            if key is not None:
+                self._key_at[checked.offset] = key
+            if checked.empty_labels is not None:
+                empty.append(checked)
+            elif checked.fault is None:
+                self.images += 1
+                self._sound.append(checked.offset)
+                self._on_sound(str(self.path), checked)
+            else:
+                if key is None and entries is not None:
+                    key = unsigned(int(entries.keys[np.searchsorted(entries.offsets, checked.offset)]))
+                self._fault("header" if checked.fault == "header" else "image", checked.reason, checked.offset, key)
+        self._judge_empty(empty, int(offsets[0]) if len(offsets) else 0)
+
+    def _judge_empty(self, empty: list[Checked], first_offset: int) -> None:
+        """Records without an image are faults, but for those of InsightFace.
+
+        Its first record has the labels [a, b] and no image, and the records with ids a to b - 1 say, without an image,
+        which records are of one person. They stay, as they are, also in a repaired index.
+        """
+        bounds: range = range(0)
+        if empty and empty[0].offset == first_offset and len(empty[0].empty_labels or ()) == 2:
+            low, high = empty[0].empty_labels or (0.0, 0.0)
+            if low.is_integer() and high.is_integer() and 0 < low <= high:
+                bounds = range(int(low), int(high))
+        of_faces = 0
+        for one in empty:
+            if bounds and (one is empty[0] or one.key in bounds):
+                of_faces += 1
+                self._sound.append(one.offset)
+            else:
+                self._fault("image", one.reason, one.offset, one.key)
+        if of_faces:
+            message = f"{of_faces} records without an image describe the others, as InsightFace writes them"
+            self._note("header", self.path, message)
+
+    def _check_entries(self, entries: Index, offsets: NDArray[np.int64], gaps: tuple[Gap, ...], size: int) -> None:
+        """The lines of the index against the records."""
+        whole = np.isin(entries.offsets, offsets)
+        if 2 * int(whole.sum()) < int((entries.offsets < size).sum()):
+            return  # of another file, which has been said
+        starts = [gap.start for gap in gaps]
+        for key, offset in zip(entries.keys[~whole].tolist(), entries.offsets[~whole].tolist(), strict=True):
+            before = bisect.bisect_right(starts, offset) - 1
+            if before < 0 or offset >= gaps[before].stop:
+                beyond = f"beyond the end of the .rec, which has {size} bytes" if offset >= size else "inside a record"
+                self._fault("index", f"its offset is {beyond}; {self._remedy}", offset, unsigned(key), self._idx)
+            elif offset != starts[before]:
+                message = f"lost in the damage that begins at offset {starts[before]}"
+                self._fault("framing", message, offset, unsigned(key))
+        self._check_keys(Index(entries.keys[whole], entries.offsets[whole]))
+        if self.entry is not None and len(entries) != self.entry.records and str(self._idx) not in self._faulty_files():
+            message = f"{len(entries)} records are in it, the manifest says {self.entry.records}; {self._remedy}"
+            self._fault("index", message, path=self._idx)
+
+    def _check_keys(self, entries: Index) -> None:
+        wrong = [
+            (unsigned(key), offset, found)
+            for key, offset in zip(entries.keys.tolist(), entries.offsets.tolist(), strict=True)
+            if (found := self._key_at.get(offset)) is not None and found != unsigned(key)
+        ]
+        if self.entry is None and wrong and 2 * len(wrong) >= len(entries) and (np.diff(entries.keys) > 0).all():
+            self._renumbered = True
+            message = "it numbers the records anew, as MXNet's rec2idx does; their own ids are others"
+            self._note("index", self._idx, f"{message}; {self._remedy} with those")
+        elif 2 * len(wrong) > len(entries):
+            message = f"{len(wrong)} of its {len(entries)} ids are not those of the records: it belongs to another file"
+            self._fault("index", f"{message}; {self._remedy}", path=self._idx)
+        else:
+            for key, offset, found in wrong:
+                self._fault("index", f"the record there has id {found}; {self._remedy}", offset, key, self._idx)
+
+    def _note_oddities(self, index: Index | None, entries: Index, absent: int) -> None:
+        if absent:
+            message = f"{absent} whole records of the .rec are not in it; the data set goes by the index"
+            self._note("index", self._idx, message)
+        if index is not None and len(entries) < len(index):
+            self._note("index", self._idx, f"{len(index) - len(entries)} of its lines name a record a second time")
+        repeated = len(entries) - len(np.unique(entries.keys))
+        if repeated:
+            message = f"{repeated} of its ids stand for several records; MXNet's reader finds only the last of them"
+            self._note("index", self._idx, message)
+
+    def _faulty_files(self) -> set[str]:
+        return {fault.path for fault in self.faults}
+
+    def _check_manifest(self, size: int) -> None:
+        entry = self.entry
+        if entry is None:
+            return
+        if size != entry.bytes:
+            self._fault("manifest", f"{size} bytes, the manifest says {entry.bytes}")
+        if self.records != entry.records:
+            self._fault("manifest", f"{self.records} whole records, the manifest says {entry.records}")
+        if self._sha256 != entry.sha256:
+            self._fault("checksum", "its SHA-256 is not the manifest's: it has changed since it was packed")
+
+    def _findings(self, index: Index | None, entries: Index | None, size: int, *, usable: bool) -> ShardFindings:
+        sound = np.array(sorted(self._sound), dtype=np.int64)
+        own_keys = np.array([signed(self._key_at[offset]) for offset in sound.tolist()], dtype=np.int64)
+        kept = Index(own_keys, sound)
+        if self._renumbered and usable and entries is not None:
+            rows = np.isin(entries.offsets, sound)
+            kept = Index(entries.keys[rows], entries.offsets[rows])
+        known = {unsigned(key) for key in (entries.keys.tolist() if entries is not None and usable else ())}
+        known.update(self._key_at.values())
+        left_out = tuple(sorted(known - {unsigned(key) for key in kept.keys.tolist()}))
+        changed = index is None or Index(*_sorted(index)) != kept
+        return ShardFindings(self.path, self.entry, kept, changed, left_out, size, self._sha256)
+
+
+def _sha256(reader: RecordReader) -> str:
+    return hashlib.sha256(reader.buffer).hexdigest()
+
+
+def _sorted(index: Index) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    order = np.argsort(index.offsets, kind="stable")
+    return index.keys[order], index.offsets[order]
+
+
+def _once_each(index: Index) -> Index:
+    """The entries by offset; of an offset that stands twice, the first."""
+    offsets, rows = np.unique(index.offsets, return_index=True)
+    return Index(index.keys[rows], offsets)
