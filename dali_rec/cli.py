@@ -11,6 +11,7 @@ from typing import Annotated, Optional
 import typer
 
 from dali_rec._version import __version__
+from dali_rec.commands.doctor import doctor
 from dali_rec.commands.info import info
 from dali_rec.commands.pack import list_images, pack
 from dali_rec.commands.verify import verify
@@ -124,6 +125,9 @@ def demo(
     from dali_rec.demo import run_demo
 
     run_demo(images, folder=folder, device=_device(device), say=print)
+
+
+app.command()(doctor)
 
 
 def _device(text: str) -> str | int:
