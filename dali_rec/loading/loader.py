@@ -382,7 +382,8 @@ class Loader:
             rows = self._reader.rows_at(place)
         except RuntimeError:  # not an image but the file itself is damaged: no reader gets past it
             raise LoaderError(
-                f"{stopped}'dali-rec verify {name}' finds where the file is damaged. DALI said: {dali_reason(error)}"
+                f"{stopped}'dali-rec verify {name}' finds where the file is damaged, --repair leaves that out. DALI "
+                f"said: {dali_reason(error)}"
             ) from error
         bad = bad_records(self.dataset, rows)
         if not bad:
@@ -394,8 +395,8 @@ class Loader:
         if self._on_error == "raise":
             more = f", and {len(bad) - 1} more in the batch" if len(bad) > 1 else ""
             raise LoaderError(
-                f"{stopped}'dali-rec verify {name}' lists what cannot be decoded, on_error='skip' goes on without it: "
-                f"{bad[0]}{more}"
+                f"{stopped}'dali-rec verify {name}' lists what cannot be decoded, --repair leaves it out for good, "
+                f"on_error='skip' goes on without it: {bad[0]}{more}"
             ) from error
         bad_rows = [record.row for record in bad]
         rows = rows[: self._reader.valid(place)]
