@@ -44,13 +44,14 @@ _SHORT_SIGNATURES = (b"BM", b"P1", b"P2", b"P3", b"P4", b"P5", b"P6")
 class RecordHeaders(NamedTuple):
     """The headers of N records, each an array of shape (N,).
 
-    outcome: uint8, one of OUTCOMES. flag: uint32 of the image header. label_at: int64, the byte offset of the first
-    label in the file, or -1 where it must be read otherwise. size: int64, bytes of the encoded image. format, mode:
-    uint8, into FORMATS and MODES. width, height: int32, pixels as stored. process, sampling: uint8, as in JpegFrames,
-    for JPEGs. eight_bit: bool, whether components have eight bits, for JPEGs.
+    outcome: uint8, one of OUTCOMES. key: uint64, the id. flag: uint32 of the image header. label_at: int64, the byte
+    offset of the first label in the file, or -1 where it must be read otherwise. size: int64, bytes of the encoded
+    image. format, mode: uint8, into FORMATS and MODES. width, height: int32, pixels as stored. process, sampling:
+    uint8, as in JpegFrames, for JPEGs. eight_bit: bool, whether components have eight bits, for JPEGs.
     """
 
     outcome: NDArray[np.uint8]
+    key: NDArray[np.uint64]
     flag: NDArray[np.uint32]
     label_at: NDArray[np.int64]
     size: NDArray[np.int64]
@@ -73,6 +74,7 @@ def _scan(reader: RecordReader, offsets: NDArray[np.int64]) -> RecordHeaders:
     count = len(offsets)
     headers = RecordHeaders(
         np.full(count, NO_RECORD, np.uint8),
+        np.zeros(count, np.uint64),
         np.zeros(count, np.uint32),
         np.full(count, -1, np.int64),
         np.zeros(count, np.int64),
@@ -118,6 +120,8 @@ def _scan_whole(
     rows, offsets, length, flag, before = (part[holds] for part in (rows, offsets, length, flag, before))
     headers.outcome[rows] = NO_IMAGE
     headers.flag[rows] = flag
+    id_at = (offsets >> 2) + 4
+    headers.key[rows] = words[id_at].astype(np.uint64) | words[id_at + 1].astype(np.uint64) << np.uint64(32)
     headers.label_at[rows] = offsets + np.where(flag > 0, HEAD.size + HEADER.size, HEAD.size + 4)
     headers.size[rows] = length - before
     filled = length > before

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from dali_rec.errors import ImageRejectedError, RecordError
 from dali_rec.images import check_image, inspect_image
@@ -40,7 +40,7 @@ class Checked(NamedTuple):
 
     offset: int
     key: int | None
-    fault: str | None = None
+    fault: Literal["header", "image"] | None = None
     reason: str = ""
     empty_labels: tuple[float, ...] | None = None
     digest: tuple[int, int] = (0, 0)
@@ -65,10 +65,11 @@ def check_records(
 
 
 def _check_some(reader: RecordReader, offsets: list[int], options: CheckOptions) -> list[Checked]:
-    return [_check_one(reader, offset, options) for offset in offsets]
+    return [check_record(reader, offset, options) for offset in offsets]
 
 
-def _check_one(reader: RecordReader, offset: int, options: CheckOptions) -> Checked:
+def check_record(reader: RecordReader, offset: int, options: CheckOptions) -> Checked:
+    """Check the record at ``offset``, at which a whole record begins."""
     try:
         record = reader.record_at(offset)
     except RecordError as error:

@@ -14,10 +14,10 @@ import numpy as np
 
 from dali_rec.errors import DaliRecError
 from dali_rec.inspection.faults import Fault, FaultKind, ShardFindings
-from dali_rec.inspection.record_check import Checked, CheckOptions, check_records
+from dali_rec.inspection.shard_records import ShardRecords
 from dali_rec.inspection.walk import Gap, walk
 from dali_rec.recordio import Index, RecordReader, read_index
-from dali_rec.recordio.index import signed, unsigned
+from dali_rec.recordio.index import unsigned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from dali_rec.inspection.record_check import Checked, CheckOptions
     from dali_rec.manifest import ShardEntry
 
 _NO_OFFSETS = np.zeros(0, np.int64)
@@ -57,8 +58,6 @@ class ShardCheck:
         self._on_sound = on_sound
         self._advance = advance
         self._sha256: str | None = None
-        self._key_at: dict[int, int] = {}
-        self._sound: list[int] = []
         self._renumbered = False
 
     def run(self, pool: Executor) -> ShardFindings:
@@ -69,18 +68,24 @@ class ShardCheck:
             index = self._read_index()
             entries = None if index is None else _once_each(index)
             usable = entries is not None and self._is_usable(entries, offsets, reader.size)
-            named = np.intersect1d(entries.offsets, offsets) if entries is not None and usable else offsets
+            named = offsets[_among(offsets, entries.offsets)] if entries is not None and usable else offsets
             self.records = len(named)
             self._check_gaps(gaps, entries, usable=usable)
-            self._check_records(reader, named, entries if usable else None, pool)
+            records = ShardRecords(reader, named, entries if usable else None)
+            records.check(pool, self._options, self._on_sound, self._advance)
+            self.faults += records.faults
+            self.notes += records.notes
+            self.images = records.images
             if entries is not None:
                 self._check_entries(entries, offsets, gaps, reader.size)
+                self._check_keys(entries, records)
+                self._check_length(entries)
                 self._note_oddities(index, entries, len(offsets) - len(named))
             if digest is not None:
                 self._sha256 = digest.result()
             self._check_manifest(reader.size)
             self._advance(reader.size)
-            return self._findings(index, entries, reader.size, usable=usable)
+            return self._findings(index, entries if usable else None, records, reader.size)
 
     def _fault(
         self, kind: FaultKind, message: str, offset: int | None = None, key: int | None = None, path: Path | None = None
@@ -104,7 +109,7 @@ class ShardCheck:
     def _is_usable(self, entries: Index, offsets: NDArray[np.int64], size: int) -> bool:
         """Whether the index is this file's, and as long as the manifest says."""
         inside = entries.offsets[entries.offsets < size]
-        hits = int(np.isin(inside, offsets).sum())
+        hits = int(_among(inside, offsets).sum())
         if 2 * hits < len(inside):
             self._fault(
                 "index",
@@ -131,52 +136,9 @@ class ShardCheck:
             else:
                 self._fault("framing", gap.message, gap.start)
 
-    def _check_records(
-        self, reader: RecordReader, offsets: NDArray[np.int64], entries: Index | None, pool: Executor
-    ) -> None:
-        empty: list[Checked] = []
-        for checked in check_records(reader, offsets, pool, self._options):
-            self._advance(checked.offset)
-            key = checked.key
-            if key is not None:
-                self._key_at[checked.offset] = key
-            if checked.empty_labels is not None:
-                empty.append(checked)
-            elif checked.fault is None:
-                self.images += 1
-                self._sound.append(checked.offset)
-                self._on_sound(str(self.path), checked)
-            else:
-                if key is None and entries is not None:
-                    key = unsigned(int(entries.keys[np.searchsorted(entries.offsets, checked.offset)]))
-                self._fault("header" if checked.fault == "header" else "image", checked.reason, checked.offset, key)
-        self._judge_empty(empty, int(offsets[0]) if len(offsets) else 0)
-
-    def _judge_empty(self, empty: list[Checked], first_offset: int) -> None:
-        """Records without an image are faults, but for those of InsightFace.
-
-        Its first record has the labels [a, b] and no image, and the records with ids a to b - 1 say, without an image,
-        which records are of one person. They stay, as they are, also in a repaired index.
-        """
-        bounds: range = range(0)
-        if empty and empty[0].offset == first_offset and len(empty[0].empty_labels or ()) == 2:
-            low, high = empty[0].empty_labels or (0.0, 0.0)
-            if low.is_integer() and high.is_integer() and 0 < low <= high:
-                bounds = range(int(low), int(high))
-        of_faces = 0
-        for one in empty:
-            if bounds and (one is empty[0] or one.key in bounds):
-                of_faces += 1
-                self._sound.append(one.offset)
-            else:
-                self._fault("image", one.reason, one.offset, one.key)
-        if of_faces:
-            message = f"{of_faces} records without an image describe the others, as InsightFace writes them"
-            self._note("header", self.path, message)
-
     def _check_entries(self, entries: Index, offsets: NDArray[np.int64], gaps: tuple[Gap, ...], size: int) -> None:
         """The lines of the index against the records."""
-        whole = np.isin(entries.offsets, offsets)
+        whole = _among(entries.offsets, offsets)
         if 2 * int(whole.sum()) < int((entries.offsets < size).sum()):
             return  # of another file, which has been said
         starts = [gap.start for gap in gaps]
@@ -188,27 +150,36 @@ class ShardCheck:
             elif offset != starts[before]:
                 message = f"lost in the damage that begins at offset {starts[before]}"
                 self._fault("framing", message, offset, unsigned(key))
-        self._check_keys(Index(entries.keys[whole], entries.offsets[whole]))
-        if self.entry is not None and len(entries) != self.entry.records and str(self._idx) not in self._faulty_files():
-            message = f"{len(entries)} records are in it, the manifest says {self.entry.records}; {self._remedy}"
-            self._fault("index", message, path=self._idx)
 
-    def _check_keys(self, entries: Index) -> None:
-        wrong = [
-            (unsigned(key), offset, found)
-            for key, offset in zip(entries.keys.tolist(), entries.offsets.tolist(), strict=True)
-            if (found := self._key_at.get(offset)) is not None and found != unsigned(key)
-        ]
-        if self.entry is None and wrong and 2 * len(wrong) >= len(entries) and (np.diff(entries.keys) > 0).all():
+    def _check_keys(self, entries: Index, records: ShardRecords) -> None:
+        """The ids in the index against those in the records."""
+        with_key = records.offsets[records.has_key]
+        ours = np.flatnonzero(_among(entries.offsets, with_key))
+        if 2 * len(ours) < len(entries):
+            return  # of another file, or of one that is lost for the most part, which has been said
+        theirs = np.searchsorted(with_key, entries.offsets[ours])
+        keys, found = entries.keys[ours], records.keys[records.has_key][theirs]
+        wrong = np.flatnonzero(keys != found)
+        if self.entry is None and 2 * len(wrong) >= max(1, len(keys)) and (np.diff(entries.keys) > 0).all():
             self._renumbered = True
             message = "it numbers the records anew, as MXNet's rec2idx does; their own ids are others"
             self._note("index", self._idx, f"{message}; {self._remedy} with those")
-        elif 2 * len(wrong) > len(entries):
-            message = f"{len(wrong)} of its {len(entries)} ids are not those of the records: it belongs to another file"
+        elif 2 * len(wrong) > len(keys):
+            message = f"{len(wrong)} of its {len(keys)} ids are not those of the records: it belongs to another file"
             self._fault("index", f"{message}; {self._remedy}", path=self._idx)
         else:
-            for key, offset, found in wrong:
-                self._fault("index", f"the record there has id {found}; {self._remedy}", offset, key, self._idx)
+            for row in wrong.tolist():
+                message = f"the record there has id {unsigned(int(found[row]))}; {self._remedy}"
+                offset = int(entries.offsets[ours[row]])
+                self._fault("index", message, offset, unsigned(int(keys[row])), self._idx)
+
+    def _check_length(self, entries: Index) -> None:
+        """As many lines as the manifest says, where nothing else is wrong with the index."""
+        if self.entry is None or len(entries) == self.entry.records:
+            return
+        if not any(fault.path == str(self._idx) for fault in self.faults):
+            message = f"{len(entries)} records are in it, the manifest says {self.entry.records}; {self._remedy}"
+            self._fault("index", message, path=self._idx)
 
     def _note_oddities(self, index: Index | None, entries: Index, absent: int) -> None:
         if absent:
@@ -216,13 +187,10 @@ class ShardCheck:
             self._note("index", self._idx, message)
         if index is not None and len(entries) < len(index):
             self._note("index", self._idx, f"{len(index) - len(entries)} of its lines name a record a second time")
-        repeated = len(entries) - len(np.unique(entries.keys))
+        repeated = len(entries) - _distinct(entries.keys)
         if repeated:
             message = f"{repeated} of its ids stand for several records; MXNet's reader finds only the last of them"
             self._note("index", self._idx, message)
-
-    def _faulty_files(self) -> set[str]:
-        return {fault.path for fault in self.faults}
 
     def _check_manifest(self, size: int) -> None:
         entry = self.entry
@@ -235,16 +203,16 @@ class ShardCheck:
         if self._sha256 != entry.sha256:
             self._fault("checksum", "its SHA-256 is not the manifest's: it has changed since it was packed")
 
-    def _findings(self, index: Index | None, entries: Index | None, size: int, *, usable: bool) -> ShardFindings:
-        sound = np.array(sorted(self._sound), dtype=np.int64)
-        own_keys = np.array([signed(self._key_at[offset]) for offset in sound.tolist()], dtype=np.int64)
-        kept = Index(own_keys, sound)
-        if self._renumbered and usable and entries is not None:
-            rows = np.isin(entries.offsets, sound)
+    def _findings(self, index: Index | None, entries: Index | None, records: ShardRecords, size: int) -> ShardFindings:
+        kept = Index(records.keys[records.sound], records.offsets[records.sound])
+        if self._renumbered and entries is not None:
+            rows = _among(entries.offsets, kept.offsets)
             kept = Index(entries.keys[rows], entries.offsets[rows])
-        known = {unsigned(key) for key in (entries.keys.tolist() if entries is not None and usable else ())}
-        known.update(self._key_at.values())
-        left_out = tuple(sorted(known - {unsigned(key) for key in kept.keys.tolist()}))
+        known = records.keys[records.has_key]
+        if entries is not None:
+            known = entries.keys if self._renumbered else np.concatenate((known, entries.keys))
+        gone = known[~_among(known, np.sort(kept.keys))]
+        left_out = tuple(sorted({unsigned(key) for key in gone.tolist()}))
         changed = index is None or Index(*_sorted(index)) != kept
         return ShardFindings(self.path, self.entry, kept, changed, left_out, size, self._sha256)
 
@@ -262,3 +230,16 @@ def _once_each(index: Index) -> Index:
     """The entries by offset; of an offset that stands twice, the first."""
     offsets, rows = np.unique(index.offsets, return_index=True)
     return Index(index.keys[rows], offsets)
+
+
+def _among(values: NDArray[np.int64], ascending: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of ``values`` are in ``ascending``: np.isin, but many times as fast on what is sorted."""
+    if not len(ascending):
+        return np.zeros(len(values), np.bool_)
+    places = np.minimum(np.searchsorted(ascending, values), len(ascending) - 1)
+    found: NDArray[np.bool_] = ascending[places] == values
+    return found
+
+
+def _distinct(keys: NDArray[np.int64]) -> int:
+    return len(keys) and 1 + int((np.diff(np.sort(keys)) != 0).sum())
