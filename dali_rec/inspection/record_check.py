@@ -6,6 +6,8 @@ import hashlib
 from collections import deque
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+import numpy as np
+
 from dali_rec.errors import ImageRejectedError, RecordError
 from dali_rec.images import check_image, inspect_image
 from dali_rec.inspection.walk import said
@@ -22,12 +24,35 @@ _RECORDS_PER_TASK = 16
 _TASKS_PER_WORKER = 8
 
 
+class LabelRule(NamedTuple):
+    """What a manifest promises of labels: how many a record (0: any number), whether classes, and of how many."""
+
+    width: int
+    are_classes: bool
+    classes: int | None
+
+    def broken_by(self, labels: NDArray[np.float32]) -> str | None:
+        """What is wrong with the labels of a record, or None."""
+        if self.width and len(labels) != self.width:
+            return f"it has {len(labels)} labels, the manifest says {self.width}"
+        if np.isnan(labels).any():
+            return "a label is not a number (NaN)"
+        if self.are_classes:
+            label = float(labels[0])
+            if not label.is_integer() or label < 0:
+                return f"its label {label:g} is no class index"
+            if self.classes is not None and label >= self.classes:
+                return f"its label {label:g} is not among the {self.classes} classes of the manifest"
+        return None
+
+
 class CheckOptions(NamedTuple):
     """How thoroughly to look. decode: every image in full, else its header. hash_images: for finding duplicates."""
 
     workers: int
     decode: bool = True
     hash_images: bool = True
+    labels: LabelRule | None = None
 
 
 class Checked(NamedTuple):
@@ -76,6 +101,9 @@ def check_record(reader: RecordReader, offset: int, options: CheckOptions) -> Ch
         return Checked(offset, None, "header", said(error, str(reader.path)))
     if not len(record.image):
         return Checked(offset, record.key, "image", "the record has no image", tuple(record.labels[:3].tolist()))
+    wrong = None if options.labels is None else options.labels.broken_by(record.labels)
+    if wrong is not None:
+        return Checked(offset, record.key, "header", wrong)
     digest, label_digest = _digests(record) if options.hash_images else ((0, 0), 0)
     try:
         if options.decode:

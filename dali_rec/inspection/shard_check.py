@@ -76,13 +76,13 @@ class ShardCheck:
             self.faults += records.faults
             self.notes += records.notes
             self.images = records.images
+            if digest is not None:
+                self._sha256 = digest.result()
             if entries is not None:
                 self._check_entries(entries, offsets, gaps, reader.size)
                 self._check_keys(entries, records)
                 self._check_length(entries)
                 self._note_oddities(index, entries, len(offsets) - len(named))
-            if digest is not None:
-                self._sha256 = digest.result()
             self._check_manifest(reader.size)
             self._advance(reader.size)
             return self._findings(index, entries if usable else None, records, reader.size)
@@ -167,6 +167,14 @@ class ShardCheck:
         elif 2 * len(wrong) > len(keys):
             message = f"{len(wrong)} of its {len(keys)} ids are not those of the records: it belongs to another file"
             self._fault("index", f"{message}; {self._remedy}", path=self._idx)
+        elif self.entry is not None and self._sha256 != self.entry.sha256:
+            # The bytes have changed, and the index has not: what is wrong is the id in the record.
+            for row in wrong.tolist():
+                message = f"its id is {unsigned(int(found[row]))}, not that of the index: its header has changed"
+                offset = int(entries.offsets[ours[row]])
+                self._fault("header", message, offset, unsigned(int(keys[row])))
+                place = np.searchsorted(records.offsets, offset)
+                records.sound[place], records.keys[place] = False, keys[row]
         else:
             for row in wrong.tolist():
                 message = f"the record there has id {unsigned(int(found[row]))}; {self._remedy}"

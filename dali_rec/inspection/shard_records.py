@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from dali_rec.inspection.record_check import Checked, CheckOptions
+    from dali_rec.inspection.headers import RecordHeaders
+    from dali_rec.inspection.record_check import Checked, CheckOptions, LabelRule
     from dali_rec.recordio import Index, RecordReader
 
 
@@ -65,12 +66,27 @@ class ShardRecords:
         for headers in scan_headers(self._reader, self.offsets):
             rows = slice(start, start + len(headers.outcome))
             plain = headers.outcome == IMAGE
+            if options.labels is not None:
+                plain &= self._keeps(options.labels, headers)
             self.keys[rows], self.has_key[rows], self.sound[rows] = headers.key.view(np.int64), plain, plain
             self.images += int(plain.sum())
             for row in (start + np.flatnonzero(~plain)).tolist():
                 self._take(row, check_record(self._reader, int(self.offsets[row]), options))
             start = rows.stop
             advance(int(self.offsets[start - 1]))
+
+    def _keeps(self, rule: LabelRule, headers: RecordHeaders) -> NDArray[np.bool_]:
+        """Which records plainly keep to the rule; the others are looked at one by one."""
+        values = np.frombuffer(self._reader.buffer, "<f4", self._reader.size // 4)
+        widths = np.maximum(headers.flag.astype(np.int64), 1)
+        there = headers.label_at >= 0
+        first = np.where(there, values[np.where(there, headers.label_at >> 2, 0)], np.nan)
+        keeps: NDArray[np.bool_] = there & (widths == 1) & (rule.width in (0, 1)) & np.isfinite(first)
+        if rule.are_classes:
+            keeps &= (first == np.floor(first)) & (first >= 0)
+            if rule.classes is not None:
+                keeps &= first < rule.classes
+        return keeps
 
     def _take(self, row: int, checked: Checked) -> None:
         key = checked.key

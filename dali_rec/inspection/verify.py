@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from dali_rec._files import as_path
 from dali_rec.inspection.duplicates import Duplicates
 from dali_rec.inspection.faults import Fault, Findings, ShardFindings, VerifyReport
-from dali_rec.inspection.record_check import CheckOptions
+from dali_rec.inspection.record_check import CheckOptions, LabelRule
 from dali_rec.inspection.shard_check import ShardCheck
 from dali_rec.manifest import Manifest, ShardEntry, is_manifest, read_manifest
 from dali_rec.packing.options import available_cores
@@ -45,7 +45,8 @@ def verify(
     Example: ``[fault.key for fault in dali_rec.verify("data/train").faults if fault.kind == "image"]``
     """
     target = _find(as_path(path))
-    options = CheckOptions(workers or available_cores(), decode, hash_images=decode or duplicates)
+    rule = None if target.manifest is None else _label_rule(target.manifest)
+    options = CheckOptions(workers or available_cores(), decode, decode or duplicates, rule)
     seen = Duplicates()
     faults = [
         Fault("file", str(rec), f"it is missing; {target.manifest_path} names it") for rec in target.missing_files
@@ -118,6 +119,11 @@ def _shard_of(rec: Path) -> _Target | None:
         return None
     entries = [entry for entry in read_manifest(whole).shards if entry.rec == rec.name]
     return _Target([(rec, entries[0])], part_of=whole) if entries else None
+
+
+def _label_rule(manifest: Manifest) -> LabelRule:
+    classes = None if manifest.classes is None else len(manifest.classes)
+    return LabelRule(manifest.label_width, manifest.label_kind == "class", classes)
 
 
 def _ignore(_path: str, _checked: object) -> None:

@@ -89,8 +89,7 @@ def test_repair_always_ends_in_a_clean_data_set(sound, tmp_path, name, part, to_
     assert rec.read_bytes() == before
     again = dali_rec.verify(path, decode=decode)
     assert again.faults == ()
-    assert again.images == report.images
-    assert again.records == len(dali_rec.open(path))
+    assert again.records == sum(len(shard.index) for shard in report.findings.shards) == len(dali_rec.open(path))
     for record in itertools.islice(dali_rec.open(path), 20):
         if len(record.image):
             dali_rec.decode_image(record.image)

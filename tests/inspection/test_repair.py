@@ -102,6 +102,15 @@ def test_foreign_index_loses_its_entry_beyond_the_end(foreign):
     assert len(loaded_ids(foreign)) == 12
 
 
+def test_record_whose_id_has_changed_is_left_out(packed):
+    rec = packed.with_name("photos.rec")
+    record = damage.locate(rec, 3)
+    damage.overwrite(rec, record.offset + 16, (12345).to_bytes(8, "little"))
+    assert repaired(packed).left_out == (record.key,)
+    assert dali_rec.verify(packed).ok
+    assert record.key not in loaded_ids(packed)
+
+
 def test_index_that_numbers_anew_keeps_its_numbers(tmp_path):
     with dali_rec.RecordWriter(tmp_path / "x.rec") as writer:
         offsets = [writer.write_image(jpeg(key)[: 300 if key == 30 else None], 0.0, key) for key in (40, 30, 20)]

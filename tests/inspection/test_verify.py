@@ -88,6 +88,48 @@ def test_damaged_image_is_named_by_offset_and_id_if_it_is_decoded(packed, rec, d
     assert report.images == 12 - len(image)
 
 
+@pytest.mark.parametrize("decode", [True, False])
+@pytest.mark.parametrize("label", [0.5, -1.0, 3.0, float("nan"), 1e30])
+def test_label_that_is_no_class_of_the_manifest_is_a_fault(packed, rec, label, decode):
+    record = damage.locate(rec, 3)
+    damage.overwrite(rec, record.offset + 12, struct.pack("<f", label))
+    report = dali_rec.verify(packed, decode=decode)
+    assert places(report) == [("header", record.offset, record.key), ("checksum", None, None)]
+    assert "label" in report.faults[0].message
+
+
+@pytest.mark.parametrize("decode", [True, False])
+def test_number_of_labels_is_held_against_the_manifest(tmp_path, decode):
+    (tmp_path / "a.lst").write_text("".join(f"{key}\t0.5\t{key}\t{key}.jpg\n" for key in range(3)))
+    for key in range(3):
+        (tmp_path / f"{key}.jpg").write_bytes(jpeg(key))
+    dali_rec.pack(tmp_path / "a.lst", tmp_path / "x")
+    assert dali_rec.verify(tmp_path / "x", decode=decode).ok
+    record = damage.locate(tmp_path / "x.rec", 1)
+    damage.overwrite(tmp_path / "x.rec", record.offset + 8, struct.pack("<I", 5))
+    report = dali_rec.verify(tmp_path / "x", decode=decode)
+    assert places(report)[0] == ("header", record.offset, record.key)
+    assert len(report.faults) == 2
+
+
+@pytest.mark.parametrize("decode", [True, False])
+def test_id_that_has_changed_is_a_fault_of_the_record_not_of_the_index(packed, rec, decode):
+    record = damage.locate(rec, 3)
+    damage.overwrite(rec, record.offset + 16, struct.pack("<Q", 12345))
+    report = dali_rec.verify(packed, decode=decode)
+    assert places(report) == [("header", record.offset, record.key), ("checksum", None, None)]
+    assert "12345" in report.faults[0].message
+
+
+def test_png_with_a_wrong_checksum_is_a_fault_since_dali_stops_at_it(tmp_path):
+    png = bytearray(encoded(picture(), "PNG"))
+    png[png.rindex(b"IEND") - 5] ^= 1  # the last byte of the checksum of the pixels
+    with dali_rec.RecordWriter(tmp_path / "x.rec") as writer:
+        offset = writer.write_image(bytes(png), 0.0, 9)
+        writer.write_image(encoded(picture(), "PNG"), 0.0, 10)
+    assert places(dali_rec.verify(tmp_path / "x.rec")) == [("image", offset, 9)]
+
+
 def test_image_that_the_loader_cannot_decode_is_a_fault(tmp_path):
     with dali_rec.RecordWriter(tmp_path / "x.rec") as writer:
         offset = writer.write_image(encoded(picture(), "GIF"), 0.0, 9)
