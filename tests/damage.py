@@ -52,6 +52,16 @@ def flipped_image(rec: Path, row: int = 4) -> Damaged:
     return record
 
 
+def wiped_image(rec: Path, row: int = 4) -> Damaged:
+    """An image whose beginning is zeros, so that no decoder takes it."""
+    record = locate(rec, row)
+    with RecordReader(rec) as reader:
+        payload = len(reader.read_at(record.offset))
+        image = len(reader.record_at(record.offset).image)
+    overwrite(rec, record.offset + 8 + payload - image, bytes(64))
+    return record
+
+
 def harmless_change(rec: Path) -> None:
     """A comment in the last image that the decoder does not look at."""
     overwrite(rec, rec.read_bytes().rindex(b"JFIF"), b"JFIX")
