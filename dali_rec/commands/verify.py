@@ -63,8 +63,10 @@ def verify(
         if repair and not report.ok:
             repaired = run_repair(report, drop_missing=drop_missing_shards)
             _say(_result(dataset, repaired), to_stderr=as_json)
-        else:
-            failed |= not report.ok
+        elif not report.ok:
+            failed = True
+            if not as_json:
+                _say(f"'dali-rec verify {dataset} --repair' leaves out what is bad; the .rec stays as it is")
     if failed:
         raise typer.Exit(1)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Duplicates:
-    """Gathers digests of images, 44 bytes each, over all shards."""
+    """Gathers digests of images, 48 bytes each, over all shards."""
 
     def __init__(self) -> None:
         self._paths: list[str] = []

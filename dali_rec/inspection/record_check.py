@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from dali_rec.errors import ImageRejectedError, RecordError
-from dali_rec.images import check_image, inspect_image
+from dali_rec.images import MAX_PIXELS, check_image, inspect_image
 from dali_rec.inspection.walk import said
 
 if TYPE_CHECKING:
@@ -47,12 +47,17 @@ class LabelRule(NamedTuple):
 
 
 class CheckOptions(NamedTuple):
-    """How thoroughly to look. decode: every image in full, else its header. hash_images: for finding duplicates."""
+    """How thoroughly to look, and at what.
+
+    decode: every image in full, else its header. hash_images: for finding duplicates. labels: what they must be.
+    max_pixels: as in packing.
+    """
 
     workers: int
     decode: bool = True
     hash_images: bool = True
     labels: LabelRule | None = None
+    max_pixels: int = MAX_PIXELS
 
 
 class Checked(NamedTuple):
@@ -107,9 +112,9 @@ def check_record(reader: RecordReader, offset: int, options: CheckOptions) -> Ch
     digest, label_digest = _digests(record) if options.hash_images else ((0, 0), 0)
     try:
         if options.decode:
-            check_image(record.image)
+            check_image(record.image, options.max_pixels)
         else:
-            inspect_image(record.image)
+            inspect_image(record.image, options.max_pixels)
     except ImageRejectedError as error:
         return Checked(offset, record.key, "image", str(error))
     return Checked(offset, record.key, digest=digest, label_digest=label_digest)

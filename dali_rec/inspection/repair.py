@@ -37,7 +37,8 @@ def repair(report: VerifyReport, *, drop_missing: bool = False) -> RepairReport:
     shards that are missing out of the manifest, and their records out of the data set.
 
     Raises DatasetError, and writes nothing, if a shard is missing and ``drop_missing`` is False, if no sound record is
-    left, if images were not decoded, or if one shard of a sharded data set was verified alone.
+    left, if images were not decoded, if a .rec has grown or shrunk since, or if one shard of a sharded data set was
+    verified alone.
 
     Example: ``dali_rec.repair(dali_rec.verify("data/train"))``
     """
@@ -72,6 +73,9 @@ def _refuse(findings: Findings, *, drop_missing: bool) -> None:
             f"{findings.shards[0].path} is a shard of {findings.part_of}: repair the whole, 'dali-rec verify {name} "
             "--repair'"
         )
+    for shard in findings.shards:
+        if shard.path.stat().st_size != shard.bytes:
+            raise DatasetError(f"{shard.path} has changed since it was verified: verify it again; nothing was changed")
     if findings.missing and not drop_missing:
         names = ", ".join(entry.rec for entry in findings.missing)
         records = sum(entry.records for entry in findings.missing)

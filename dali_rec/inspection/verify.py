@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 from dali_rec._files import as_path
+from dali_rec.images import MAX_PIXELS
 from dali_rec.inspection.duplicates import Duplicates
 from dali_rec.inspection.faults import Fault, Findings, ShardFindings, VerifyReport
 from dali_rec.inspection.record_check import CheckOptions, LabelRule
@@ -45,8 +46,9 @@ def verify(
     Example: ``[fault.key for fault in dali_rec.verify("data/train").faults if fault.kind == "image"]``
     """
     target = _find(as_path(path))
-    rule = None if target.manifest is None else _label_rule(target.manifest)
-    options = CheckOptions(workers or available_cores(), decode, decode or duplicates, rule)
+    options = CheckOptions(workers or available_cores(), decode, decode or duplicates)
+    if target.manifest is not None:
+        options = _by_manifest(options, target.manifest)
     seen = Duplicates()
     faults = [
         Fault("file", str(rec), f"it is missing; {target.manifest_path} names it") for rec in target.missing_files
@@ -121,9 +123,12 @@ def _shard_of(rec: Path) -> _Target | None:
     return _Target([(rec, entries[0])], part_of=whole) if entries else None
 
 
-def _label_rule(manifest: Manifest) -> LabelRule:
+def _by_manifest(options: CheckOptions, manifest: Manifest) -> CheckOptions:
+    """The options with what the manifest says of labels, and the limit on pixels with which the images were packed."""
     classes = None if manifest.classes is None else len(manifest.classes)
-    return LabelRule(manifest.label_width, manifest.label_kind == "class", classes)
+    rule = LabelRule(manifest.label_width, manifest.label_kind == "class", classes)
+    limit = manifest.options.get("max_pixels")
+    return options._replace(labels=rule, max_pixels=max(MAX_PIXELS, limit if isinstance(limit, int) else 0))
 
 
 def _ignore(_path: str, _checked: object) -> None:

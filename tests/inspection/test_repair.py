@@ -206,6 +206,15 @@ def test_repair_without_decoding_is_refused(packed):
         dali_rec.repair(dataclasses.replace(dali_rec.verify(packed), findings=None))
 
 
+def test_file_that_changed_after_verifying_is_not_repaired(packed):
+    rec = packed.with_name("photos.rec")
+    damage.bad_magic(rec)
+    report = dali_rec.verify(packed)
+    damage.cut_tail(rec)
+    with pytest.raises(DatasetError, match="has changed since it was verified"):
+        dali_rec.repair(report)
+
+
 def test_sound_data_set_is_not_rewritten(packed, capsys):
     before = {path.name: path.stat().st_mtime_ns for path in packed.parent.iterdir()}
     assert main(["verify", "--repair", str(packed)]) == 0

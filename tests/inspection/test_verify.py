@@ -1,7 +1,9 @@
 import itertools
 import json
+import re
 import shutil
 import struct
+import sys
 
 import damage
 import pytest
@@ -119,6 +121,14 @@ def test_id_that_has_changed_is_a_fault_of_the_record_not_of_the_index(packed, r
     report = dali_rec.verify(packed, decode=decode)
     assert places(report) == [("header", record.offset, record.key), ("checksum", None, None)]
     assert "12345" in report.faults[0].message
+
+
+def test_images_larger_than_usual_are_sound_where_pack_allowed_them(packed, rec, monkeypatch):
+    monkeypatch.setattr(sys.modules["dali_rec.inspection.verify"], "MAX_PIXELS", 100)  # not the function verify
+    manifest = rec.with_suffix(".json")
+    assert dali_rec.verify(packed).ok
+    manifest.write_text(re.sub(r'"max_pixels": \d+', '"max_pixels": 200', manifest.read_text()))
+    assert kinds(dali_rec.verify(packed)) == ["image"] * 12
 
 
 def test_png_with_a_wrong_checksum_is_a_fault_since_dali_stops_at_it(tmp_path):
@@ -338,6 +348,12 @@ def test_json_is_one_line_a_fault_with_shard_offset_and_id(capsys, packed, rec, 
     assert (lines[0]["kind"], lines[0]["shard"]) == ("image", str(rec))
     assert (lines[0]["offset"], lines[0]["id"]) == (record.offset, record.key)
     assert "12 records, 11 images decoded, 2 faults" in captured.err
+
+
+def test_command_points_to_the_repair(capsys, packed, rec):
+    damage.flipped_image(rec)
+    assert main(["verify", str(packed)]) == 1
+    assert f"'dali-rec verify {packed} --repair' leaves out what is bad" in capsys.readouterr().out
 
 
 def test_command_says_what_it_looked_at(capsys, packed):
