@@ -11,12 +11,13 @@ from typing import Annotated, Optional
 import typer
 
 from dali_rec._version import __version__
+from dali_rec.commands.doctor import doctor
+from dali_rec.commands.info import info
 from dali_rec.commands.pack import list_images, pack
+from dali_rec.commands.verify import verify
 from dali_rec.errors import DaliRecError
-from dali_rec.progress import progress_bar
 
 FAILED = 1  # typer itself exits with 2 on wrong usage
-_FAULTS_SHOWN = 20
 
 app = typer.Typer(
     name="dali-rec",
@@ -66,33 +67,8 @@ def index(
         print(f"{path.with_suffix('.idx')}: {len(rebuilt):,} records")
 
 
-@app.command()
-def verify(
-    datasets: Annotated[list[Path], typer.Argument(metavar="DATASET…", help="Prefix, manifest or .rec file.")],
-    *,
-    workers: Annotated[Optional[int], typer.Option(min=1, help="Threads; by default one a core.")] = None,
-) -> None:
-    """Check that every record is framed and indexed and every image decodes.
-
-    Example: dali-rec verify data/train
-
-    Exit status 1 if there are faults; each is printed with file, offset and record id.
-    """
-    from dali_rec.inspection import verify as run
-
-    failed = False
-    for dataset in datasets:
-        with progress_bar("verifying", "bytes") as progress:
-            report = run(dataset, workers=workers, progress=progress)
-        for fault in report.faults[:_FAULTS_SHOWN]:
-            print(fault)
-        if len(report.faults) > _FAULTS_SHOWN:
-            print(f"… and {len(report.faults) - _FAULTS_SHOWN} more faults")
-        verdict = "no faults" if report.ok else f"{len(report.faults)} faults"
-        print(f"{dataset}: {report.records:,} records, {report.images:,} images decoded, {verdict}")
-        failed |= not report.ok
-    if failed:
-        raise typer.Exit(FAILED)
+app.command()(info)
+app.command()(verify)
 
 
 @app.command()
@@ -149,6 +125,9 @@ def demo(
     from dali_rec.demo import run_demo
 
     run_demo(images, folder=folder, device=_device(device), say=print)
+
+
+app.command()(doctor)
 
 
 def _device(text: str) -> str | int:

@@ -38,7 +38,7 @@ class Shard:
         if expected_bytes is not None and self.reader.size != expected_bytes:
             raise DatasetError(
                 f"{path}: {self.reader.size} bytes, the manifest says {expected_bytes}: it was cut short or replaced; "
-                f"'dali-rec verify {path}' lists what is wrong with it"
+                f"'dali-rec verify {path}' lists what is wrong with it, --repair leaves it out"
             )
         index = self.reader.index
         if (np.diff(index.offsets) <= 0).any():

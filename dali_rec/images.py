@@ -113,6 +113,10 @@ def check_pixels(data: Buffer, info: ImageInfo) -> None:
     try:
         with Image.open(io.BytesIO(data)) as image:
             image.load()
+        if info.format == "PNG":
+            # Pillow decodes past a wrong checksum of the pixels, at which libpng, and with it DALI, stops.
+            with Image.open(io.BytesIO(data)) as image:
+                image.verify()
     except _DECODING_ERRORS as error:
         raise ImageRejectedError(f"cannot be decoded: {error}") from None
 

@@ -8,9 +8,9 @@ import platform
 import subprocess
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from dali_rec._version import __version__
+from dali_rec.inspection.hardware import cpu_name
 from dali_rec.packing.options import available_cores
 
 _PACKAGES = (
@@ -46,17 +46,8 @@ def this_machine() -> Machine:
     installed = {package.metadata["Name"]: package.version for package in importlib.metadata.distributions()}
     versions = {"dali-rec": __version__} | {name: installed[name] for name in _PACKAGES if name in installed}
     return Machine(
-        time.strftime("%Y-%m-%d"), _cpu_name(), available_cores(), _gpu_names(), platform.python_version(), versions
+        time.strftime("%Y-%m-%d"), cpu_name(), available_cores(), _gpu_names(), platform.python_version(), versions
     )
-
-
-def _cpu_name() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def _gpu_names() -> tuple[str, ...]:

@@ -1,6 +1,9 @@
 """Looking into a packed data set."""
 
+from dali_rec.inspection.faults import Fault, VerifyReport
+from dali_rec.inspection.info import DatasetInfo, info
+from dali_rec.inspection.repair import RepairReport, repair
 from dali_rec.inspection.sheet import contact_sheet
-from dali_rec.inspection.verify import Fault, VerifyReport, verify
+from dali_rec.inspection.verify import verify
 
-__all__ = ["Fault", "VerifyReport", "contact_sheet", "verify"]
+__all__ = ["DatasetInfo", "Fault", "RepairReport", "VerifyReport", "contact_sheet", "info", "repair", "verify"]

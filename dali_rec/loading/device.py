@@ -53,7 +53,7 @@ def choose_device(wanted: str | int, local_rank: int = 0) -> Device:
 
 def count_gpus() -> tuple[int, str]:
     """How many CUDA devices the driver shows, and if none, why."""
-    driver = _load_driver()
+    driver = load_driver()
     if driver is None:
         return 0, "no NVIDIA driver found (libcuda)"
     status = driver.cuInit(0)
@@ -66,7 +66,8 @@ def count_gpus() -> tuple[int, str]:
     return count.value, ""
 
 
-def _load_driver() -> ctypes.CDLL | None:
+def load_driver() -> ctypes.CDLL | None:
+    """The library of the NVIDIA driver, or None where there is none."""
     for name in _LIBRARIES:
         with contextlib.suppress(OSError):
             return ctypes.CDLL(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from dali_rec.errors import DatasetError, ImageRejectedError, RecordError
 from dali_rec.images import check_image
 from dali_rec.loading.feed import RecordFeed
 from dali_rec.loading.graph import build_fed_pipeline
+from dali_rec.manifest import is_manifest
 from dali_rec.recordio.index import unsigned
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from dali_rec.loading.graph import Execution, ImageSpec
 
 _ENTRIES_TRIED = 9
+_SHARD_SUFFIX = re.compile(r"-\d{5}-of-\d{5}\.rec$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,14 @@ def run_once(dataset: Dataset, rows: NDArray[np.int64], image: ImageSpec, execut
     """The outputs of one batch of these rows, from a pipeline made for it. Raises RuntimeError where DALI fails."""
     feed = RecordFeed(dataset, itertools.repeat(rows), held=8)
     return build_fed_pipeline(feed, dataset, image, execution, seed).run()
+
+
+def what_to_verify(dataset: Dataset) -> str:
+    """The name to give to ``dali-rec verify``: of a sharded data set the whole, not its first file."""
+    first = dataset.shards[0].path
+    whole = first.with_name(_SHARD_SUFFIX.sub("", first.name))
+    is_sharded = whole != first and is_manifest(whole.with_name(f"{whole.name}.json"))
+    return str(whole) if is_sharded else dataset.name
 
 
 def dali_reason(error: RuntimeError) -> str:

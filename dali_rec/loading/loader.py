@@ -18,7 +18,7 @@ from dali_rec.loading.derived_index import dali_can_read
 from dali_rec.loading.device import choose_device
 from dali_rec.loading.distributed import find_ranks
 from dali_rec.loading.epoch import EpochPlan, LastBatch
-from dali_rec.loading.failures import bad_records, check_files, dali_reason, run_once
+from dali_rec.loading.failures import bad_records, check_files, dali_reason, run_once, what_to_verify
 from dali_rec.loading.graph import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -376,26 +376,27 @@ class Loader:
 
     def _recover(self, place: Place, error: RuntimeError) -> tuple[Any, ...] | None:
         """What becomes of a batch that DALI cannot make: an error that names the record, or the batch without it."""
-        name = self.dataset.name
-        stopped = f"{name}: DALI stopped at batch {place.batch} of epoch {place.epoch}; "
+        whole = what_to_verify(self.dataset)
+        stopped = f"{self.dataset.name}: DALI stopped at batch {place.batch} of epoch {place.epoch}; "
         try:
             rows = self._reader.rows_at(place)
         except RuntimeError:  # not an image but the file itself is damaged: no reader gets past it
             raise LoaderError(
-                f"{stopped}'dali-rec verify {name}' finds where the file is damaged. DALI said: {dali_reason(error)}"
+                f"{stopped}'dali-rec verify {whole}' finds where the file is damaged, --repair leaves that out. DALI "
+                f"said: {dali_reason(error)}"
             ) from error
         bad = bad_records(self.dataset, rows)
         if not bad:
             keys = self.dataset.keys[rows]
             raise LoaderError(
-                f"{stopped}'dali-rec verify {name}' checks the records; the batch has the ids {keys[:8].tolist()}… "
+                f"{stopped}'dali-rec verify {whole}' checks the records; the batch has the ids {keys[:8].tolist()}… "
                 f"DALI said: {dali_reason(error)}"
             ) from error
         if self._on_error == "raise":
             more = f", and {len(bad) - 1} more in the batch" if len(bad) > 1 else ""
             raise LoaderError(
-                f"{stopped}'dali-rec verify {name}' lists what cannot be decoded, on_error='skip' goes on without it: "
-                f"{bad[0]}{more}"
+                f"{stopped}'dali-rec verify {whole}' lists what cannot be decoded, --repair leaves it out for good, "
+                f"on_error='skip' goes on without it: {bad[0]}{more}"
             ) from error
         bad_rows = [record.row for record in bad]
         rows = rows[: self._reader.valid(place)]

@@ -185,4 +185,4 @@ def _part_at(buffer: Buffer, offset: int, name: str, record: int | None = None) 
 
 
 def _repair_hint(name: str) -> str:
-    return f"'dali-rec verify {name}' lists what is wrong with it"
+    return f"'dali-rec verify {name}' lists what is wrong with it, --repair leaves it out"

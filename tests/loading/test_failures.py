@@ -1,5 +1,7 @@
 import itertools
+import re
 
+import damage
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -8,6 +10,7 @@ from support import jpeg
 
 import dali_rec
 from dali_rec import Loader
+from dali_rec.cli import main
 from dali_rec.errors import DatasetError, LoaderError, RecordError
 
 pytest.importorskip("nvidia.dali", reason="DALI is not installed")
@@ -48,6 +51,17 @@ def test_error_names_id_file_offset_and_remedy(damaged, shuffle):
         ]
     assert any(where in str(error.value) for where in wheres)
     assert f"'dali-rec verify {damaged}'" in str(error.value)
+
+
+def test_remedy_that_the_error_names_repairs_the_data_set(class_folder, tmp_path):
+    dali_rec.pack(class_folder, tmp_path / "x", shards=3)
+    bad = damage.wiped_image(tmp_path / "x-00001-of-00003.rec", 1)
+    with pytest.raises(LoaderError, match=f"--repair leaves it out for good.* id {bad.key} in ") as error:
+        ids_of(loader_of(tmp_path / "x"))
+    (command,) = re.findall(r"'dali-rec (.*?)'", str(error.value))
+    assert main([*command.split(), "--repair"]) == 0
+    ids = [one for batch in ids_of(loader_of(tmp_path / "x")) for one in batch]
+    assert sorted(ids) == sorted({*range(12)} - {bad.key})
 
 
 @pytest.mark.parametrize("shuffle", [False, True, "global"])

@@ -1,0 +1,51 @@
+"""Images that a data set holds more than once, by the hash of their bytes."""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dali_rec.inspection.faults import Fault
+from dali_rec.recordio.index import signed, unsigned
+
+if TYPE_CHECKING:
+    from dali_rec.inspection.record_check import Checked
+
+
+class Duplicates:
+    """Gathers digests of images, 48 bytes each, over all shards."""
+
+    def __init__(self) -> None:
+        self._paths: list[str] = []
+        self._columns = (array("Q"), array("Q"), array("Q"), array("q"), array("q"), array("l"))
+
+    def add(self, path: str, checked: Checked) -> None:
+        """Take in a sound record of the file ``path``."""
+        if not self._paths or self._paths[-1] != path:
+            self._paths.append(path)
+        row = (*checked.digest, checked.label_digest, signed(checked.key or 0), checked.offset, len(self._paths) - 1)
+        for column, value in zip(self._columns, row, strict=True):
+            column.append(value)
+
+    def find(self) -> list[Fault]:
+        """Each image that came before in the data set, with the first of its kind; in the order of the data set."""
+        if not self._columns[0]:
+            return []
+        high, low, labels, keys, offsets, files = (np.asarray(column) for column in self._columns)
+        order = np.lexsort((np.arange(len(high)), low, high))
+        same = (np.diff(high[order]) == 0) & (np.diff(low[order]) == 0)
+        # The first of each run of equal digests, for each row of the run.
+        begins = np.concatenate(([True], ~same))
+        first_of = order[np.flatnonzero(begins)[np.cumsum(begins) - 1]]
+        found = []
+        copies = np.flatnonzero(~begins)
+        for place in copies[np.argsort(order[copies])].tolist():
+            row, first = int(order[place]), int(first_of[place])
+            where = f"id {unsigned(int(keys[first]))} in {self._paths[files[first]]} at offset {int(offsets[first])}"
+            other = ", with other labels" if labels[row] != labels[first] else ""
+            message = f"the same image as {where}{other}"
+            path, offset, key = self._paths[files[row]], int(offsets[row]), unsigned(int(keys[row]))
+            found.append(Fault("duplicate", path, message, offset, key))
+        return found

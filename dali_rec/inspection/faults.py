@@ -1,0 +1,99 @@
+"""What ``verify`` finds: faults, and notes on what is odd but does no harm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dali_rec.manifest import Manifest, ShardEntry
+    from dali_rec.recordio import Index
+
+#: file: a .rec is missing; framing: no whole record where one was; header: a record without an image header; image: it
+#: does not decode; index: the .idx does not fit the .rec; checksum, manifest: the file is not what the manifest says;
+#: duplicate: the same image bytes as in another record.
+FaultKind = Literal["file", "framing", "header", "image", "index", "checksum", "manifest", "duplicate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something wrong: of what kind, in which file, at which byte offset and record id where that is known."""
+
+    kind: FaultKind
+    path: str
+    message: str
+    offset: int | None = None
+    key: int | None = None
+
+    def __str__(self) -> str:
+        where = self.path
+        if self.offset is not None:
+            where += f", offset {self.offset}"
+        if self.key is not None:
+            where += f", id {self.key}"
+        return f"{where}: {self.kind}: {self.message}"
+
+    def as_json(self, severity: Literal["fault", "note"] = "fault") -> dict[str, Any]:
+        """As a line of ``dali-rec verify --json``."""
+        return {
+            "severity": severity,
+            "kind": self.kind,
+            "shard": self.path,
+            "offset": self.offset,
+            "id": self.key,
+            "message": self.message,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ShardFindings:
+    """What repair needs to know of one .rec: the index of its sound records, and what its manifest entry should say.
+
+    index: keys and offsets to keep; changed: whether that is not what the .idx holds. left_out: ids that the index or
+    the records name and that are not kept. sha256: of the file as it is, or None where no manifest names it.
+    """
+
+    path: Path
+    entry: ShardEntry | None
+    index: Index
+    changed: bool
+    left_out: tuple[int, ...]
+    bytes: int
+    sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """All shards that are there, the manifest that names them, and the shards that are missing.
+
+    part_of: the manifest of the sharded data set of which a single .rec was looked at.
+    """
+
+    shards: tuple[ShardFindings, ...]
+    manifest: Manifest | None
+    manifest_path: Path | None
+    missing: tuple[ShardEntry, ...]
+    part_of: Path | None
+    decoded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """What came of verifying.
+
+    records: whole records that belong to the data set, by its index. images: those whose image decoded in full or,
+    where nothing was decoded, has a sound header. notes: what does no harm, such as records that the index leaves out.
+    """
+
+    records: int
+    images: int
+    faults: tuple[Fault, ...]
+    notes: tuple[Fault, ...] = ()
+    findings: Findings | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.faults
