@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dali_rec.errors import DatasetError, UnwritableRecordError
-from dali_rec.recordio.framing import MAGIC, frame
+from dali_rec.recordio.framing import HEAD, MAGIC, frame
 from dali_rec.recordio.header import HEADER, unpack_header
 from dali_rec.recordio.index import unsigned
 
@@ -50,9 +50,17 @@ def all_labels(frames: Frames, number: int) -> NDArray[np.float32]:
     return unpack_header(frames.payload(number), "")[0].labels
 
 
-def image_of(frames: Frames, number: int) -> memoryview:
-    """The encoded image of one record; empty where it has none."""
-    return unpack_header(frames.payload(number), "")[1]
+def images(frames: Frames) -> list[memoryview]:
+    """The encoded image of each record; empty where it has none."""
+    words, at = frames.words, frames.starts >> 2
+    payloads = frames.starts + HEAD.size
+    starts = payloads + HEADER.size + 4 * words[at + _FLAG].astype(np.int64)
+    ends = payloads + words[at + _LENGTH].astype(np.int64)
+    view = frames.data.data
+    found = [view[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+    for number in np.nonzero(frames.is_split)[0].tolist():
+        found[number] = unpack_header(frames.payload(number), "")[1]
+    return found
 
 
 def has_image(frames: Frames) -> NDArray[np.bool_]:
@@ -60,7 +68,7 @@ def has_image(frames: Frames) -> NDArray[np.bool_]:
     words, at = frames.words, frames.starts >> 2
     found: NDArray[np.bool_] = words[at + _LENGTH] > HEADER.size + 4 * words[at + _FLAG].astype(np.int64)
     for number in np.nonzero(frames.is_split)[0].tolist():
-        found[number] = len(image_of(frames, number)) > 0
+        found[number] = len(unpack_header(frames.payload(number), "")[1]) > 0
     return found
 
 

@@ -61,14 +61,16 @@ class Locations:
 
     def of(self, rows: NDArray[np.int64]) -> list[bytes]:
         """The locations of these rows of the data set."""
-        return [self._at(row, start) for row, start in zip(rows.tolist(), self._starts[rows].tolist(), strict=True)]
+        shards = np.searchsorted(self._ends, rows, side="right").tolist()
+        columns = (shards, self._keys[rows].tolist(), self._starts[rows].tolist())
+        return [
+            (self._listed(start) if start >= 0 else b"") or b"%s#%d" % (self._names[shard], key)
+            for shard, key, start in zip(*columns, strict=True)
+        ]
 
-    def _at(self, row: int, start: int) -> bytes:
-        if start >= 0:
-            end = self._text.find(b"\n", start)
-            line = self._text[start : end if end >= 0 else len(self._text)]
-            location = line[line.rfind(b"\t") + 1 :].rstrip(b"\r")
-            if location.strip() and line.count(b"\t") > 1:
-                return location
-        name = self._names[int(np.searchsorted(self._ends, row, side="right"))]
-        return b"%s#%d" % (name, int(self._keys[row]))
+    def _listed(self, start: int) -> bytes:
+        """The last column of the line there; empty where it is blank, or the line is not id, labels and location."""
+        end = self._text.find(b"\n", start)
+        line = self._text[start : end if end >= 0 else len(self._text)]
+        location = line[line.rfind(b"\t") + 1 :].rstrip(b"\r")
+        return location if location.strip() and line.count(b"\t") > 1 else b""

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from dali_rec.arrange.headers import all_labels, first_labels, has_image, image_of, label_counts
+from dali_rec.arrange.headers import all_labels, first_labels, has_image, images, label_counts
 from dali_rec.arrange.sharding import Sharding, ShardState, shard_names
 from dali_rec.errors import ImageRejectedError
 from dali_rec.images import inspect_image
@@ -122,9 +122,9 @@ class SetWriter:
         facts.widths |= frozenset(np.unique(counts).tolist())
         facts.are_classes &= bool(np.all((counts == 1) & (labels >= 0) & (labels == np.floor(labels))))
         if measure:
-            for number in imaged.tolist():
+            for image in images(frames.take(imaged)):
                 try:
-                    info = inspect_image(image_of(frames, number), _ANY_SIZE)
+                    info = inspect_image(image, _ANY_SIZE)
                 except ImageRejectedError:
                     continue  # a foreign record that is no image stays what it is
                 facts.max_width = max(facts.max_width, info.width)
