@@ -79,6 +79,13 @@ def merge(
         options = {"command": "merge", **sharding.recorded(), "labels": labels, "renumbered": renumbered}
         splits = {None if one.manifest is None else one.manifest.split for one in inputs}
         split = splits.pop() if len(splits) == 1 else None
+        if renumbered and writer.facts.without_image:
+            note = (
+                f"{writer.facts.without_image} records have no image; InsightFace's have the ids of others as labels, "
+                "which are no longer the ids of these"
+            )
+            logger.warning(note)
+            notes.append(note)
         done = publish(writer, target, inputs, options, united.names, split=split)
     return ArrangeReport((done,), tuple(notes), time.perf_counter() - began)
 

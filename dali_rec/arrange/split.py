@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dali_rec.arrange.inputs import Input
+
+logger = logging.getLogger("dali_rec")
 
 
 def split(
@@ -84,6 +87,13 @@ def split(
             "seed": seed,
         }
         _agree_on_labels(writers)
+        notes = []
+        without_image = sum(writer.facts.without_image for writer in writers)
+        if shares is not None and without_image:
+            notes.append(
+                f"{without_image} records have no image (InsightFace's identities?); they are dealt out like all"
+            )
+            logger.warning(notes[0])
         old_split = None if one.manifest is None else one.manifest.split
         sets = tuple(
             publish(
@@ -97,7 +107,7 @@ def split(
             )
             for name, target, writer in zip(parts, targets, writers, strict=True)
         )
-    return ArrangeReport(sets, (), time.perf_counter() - began)
+    return ArrangeReport(sets, tuple(notes), time.perf_counter() - began)
 
 
 def _parts(

@@ -39,10 +39,12 @@ _EXACT = float(1 << 53)
 class Facts:
     """What was seen of the records that went in.
 
-    widths: the numbers of labels that they have. are_classes: each has one label, a whole number from 0 up. Records
-    without an image do not count for these. max_width, max_height: pixels of the largest image that was measured.
+    without_image: records that end with their labels, which do not count for what follows. widths: the numbers of
+    labels. are_classes: each has one label, a whole number from 0 up. max_width, max_height: pixels of the largest
+    image that was measured.
     """
 
+    without_image: int = 0
     widths: frozenset[int] = frozenset()
     are_classes: bool = True
     max_width: int = 0
@@ -117,6 +119,7 @@ class SetWriter:
     def _note(self, frames: Frames, *, measure: bool) -> None:
         facts = self.facts
         imaged = np.nonzero(has_image(frames))[0]
+        facts.without_image += len(frames) - len(imaged)
         counts = label_counts(frames)[imaged]
         labels = first_labels(frames)[imaged]
         facts.widths |= frozenset(np.unique(counts).tolist())
