@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -95,6 +96,14 @@ def read_frames(dataset: Dataset) -> Iterator[Frames]:
                 frames = _read_window(file, shard, shard.index.offsets[rows], limits[rows], shard.index.keys[rows])
                 yield replace(frames, rows=frames.rows + (first_row + start))
         first_row += len(shard)
+
+
+def pieces(frames: Frames) -> Iterator[Frames]:
+    """The records in runs of about ``CHUNK_BYTES``."""
+    number = np.cumsum(frames.lengths) // CHUNK_BYTES
+    bounds = [0, *(np.nonzero(np.diff(number))[0] + 1).tolist(), len(frames)]
+    for start, stop in itertools.pairwise(bounds):
+        yield frames.take(slice(start, stop))
 
 
 def record_limits(dataset: Dataset) -> NDArray[np.int64]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dali_rec._files import as_path
-from dali_rec.arrange.frames import CHUNK_BYTES, Frames, read_frames, record_limits
+from dali_rec.arrange.frames import Frames, pieces, read_frames, record_limits
 from dali_rec.arrange.inputs import open_input
 from dali_rec.arrange.report import ArrangeReport, publish
 from dali_rec.arrange.scatter import Scatter, plan_buckets
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 
     from dali_rec.arrange.inputs import Input
 
-#: The least memory that makes sense: pieces of the input and of the output are in it beside a bucket.
+#: The least memory that makes sense.
 LEAST_MEMORY = 64 << 20
-# Of the memory: one bucket, or what waits to be scattered. The rest is pieces that are read, written and hashed.
-_BUCKET_SHARE = 0.4
+# What pieces of the input and of the output take, which are being read, written and hashed, beside a bucket.
+_PIECES_BYTES = 32 << 20
 
 
 def shuffle(
@@ -84,7 +84,7 @@ def shuffle(
         folder = stack.enter_context(target.working())
         writer = stack.enter_context(SetWriter(folder, count, sharding))
         order = np.random.Generator(np.random.PCG64(seed)).permutation(count)
-        for frames in _in_order(one, order, folder, int(limit * _BUCKET_SHARE), progress):
+        for frames in _in_order(one, order, folder, limit - _PIECES_BYTES, progress):
             writer.write(frames, one.locations, measure=one.manifest is None)
         options = {"command": "shuffle", **sharding.recorded(), "seed": seed}
         split = None if one.manifest is None else one.manifest.split
@@ -124,11 +124,8 @@ def _permuted(
     by_input = np.sort(rows)
     ends = np.cumsum(lengths[by_input])[np.searchsorted(by_input, rows)]
     whole = Frames(data, ends - lengths[rows], ends, keys[rows], rows)
-    pieces = np.cumsum(whole.lengths) // CHUNK_BYTES
-    bounds = [0, *(np.nonzero(np.diff(pieces))[0] + 1).tolist(), len(rows)]
-    for start, stop in itertools.pairwise(bounds):
-        piece = whole.take(slice(start, stop))
-        # A copy, so that the bucket is gone from memory before the next one is read.
+    for piece in pieces(whole):
+        # A copy, for the next bucket is read into the same memory.
         copied = np.frombuffer(b"".join(piece.runs()), np.uint8)
         piece_ends = np.cumsum(piece.lengths)
         yield replace(piece, data=copied, starts=piece_ends - piece.lengths, ends=piece_ends)

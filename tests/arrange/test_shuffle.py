@@ -25,8 +25,8 @@ def order_of(seed, count):
 def make_pieces_small(patch):
     """Pieces and buckets of a few records, so that small data sets go the way of large ones."""
     patch.setattr(frames, "CHUNK_BYTES", 200)
-    patch.setattr(MODULE, "CHUNK_BYTES", 200)
     patch.setattr(MODULE, "LEAST_MEMORY", 1)
+    patch.setattr(MODULE, "_PIECES_BYTES", 0)
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_memory_does_not_change_a_byte(tmp_path, monkeypatch):
 
     monkeypatch.setattr(MODULE, "plan_buckets", counted)
     made = []
-    for memory in (1, 7000, 20_000, 60_000, "1GB"):
+    for memory in (1, 3000, 8000, 24_000, "1GB"):
         shuffle(tmp_path / "in", tmp_path / "out", memory=memory, shards=2, overwrite=True)
         made.append(files(tmp_path / "out"))
     assert buckets[0] == 61
