@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dali_rec.recordio.header import MAX_ID
 from dali_rec.recordio.index import signed
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Locations:
         keys, starts, position = array("q"), array("q"), 0
         for line in iter(self._text.readline, b""):  # type: ignore[union-attr]  # a map, where there is text
             key = line[: line.find(b"\t")]
-            if key.isdigit() and len(key) < 20:
+            if key.isdigit() and len(key) <= 20 and int(key) <= MAX_ID:
                 keys.append(signed(int(key)))
                 starts.append(position)
             position += len(line)
