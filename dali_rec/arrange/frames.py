@@ -90,7 +90,7 @@ def read_frames(dataset: Dataset) -> Iterator[Frames]:
     for shard in dataset.shards:
         # Not through the reader's map, whose pages count as memory of this process.
         with shard.path.open("rb", buffering=0) as file:
-            limits = np.append(shard.index.offsets[1:], shard.reader.size)
+            limits = shard.ends()
             for start, stop in _windows(shard.index.offsets, limits):
                 rows = slice(start, stop)
                 frames = _read_window(file, shard, shard.index.offsets[rows], limits[rows], shard.index.keys[rows])
@@ -108,9 +108,7 @@ def pieces(frames: Frames) -> Iterator[Frames]:
 
 def record_limits(dataset: Dataset) -> NDArray[np.int64]:
     """The most bytes that each record can take: as far as the next one that the index names. int64 of shape (N,)."""
-    return np.concatenate(
-        [np.diff(shard.index.offsets, append=np.int64(shard.reader.size)) for shard in dataset.shards]
-    )
+    return np.concatenate([shard.ends() - shard.index.offsets for shard in dataset.shards])
 
 
 def _windows(offsets: NDArray[np.int64], limits: NDArray[np.int64]) -> Iterator[tuple[int, int]]:

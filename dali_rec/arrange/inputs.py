@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dali_rec._files import as_path
+from dali_rec.arrange.frames import record_limits
 from dali_rec.arrange.locations import Locations
 from dali_rec.dataset import Dataset, open_dataset
+from dali_rec.errors import DatasetError
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
     from typing_extensions import Self
 
     from dali_rec.manifest import Manifest
@@ -46,8 +50,8 @@ class Input:
 
     @property
     def bytes(self) -> int:
-        """Bytes of all its .rec files."""
-        return sum(shard.reader.size for shard in self.dataset.shards)
+        """Bytes of its records, at most: what the index leaves out behind one is counted with it."""
+        return int(record_limits(self.dataset).sum())
 
     def __enter__(self) -> Self:
         return self
@@ -57,8 +61,16 @@ class Input:
         self.locations.close()
 
 
-def open_input(path: str | os.PathLike[str]) -> Input:
-    """Open a data set to be rearranged: a prefix, a manifest or a .rec file, with or without .idx and .lst."""
+def open_input(
+    path: str | os.PathLike[str],
+    *,
+    ids: Sequence[int] | NDArray[Any] | None = None,
+    classes: Sequence[str | int] | None = None,
+) -> Input:
+    """Open a data set to be rearranged: a prefix, a manifest or a .rec file, with or without .idx and .lst.
+
+    ids, classes: only these records, see ``Dataset.subset``. Raises DatasetError if that leaves none.
+    """
     path = as_path(path)
     dataset = open_dataset(path)
     prefix = path.with_suffix("") if path.suffix in (".rec", ".json") else path
@@ -70,4 +82,10 @@ def open_input(path: str | os.PathLike[str]) -> Input:
         *shards,
         *(shard.with_suffix(".idx") for shard in shards),
     )
+    if ids is not None or classes is not None:
+        if classes is not None and dataset.classes is None:  # without names, numbers go for names
+            classes = [int(name) if isinstance(name, str) and name.isdecimal() else name for name in classes]
+        dataset = dataset.subset(ids=ids, classes=classes)
+        if not len(dataset):
+            raise DatasetError(f"{path}: no record has these ids and classes")
     return Input(str(path), dataset, Locations(dataset, list_path), files)

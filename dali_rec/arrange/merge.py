@@ -67,6 +67,7 @@ def merge(
             raise DatasetError("no data set to merge: name at least one")
         target = Target(as_path(out))
         target.check([file for one in inputs for file in one.files], overwrite=overwrite)
+        target.check_space(sum(one.bytes for one in inputs))
         count = sum(len(one.dataset) for one in inputs)
         sharding.check(count, str(target.prefix))
         united = unite(inputs, labels)
@@ -108,6 +109,8 @@ def _copy(
             writer.write(frames, one.locations, measure=one.manifest is None)
             if progress is not None:
                 progress(done, total)
+    if progress is not None:
+        progress(total, total)  # also where an index leaves records out
 
 
 def _has_id_twice(inputs: Sequence[Input]) -> bool:

@@ -79,6 +79,7 @@ def shuffle(
         one = stack.enter_context(open_input(dataset))
         target = Target(as_path(out))
         target.check(one.files, overwrite=overwrite)
+        target.check_space(2 * one.bytes if one.bytes > limit else one.bytes)
         count = len(one.dataset)
         sharding.check(count, str(target.prefix))
         folder = stack.enter_context(target.working())

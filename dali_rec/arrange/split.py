@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from dali_rec.packing.split import check_shares, split_rows
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -37,6 +37,8 @@ def split(
     shares: Mapping[str, float] | None = None,
     stratify: bool = False,
     seed: int = SHUFFLE_SEED,
+    ids: Sequence[int] | NDArray[Any] | None = None,
+    classes: Sequence[str | int] | None = None,
     shards: int | None = None,
     shard_size: str | int | None = None,
     shard_records: int | None = None,
@@ -48,6 +50,8 @@ def split(
     dataset: a prefix, a manifest or a .rec file.
     shares: by name, such as {"train": 0.9, "val": 0.1}; records are dealt out by ``seed`` and keep their order.
     stratify: deal each class (first label) out in these shares by itself.
+    ids, classes: only the records of these ids, and of these classes (names or first labels); labels and the list of
+        classes stay as they are.
     shards, shard_size, shard_records: of each data set that is made; see ``Sharding``. Sizes as in "1GB".
     overwrite: replace data sets of the same names, once the new ones are complete.
     progress: called with (bytes done, bytes in all).
@@ -66,7 +70,7 @@ def split(
     elif stratify:
         raise ValueError("stratify says how to split: it needs shares")
     with contextlib.ExitStack() as stack:
-        one = stack.enter_context(open_input(dataset))
+        one = stack.enter_context(open_input(dataset, ids=ids, classes=classes))
         prefix = as_path(out)
         parts = _parts(one, shares, seed, stratify=stratify)
         targets = [Target(prefix if name is None else prefix.with_name(f"{prefix.name}-{name}")) for name in parts]
@@ -74,10 +78,12 @@ def split(
         for target, rows in zip(targets, parts.values(), strict=True):
             target.check(one.files, overwrite=overwrite)
             sharding.check(len(rows), str(target.prefix))
+        targets[0].check_space(one.bytes)
         for target, rows in zip(targets, parts.values(), strict=True):
             folder = stack.enter_context(target.working())
             writers.append(stack.enter_context(SetWriter(folder, len(rows), sharding)))
-        measured = one.manifest is None or shares is not None
+        chosen = ids is not None or classes is not None
+        measured = one.manifest is None or shares is not None or chosen
         _deal(one, list(parts.values()), writers, measured=measured, progress=progress)
         options = {
             "command": "split",
@@ -85,6 +91,8 @@ def split(
             "split": None if shares is None else dict(shares),
             "stratify": stratify,
             "seed": seed,
+            "ids": None if ids is None else len(ids),
+            "classes": None if classes is None else list(classes),
         }
         _agree_on_labels(writers)
         notes = []
@@ -139,7 +147,7 @@ def _deal(
     progress: Callable[[int, int], None] | None,
 ) -> None:
     """Read once, and give each record to the writer of its part."""
-    part_of = np.zeros(len(one.dataset), np.uint8)
+    part_of = np.zeros(len(one.dataset), np.int32)
     for number, rows in enumerate(parts):
         part_of[rows] = number
     done, total = 0, one.bytes
@@ -152,6 +160,8 @@ def _deal(
         done += int(frames.lengths.sum())
         if progress is not None:
             progress(done, total)
+    if progress is not None:
+        progress(total, total)  # also where the index leaves records out
 
 
 def _agree_on_labels(writers: list[SetWriter]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -44,11 +45,19 @@ class Target:
         present = self._present()
         read = {(status.st_dev, status.st_ino): path for path in inputs if path.exists() for status in (path.stat(),)}
         for file in present:
-            status = file.stat()
+            status = file.lstat() if file.is_symlink() and not file.exists() else file.stat()
             if (status.st_dev, status.st_ino) in read:
                 raise OutputExistsError(f"{file} is what is being read, and would be replaced; choose another name")
         if present and not overwrite:
             raise OutputExistsError(f"{present[0]} exists already; choose another name or say --overwrite")
+
+    def check_space(self, size: int) -> None:
+        """Raise OSError (ENOSPC) if the file system that the output goes to has not so many bytes left."""
+        place = next(folder for folder in (self.directory, *self.directory.absolute().parents) if folder.is_dir())
+        free = shutil.disk_usage(place).free
+        if free < size:
+            message = f"needs {size / 1e9:,.1f} GB beside it, and {free / 1e9:,.1f} GB are free; choose another place"
+            raise OSError(errno.ENOSPC, message, str(self.prefix))
 
     def _present(self) -> list[Path]:
         """Every file that a data set under this prefix has or would have."""

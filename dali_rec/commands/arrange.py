@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dali_rec.arrange.classes import LabelChoice  # noqa: TC001  # typer reads it when it runs
+from dali_rec.errors import SourceError
 from dali_rec.packing.options import SHUFFLE_SEED
 from dali_rec.packing.split import parse_shares
 from dali_rec.progress import progress_bar
+from dali_rec.recordio.header import MAX_ID
 
 if TYPE_CHECKING:
     from dali_rec.arrange import ArrangeReport
@@ -72,6 +74,10 @@ def split(
     ] = None,
     stratify: Annotated[bool, typer.Option("--stratify", help="Split each class in these shares by itself.")] = False,
     seed: Annotated[int, typer.Option(help="Decides which record goes where.")] = SHUFFLE_SEED,
+    class_names: Annotated[
+        list[str] | None, typer.Option("--class", metavar="NAME", help="Only this class; may stand several times.")
+    ] = None,
+    ids: Annotated[Path | None, typer.Option(help="Only the ids in this file: a .lst, or one id a line.")] = None,
     shards: ShardsOption = None,
     shard_size: ShardSizeOption = None,
     shard_records: ShardRecordsOption = None,
@@ -93,8 +99,8 @@ def split(
             raise typer.BadParameter(str(error), param_hint="--split") from None
     elif stratify:
         raise typer.BadParameter("--stratify says how to split: it needs --split", param_hint="--stratify")
-    elif (shards, shard_size, shard_records) == (None, None, None):
-        raise typer.BadParameter("say how: --split, --shards, --shard-size or --shard-records")
+    elif all(option is None for option in (class_names, ids, shards, shard_size, shard_records)):
+        raise typer.BadParameter("say how: --split, --class, --ids, --shards, --shard-size or --shard-records")
     with progress_bar("splitting", "bytes") as progress:
         report = run(
             dataset,
@@ -102,6 +108,8 @@ def split(
             shares=parsed,
             stratify=stratify,
             seed=seed,
+            ids=None if ids is None else _read_ids(ids),
+            classes=class_names,
             shards=shards,
             shard_size=shard_size,
             shard_records=shard_records,
@@ -141,6 +149,19 @@ def shuffle(
             progress=progress,
         )
     _print(report)
+
+
+def _read_ids(path: Path) -> list[int]:
+    """The first column of a .lst, or of any file of whole numbers."""
+    ids = []
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        if not line.strip():
+            continue
+        column = line.split()[0]
+        if not column.isdigit() or int(column) > MAX_ID:
+            raise SourceError(f"{path}, line {number}: {column[:40]!r} is not an id, a whole number up to 2^64-1")
+        ids.append(int(column))
+    return ids
 
 
 def _print(report: ArrangeReport) -> None:

@@ -1,7 +1,9 @@
 """Sizes, lists and the work folder."""
 
+import errno
 import itertools
 import multiprocessing
+import shutil
 
 import numpy as np
 import pytest
@@ -147,3 +149,19 @@ def test_folder_of_the_users_is_not_taken_for_a_work_folder(tmp_path):
     with pytest.raises(OutputExistsError, match="holds other files"):
         merge([tmp_path / "a"], tmp_path / "b")
     assert (tmp_path / "b.arranging" / "precious").exists()
+
+
+def test_full_disk_is_said_before_anything_is_written(tmp_path, monkeypatch):
+    write_set(tmp_path / "a", [payload(0, [0.0], bytes(2000))], [0])
+    monkeypatch.setattr(shutil, "disk_usage", lambda _place: shutil._ntuple_diskusage(10**9, 10**9, 1000))
+    with pytest.raises(OSError, match=r"needs 0\.0 GB beside it.*deep/b") as caught:
+        merge([tmp_path / "a"], tmp_path / "deep" / "b")
+    assert caught.value.errno == errno.ENOSPC
+    assert not (tmp_path / "deep").exists()
+
+
+def test_link_to_nothing_is_not_written_over(tmp_path):
+    write_set(tmp_path / "a", [payload(0, [0.0], b"")], [0])
+    (tmp_path / "b.rec").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(OutputExistsError, match=r"b\.rec exists already"):
+        merge([tmp_path / "a"], tmp_path / "b")

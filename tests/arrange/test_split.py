@@ -10,7 +10,7 @@ from support import DATA, jpeg, make_class_folder
 
 import dali_rec
 from dali_rec.arrange import merge, split
-from dali_rec.errors import CorruptRecordError, OutputExistsError
+from dali_rec.errors import CorruptRecordError, DatasetError, OutputExistsError
 
 SHARES = {"train": 0.5, "val": 0.3, "test": 0.2}
 
@@ -153,3 +153,31 @@ def test_records_without_an_image_are_dealt_out_and_it_is_said():
         assert "4 records have no image" in report.notes[0]
         found = contents(Path(folder) / "f-a") + contents(Path(folder) / "f-b")
         assert sorted(found) == sorted(contents(DATA / "faces"))
+
+
+def test_ids_and_classes_choose_records(tmp_path):
+    photos = make_class_folder(tmp_path / "photos", {"ant": 9, "bee": 9, "cat": 9})
+    dali_rec.pack(photos, tmp_path / "all", shards=2)
+    whole = dict(contents(tmp_path / "all"))
+    report = split(tmp_path / "all", tmp_path / "some", classes=["cat", "ant"], ids=range(0, 27, 2))
+    kept = [record.key for record in dali_rec.open(tmp_path / "all") if record.key % 2 == 0 and record.labels[0] != 1]
+    assert contents(tmp_path / "some") == [(key, whole[key]) for key in kept]
+    assert report.manifest.classes == ("ant", "bee", "cat")
+    assert dali_rec.verify(tmp_path / "some").ok
+    split(tmp_path / "all", tmp_path / "two", classes=[1], shares={"a": 0.5, "b": 0.5})
+    assert len(contents(tmp_path / "two-a")) + len(contents(tmp_path / "two-b")) == 9
+    with pytest.raises(DatasetError, match="no class 'dog'"):
+        split(tmp_path / "all", tmp_path / "no", classes=["dog"])
+    with pytest.raises(DatasetError, match="no record has these ids and classes"):
+        split(DATA / "single.rec", tmp_path / "no", classes=["77"])
+    assert not list(tmp_path.glob("no*"))
+
+
+def test_progress_ends_at_the_whole(tmp_path):
+    write_set(tmp_path / "a", [payload(key, [0.0], bytes(50)) for key in range(9)], list(range(9)))
+    lines = (tmp_path / "a.idx").read_text().splitlines(keepends=True)
+    (tmp_path / "a.idx").write_text("".join(lines[::4]))
+    said = []
+    split(tmp_path / "a", tmp_path / "b", shards=2, progress=lambda *state: said.append(state))
+    assert [done for done, _ in said] == sorted(done for done, _ in said)
+    assert said[-1][0] == said[-1][1]

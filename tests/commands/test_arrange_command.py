@@ -37,3 +37,13 @@ def test_wrong_usage_is_said_and_nothing_is_written(packed, tmp_path, capsys, ar
     assert main([places.get(argument, argument) for argument in arguments]) == status
     assert message in " ".join(capsys.readouterr().err.replace("│", " ").split())
     assert not list(tmp_path.glob("made*"))
+
+
+def test_split_takes_classes_and_a_file_of_ids(packed, tmp_path, capsys):
+    (tmp_path / "ids").write_text("0\n\n3\t1\tbee.jpg\n11\n")
+    chosen = ["--class", "ant", "--class", "cat", "--ids", str(tmp_path / "ids")]
+    assert main(["split", str(packed), str(tmp_path / "some"), *chosen]) == 0
+    assert [key for key, _ in contents(tmp_path / "some")] == [0, 11]
+    (tmp_path / "ids").write_text("0\n-3\n")
+    assert main(["split", str(packed), str(tmp_path / "made"), *chosen]) == 1
+    assert "ids, line 2: b'-3' is not an id" in capsys.readouterr().err
