@@ -10,7 +10,7 @@ import numpy as np
 from dali_rec.errors import DatasetError, UnwritableRecordError
 from dali_rec.recordio.framing import HEAD, MAGIC, frame
 from dali_rec.recordio.header import HEADER, unpack_header
-from dali_rec.recordio.index import unsigned
+from dali_rec.recordio.index import signed, unsigned
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,6 +32,15 @@ def label_counts(frames: Frames) -> NDArray[np.int64]:
         flags[number] = unpack_header(frames.payload(number), "")[0].flag
     counts: NDArray[np.int64] = np.maximum(flags, 1)
     return counts
+
+
+def header_ids(frames: Frames) -> NDArray[np.int64]:
+    """The id in the header of each record, int64 of shape (N,), wrapped as the keys of an Index are."""
+    words, at = frames.words, frames.starts >> 2
+    ids: NDArray[np.int64] = words[at + _ID].astype(np.int64) | words[at + _ID + 1].astype(np.int64) << 32
+    for number in np.nonzero(frames.is_split)[0].tolist():
+        ids[number] = signed(unpack_header(frames.payload(number), "")[0].id)
+    return ids
 
 
 def first_labels(frames: Frames) -> NDArray[np.float32]:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dali_rec.arrange.headers import header_ids
 from dali_rec.recordio.header import MAX_ID
 from dali_rec.recordio.index import signed
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
+    from dali_rec.arrange.frames import Frames
     from dali_rec.dataset import Dataset
 
 
@@ -60,10 +60,15 @@ class Locations:
         if isinstance(self._text, mmap.mmap):
             self._text.close()
 
-    def of(self, rows: NDArray[np.int64]) -> list[bytes]:
-        """The locations of these rows of the data set."""
-        shards = np.searchsorted(self._ends, rows, side="right").tolist()
-        columns = (shards, self._keys[rows].tolist(), self._starts[rows].tolist())
+    def of(self, frames: Frames) -> list[bytes]:
+        """The locations of these records of the data set, as they were read.
+
+        A list counts ids as the headers do. An .idx may not: MXNet's rec2idx numbers anew, and what the list says of
+        such a number is true of another record.
+        """
+        starts = np.where(header_ids(frames) == frames.keys, self._starts[frames.rows], -1)
+        shards = np.searchsorted(self._ends, frames.rows, side="right").tolist()
+        columns = (shards, self._keys[frames.rows].tolist(), starts.tolist())
         return [
             (self._listed(start) if start >= 0 else b"") or b"%s#%d" % (self._names[shard], key)
             for shard, key, start in zip(*columns, strict=True)

@@ -103,10 +103,11 @@ def _copy(
     for one, maps in zip(inputs, united.maps, strict=True):
         for read in read_frames(one.dataset):
             done += int(read.lengths.sum())
+            locations = one.locations.of(read)
             frames = with_labels(read, maps, one.name) if maps is not None else read
             if renumbered:
                 frames = with_ids(frames, np.arange(writer.written, writer.written + len(frames), dtype=np.int64))
-            writer.write(frames, one.locations, measure=one.manifest is None)
+            writer.write(frames, locations, measure=one.manifest is None)
             if progress is not None:
                 progress(done, total)
     if progress is not None:

@@ -86,7 +86,7 @@ def shuffle(
         writer = stack.enter_context(SetWriter(folder, count, sharding))
         order = np.random.Generator(np.random.PCG64(seed)).permutation(count)
         for frames in _in_order(one, order, folder, limit - _PIECES_BYTES, progress):
-            writer.write(frames, one.locations, measure=one.manifest is None)
+            writer.write(frames, one.locations.of(frames), measure=one.manifest is None)
         options = {"command": "shuffle", **sharding.recorded(), "seed": seed}
         split = None if one.manifest is None else one.manifest.split
         done = publish(writer, target, [one], options, one.class_names, split=split)

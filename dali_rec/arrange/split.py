@@ -156,7 +156,8 @@ def _deal(
         for number, writer in enumerate(writers):
             chosen = np.nonzero(here == number)[0]
             if len(chosen):
-                writer.write(frames.take(chosen), one.locations, measure=measured)
+                some = frames.take(chosen)
+                writer.write(some, one.locations.of(some), measure=measured)
         done += int(frames.lengths.sum())
         if progress is not None:
             progress(done, total)

@@ -21,6 +21,7 @@ from dali_rec.recordio.index import unsigned
 from dali_rec.sources.lst import format_label
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from concurrent.futures import Future
     from pathlib import Path
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from dali_rec.arrange.frames import Frames
-    from dali_rec.arrange.locations import Locations
 
 _HASHES_PENDING = 2
 _ANY_SIZE = 1 << 62
@@ -77,8 +77,10 @@ class SetWriter:
         """Records so far."""
         return self._state.written
 
-    def write(self, frames: Frames, locations: Locations, *, measure: bool) -> None:
-        """Append records. ``measure``: look at the headers of their images for the largest width and height.
+    def write(self, frames: Frames, locations: Sequence[bytes], *, measure: bool) -> None:
+        """Append records, with the last column of the list for each.
+
+        measure: look at the headers of the images for the largest width and height.
 
         The bytes must not change afterwards: they are still being hashed.
         """
@@ -133,10 +135,9 @@ class SetWriter:
                 facts.max_width = max(facts.max_width, info.width)
                 facts.max_height = max(facts.max_height, info.height)
 
-    def _write_list(self, frames: Frames, locations: Locations) -> None:
+    def _write_list(self, frames: Frames, locations: Sequence[bytes]) -> None:
         keys = [unsigned(key) for key in frames.keys.tolist()]
-        places = locations.of(frames.rows)
-        lines = (b"%d\t%s\t%s\n" % line for line in zip(keys, _label_columns(frames), places, strict=True))
+        lines = (b"%d\t%s\t%s\n" % line for line in zip(keys, _label_columns(frames), locations, strict=True))
         self._list.write(b"".join(lines))
 
 

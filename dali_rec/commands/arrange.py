@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dali_rec.arrange.classes import LabelChoice  # noqa: TC001  # typer reads it when it runs
+from dali_rec.arrange.sharding import parse_size
 from dali_rec.errors import SourceError
 from dali_rec.packing.options import SHUFFLE_SEED
 from dali_rec.packing.split import parse_shares
@@ -17,10 +18,23 @@ from dali_rec.recordio.header import MAX_ID
 if TYPE_CHECKING:
     from dali_rec.arrange import ArrangeReport
 
+
+def _size(text: str | None) -> str | None:
+    """Say at once what is no size."""
+    if text is not None:
+        try:
+            parse_size(text)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+    return text
+
+
 DatasetArgument = Annotated[Path, typer.Argument(help="Prefix, manifest or .rec file.")]
 OutArgument = Annotated[Path, typer.Argument(help="Prefix of the files to make.")]
 ShardsOption = Annotated[int | None, typer.Option(min=1, help="Number of .rec files; by default one.")]
-ShardSizeOption = Annotated[str | None, typer.Option(metavar="SIZE", help="Most bytes of a .rec file, as in 1GB.")]
+ShardSizeOption = Annotated[
+    str | None, typer.Option(metavar="SIZE", callback=_size, help="Most bytes of a .rec file, as in 1GB.")
+]
 ShardRecordsOption = Annotated[int | None, typer.Option(min=1, help="Most records of a .rec file.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace a data set of the same name.")]
 
@@ -49,6 +63,7 @@ def merge(
 
     if len(datasets) < 2:
         raise typer.BadParameter("expected at least one data set and, last, the output", param_hint="DATASET… OUT")
+    _check_one_of(shards, shard_size, shard_records)
     with progress_bar("merging", "bytes") as progress:
         report = run(
             datasets[:-1],
@@ -101,6 +116,7 @@ def split(
         raise typer.BadParameter("--stratify says how to split: it needs --split", param_hint="--stratify")
     elif all(option is None for option in (class_names, ids, shards, shard_size, shard_records)):
         raise typer.BadParameter("say how: --split, --class, --ids, --shards, --shard-size or --shard-records")
+    _check_one_of(shards, shard_size, shard_records)
     with progress_bar("splitting", "bytes") as progress:
         report = run(
             dataset,
@@ -124,7 +140,9 @@ def shuffle(
     out: OutArgument,
     *,
     seed: Annotated[int, typer.Option(min=0, help="Decides the order.")] = SHUFFLE_SEED,
-    memory: Annotated[str, typer.Option(metavar="SIZE", help="For records; does not change what comes out.")] = "1GB",
+    memory: Annotated[
+        str, typer.Option(metavar="SIZE", callback=_size, help="For records; does not change what comes out.")
+    ] = "1GB",
     shards: ShardsOption = None,
     shard_size: ShardSizeOption = None,
     shard_records: ShardRecordsOption = None,
@@ -136,6 +154,7 @@ def shuffle(
     """
     from dali_rec.arrange import shuffle as run
 
+    _check_one_of(shards, shard_size, shard_records)
     with progress_bar("shuffling", "bytes") as progress:
         report = run(
             dataset,
@@ -149,6 +168,11 @@ def shuffle(
             progress=progress,
         )
     _print(report)
+
+
+def _check_one_of(shards: int | None, shard_size: str | None, shard_records: int | None) -> None:
+    if sum(option is not None for option in (shards, shard_size, shard_records)) > 1:
+        raise typer.BadParameter("say one of --shards, --shard-size and --shard-records")
 
 
 def _read_ids(path: Path) -> list[int]:

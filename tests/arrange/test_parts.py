@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from record_sets import contents, files, payload, write_set
 
 import dali_rec
-from dali_rec.arrange import merge
+from dali_rec.arrange import merge, shuffle
+from dali_rec.arrange.frames import read_frames
 from dali_rec.arrange.locations import Locations
 from dali_rec.arrange.scatter import plan_buckets
 from dali_rec.arrange.sharding import Sharding, ShardState, parse_size, shard_names
@@ -104,10 +105,24 @@ def test_location_is_found_by_id_in_a_list_of_any_order(tmp_path):
     (tmp_path / "a.lst").write_bytes(b"\n".join(lines))
     with dali_rec.open(tmp_path / "a") as dataset:
         locations = Locations(dataset, tmp_path / "a.lst")
-        found = locations.of(np.array([6, 5, 4, 3, 2, 1, 0]))
+        (frames,) = read_frames(dataset)
+        found = locations.of(frames.take(np.array([6, 5, 4, 3, 2, 1, 0])))
         locations.close()
     unknown = [b"a.rec#13", b"a.rec#12", b"a.rec#11"]
     assert found == [*unknown, b"\xff\xfe name, with blanks .jpg", b"last.jpg", b"a.rec#3", b"five.jpg"]
+
+
+@pytest.mark.parametrize("how", [merge, None])
+def test_list_is_not_believed_of_an_index_that_numbers_anew(tmp_path, how):
+    """As MXNet's rec2idx does: the list has the ids of the headers."""
+    write_set(tmp_path / "a", [payload(2 - key, [0.0], b"") for key in range(3)], [0, 1, 2])
+    (tmp_path / "a.lst").write_text("2\t0\ttwo.jpg\n1\t0\tone.jpg\n0\t0\tzero.jpg\n")
+    if how is merge:
+        merge([tmp_path / "a"], tmp_path / "b", renumber=True)
+    else:
+        shuffle(tmp_path / "a", tmp_path / "b")
+    lines = sorted((tmp_path / "b.lst").read_text().splitlines())
+    assert lines == ["0\t0\ta.rec#0", "1\t0\tone.jpg", "2\t0\ta.rec#2"]
 
 
 def test_list_goes_with_the_records(tmp_path):
