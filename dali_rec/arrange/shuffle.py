@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 #: The least memory that makes sense.
 LEAST_MEMORY = 64 << 20
 # What pieces of the input and of the output take, which are being read, written and hashed, beside a bucket.
-_PIECES_BYTES = 32 << 20
+_PIECES_BYTES = 44 << 20
 
 
 def shuffle(

@@ -7,7 +7,7 @@ import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from dali_rec.arrange.frames import Frames
 
-_HASHES_PENDING = 2
+_PENDING = 4  # pieces to be hashed or written
 _ANY_SIZE = 1 << 62
 _EXACT = float(1 << 53)
 
@@ -61,13 +61,14 @@ class SetWriter:
         self._state = ShardState(count)
         self._shards: list[_ShardFile] = []
         self._list = (folder / "lst").open("wb", buffering=1 << 20)
-        self._hasher = ThreadPoolExecutor(1, thread_name_prefix="dali-rec-hash")
+        self._threads = _Threads(ThreadPoolExecutor(1, "dali-rec-hash"), ThreadPoolExecutor(1, "dali-rec-write"))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        self._hasher.shutdown(cancel_futures=True)
+        self._threads.hasher.shutdown(cancel_futures=True)
+        self._threads.writer.shutdown(cancel_futures=True)
         self._list.close()
         if self._shards:
             self._shards[-1].abandon()
@@ -82,7 +83,7 @@ class SetWriter:
 
         measure: look at the headers of the images for the largest width and height.
 
-        The bytes must not change afterwards: they are still being hashed.
+        The bytes must not change afterwards: they are still being hashed and written.
         """
         self._note(frames, measure=measure)
         self._write_list(frames, locations)
@@ -100,7 +101,7 @@ class SetWriter:
     def _begin_shard(self) -> None:
         if self._shards:
             self._shards[-1].finish()
-        self._shards.append(_ShardFile(self._folder / f"{len(self._shards)}", self._hasher))
+        self._shards.append(_ShardFile(self._folder / f"{len(self._shards)}", self._threads))
         self._state.number, self._state.records, self._state.bytes = len(self._shards) - 1, 0, 0
 
     def finish(self, name: str) -> tuple[tuple[ShardEntry, ...], dict[str, Path]]:
@@ -152,10 +153,17 @@ def _label_columns(frames: Frames) -> list[bytes]:
     ]
 
 
+class _Threads(NamedTuple):
+    """One thread each, so that pieces stay in order."""
+
+    hasher: ThreadPoolExecutor
+    writer: ThreadPoolExecutor
+
+
 class _ShardFile:
     """One .rec and its .idx, in the work folder."""
 
-    def __init__(self, path: Path, hasher: ThreadPoolExecutor) -> None:
+    def __init__(self, path: Path, threads: _Threads) -> None:
         self.path = path.with_suffix(".rec")
         self.index_path = path.with_suffix(".idx")
         self.position = 0
@@ -164,24 +172,27 @@ class _ShardFile:
         self._keys: list[NDArray[np.int64]] = []
         self._offsets: list[NDArray[np.int64]] = []
         self._file: IO[bytes] = self.path.open("wb", buffering=0)
-        self._hasher = hasher
+        self._threads = threads
         self._pending: deque[Future[None]] = deque()
 
     def append(self, frames: Frames) -> None:
         runs = frames.runs()
         data = runs[0] if len(runs) == 1 else memoryview(b"".join(runs))
-        # In a thread: hashing takes longer than writing, and lets go of Python's lock.
-        self._pending.append(self._hasher.submit(self.checksum.update, data))
-        done = 0
-        while done < len(data):
-            done += self._file.write(data[done:])
-        while len(self._pending) > _HASHES_PENDING:
+        # Each in a thread of its own: both let go of Python's lock, and the next piece is read meanwhile.
+        self._pending.append(self._threads.hasher.submit(self.checksum.update, data))
+        self._pending.append(self._threads.writer.submit(self._write, data))
+        while len(self._pending) > _PENDING:
             self._pending.popleft().result()
         ends = self.position + np.cumsum(frames.lengths)
         self._keys.append(frames.keys)
         self._offsets.append(ends - frames.lengths)
         self.records += len(frames)
         self.position += len(data)
+
+    def _write(self, data: memoryview) -> None:
+        done = 0
+        while done < len(data):
+            done += self._file.write(data[done:])
 
     def finish(self) -> None:
         """Make both files durable."""
