@@ -11,6 +11,7 @@ from typing import Annotated, Optional
 import typer
 
 from dali_rec._version import __version__
+from dali_rec.commands.arrange import merge, shuffle, split
 from dali_rec.commands.doctor import doctor
 from dali_rec.commands.info import info
 from dali_rec.commands.pack import list_images, pack
@@ -37,6 +38,9 @@ def _print_version(wanted: bool) -> None:
 
 app.command()(pack)
 app.command(name="list")(list_images)
+app.command()(merge)
+app.command()(split)
+app.command()(shuffle)
 
 
 @app.callback()

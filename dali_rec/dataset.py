@@ -61,6 +61,11 @@ class Shard:
         row = int(np.searchsorted(self._all_offsets, offset, side="right"))
         return int(self._all_offsets[row]) if row < len(self._all_offsets) else self.reader.size
 
+    def ends(self) -> NDArray[np.int64]:
+        """What ``end_of`` says of each record of this view, shape (N,)."""
+        rows = np.searchsorted(self._all_offsets, self.index.offsets, side="right")
+        return np.append(self._all_offsets, self.reader.size)[rows]
+
     def take(self, rows: NDArray[np.intp]) -> Shard:
         """A view of the same file that has only these rows of the index, which ascend."""
         view = copy.copy(self)

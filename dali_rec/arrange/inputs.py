@@ -1,0 +1,91 @@
+"""What is rearranged: data sets that were packed, with what their manifests say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dali_rec._files import as_path
+from dali_rec.arrange.frames import record_limits
+from dali_rec.arrange.locations import Locations
+from dali_rec.dataset import Dataset, open_dataset
+from dali_rec.errors import DatasetError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from typing_extensions import Self
+
+    from dali_rec.manifest import Manifest
+
+ClassNames = tuple["tuple[str, ...] | None", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One data set that is read. ``name``: as the user gave it. ``files``: all that belong to it, there or not."""
+
+    name: str
+    dataset: Dataset
+    locations: Locations
+    files: tuple[Path, ...]
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """Its manifest; None for files from elsewhere."""
+        return self.dataset.manifest
+
+    @property
+    def class_names(self) -> ClassNames | None:
+        """The names behind each column of labels, or None where nobody wrote any down."""
+        manifest = self.manifest
+        if manifest is None:
+            return None
+        if manifest.label_classes is not None:
+            return manifest.label_classes
+        return None if manifest.classes is None else (manifest.classes,)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of its records, at most: what the index leaves out behind one is counted with it."""
+        return int(record_limits(self.dataset).sum())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.dataset.close()
+        self.locations.close()
+
+
+def open_input(
+    path: str | os.PathLike[str],
+    *,
+    ids: Sequence[int] | NDArray[Any] | None = None,
+    classes: Sequence[str | int] | None = None,
+) -> Input:
+    """Open a data set to be rearranged: a prefix, a manifest or a .rec file, with or without .idx and .lst.
+
+    ids, classes: only these records, see ``Dataset.subset``. Raises DatasetError if that leaves none.
+    """
+    path = as_path(path)
+    dataset = open_dataset(path)
+    prefix = path.with_suffix("") if path.suffix in (".rec", ".json") else path
+    list_path = prefix.with_name(prefix.name + ".lst")
+    shards = [shard.path for shard in dataset.shards]
+    files = (
+        prefix.with_name(prefix.name + ".json"),
+        list_path,
+        *shards,
+        *(shard.with_suffix(".idx") for shard in shards),
+    )
+    if ids is not None or classes is not None:
+        if classes is not None and dataset.classes is None:  # without names, numbers go for names
+            classes = [int(name) if isinstance(name, str) and name.isdecimal() else name for name in classes]
+        dataset = dataset.subset(ids=ids, classes=classes)
+        if not len(dataset):
+            raise DatasetError(f"{path}: no record has these ids and classes")
+    return Input(str(path), dataset, Locations(dataset, list_path), files)

@@ -1,0 +1,98 @@
+"""What came of rearranging, and the step that all three commands end with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dali_rec._version import __version__
+from dali_rec.manifest import LabelKind, Manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from dali_rec.arrange.inputs import ClassNames, Input
+    from dali_rec.arrange.work import Target
+    from dali_rec.arrange.writer import SetWriter
+
+
+@dataclass(frozen=True, slots=True)
+class ArrangedSet:
+    """One data set that was written."""
+
+    manifest_path: Path
+    manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class ArrangeReport:
+    """What came of it: the data sets, what the user should hear, and the wall time in seconds."""
+
+    sets: tuple[ArrangedSet, ...]
+    notes: tuple[str, ...]
+    seconds: float
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest of the first, or only, data set."""
+        return self.sets[0].manifest
+
+    @property
+    def records(self) -> int:
+        """Records written."""
+        return sum(one.manifest.records for one in self.sets)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all .rec files written."""
+        return sum(one.manifest.bytes for one in self.sets)
+
+
+def publish(
+    writer: SetWriter,
+    target: Target,
+    inputs: Sequence[Input],
+    options: dict[str, Any],
+    names: ClassNames | None,
+    *,
+    split: str | None = None,
+    measured: bool = False,
+) -> ArrangedSet:
+    """Finish what was written and give it its names.
+
+    options: what the user asked for. names: of the classes, by column of labels. measured: all images were; otherwise
+    the manifests' sizes count too.
+    """
+    entries, files = writer.finish(target.prefix.name)
+    facts = writer.facts
+    manifests = [one.manifest for one in inputs if one.manifest is not None]
+    kinds: set[LabelKind] = {manifest.label_kind for manifest in manifests}
+    if len(manifests) < len(inputs):
+        kinds.add("class" if facts.are_classes else "values")
+    sizes = [(0, 0)] if measured else [(manifest.max_width, manifest.max_height) for manifest in manifests]
+    manifest = Manifest(
+        records=sum(entry.records for entry in entries),
+        shards=entries,
+        label_width=next(iter(facts.widths)) if len(facts.widths) == 1 else 0,
+        label_kind="class" if kinds == {"class"} else "values",
+        max_width=max(facts.max_width, *(width for width, _ in sizes), 0),
+        max_height=max(facts.max_height, *(height for _, height in sizes), 0),
+        bytes=sum(entry.bytes for entry in entries),
+        classes=names[0] if names is not None and len(names) == 1 else None,
+        label_classes=names if names is not None and len(names) > 1 else None,
+        split=split,
+        options={**options, "inputs": [_described(one) for one in inputs]},
+        created_by=f"dali-rec {__version__}",
+    )
+    target.publish(manifest, files)
+    return ArrangedSet(target.manifest, manifest)
+
+
+def _described(one: Input) -> dict[str, Any]:
+    """An input in the manifest, by names that do not depend on where it lies."""
+    return {
+        "files": [shard.path.name for shard in one.dataset.shards],
+        "records": len(one.dataset),
+        "options": None if one.manifest is None else one.manifest.options,
+    }

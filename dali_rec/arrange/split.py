@@ -1,0 +1,173 @@
+"""``split``: one packed data set is parted by shares, or into other shards."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dali_rec._files import as_path
+from dali_rec.arrange.frames import read_frames
+from dali_rec.arrange.inputs import open_input
+from dali_rec.arrange.report import ArrangeReport, publish
+from dali_rec.arrange.sharding import Sharding
+from dali_rec.arrange.work import Target
+from dali_rec.arrange.writer import SetWriter
+from dali_rec.packing.options import SHUFFLE_SEED
+from dali_rec.packing.split import check_shares, split_rows
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from dali_rec.arrange.inputs import Input
+
+logger = logging.getLogger("dali_rec")
+
+
+def split(
+    dataset: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    shares: Mapping[str, float] | None = None,
+    stratify: bool = False,
+    seed: int = SHUFFLE_SEED,
+    ids: Sequence[int] | NDArray[Any] | None = None,
+    classes: Sequence[str | int] | None = None,
+    shards: int | None = None,
+    shard_size: str | int | None = None,
+    shard_records: int | None = None,
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> ArrangeReport:
+    """Part a packed data set into OUT-train, OUT-val and so on, or, without ``shares``, into other shards as OUT.
+
+    dataset: a prefix, a manifest or a .rec file.
+    shares: by name, such as {"train": 0.9, "val": 0.1}; records are dealt out by ``seed`` and keep their order.
+    stratify: deal each class (first label) out in these shares by itself.
+    ids, classes: only the records of these ids, and of these classes (names or first labels); labels and the list of
+        classes stay as they are.
+    shards, shard_size, shard_records: of each data set that is made; see ``Sharding``. Sizes as in "1GB".
+    overwrite: replace data sets of the same names, once the new ones are complete.
+    progress: called with (bytes done, bytes in all).
+
+    Records are copied byte for byte and keep their ids. Nothing is published before all is done.
+
+    Raises DatasetError, DatasetNotFoundError, OutputExistsError, RecordError for a damaged record, ValueError (also
+    where a part would be empty).
+
+    >>> split("data/all", "data/all", shares={"train": 0.9, "val": 0.1})  # doctest: +SKIP
+    """
+    began = time.perf_counter()
+    sharding = Sharding.of(shards, shard_size, shard_records)
+    if shares is not None:
+        check_shares(shares)
+    elif stratify:
+        raise ValueError("stratify says how to split: it needs shares")
+    with contextlib.ExitStack() as stack:
+        one = stack.enter_context(open_input(dataset, ids=ids, classes=classes))
+        prefix = as_path(out)
+        parts = _parts(one, shares, seed, stratify=stratify)
+        targets = [Target(prefix if name is None else prefix.with_name(f"{prefix.name}-{name}")) for name in parts]
+        writers = []
+        for target, rows in zip(targets, parts.values(), strict=True):
+            target.check(one.files, overwrite=overwrite)
+            sharding.check(len(rows), str(target.prefix))
+        targets[0].check_space(one.bytes)
+        for target, rows in zip(targets, parts.values(), strict=True):
+            folder = stack.enter_context(target.working())
+            writers.append(stack.enter_context(SetWriter(folder, len(rows), sharding)))
+        chosen = ids is not None or classes is not None
+        measured = one.manifest is None or shares is not None or chosen
+        _deal(one, list(parts.values()), writers, measured=measured, progress=progress)
+        options = {
+            "command": "split",
+            **sharding.recorded(),
+            "split": None if shares is None else dict(shares),
+            "stratify": stratify,
+            "seed": seed,
+            "ids": None if ids is None else len(ids),
+            "classes": None if classes is None else list(classes),
+        }
+        _agree_on_labels(writers)
+        notes = []
+        without_image = sum(writer.facts.without_image for writer in writers)
+        if shares is not None and without_image:
+            notes.append(
+                f"{without_image} records have no image (InsightFace's identities?); they are dealt out like all"
+            )
+            logger.warning(notes[0])
+        old_split = None if one.manifest is None else one.manifest.split
+        sets = tuple(
+            publish(
+                writer,
+                target,
+                [one],
+                options,
+                one.class_names,
+                split=old_split if name is None else name,
+                measured=measured,
+            )
+            for name, target, writer in zip(parts, targets, writers, strict=True)
+        )
+    return ArrangeReport(sets, tuple(notes), time.perf_counter() - began)
+
+
+def _parts(
+    one: Input, shares: Mapping[str, float] | None, seed: int, *, stratify: bool
+) -> dict[str | None, NDArray[np.int64]]:
+    """The rows of each part, in ascending order."""
+    count = len(one.dataset)
+    if shares is None:
+        return {None: np.arange(count, dtype=np.int64)}
+    groups = None
+    if stratify:
+        groups = np.concatenate([shard.first_labels() for shard in one.dataset.shards]).astype(np.float64)
+    parts: dict[str | None, NDArray[np.int64]] = {}
+    for name, rows in split_rows(count, shares, seed, groups).items():
+        if not len(rows):
+            raise ValueError(
+                f"{one.name}: of {count} records the split {name!r} would get none; give it a larger share"
+            )
+        parts[name] = rows
+    return parts
+
+
+def _deal(
+    one: Input,
+    parts: list[NDArray[np.int64]],
+    writers: list[SetWriter],
+    *,
+    measured: bool,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    """Read once, and give each record to the writer of its part."""
+    part_of = np.zeros(len(one.dataset), np.int32)
+    for number, rows in enumerate(parts):
+        part_of[rows] = number
+    done, total = 0, one.bytes
+    for frames in read_frames(one.dataset):
+        here = part_of[frames.rows]
+        for number, writer in enumerate(writers):
+            chosen = np.nonzero(here == number)[0]
+            if len(chosen):
+                some = frames.take(chosen)
+                writer.write(some, one.locations.of(some), measure=measured)
+        done += int(frames.lengths.sum())
+        if progress is not None:
+            progress(done, total)
+    if progress is not None:
+        progress(total, total)  # also where the index leaves records out
+
+
+def _agree_on_labels(writers: list[SetWriter]) -> None:
+    """What labels are is said of the whole, so that the parts agree on it."""
+    are_classes = all(writer.facts.are_classes for writer in writers)
+    widths = frozenset[int]().union(*(writer.facts.widths for writer in writers))
+    for writer in writers:
+        writer.facts.are_classes, writer.facts.widths = are_classes, widths

@@ -1,0 +1,124 @@
+"""The files of an arranged data set: made in a work folder beside the target, moved to their names when all is done."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import shutil
+from typing import IO, TYPE_CHECKING
+
+from dali_rec._files import fsync_directory, try_lock
+from dali_rec.errors import DatasetError, OutputExistsError
+from dali_rec.manifest import is_manifest, read_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from dali_rec.manifest import Manifest
+
+_SHARD = re.compile(r"-\d{5,}-of-\d{5,}\.(rec|idx)")
+
+
+class Target:
+    """The prefix ``out``, and the folder OUT.arranging in which everything lies until it is done.
+
+    It is on the same file system, so that the last step is a rename; a run that was killed leaves nothing else.
+    """
+
+    def __init__(self, out: Path) -> None:
+        if not out.name:
+            raise DatasetError(f"{out}: the output needs a name, such as {out / 'train'}")
+        self.prefix = out
+        self.directory = out.parent
+        self.work = out.with_name(out.name + ".arranging")
+        self.manifest = out.with_name(out.name + ".json")
+        self.list = out.with_name(out.name + ".lst")
+
+    def check(self, inputs: Iterable[Path], *, overwrite: bool) -> None:
+        """Raise OutputExistsError if files of this name are there that must not be replaced.
+
+        ``inputs``, the files that are read, are never replaced; others only if ``overwrite``.
+        """
+        present = self._present()
+        read = {(status.st_dev, status.st_ino): path for path in inputs if path.exists() for status in (path.stat(),)}
+        for file in present:
+            status = file.lstat() if file.is_symlink() and not file.exists() else file.stat()
+            if (status.st_dev, status.st_ino) in read:
+                raise OutputExistsError(f"{file} is what is being read, and would be replaced; choose another name")
+        if present and not overwrite:
+            raise OutputExistsError(f"{present[0]} exists already; choose another name or say --overwrite")
+
+    def check_space(self, size: int) -> None:
+        """Raise OSError (ENOSPC) if the file system that the output goes to has not so many bytes left."""
+        place = next(folder for folder in (self.directory, *self.directory.absolute().parents) if folder.is_dir())
+        free = shutil.disk_usage(place).free
+        if free < size:
+            message = f"needs {size / 1e9:,.1f} GB beside it, and {free / 1e9:,.1f} GB are free; choose another place"
+            raise OSError(errno.ENOSPC, message, str(self.prefix))
+
+    def _present(self) -> list[Path]:
+        """Every file that a data set under this prefix has or would have."""
+        names = {self.manifest.name, self.list.name, f"{self.prefix.name}.rec", f"{self.prefix.name}.idx"}
+        names |= self._replaced()
+        if not self.directory.is_dir():
+            return []
+        return sorted(
+            entry
+            for entry in self.directory.iterdir()
+            if entry.name in names
+            or (entry.name.startswith(self.prefix.name) and _SHARD.fullmatch(entry.name[len(self.prefix.name) :]))
+        )
+
+    def _replaced(self) -> set[str]:
+        """The shard files of the data set that is under this prefix now."""
+        if not is_manifest(self.manifest):
+            return set()
+        try:
+            shards = read_manifest(self.manifest).shards
+        except DatasetError:
+            return set()
+        # Only plain names: a manifest from elsewhere must not make us delete files elsewhere.
+        names = {name for shard in shards for name in (shard.rec, shard.idx)}
+        return {name for name in names if "/" not in name and "\\" not in name}
+
+    @contextlib.contextmanager
+    def working(self) -> Iterator[Path]:
+        """Hold the work folder, empty, for this process alone; it is gone afterwards."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        if self.work.is_dir() and any(self.work.iterdir()) and not (self.work / "lock").exists():
+            raise OutputExistsError(
+                f"{self.work} is needed as a work folder but holds other files; move it or choose another name"
+            )
+        self.work.mkdir(exist_ok=True)
+        with (self.work / "lock").open("wb") as lock:
+            self._take(lock)
+            for leftover in self.work.iterdir():
+                if leftover.name != "lock":
+                    leftover.unlink()
+            try:
+                yield self.work
+            finally:
+                shutil.rmtree(self.work, ignore_errors=True)
+
+    def _take(self, lock: IO[bytes]) -> None:
+        path = self.work / "lock"
+        # The second half: the other process finished, and removed the folder, between our open and our lock.
+        if not try_lock(lock) or not path.exists() or not os.path.samestat(os.fstat(lock.fileno()), path.stat()):
+            raise OutputExistsError(f"{self.prefix}: another process is writing to it; wait or choose another name")
+
+    def publish(self, manifest: Manifest, finished: dict[str, Path]) -> None:
+        """Give the finished files their names (name: where it is now), and then write the manifest.
+
+        Where the manifest is, all is there. The files of a data set that is replaced are gone afterwards.
+        """
+        previous = self._replaced() | {self.list.name}
+        self.manifest.unlink(missing_ok=True)
+        for name, file in finished.items():
+            file.replace(self.directory / name)
+        for name in previous - set(finished):
+            (self.directory / name).unlink(missing_ok=True)
+        fsync_directory(self.directory)
+        manifest.write(self.manifest)

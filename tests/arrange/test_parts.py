@@ -1,0 +1,182 @@
+"""Sizes, lists and the work folder."""
+
+import errno
+import itertools
+import multiprocessing
+import shutil
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from record_sets import contents, files, payload, write_set
+
+import dali_rec
+from dali_rec.arrange import merge, shuffle
+from dali_rec.arrange.frames import read_frames
+from dali_rec.arrange.locations import Locations
+from dali_rec.arrange.scatter import plan_buckets
+from dali_rec.arrange.sharding import Sharding, ShardState, parse_size, shard_names
+from dali_rec.arrange.work import Target
+from dali_rec.errors import OutputExistsError
+from dali_rec.packing.plan import plan_shards
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("1GB", 10**9), ("500 mb", 5 * 10**8), ("2GiB", 2**31), ("1.5k", 1500), ("64MiB", 2**26), ("7", 7), (7, 7)],
+)
+def test_sizes_are_read(text, size):
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "GB", "-1GB", "1XB", "1 G B", "0", "1iB", "0.1"])
+def test_what_is_no_size_is_said(text):
+    with pytest.raises(ValueError, match="size "):
+        parse_size(text)
+
+
+def shard_lengths(sharding, lengths):
+    """Records a shard, as the writer cuts them when it gets a few at a time."""
+    state, shards, position = ShardState(len(lengths)), [0], 0
+    while position < len(lengths):
+        some = lengths[position : position + 3]
+        room = sharding.room(state, some)
+        if room == 0:
+            shards.append(0)
+            state.number, state.records, state.bytes = state.number + 1, 0, 0
+            continue
+        shards[-1] += room
+        state.written, state.records, state.bytes = (
+            state.written + room,
+            state.records + room,
+            state.bytes + sum(some[:room]),
+        )
+        position += room
+    return shards
+
+
+LENGTHS = st.lists(st.integers(1, 50), min_size=1, max_size=40).map(lambda values: np.array(values, np.int64) * 4)
+
+
+@given(LENGTHS, st.integers(1, 9))
+def test_number_of_shards_is_cut_as_packing_cuts_it(lengths, shards):
+    if shards > len(lengths):
+        with pytest.raises(ValueError, match="cannot fill"):
+            Sharding(shards=shards).check(len(lengths), "x")
+        return
+    plan = plan_shards(len(lengths), "x", shards)
+    assert shard_lengths(Sharding(shards=shards), lengths) == [shard.stop - shard.start for shard in plan]
+    assert shard_names("x", shards) == [shard.name for shard in plan]
+
+
+@given(LENGTHS, st.integers(1, 500))
+def test_shards_are_as_full_as_their_size_allows(lengths, size):
+    cut = shard_lengths(Sharding(size=size), lengths)
+    assert sum(cut) == len(lengths)
+    ends = np.cumsum(cut).tolist()
+    for start, end in zip([0, *ends], ends, strict=False):
+        assert end - start == 1 or lengths[start:end].sum() <= size
+        assert end == len(lengths) or lengths[start : end + 1].sum() > size
+
+
+@given(LENGTHS, st.integers(0, 500))
+def test_buckets_are_as_full_as_memory_allows(lengths, size):
+    edges = plan_buckets(lengths, size)
+    assert (edges[0], edges[-1]) == (0, len(lengths))
+    for start, end in itertools.pairwise(edges):
+        assert end - start == 1 or (end > start and lengths[start:end].sum() <= size)
+        assert end == len(lengths) or lengths[start : end + 1].sum() > size
+
+
+def test_location_is_found_by_id_in_a_list_of_any_order(tmp_path):
+    keys = [5, 3, (1 << 64) - 1, 9, 11, 12, 13]
+    write_set(tmp_path / "a", [payload(key, [0.0], b"") for key in keys], keys)
+    lines = [
+        b"%d\t0\t1\tlast.jpg\r" % keys[2],
+        b"9\t0\t\xff\xfe name, with blanks .jpg",
+        b"4\t0\tof no record.jpg",
+        b"3 0 columns parted by blanks.jpg",
+        b"what is this",
+        b"12\tno labels",
+        b"13\t0\t  ",
+        b"5\t0\tfive.jpg",
+    ]
+    (tmp_path / "a.lst").write_bytes(b"\n".join(lines))
+    with dali_rec.open(tmp_path / "a") as dataset:
+        locations = Locations(dataset, tmp_path / "a.lst")
+        (frames,) = read_frames(dataset)
+        found = locations.of(frames.take(np.array([6, 5, 4, 3, 2, 1, 0])))
+        locations.close()
+    unknown = [b"a.rec#13", b"a.rec#12", b"a.rec#11"]
+    assert found == [*unknown, b"\xff\xfe name, with blanks .jpg", b"last.jpg", b"a.rec#3", b"five.jpg"]
+
+
+@pytest.mark.parametrize("how", [merge, None])
+def test_list_is_not_believed_of_an_index_that_numbers_anew(tmp_path, how):
+    """As MXNet's rec2idx does: the list has the ids of the headers."""
+    write_set(tmp_path / "a", [payload(2 - key, [0.0], b"") for key in range(3)], [0, 1, 2])
+    (tmp_path / "a.lst").write_text("2\t0\ttwo.jpg\n1\t0\tone.jpg\n0\t0\tzero.jpg\n")
+    if how is merge:
+        merge([tmp_path / "a"], tmp_path / "b", renumber=True)
+    else:
+        shuffle(tmp_path / "a", tmp_path / "b")
+    lines = sorted((tmp_path / "b.lst").read_text().splitlines())
+    assert lines == ["0\t0\ta.rec#0", "1\t0\tone.jpg", "2\t0\ta.rec#2"]
+
+
+def test_list_goes_with_the_records(tmp_path):
+    write_set(tmp_path / "a", [payload(key, [key / 4], b"") for key in range(3)], [0, 1, 2])
+    (tmp_path / "a.lst").write_text("2\t0\tc.jpg\n0\t0\ta b.jpg\n")
+    merge([tmp_path / "a"], tmp_path / "b")
+    assert (tmp_path / "b.lst").read_text() == "0\t0\ta b.jpg\n1\t0.25\ta.rec#1\n2\t0.5\tc.jpg\n"
+    merge([tmp_path / "b"], tmp_path / "c", renumber=True)
+    assert files(tmp_path / "c")[".lst"] == files(tmp_path / "b")[".lst"]
+
+
+def _hold(prefix, ready, done):
+    with Target(prefix).working():
+        ready.set()
+        done.wait(30)
+
+
+def test_two_processes_do_not_write_the_same_set(tmp_path):
+    write_set(tmp_path / "a", [payload(0, [0.0], b"")], [0])
+    context = multiprocessing.get_context("spawn")
+    ready, done = context.Event(), context.Event()
+    other = context.Process(target=_hold, args=(tmp_path / "b", ready, done))
+    other.start()
+    try:
+        assert ready.wait(30)
+        with pytest.raises(OutputExistsError, match="another process is writing"):
+            merge([tmp_path / "a"], tmp_path / "b")
+    finally:
+        done.set()
+        other.join()
+    merge([tmp_path / "a"], tmp_path / "b")
+    assert contents(tmp_path / "b") == contents(tmp_path / "a")
+
+
+def test_folder_of_the_users_is_not_taken_for_a_work_folder(tmp_path):
+    write_set(tmp_path / "a", [payload(0, [0.0], b"")], [0])
+    (tmp_path / "b.arranging").mkdir()
+    (tmp_path / "b.arranging" / "precious").touch()
+    with pytest.raises(OutputExistsError, match="holds other files"):
+        merge([tmp_path / "a"], tmp_path / "b")
+    assert (tmp_path / "b.arranging" / "precious").exists()
+
+
+def test_full_disk_is_said_before_anything_is_written(tmp_path, monkeypatch):
+    write_set(tmp_path / "a", [payload(0, [0.0], bytes(2000))], [0])
+    monkeypatch.setattr(shutil, "disk_usage", lambda _place: shutil._ntuple_diskusage(10**9, 10**9, 1000))
+    with pytest.raises(OSError, match=r"needs 0\.0 GB beside it.*deep/b") as caught:
+        merge([tmp_path / "a"], tmp_path / "deep" / "b")
+    assert caught.value.errno == errno.ENOSPC
+    assert not (tmp_path / "deep").exists()
+
+
+def test_link_to_nothing_is_not_written_over(tmp_path):
+    write_set(tmp_path / "a", [payload(0, [0.0], b"")], [0])
+    (tmp_path / "b.rec").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(OutputExistsError, match=r"b\.rec exists already"):
+        merge([tmp_path / "a"], tmp_path / "b")
