@@ -12,7 +12,7 @@ from dali_rec._files import as_path
 from dali_rec._version import __version__
 from dali_rec.errors import SourceError, TooManyBadImagesError
 from dali_rec.images import MAX_PIXELS
-from dali_rec.manifest import Manifest, ShardEntry
+from dali_rec.manifest import LabelKind, Manifest, ShardEntry
 from dali_rec.packing.options import (
     SHUFFLE_SEED,
     Color,
@@ -27,7 +27,9 @@ from dali_rec.packing.plan import Plan, make_plans, shuffles
 from dali_rec.packing.shard import Rejection, ShardReport, pack_shard
 from dali_rec.sources import (
     FetchOptions,
+    Flagged,
     FolderLabels,
+    Format,
     SampleTable,
     Source,
     SourceOptions,
@@ -119,6 +121,8 @@ def pack(
     root: str | os.PathLike[str] | None = None,
     table: TableOptions | None = None,
     label_width: int | None = None,
+    format: Format = "auto",  # noqa: A002  # what the command line calls it
+    flagged: Flagged = "column",
     fetch: FetchOptions | None = None,
     workers: int | None = None,
     max_bad: float = 0.01,
@@ -129,7 +133,8 @@ def pack(
     """Pack the images of ``source`` into OUT.rec, OUT.idx, OUT.lst and the manifest OUT.json.
 
     source: a folder of images, a .lst, or a table (.csv, .tsv, .json, .jsonl); see ``read_folder``, ``read_list`` and
-        ``read_table`` in dali_rec.sources for what they may be.
+        ``read_table`` in dali_rec.sources for what they may be. Or images with boxes: a COCO file, or a folder of
+        VOC or YOLO.
     out: the prefix of the files to make; folders on the way to it are made.
     resize, resize_mode, upscale, center_crop, interpolation, encoding, quality, color, max_pixels: what is done to an
         image; see ``ImageOptions``. By default the bytes are stored untouched.
@@ -143,6 +148,9 @@ def pack(
     root: where the relative paths of a list or table begin; by default beside it.
     table: which columns of a table mean what; by default label, location and id.
     label_width: of a list whose columns are parted by blanks: how many of them are labels.
+    format: "coco", "voc" or "yolo" for object detection; "auto" knows them by what is there.
+    flagged: boxes that VOC calls difficult and COCO a crowd: "column" marks them in a sixth number of each object,
+        "keep" takes them as any other, "drop" leaves them out.
     fetch: how images behind URLs are fetched; see ``FetchOptions``.
     workers: threads; by default one a core. The output does not depend on it.
     max_bad: how many images may be bad: a share below 1, a number from 1 up. They are left out and written, with the
@@ -161,7 +169,7 @@ def pack(
     )
     began = time.perf_counter()
     names = None if classes is None else tuple(classes)
-    source_options = SourceOptions(root, labels, names, table or TableOptions(), label_width)
+    source_options = SourceOptions(root, labels, names, table or TableOptions(), label_width, format, flagged)
     found, plans = plan_pack(source, out, options, source_options)
     for note in found.notes:
         logger.warning(note)
@@ -197,7 +205,22 @@ def plan_pack(
     if not out.name:
         raise SourceError(f"{out}: the output needs a name, such as {out / 'train'}")
     found = open_source(as_path(source), source_options)
+    if found.label_kind == "boxes":
+        _check_boxes(source, options)
     return found, make_plans(found, out, options)
+
+
+def _check_boxes(source: str | os.PathLike[str], options: PackOptions) -> None:
+    """Refuse what does not go with boxes, which are relative to the whole image."""
+    image = options.image
+    if image.center_crop or (image.resize is not None and image.resize_mode == "fill"):
+        what = "--center-crop" if image.center_crop else "--resize-mode fill"
+        raise SourceError(
+            f"{as_path(source)}: {what} cuts images and would leave their boxes wrong; scale them by --resize-mode "
+            "shorter, longer or exact, and crop when they are loaded"
+        )
+    if options.stratify:
+        raise SourceError(f"{as_path(source)}: --stratify needs one class an image, and these have boxes; leave it out")
 
 
 class _Counter:
@@ -262,6 +285,7 @@ def _packed(plan: Plan, reports: Sequence[ShardReport]) -> SampleTable:
 def _merge(reports: Sequence[ShardReport], source: Source, plan: Plan, options: PackOptions) -> Manifest:
     # Over the whole source, so that the splits agree on what their labels are.
     is_class = source.classes is not None or source.samples.labels_are_class_indices
+    kind: LabelKind = source.label_kind or ("class" if is_class else "values")
     widths = source.samples.label_widths
     return Manifest(
         records=sum(report.records for report in reports),
@@ -270,7 +294,7 @@ def _merge(reports: Sequence[ShardReport], source: Source, plan: Plan, options: 
             for report in reports
         ),
         label_width=next(iter(widths)) if len(widths) == 1 else 0,
-        label_kind="class" if is_class else "values",
+        label_kind=kind,
         max_width=max(report.max_width for report in reports),
         max_height=max(report.max_height for report in reports),
         bytes=sum(report.bytes for report in reports),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -141,6 +141,7 @@ class Source:
     source has names. ``keys_are_given`` says that the source numbers its samples itself, as a list does. ``notes`` are
     things the user should hear. ``splits``: where the source is parted itself. ``label_classes``: the names behind each
     column of labels, where there are several columns. ``pixels``: where the pixels of locations in a table are.
+    ``label_kind``: what the labels are, where the source knows and they cannot tell: "boxes" for object detection.
     """
 
     samples: SampleTable
@@ -152,3 +153,4 @@ class Source:
     splits: tuple[Split, ...] = ()
     label_classes: tuple[tuple[str, ...] | None, ...] | None = None
     pixels: PixelTable | None = None
+    label_kind: Literal["boxes"] | None = None
