@@ -61,8 +61,9 @@ class Draws:
 
     def order_of_three(self) -> list[int]:
         """0, 1 and 2 in random order."""
-        order, word = [0, 1, 2], self.whole(0, 5)
-        for place, other in ((1, word // 3), (2, word % 3)):
+        order = [0, 1, 2]
+        for place in (1, 2):
+            other = self.whole(0, place)
             order[place], order[other] = order[other], order[place]
         return order
 

@@ -96,6 +96,7 @@ class ImageRecordParameters:
     label_name: str = "softmax_label"
     framework: str = "numpy"
     device: str | int = "auto"
+    engine: str = "auto"
 
     @classmethod
     def from_keywords(cls, keywords: Mapping[str, Any]) -> Self:

@@ -57,14 +57,26 @@ def carry_out(steps: tuple[Step, ...], pixels: NDArray[np.uint8], fill: int) -> 
 
 
 def _warp(pixels: NDArray[np.uint8], step: Warp, fill: int) -> NDArray[np.uint8]:
-    return cv2.warpAffine(
-        pixels,
-        step.matrix,
-        (step.width, step.height),
-        flags=step.method,
-        borderMode=cv2.BORDER_CONSTANT,
-        borderValue=(fill, fill, fill),
+    # Where each pixel comes from in 1/32 of a pixel, as warpAffine reckoned in MXNet's OpenCV 3.4; newer versions
+    # reckon with floats and come out up to 6 levels apart.
+    (a, b, c), (d, e, f) = cv2.invertAffineTransform(step.matrix.astype(np.float64))
+    column, row = np.arange(step.width), np.arange(step.height)[:, np.newaxis]
+    if step.method == cv2.INTER_NEAREST:
+        places = [_fixed(first, column) + _fixed(second, row, third) + 512 >> 10 for first, second, third in ((a, b, c), (d, e, f))]
+        fractions = None
+    else:
+        sub = [_fixed(first, column) + _fixed(second, row, third) + 16 >> 5 for first, second, third in ((a, b, c), (d, e, f))]
+        places = [one >> 5 for one in sub]
+        fractions = ((sub[1] & 31) * 32 + (sub[0] & 31)).astype(np.uint16)
+    whole = np.clip(np.stack(places, axis=2), -32768, 32767).astype(np.int16)
+    method = cv2.INTER_LINEAR if step.method == cv2.INTER_AREA else step.method
+    return cv2.remap(
+        pixels, whole, fractions, method, borderMode=cv2.BORDER_CONSTANT, borderValue=(fill, fill, fill)
     )
+
+
+def _fixed(factor: float, position: NDArray[np.int64], offset: float = 0.0) -> NDArray[np.int64]:
+    return np.rint((factor * position + offset) * 1024).astype(np.int64)
 
 
 def _colour(pixels: NDArray[np.uint8], step: Jitter | Shift | Noise) -> NDArray[np.uint8]:
