@@ -29,8 +29,8 @@ class BatchRows:
     """The records of a batch.
 
     ``rows``: int64 of shape (batch,), rows in the data set. ``passes``: of the same shape, the pass that each belongs
-    to. ``numbers``: of the same shape, MXNet's number of an image among those that it reads together, which it adds to
-    ``seed_aug``. ``pad``: how many at the end only fill the batch.
+    to. ``numbers``: of the same shape, the number of each image that MXNet adds to ``seed_aug``. ``pad``: how many at
+    the end only fill the batch.
     """
 
     rows: NDArray[np.int64]
@@ -51,7 +51,7 @@ class Passes:
     """Batches of ``batch_size`` over the rows of ``part``, epoch after epoch.
 
     ``blocks``: where runs of records begin that stay together when only runs are shuffled, by ``block_seed``, and
-    ``shuffle`` only within them. ``together``: how many records MXNet reads at a time, all by default.
+    ``shuffle`` only within them. ``with_index``: MXNet's numbers of images are those that it has with an .idx.
     """
 
     part: range
@@ -61,7 +61,7 @@ class Passes:
     round_batch: bool = True
     blocks: NDArray[np.int64] | None = None
     block_seed: int = 0
-    together: int | None = None
+    with_index: bool = False
 
     def order(self, number: int) -> NDArray[np.int64]:
         """The rows of pass ``number``."""
@@ -90,19 +90,18 @@ class Passes:
         rows = order[first : first + size]
         pad = size - len(rows)
         passes = np.full(size, epoch, np.int64)
-        numbers = self._numbers(np.arange(first, first + size), (size - start) % size)
+        numbers = np.arange(size)
+        if not self.with_index:
+            # MXNet then reads all records at once, and counts from the place in the batch that was next.
+            numbers += first - start + (size if start else 0)
         if pad and self.round_batch:
             rows = np.concatenate([rows, self.order(epoch + 1)[:pad]])
             passes[size - pad :] += 1
-            numbers[size - pad :] = self._numbers(np.arange(pad), size - pad)
+            numbers[size - pad :] = np.arange(size - pad, size)
         elif pad:
             rows = np.concatenate([rows, np.repeat(rows[-1:], pad)])
             numbers[size - pad :] = numbers[size - pad - 1]
         return BatchRows(rows, passes, numbers, pad, epoch, is_last=first + size >= len(order))
-
-    def _numbers(self, positions: NDArray[np.int64], filled: int) -> NDArray[np.int64]:
-        """MXNet counts what it reads at a time, from the place in the batch that was next when the pass began."""
-        return filled + (positions if self.together is None else positions % self.together)
 
 
 def _generator(*numbers: int) -> np.random.Generator:

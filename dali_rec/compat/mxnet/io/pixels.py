@@ -87,10 +87,26 @@ def _colour(pixels: NDArray[np.uint8], step: Jitter | Shift | Noise) -> NDArray[
     if isinstance(step, Shift):
         added, limits = (step.hue, step.lightness, step.saturation), (180, 255, 255)
         table = np.stack([np.clip(_LEVELS + one, 0, most) for one, most in zip(added, limits, strict=True)], axis=1)
-        shifted = cv2.LUT(cv2.cvtColor(pixels, cv2.COLOR_BGR2HLS), table.astype(np.uint8)[np.newaxis])
+        shifted = cv2.LUT(_hls(pixels), table.astype(np.uint8)[np.newaxis])
         return cv2.cvtColor(shifted, cv2.COLOR_HLS2BGR)
     levels = np.trunc(_LEVELS[:, np.newaxis] + np.array(step.levels, np.float32))
     return cv2.LUT(pixels, np.clip(levels, 0, 255).astype(np.uint8)[np.newaxis])
+
+
+def _hls(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    converted = cv2.cvtColor(pixels, cv2.COLOR_BGR2HLS)
+    # Hues that lie half way between two levels are rounded by the last bit of the float. Reckoned as in OpenCV 3.4 they
+    # go to the same side as in MXNet; a level of hue can be 6 levels of a channel.
+    blue, green, red = (plane * np.float32(1 / 255) for plane in cv2.split(pixels))
+    most = np.maximum(np.maximum(blue, green), red)
+    span = most - np.minimum(np.minimum(blue, green), red)
+    is_red, is_green = most == red, most == green
+    difference = np.where(is_red, green - blue, np.where(is_green, blue - red, red - green))
+    per_level = np.float32(60) / np.maximum(span, np.finfo(np.float32).eps)
+    hue = difference * per_level + np.where(is_red, np.float32(0), np.where(is_green, np.float32(120), np.float32(240)))
+    hue[hue < 0] += 360
+    converted[:, :, 0] = np.rint(hue * np.float32(0.5))
+    return converted
 
 
 def _linear(pixels: NDArray[np.uint8], factor: float, offset: float) -> NDArray[np.uint8]:
@@ -102,14 +118,20 @@ def _brighten(pixels: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
     return _linear(pixels, factor, 0.0)
 
 
+def _grey(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    # The weights of red and blue are the other way round, in MXNet too, which takes its BGR for RGB here. They are
+    # those of OpenCV 3.4, in 1/16384; later ones have a bit more.
+    first, second, third = (plane.astype(np.int32) for plane in cv2.split(pixels))
+    return ((4899 * first + 9617 * second + 1868 * third + 8192) >> 14).astype(np.uint8)
+
+
 def _contrast(pixels: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
-    # The weights of red and blue are the other way round, in MXNet too: it takes its BGR for RGB here and below.
-    mean = np.float32(cv2.mean(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY))[0])
+    mean = np.float32(cv2.mean(_grey(pixels))[0])
     return _linear(pixels, factor, float((np.float32(1) - np.float32(factor)) * mean))
 
 
 def _saturate(pixels: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
-    grey = cv2.cvtColor(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2BGR)
+    grey = cv2.cvtColor(_grey(pixels), cv2.COLOR_GRAY2BGR)
     return cv2.addWeighted(pixels, factor, grey, float(np.float32(1) - np.float32(factor)), 0.0)
 
 

@@ -174,7 +174,7 @@ def _passes(dataset: Dataset, part: range, parameters: ImageRecordParameters) ->
         parameters.round_batch,
         _runs(dataset, part, parameters.shuffle_chunk_size << 20) if parameters.shuffle_chunk_size else None,
         parameters.shuffle_chunk_seed,
-        parameters.batch_size if parameters.path_imgidx else None,
+        with_index=bool(parameters.path_imgidx),
     )
 
 
