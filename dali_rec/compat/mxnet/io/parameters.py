@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import difflib
 from dataclasses import dataclass
@@ -10,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dali_rec.compat.mxnet.io.values import parse_value
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from typing_extensions import Self
 
@@ -29,7 +30,6 @@ _FROM_0 = (
     *("contrast", "saturation", "pca_noise", "max_random_contrast", "max_random_illumination", "min_img_size"),
 )
 _CHANNELS = "rgba"
-_TRUE, _FALSE = ("1", "true"), ("0", "false")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +126,7 @@ class ImageRecordParameters:
         missing = [name for name in ("path_imgrec", "data_shape", "batch_size") if name not in keywords]
         if missing:
             raise TypeError(f"ImageRecordIter needs {', '.join(missing)}")
-        return cls(**{name: _coerce(name, value, str(fields[name].type)) for name, value in keywords.items()})
+        return cls(**{name: parse_value(name, value, str(fields[name].type)) for name, value in keywords.items()})
 
     def __post_init__(self) -> None:
         self._check_ranges()
@@ -238,16 +238,14 @@ class ImageRecordParameters:
 
     def _check_order(self) -> None:
         if self.shuffle_chunk_size and self.path_imgidx:
-            raise ValueError(
-                "shuffle_chunk_size has no effect with path_imgidx, in MXNet either: leave one of them out"
-            )
+            raise ValueError("shuffle_chunk_size has no effect with path_imgidx, in MXNet either: leave one out")
         if self.shuffle_chunk_seed and not self.shuffle_chunk_size:
             raise ValueError("shuffle_chunk_seed has an effect only with shuffle_chunk_size")
 
     def _check_geometry(self) -> None:
         if self.rotate < -1 or (self.rotate == 0 and self.max_rotate_angle):
             raise ValueError(
-                f"rotate is {self.rotate}: MXNet rotates by it only from 1 up; -30 is 330, and without rotation leave it out"
+                f"rotate is {self.rotate}: MXNet rotates by it only from 1 up; -30 is 330, and for none leave it out"
             )
         if self.min_img_size > self.max_img_size:
             raise ValueError(f"min_img_size is {self.min_img_size}, above max_img_size {self.max_img_size}")
@@ -287,55 +285,14 @@ class ImageRecordParameters:
                 raise ValueError(f"std_{name} is 0, which nothing can be divided by")
         defaults = {field.name: field.default for field in dataclasses.fields(self)}
         means = ("mean_r", "mean_g", "mean_b", "mean_a")
-        without, why = (), ""
+        without: tuple[str, ...] = ()
+        why = ""
         if self.mean_img:
             without, why = means, "with mean_img"
         if self.output_dtype != np.float32:
             without = ("std_r", "std_g", "std_b", "std_a", "scale", "max_random_contrast", "max_random_illumination")
             without += (*means, "mean_img") if self.output_dtype == np.uint8 else (means if self.mean_img else ())
             why = f"on images of dtype {self.output_dtype}"
-        given = [name for name in without if getattr(self, name) != defaults[name]]
+        given: list[str] = [name for name in without if getattr(self, name) != defaults[name]]
         if given:
             raise ValueError(f"{', '.join(given)}: without effect {why}, in MXNet too; leave them out")
-
-
-def _coerce(name: str, value: Any, kind: str) -> Any:
-    """The value as its field has it; MXNet turns every value into text and reads that."""
-    if kind == "Any" or (value is None and "None" in kind):
-        return value
-    try:
-        return _parser(name, kind)(value)
-    except (TypeError, ValueError, SyntaxError):
-        raise ValueError(f"{name} is {value!r}: expected {kind.removesuffix(' | None')}") from None
-
-
-def _parser(name: str, kind: str) -> Callable[[Any], Any]:
-    if name == "dtype":
-        return _dtype
-    if kind.startswith("tuple"):
-        return _numbers
-    return {"bool": _flag, "int": _whole, "float": float}.get(kind.removesuffix(" | None"), lambda value: value)
-
-
-def _dtype(value: Any) -> str | None:
-    return None if value == "None" else np.dtype(value).name
-
-
-def _numbers(value: Any) -> tuple[int, ...]:
-    if isinstance(value, str):
-        value = ast.literal_eval(f"({value.strip('()[] ,')},)")
-    return tuple(_whole(number) for number in value)
-
-
-def _whole(value: Any) -> int:
-    number = float(value)
-    if not number.is_integer():
-        raise ValueError(value)
-    return int(number)
-
-
-def _flag(value: Any) -> bool:
-    text = str(value).lower().removesuffix(".0")
-    if text not in _TRUE + _FALSE:
-        raise ValueError(value)
-    return text in _TRUE

@@ -81,7 +81,7 @@ class ImageRecordIter(DataIter):
             return self._skip_load
         if self._has_ended:
             raise StopIteration
-        while len(self._ahead) < self._parameters.prefetch_buffer:
+        while len(self._ahead) <= self._parameters.prefetch_buffer:
             rows = next(self._schedule)
             self._ahead.append((rows, self._engine.begin(rows)))
         rows, finish = self._ahead.popleft()
