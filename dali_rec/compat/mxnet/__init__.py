@@ -1,4 +1,4 @@
-"""MXNet's names over our parts: ``import dali_rec.compat.mxnet as mx``; ``mx.recordio`` and ``mx.io`` go on as before."""
+"""MXNet's names over our parts: after ``import dali_rec.compat.mxnet as mx`` ``mx.recordio`` and ``mx.io`` go on."""
 
 from dali_rec.compat.mxnet import io, recordio
 

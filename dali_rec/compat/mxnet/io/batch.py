@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class DataDesc(namedtuple("DataDesc", ["name", "shape"])):  # noqa: PYI024  # a pair that carries two attributes more
+class DataDesc(namedtuple("DataDesc", ["name", "shape"])):  # noqa: PYI024, SLOT002  # a pair and two attributes
     """Name and shape of an array in a batch, and beside the pair its ``dtype`` and ``layout``."""
 
     dtype: np.dtype[Any]
     layout: str
 
     def __new__(cls, name: str, shape: tuple[int, ...], dtype: Any = np.float32, layout: str = "NCHW") -> Self:
+        """As MXNet makes it."""
         description = super().__new__(cls, name, shape)
         description.dtype = np.dtype(dtype)
         description.layout = layout

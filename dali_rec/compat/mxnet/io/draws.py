@@ -1,7 +1,7 @@
 """Random numbers as MXNet draws them: std::mt19937 with the distributions of GCC's library.
 
-With the same seed they are the same numbers, so that ``seed_aug`` gives MXNet's crops, angles and colours. (The wheel of
-1.9.1 was built with GCC's library from before version 11, whose whole numbers are drawn in another way.)
+With the same seed they are the same numbers, so that ``seed_aug`` gives MXNet's crops, angles and colours. (As in the
+wheel of 1.9.1; GCC shuffles in another way since version 7, and draws whole numbers in another since 11.)
 """
 
 from __future__ import annotations

@@ -35,19 +35,21 @@ def write_mean_image(path: str | os.PathLike[str], image: NDArray[np.float32]) -
 
 
 def read_mean_image(path: str | os.PathLike[str], shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """The mean image in a file that mx.nd.save wrote. Raises DatasetError unless it is one float32 array of ``shape``."""
+    """The mean image in a file that mx.nd.save wrote.
+
+    Raises DatasetError unless it is one float32 array of this shape.
+    """
     data = as_path(path).read_bytes()
+    again = "delete the file to have it made anew"
     try:
         found, at = _read_head(data)
     except (struct.error, ValueError) as error:
-        raise DatasetError(f"{path}: not a mean image that MXNet wrote ({error}); delete it to have it made anew") from None
+        raise DatasetError(f"{path}: not a mean image that MXNet wrote ({error}); {again}") from None
     if found != shape:
-        raise DatasetError(
-            f"{path}: its shape is {found}, data_shape is {shape}; take its shape, or delete the file to have it made anew"
-        )
+        raise DatasetError(f"{path}: its shape is {found}, data_shape is {shape}; take its shape, or {again}")
     count = math.prod(shape)
     if len(data) < at + 4 * count:
-        raise DatasetError(f"{path}: it was cut short, at {len(data)} bytes; delete it to have it made anew")
+        raise DatasetError(f"{path}: it was cut short, at {len(data)} bytes; {again}")
     return np.frombuffer(data, "<f4", count, at).reshape(shape).copy()
 
 

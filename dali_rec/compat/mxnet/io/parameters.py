@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import difflib
 from dataclasses import dataclass
@@ -10,22 +9,36 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dali_rec.compat.mxnet.io.values import parse_value
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from typing_extensions import Self
 
-INTERPOLATIONS = (0, 1, 2, 3, 4, 9, 10)
+_CHOICES: dict[str, tuple[Any, ...]] = {
+    "inter_method": (0, 1, 2, 3, 4, 9, 10),
+    "dtype": (None, "float32", "uint8", "int8"),
+    "ctx": ("cpu", "gpu"),
+    "aug_seq": ("aug_default",),
+    "framework": ("numpy", "torch", "cupy", "jax", "tensorflow"),
+    "engine": ("auto", "opencv", "dali"),
+}
+_FROM_1 = ("batch_size", "label_width", "preprocess_threads", "prefetch_buffer", "num_parts")
+_FROM_0 = (
+    *("part_index", "shuffle_chunk_size", "fill_value", "pad", "max_rotate_angle", "max_shear_ratio", "brightness"),
+    *("contrast", "saturation", "pca_noise", "max_random_contrast", "max_random_illumination", "min_img_size"),
+)
 _CHANNELS = "rgba"
-_TRUE, _FALSE = ("1", "true"), ("0", "false")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageRecordParameters:
-    """Every parameter of ImageRecordIter, and ``framework`` and ``device``, which are ours.
+    """Every parameter of ImageRecordIter, and ``framework``, ``device`` and ``engine``, which are ours.
 
     framework: what the arrays are, "numpy", "torch", "cupy", "jax" or "tensorflow". device: "auto" (a GPU where there
-    is one), "gpu", "cpu", or the number of a GPU; ctx="cpu" and device_id=-1 mean "cpu" too.
+    is one), "gpu", "cpu", or the number of a GPU; ctx="cpu" and device_id=-1 mean "cpu" too. engine: what makes the
+    images, "opencv", for all settings, "dali", for those that it meets, or "auto".
 
     Raises ValueError for values that MXNet refuses, and for those that would have no effect.
     """
@@ -113,10 +126,11 @@ class ImageRecordParameters:
         missing = [name for name in ("path_imgrec", "data_shape", "batch_size") if name not in keywords]
         if missing:
             raise TypeError(f"ImageRecordIter needs {', '.join(missing)}")
-        return cls(**{name: _coerce(name, value, str(fields[name].type)) for name, value in keywords.items()})
+        return cls(**{name: parse_value(name, value, str(fields[name].type)) for name, value in keywords.items()})
 
     def __post_init__(self) -> None:
         self._check_ranges()
+        self._check_order()
         self._check_geometry()
         self._check_colour()
 
@@ -148,9 +162,10 @@ class ImageRecordParameters:
     @property
     def aspect_ratios(self) -> tuple[float, float]:
         """The least and the largest aspect ratio, as MXNet reads its two parameters."""
+        largest = np.float32(self.max_aspect_ratio)
         if self.min_aspect_ratio is not None:
-            return self.min_aspect_ratio, self.max_aspect_ratio
-        return 1 - self.max_aspect_ratio, 1 + self.max_aspect_ratio
+            return float(np.float32(self.min_aspect_ratio)), float(largest)
+        return float(1 - largest), float(1 + largest)
 
     @property
     def has_affine(self) -> bool:
@@ -189,7 +204,7 @@ class ImageRecordParameters:
 
     def without_normalisation(self) -> Self:
         """The same images as they are before mean, deviation, scale and mirror, as float32."""
-        plain = {f"mean_{name}": 0.0 for name in _CHANNELS} | {f"std_{name}": 1.0 for name in _CHANNELS}
+        plain: dict[str, Any] = {f"mean_{name}": 0.0 for name in _CHANNELS} | {f"std_{name}": 1.0 for name in _CHANNELS}
         return dataclasses.replace(
             self,
             **plain,
@@ -207,25 +222,33 @@ class ImageRecordParameters:
         shape = self.data_shape
         if len(shape) != 3 or shape[0] not in (1, 3, 4) or min(shape) < 1:
             raise ValueError(f"data_shape is {shape}: expected (channels, height, width) with 1, 3 or 4 channels")
-        for name in ("batch_size", "label_width", "preprocess_threads", "prefetch_buffer", "num_parts"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}: at least 1")
-        if not 0 <= self.part_index < self.num_parts:
+        for name in _FROM_1 + _FROM_0:
+            least = 1 if name in _FROM_1 else 0
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}: at least {least}")
+        if self.part_index >= self.num_parts:
             raise ValueError(f"part_index is {self.part_index}: from 0 to num_parts - 1, which is {self.num_parts - 1}")
-        if self.ctx not in ("cpu", "gpu"):
-            raise ValueError(f"ctx is {self.ctx!r}: 'cpu' or 'gpu'")
-        if self.aug_seq != "aug_default":
-            raise ValueError(f"aug_seq is {self.aug_seq!r}: only MXNet's own sequence, 'aug_default', is there")
-        if self.output_dtype.name not in ("float32", "uint8", "int8"):
-            raise ValueError(f"dtype is {self.dtype!r}: 'float32', 'uint8' or 'int8', as in MXNet")
-        if self.inter_method not in INTERPOLATIONS:
-            raise ValueError(f"inter_method is {self.inter_method}: one of {INTERPOLATIONS}")
-        if not 0 <= self.fill_value <= 255 or self.pad < 0:
-            raise ValueError(f"fill_value is {self.fill_value} and pad {self.pad}: 0 to 255, and from 0 up")
         if self.resize != -1 and self.resize < 1:
             raise ValueError(f"resize is {self.resize}: -1, or the length of the shorter side in pixels")
+        if self.fill_value > 255:
+            raise ValueError(f"fill_value is {self.fill_value}: 0 to 255")
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} is {getattr(self, name)!r}: one of {', '.join(map(repr, choices))}")
+
+    def _check_order(self) -> None:
+        if self.shuffle_chunk_size and self.path_imgidx:
+            raise ValueError("shuffle_chunk_size has no effect with path_imgidx, in MXNet either: leave one out")
+        if self.shuffle_chunk_seed and not self.shuffle_chunk_size:
+            raise ValueError("shuffle_chunk_seed has an effect only with shuffle_chunk_size")
 
     def _check_geometry(self) -> None:
+        if self.rotate < -1 or (self.rotate == 0 and self.max_rotate_angle):
+            raise ValueError(
+                f"rotate is {self.rotate}: MXNet rotates by it only from 1 up; -30 is 330, and for none leave it out"
+            )
+        if self.min_img_size > self.max_img_size:
+            raise ValueError(f"min_img_size is {self.min_img_size}, above max_img_size {self.max_img_size}")
         has_crop_size = (self.min_crop_size, self.max_crop_size) != (-1, -1)
         if has_crop_size and not 1 <= self.min_crop_size <= self.max_crop_size:
             raise ValueError(
@@ -238,7 +261,9 @@ class ImageRecordParameters:
             raise ValueError(f"aspect ratios from {low} to {high}: above 0, in order")
         if not self.random_resized_crop:
             if (self.min_random_area, self.max_random_area) != (1.0, 1.0):
-                raise ValueError("min_random_area and max_random_area have an effect only with random_resized_crop=True")
+                raise ValueError(
+                    "min_random_area and max_random_area have an effect only with random_resized_crop=True"
+                )
             return
         scaled = (self.min_random_scale, self.max_random_scale) != (1.0, 1.0)
         if scaled or has_crop_size or self.rand_crop:
@@ -247,9 +272,7 @@ class ImageRecordParameters:
                 "max_crop_size nor rand_crop"
             )
         if not 0 < self.min_random_area <= self.max_random_area:
-            raise ValueError(
-                f"random areas from {self.min_random_area} to {self.max_random_area}: above 0, in order"
-            )
+            raise ValueError(f"random areas from {self.min_random_area} to {self.max_random_area}: above 0, in order")
 
     def _check_colour(self) -> None:
         if self.channels != 3 and (self.has_jitter or self.has_hls or self.pca_noise):
@@ -260,53 +283,16 @@ class ImageRecordParameters:
         for name, value in zip(_CHANNELS, self.stds, strict=False):
             if value == 0:
                 raise ValueError(f"std_{name} is 0, which nothing can be divided by")
-        if self.output_dtype == np.float32:
-            return
-        without = ["std_r", "std_g", "std_b", "std_a", "scale", "max_random_contrast", "max_random_illumination"]
-        if self.output_dtype == np.uint8:
-            without += ["mean_r", "mean_g", "mean_b", "mean_a", "mean_img"]
         defaults = {field.name: field.default for field in dataclasses.fields(self)}
-        given = [name for name in without if getattr(self, name) != defaults[name]]
+        means = ("mean_r", "mean_g", "mean_b", "mean_a")
+        without: tuple[str, ...] = ()
+        why = ""
+        if self.mean_img:
+            without, why = means, "with mean_img"
+        if self.output_dtype != np.float32:
+            without = ("std_r", "std_g", "std_b", "std_a", "scale", "max_random_contrast", "max_random_illumination")
+            without += (*means, "mean_img") if self.output_dtype == np.uint8 else (means if self.mean_img else ())
+            why = f"on images of dtype {self.output_dtype}"
+        given: list[str] = [name for name in without if getattr(self, name) != defaults[name]]
         if given:
-            raise ValueError(
-                f"{', '.join(given)}: without effect on images of dtype {self.output_dtype}, as in MXNet; leave them "
-                "out, or take dtype='float32'"
-            )
-
-
-def _coerce(name: str, value: Any, kind: str) -> Any:
-    """The value as its field has it; MXNet turns every value into text and reads that."""
-    if kind == "Any" or (value is None and "None" in kind):
-        return value
-    try:
-        if name == "data_shape":
-            shape = ast.literal_eval(value) if isinstance(value, str) else value
-            return tuple(_whole(side) for side in shape)
-        if name == "rotate_list":
-            angles = value.split(",") if isinstance(value, str) else value
-            return tuple(_whole(angle) for angle in angles)
-        if name == "dtype":
-            return None if value == "None" else np.dtype(value).name
-        if kind == "bool":
-            return _flag(value)
-        if kind.startswith("int"):
-            return _whole(value)
-        if kind.startswith("float"):
-            return float(value)
-    except (TypeError, ValueError, SyntaxError):
-        raise ValueError(f"{name} is {value!r}: expected {kind.removesuffix(' | None')}") from None
-    return value
-
-
-def _whole(value: Any) -> int:
-    number = float(value)
-    if not number.is_integer():
-        raise ValueError(value)
-    return int(number)
-
-
-def _flag(value: Any) -> bool:
-    text = str(value).lower().removesuffix(".0")
-    if text not in _TRUE + _FALSE:
-        raise ValueError(value)
-    return text in _TRUE
+            raise ValueError(f"{', '.join(given)}: without effect {why}, in MXNet too; leave them out")

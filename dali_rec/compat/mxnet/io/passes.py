@@ -1,7 +1,7 @@
 """Which record is in which batch: MXNet's epochs, as arithmetic.
 
 A pass is every record of the part once, in the order of the files or shuffled. With ``round_batch`` a last batch that
-is not full is filled from the next pass, and the next epoch begins after these records. For 10 records and batches of 4:
+is not full is filled from the next pass, and the next epoch begins after these records. 10 records in batches of 4:
 
     epoch   round_batch=True                                  round_batch=False
     0       0 1 2 3 · 4 5 6 7 · 8 9 (0 1), pad 2              0 1 2 3 · 4 5 6 7 · 8 9 (9 9), pad 2

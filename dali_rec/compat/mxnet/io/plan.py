@@ -103,9 +103,12 @@ class Plan:
     lift: float
 
 
-def plan_image(parameters: ImageRecordParameters, height: int, width: int, draws: Draws) -> Plan:
-    """Draw what is done to an image of this size. Raises ValueError if the image is too small for ``max_crop_size``."""
-    planner = _Planner(parameters, height, width, draws)
+def plan_image(parameters: ImageRecordParameters, size: tuple[int, int], draws: Draws) -> Plan:
+    """Draw what is done to an image of this (height, width).
+
+    Raises ValueError if the image is too small for ``max_crop_size``.
+    """
+    planner = _Planner(parameters, size, draws)
     planner.resize()
     planner.warp()
     planner.crop()
@@ -125,10 +128,9 @@ def _around(draws: Draws, most: float) -> np.float32:
 class _Planner:
     """Adds steps, and keeps the size that the image has after them."""
 
-    def __init__(self, parameters: ImageRecordParameters, height: int, width: int, draws: Draws) -> None:
+    def __init__(self, parameters: ImageRecordParameters, size: tuple[int, int], draws: Draws) -> None:
         self.parameters = parameters
-        self.height = height
-        self.width = width
+        self.height, self.width = size
         self.draws = draws
         self.steps: list[Step] = []
 
@@ -179,8 +181,8 @@ class _Planner:
         if not parameters.random_resized_crop:
             least, most = single(parameters.min_random_scale), single(parameters.max_random_scale)
             scale = draws.unit() * (most - least) + least
-            least, most = parameters.aspect_ratios
-            ratio = draws.unit() * single(most - least) + single(least)
+            least, most = (single(one) for one in parameters.aspect_ratios)
+            ratio = draws.unit() * (most - least) + least
         along = single(2) * scale / (single(1) + ratio)
         across = ratio * along
         least, most = single(parameters.min_img_size), single(parameters.max_img_size)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import itertools
 import logging
 import weakref
 from collections import deque
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,9 +13,9 @@ import numpy as np
 from dali_rec._files import as_path
 from dali_rec.compat.mxnet.io.batch import DataBatch, DataDesc, DataIter
 from dali_rec.compat.mxnet.io.mean_image import read_mean_image, write_mean_image
+from dali_rec.compat.mxnet.io.normalise import Normaliser
 from dali_rec.compat.mxnet.io.parameters import ImageRecordParameters
 from dali_rec.compat.mxnet.io.passes import Passes, part_of
-from dali_rec.compat.mxnet.io.pixels import Normaliser
 from dali_rec.compat.mxnet.io.records import open_records, read_labels
 from dali_rec.compat.mxnet.io.threads import ThreadEngine
 from dali_rec.errors import DatasetError
@@ -83,7 +81,7 @@ class ImageRecordIter(DataIter):
             return self._skip_load
         if self._has_ended:
             raise StopIteration
-        while len(self._ahead) < self._parameters.prefetch_buffer:
+        while len(self._ahead) <= self._parameters.prefetch_buffer:
             rows = next(self._schedule)
             self._ahead.append((rows, self._engine.begin(rows)))
         rows, finish = self._ahead.popleft()
@@ -149,7 +147,9 @@ class ImageRecordInt8Iter(ImageRecordIter):
 def _with_dtype(parameters: dict[str, Any], dtype: str) -> dict[str, Any]:
     given = parameters.get("dtype")
     if given is not None and np.dtype(given) != dtype:
-        raise ValueError(f"dtype is {given!r}, which this iterator does not give: leave it out, or take ImageRecordIter")
+        raise ValueError(
+            f"dtype is {given!r}, which this iterator does not give: leave it out, or take ImageRecordIter"
+        )
     return {**parameters, "dtype": dtype}
 
 
@@ -180,9 +180,7 @@ def _passes(dataset: Dataset, part: range, parameters: ImageRecordParameters) ->
 
 def _runs(dataset: Dataset, part: range, size: int) -> NDArray[np.int64]:
     """Where runs of records of about ``size`` bytes begin in the part, the first left out."""
-    sizes = []
-    for shard in dataset.shards:
-        sizes.append(np.diff(shard.index.offsets, append=shard.reader.size))
+    sizes = [np.diff(shard.index.offsets, append=shard.reader.size) for shard in dataset.shards]
     ends = np.cumsum(np.concatenate(sizes)[part.start : part.stop])
     return np.nonzero(np.diff((ends - 1) // size))[0] + 1
 

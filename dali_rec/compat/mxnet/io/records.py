@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import re
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dali_rec._files import as_path
 from dali_rec.dataset import Dataset, Shard
 from dali_rec.errors import DatasetError, DatasetNotFoundError, SourceError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _LOG = logging.getLogger("dali_rec.compat.mxnet")
 

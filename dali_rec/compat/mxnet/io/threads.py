@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from dali_rec.compat.mxnet.io.normalise import Normaliser
     from dali_rec.compat.mxnet.io.parameters import ImageRecordParameters
     from dali_rec.compat.mxnet.io.passes import BatchRows
-    from dali_rec.compat.mxnet.io.pixels import Normaliser
     from dali_rec.dataset import Dataset
 
 _SEED_AUG_OFFSET = 111  # what MXNet adds to seed_aug and to the image's number
@@ -87,7 +87,7 @@ class ThreadEngine:
     def _make_one(self, row: int, draws: Draws, out: NDArray[Any]) -> None:
         parameters = self._parameters
         pixels = decode(self._dataset[row].image, parameters.channels)
-        plan = plan_image(parameters, *pixels.shape[:2], draws)
+        plan = plan_image(parameters, (pixels.shape[0], pixels.shape[1]), draws)
         self._normaliser.write(carry_out(plan.steps, pixels, parameters.fill_value), plan, out)
 
 
