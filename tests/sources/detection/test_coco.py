@@ -1,6 +1,9 @@
 import json
 
+import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from support import encoded, jpeg, picture
 
 import dali_rec
@@ -64,6 +67,21 @@ def test_list_that_was_written_packs_to_the_same_records(write, tmp_path):
     dali_rec.pack(source, tmp_path / "a")
     dali_rec.pack(tmp_path / "a.lst", tmp_path / "b")
     assert (tmp_path / "a.rec").read_bytes() == (tmp_path / "b.rec").read_bytes()
+
+
+SIDE = st.floats(-1000, 1000, allow_nan=False)
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(SIDE, SIDE, SIDE, SIDE), max_size=4))
+def test_every_box_that_is_packed_lies_in_its_image(write, boxes):
+    source = read_coco(write([annotation(139, 3, list(box)) for box in boxes]), flagged="keep")
+    packed = np.array(source.samples[0].labels[4:], np.float32).reshape(-1, 5)
+    expected = np.array([(x, y, x + width, y + height) for x, y, width, height in boxes]).reshape(-1, 4)
+    expected = np.clip(expected / [40, 32, 40, 32], 0, 1)
+    sides = expected[:, 2:] - expected[:, :2]
+    assert packed[:, 1:] == pytest.approx(expected[(sides >= 1e-6).all(axis=1)])
+    assert (packed[:, 3:] > packed[:, 1:3]).all()
 
 
 @pytest.mark.parametrize(
