@@ -22,7 +22,7 @@ from dali_rec.packing.options import (
 )
 from dali_rec.packing.split import parse_shares
 from dali_rec.progress import progress_bar
-from dali_rec.sources import FetchOptions, Flagged, FolderLabels, Format, SourceOptions, TableOptions
+from dali_rec.sources import Empty, FetchOptions, Flagged, FolderLabels, Format, SourceOptions, TableOptions
 from dali_rec.sources.detection import count_objects
 
 if TYPE_CHECKING:
@@ -88,6 +88,9 @@ def pack(
             help="Boxes that VOC calls difficult and COCO a crowd: mark them in a sixth column, keep or drop."
         ),
     ] = "column",
+    empty: Annotated[
+        Empty, typer.Option(help="Images without objects, at which MXNet's own iterators stop: keep or drop.")
+    ] = "keep",
     timeout: Annotated[float, typer.Option(help="Seconds for an image behind a URL.")] = 30.0,
     retries: Annotated[int, typer.Option(min=0, help="Further tries to fetch an image.")] = 3,
     connections: Annotated[int, typer.Option(min=1, help="Images fetched at a time.")] = 16,
@@ -118,7 +121,7 @@ def pack(
             resize, resize_mode, upscale, center_crop, interpolation, encoding, quality, color, max_pixels
         )
         options = PackOptions(image, FetchOptions(), shards, shuffle, seed, shares, stratify, workers, budget, strict)
-        source_options = SourceOptions(root, labels, names, table, label_width, source_format, flagged)
+        source_options = SourceOptions(root, labels, names, table, label_width, source_format, flagged, empty)
         _print_plan(*plan_pack(source, out, options, source_options))
         return
     with progress_bar("packing", "images") as progress:
@@ -146,6 +149,7 @@ def pack(
             label_width=label_width,
             format=source_format,
             flagged=flagged,
+            empty=empty,
             fetch=FetchOptions(timeout, retries, connections, max_bytes),
             workers=workers,
             max_bad=budget,

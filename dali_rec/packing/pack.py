@@ -26,6 +26,7 @@ from dali_rec.packing.output import Output
 from dali_rec.packing.plan import Plan, make_plans, shuffles
 from dali_rec.packing.shard import Rejection, ShardReport, pack_shard
 from dali_rec.sources import (
+    Empty,
     FetchOptions,
     Flagged,
     FolderLabels,
@@ -123,6 +124,7 @@ def pack(
     label_width: int | None = None,
     format: Format = "auto",  # noqa: A002  # what the command line calls it
     flagged: Flagged = "column",
+    empty: Empty = "keep",
     fetch: FetchOptions | None = None,
     workers: int | None = None,
     max_bad: float = 0.01,
@@ -151,6 +153,7 @@ def pack(
     format: "coco", "voc" or "yolo" for object detection; "auto" knows them by what is there.
     flagged: boxes that VOC calls difficult and COCO a crowd: "column" marks them in a sixth number of each object,
         "keep" takes them as any other, "drop" leaves them out.
+    empty: images without objects: "keep", which MXNet's own iterators stop at, or "drop".
     fetch: how images behind URLs are fetched; see ``FetchOptions``.
     workers: threads; by default one a core. The output does not depend on it.
     max_bad: how many images may be bad: a share below 1, a number from 1 up. They are left out and written, with the
@@ -169,7 +172,7 @@ def pack(
     )
     began = time.perf_counter()
     names = None if classes is None else tuple(classes)
-    source_options = SourceOptions(root, labels, names, table or TableOptions(), label_width, format, flagged)
+    source_options = SourceOptions(root, labels, names, table or TableOptions(), label_width, format, flagged, empty)
     found, plans = plan_pack(source, out, options, source_options)
     for note in found.notes:
         logger.warning(note)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from dali_rec.errors import SourceError
-from dali_rec.sources.detection.boxes import FLAGGED, Flagged, count_objects
+from dali_rec.sources.detection.boxes import EMPTY, FLAGGED, Empty, Flagged, count_objects
 from dali_rec.sources.detection.coco import is_coco, read_coco
 from dali_rec.sources.detection.voc import is_voc, read_voc
 from dali_rec.sources.detection.yolo import is_yolo, read_yolo
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from dali_rec.sources.sample import Source
 
 __all__ = [
+    "EMPTY",
     "FLAGGED",
     "FORMATS",
+    "Empty",
     "Flagged",
     "Format",
     "count_objects",
@@ -51,17 +53,33 @@ def read_detection(
     root: Path | None = None,
     classes: Sequence[str] | None = None,
     flagged: Flagged = "column",
+    empty: Empty = "keep",
 ) -> Source:
     """The images and boxes of annotations of this format.
 
-    root: where COCO's file names begin. classes: the names in the order of their numbers. flagged: see ``BoxSamples``.
+    root: where COCO's file names begin. classes: the names in the order of their numbers. flagged, empty: see
+    ``BoxSamples``.
 
     Raises SourceError, with the file and the entry, for what cannot be understood.
     """
+    source = _read(path, kind, root, classes, flagged, empty)
+    if not len(source.samples):
+        raise SourceError(f"{path}: no image has an object, and --empty drop leaves out those without")
+    return source
+
+
+def _read(
+    path: Path,
+    kind: Literal["coco", "voc", "yolo"],
+    root: Path | None,
+    classes: Sequence[str] | None,
+    flagged: Flagged,
+    empty: Empty,
+) -> Source:
     if kind == "coco":
-        return read_coco(path, root, classes, flagged)
+        return read_coco(path, root, classes, flagged, empty)
     if root is not None:
         raise SourceError(f"{path}: --root goes with a list, table or COCO file, whose paths it completes")
     if kind == "voc":
-        return read_voc(path, classes, flagged)
-    return read_yolo(path, classes)
+        return read_voc(path, classes, flagged, empty)
+    return read_yolo(path, classes, empty)

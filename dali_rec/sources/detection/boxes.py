@@ -3,7 +3,7 @@
 The labels of a record are [4, B, width, height, (class, xmin, ymin, xmax, ymax, …) × N]: 4 numbers of header, B numbers
 an object (5, or 6 with a flag), the size of the image in pixels, and the corners in parts of the width and the height.
 That is the layout of GluonCV's data sets; MXNet's ImageDetRecordIter and GluonCV's RecordFileDetection read any header
-width from 2 up. (apache/mxnet, src/io/image_det_aug_default.cc; gluon-cv, scripts/datasets.)
+width from 2 up. (apache/mxnet, src/io/image_det_aug_default.cc; gluon-cv, docs/tutorials/datasets/detection_custom.py.)
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ HEADER_WIDTH = 4
 #: What becomes of boxes that VOC calls difficult and COCO a crowd.
 Flagged = Literal["column", "keep", "drop"]
 FLAGGED: tuple[Flagged, ...] = get_args(Flagged)
+#: What becomes of images without objects.
+Empty = Literal["keep", "drop"]
+EMPTY: tuple[Empty, ...] = get_args(Empty)
 
 _LEAST_SIDE = 1e-6  # in parts of the image: float32 does not tell less apart
 
@@ -57,15 +60,18 @@ class BoxSamples:
     """Gathers images with boxes as samples.
 
     root: what their locations are relative to. flagged: "column" gives each object a sixth number, 1 where it is
-    flagged; "keep" treats flagged objects as any other; "drop" leaves them out; None: there are no flags.
+    flagged; "keep" treats flagged objects as any other; "drop" leaves them out; None: there are no flags. empty: images
+    without objects are kept, with the header alone, or dropped.
     """
 
-    def __init__(self, root: Path, flagged: Flagged | None) -> None:
+    def __init__(self, root: Path, flagged: Flagged | None, empty: Empty = "keep") -> None:
         if flagged is not None and flagged not in FLAGGED:
             raise ValueError(f"flagged is {flagged!r}: expected one of {', '.join(map(repr, FLAGGED))}")
         self.samples = SampleTable()
         self._root = root
         self._flagged = flagged
+        self._keeps_empty = empty == "keep"
+        self._without_objects = _Tally()
         self._clipped = _Tally()
         self._empty = _Tally()
         self._dropped = _Tally()
@@ -101,6 +107,10 @@ class BoxSamples:
         told = (
             (self._clipped, "boxes reached outside their images and were clipped"),
             (self._empty, "boxes without area inside their images were left out"),
+            (
+                self._without_objects,
+                "images have no objects" if self._keeps_empty else "images have no objects and were left out",
+            ),
             (self._dropped, "difficult or crowd boxes were left out"),
             (
                 self._turned,
@@ -163,6 +173,10 @@ class BoxSamples:
         return placed
 
     def _append(self, key: int, location: str, boxes: Sequence[Box], size: tuple[float, float]) -> None:
+        if not boxes:
+            self._without_objects.add(location)
+            if not self._keeps_empty:
+                return
         has_flags = self._flagged == "column"
         labels = [float(HEADER_WIDTH), 6.0 if has_flags else 5.0, float(size[0]), float(size[1])]
         for box in boxes:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dali_rec.errors import SourceError
 from dali_rec.recordio.header import MAX_ID
-from dali_rec.sources.detection.boxes import Box, BoxSamples, Flagged, class_numbers, to_number
+from dali_rec.sources.detection.boxes import Box, BoxSamples, Empty, Flagged, class_numbers, to_number
 from dali_rec.sources.sample import Source
 
 if TYPE_CHECKING:
@@ -34,13 +34,17 @@ def is_coco(path: Path) -> bool:
 
 
 def read_coco(
-    path: Path, root: Path | None = None, classes: Sequence[str] | None = None, flagged: Flagged = "column"
+    path: Path,
+    root: Path | None = None,
+    classes: Sequence[str] | None = None,
+    flagged: Flagged = "column",
+    empty: Empty = "keep",
 ) -> Source:
     """The images of a COCO file, in its order, under its image ids, with the boxes of their annotations.
 
     root: where the file names begin; by default the folder beside the file, or beside the file's folder, that has the
     first image: ``annotations/instances_val2017.json`` finds ``val2017/``. classes: the category names in the order of
-    their numbers; by default in the order of the category ids. flagged: see ``BoxSamples``; a crowd is flagged.
+    their numbers; by default in the order of the category ids. flagged, empty: see ``BoxSamples``; a crowd is flagged.
 
     Raises SourceError, with the entry, for an annotation of an image or category that is not there, one without a box,
     and whatever is not the number or text that it should be.
@@ -54,7 +58,7 @@ def read_coco(
     rows = _image_rows(path, images)
     boxes = _boxes(path, _entries(path, content, "annotations"), rows, label_of)
     root = root if root is not None else _find_root(path, _file_name(images[0], f"{path}: images[0]"))
-    gathered = BoxSamples(root, flagged)
+    gathered = BoxSamples(root, flagged, empty)
     for row, image in enumerate(images):
         where = f"{path}: images[{row}] (id {image['id']})"
         gathered.add(image["id"], _file_name(image, where), boxes.get(row, ()), where, _size(image, where))

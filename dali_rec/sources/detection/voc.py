@@ -12,7 +12,7 @@ from xml.parsers import expat
 
 from dali_rec.errors import SourceError
 from dali_rec.images import LOADABLE_EXTENSIONS
-from dali_rec.sources.detection.boxes import Box, BoxSamples, Flagged, class_numbers, parse_number
+from dali_rec.sources.detection.boxes import Box, BoxSamples, Empty, Flagged, class_numbers, parse_number
 from dali_rec.sources.sample import Source, Split
 
 if TYPE_CHECKING:
@@ -29,12 +29,14 @@ def is_voc(path: Path) -> bool:
     return folder is not None and (folder / "Annotations").is_dir() and (folder / "JPEGImages").is_dir()
 
 
-def read_voc(path: Path, classes: Sequence[str] | None = None, flagged: Flagged = "column") -> Source:
+def read_voc(
+    path: Path, classes: Sequence[str] | None = None, flagged: Flagged = "column", empty: Empty = "keep"
+) -> Source:
     """The images of a VOC folder with their boxes.
 
     path: the folder, or one of its image sets, such as ``ImageSets/Main/trainval.txt``. A folder with the image sets
     train, val or test is parted into these; without them it is all that Annotations/ has. classes: the names in the
-    order of their numbers; by default sorted. flagged: see ``BoxSamples``; a difficult object is flagged.
+    order of their numbers; by default sorted. flagged, empty: see ``BoxSamples``; a difficult object is flagged.
 
     VOC counts pixels from 1 and its boxes hold their last pixel: (1, 1, width, height) is the whole image.
 
@@ -48,7 +50,7 @@ def read_voc(path: Path, classes: Sequence[str] | None = None, flagged: Flagged 
     parsed = [(name, [(key, *_read_annotation(folder, key, of)) for key, of in keys]) for name, keys in splits]
     found = sorted({one.name for _, entries in parsed for _, _, objects in entries for one in objects})
     numbers = class_numbers(found, classes, folder)
-    gathered = BoxSamples(folder, flagged)
+    gathered = BoxSamples(folder, flagged, empty)
     files = {name.name for name in os.scandir(folder / "JPEGImages")} if (folder / "JPEGImages").is_dir() else set()
     parts = []
     for name, entries in parsed:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from dali_rec.errors import SourceError
 from dali_rec.images import LOADABLE_EXTENSIONS
-from dali_rec.sources.detection.boxes import Box, BoxSamples, parse_number
+from dali_rec.sources.detection.boxes import Box, BoxSamples, Empty, parse_number
 from dali_rec.sources.detection.yolo_names import read_names
 from dali_rec.sources.folder import SPLIT_NAMES
 from dali_rec.sources.sample import Source, Split
@@ -31,25 +31,27 @@ def is_yolo(path: Path) -> bool:
         return False
 
 
-def read_yolo(path: Path, classes: Sequence[str] | None = None) -> Source:
+def read_yolo(path: Path, classes: Sequence[str] | None = None, empty: Empty = "keep") -> Source:
     """The images of a YOLO folder with their boxes.
 
     path: a folder of ``images/`` and ``labels/``, in which there may be folders called train, val and test, or a folder
     of ``train/images/``, ``train/labels/`` and so on; then it is parted into these. The class names are those of
     data.yaml (``names:``) or classes.txt, unless ``classes`` gives them. An image without a .txt has no objects.
+    empty: see
+    ``BoxSamples``.
 
     Raises SourceError, with file and line, for what is not five numbers or an outline, and for classes without a name.
     """
     parts = _parts(path)
     names = tuple(classes) if classes is not None else read_names(path)
-    reader = _Reader(path, names)
+    reader = _Reader(path, names, empty)
     splits: list[Split] = []
     for split, images, labels in parts:
         start = len(reader.gathered.samples)
         reader.read(images, labels)
         if split is not None and len(reader.gathered.samples) > start:
             splits.append(Split(split, start, len(reader.gathered.samples)))
-    if not len(reader.gathered.samples):
+    if not reader.images:
         raise SourceError(f"{path}: no images in {parts[0][1]}")
     return Source(
         reader.gathered.samples,
@@ -65,8 +67,9 @@ def read_yolo(path: Path, classes: Sequence[str] | None = None) -> Source:
 class _Reader:
     """Gathers the images of folders with the boxes of their label files."""
 
-    def __init__(self, top: Path, names: Sequence[str] | None) -> None:
-        self.gathered = BoxSamples(top, None)
+    def __init__(self, top: Path, names: Sequence[str] | None, empty: Empty) -> None:
+        self.gathered = BoxSamples(top, None, empty)
+        self.images = 0
         self._top = top
         self._names = names
         self._unlabelled: list[str] = []
@@ -80,6 +83,7 @@ class _Reader:
             stem, extension = os.path.splitext(location)  # noqa: PTH122  # much faster than a Path
             if extension.lower() not in LOADABLE_EXTENSIONS:
                 continue
+            self.images += 1
             text = f"{stem}.txt"
             boxes = _read_label(labels / text, self._names) if text in texts else []
             if text not in texts:

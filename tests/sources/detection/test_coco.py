@@ -104,6 +104,15 @@ def test_images_without_objects_keep_their_header(write, tmp_path):
     assert labels_of(tmp_path / "out")[139] == [4, 6, 40, 32]
 
 
+def test_images_without_objects_can_be_left_out(write, tmp_path):
+    source = write([annotation(7, 3, [0, 0, 40, 32])])
+    report = dali_rec.pack(source, tmp_path / "out", empty="drop")
+    assert list(labels_of(tmp_path / "out")) == [7]
+    assert report.notes == ("1 images have no objects and were left out; the first: 0.jpg",)
+    with pytest.raises(SourceError, match="no image has an object"):
+        dali_rec.pack(write(), tmp_path / "none", empty="drop")
+
+
 def test_boxes_outside_are_clipped_and_empty_ones_dropped_with_a_note(write):
     path = write(
         [
@@ -115,7 +124,8 @@ def test_boxes_outside_are_clipped_and_empty_ones_dropped_with_a_note(write):
     )
     source = read_coco(path)
     assert list(source.samples[0].labels) == [4, 6, 40, 32, 0, 0, 0, 0.5, 0.5, 0]
-    clipped, dropped = source.notes
+    clipped, dropped, empty = source.notes
+    assert empty == "1 images have no objects; the first: 1.jpg"
     assert clipped.startswith("1 boxes reached outside")
     assert "annotations[0]" in clipped
     assert dropped.startswith("3 boxes without area")
