@@ -37,8 +37,7 @@ def read_yolo(path: Path, classes: Sequence[str] | None = None, empty: Empty = "
     path: a folder of ``images/`` and ``labels/``, in which there may be folders called train, val and test, or a folder
     of ``train/images/``, ``train/labels/`` and so on; then it is parted into these. The class names are those of
     data.yaml (``names:``) or classes.txt, unless ``classes`` gives them. An image without a .txt has no objects.
-    empty: see
-    ``BoxSamples``.
+    empty: see ``BoxSamples``.
 
     Raises SourceError, with file and line, for what is not five numbers or an outline, and for classes without a name.
     """
