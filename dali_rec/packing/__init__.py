@@ -1,8 +1,9 @@
 """Samples in, shards out."""
 
-from dali_rec.packing.options import ImageOptions, PackOptions, available_cores
-from dali_rec.packing.pack import PackedSet, PackReport, pack, plan_pack
-from dali_rec.packing.shard import Rejection
+from dali_rec.packing.finish import PackedSet
+from dali_rec.packing.options import ImageOptions, PackOptions, RunOptions, available_cores
+from dali_rec.packing.pack import PackReport, pack, plan_pack, run_pack
+from dali_rec.packing.report import Rejection
 
 __all__ = [
     "ImageOptions",
@@ -10,7 +11,9 @@ __all__ = [
     "PackReport",
     "PackedSet",
     "Rejection",
+    "RunOptions",
     "available_cores",
     "pack",
     "plan_pack",
+    "run_pack",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -78,12 +79,53 @@ class SampleTable:
         table._locations, table._location_ends = bytearray(locations), location_ends
         return table
 
-    def renumbered(self) -> SampleTable:
-        """The same samples with keys 0, 1, 2 and so on."""
+    def renumbered(self, first: int = 0) -> SampleTable:
+        """The same samples with keys ``first``, ``first`` + 1 and so on."""
         table = SampleTable()
-        table._keys = array("Q", range(len(self)))
+        table._keys = array("Q", range(first, first + len(self)))
         table._labels, table._label_ends = self._labels, self._label_ends
         table._locations, table._location_ends = self._locations, self._location_ends
+        return table
+
+    @property
+    def keys(self) -> NDArray[np.uint64]:
+        """The ids, uint64 of shape (N,)."""
+        return np.array(self._keys, dtype=np.uint64)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, in hex, of all ids, labels and locations in their order."""
+        checksum = hashlib.sha256()
+        columns = (self._keys, self._labels, self._label_ends, self._locations, self._location_ends)
+        for column in columns:
+            checksum.update(f"{len(column)} ".encode())
+            checksum.update(column)
+        return checksum.hexdigest()
+
+    def relabelled(self, new_labels: Sequence[int]) -> SampleTable:
+        """The same samples with label ``new_labels[i]`` for each label i."""
+        table = SampleTable()
+        table._keys, table._label_ends = self._keys, self._label_ends
+        table._locations, table._location_ends = self._locations, self._location_ends
+        old = np.frombuffer(self._labels, np.float64).astype(np.int64)
+        table._labels = array("d", np.asarray(new_labels, np.float64)[old].tobytes())
+        return table
+
+    def with_objects_relabelled(self, new_labels: Sequence[int]) -> SampleTable:
+        """The same samples, whose labels are boxes, with class ``new_labels[i]`` for each object of class i."""
+        ends = np.frombuffer(self._label_ends, np.uint64).astype(np.int64)
+        starts = np.concatenate([np.zeros(1, np.int64), ends[:-1]])
+        labels = np.frombuffer(self._labels, np.float64).copy()
+        rows = np.repeat(np.arange(len(self)), ends - starts)
+        heads = np.minimum(starts[rows], max(len(labels) - 2, 0))
+        header, width = labels[heads].astype(np.int64), labels[heads + 1].astype(np.int64)
+        behind = np.arange(len(labels)) - starts[rows] - header
+        is_class = (behind >= 0) & (behind % width == 0)
+        labels[is_class] = np.asarray(new_labels, np.float64)[labels[is_class].astype(np.int64)]
+        table = SampleTable()
+        table._keys, table._label_ends = self._keys, self._label_ends
+        table._locations, table._location_ends = self._locations, self._location_ends
+        table._labels = array("d", labels.tobytes())
         return table
 
     @property
@@ -141,7 +183,7 @@ class Source:
     source has names. ``keys_are_given`` says that the source numbers its samples itself, as a list does. ``notes`` are
     things the user should hear. ``splits``: where the source is parted itself. ``label_classes``: the names behind each
     column of labels, where there are several columns. ``pixels``: where the pixels of locations in a table are.
-    ``label_kind``: what the labels are, where the source knows and they cannot tell: "boxes" for object detection.
+    ``has_boxes``: whether the labels are boxes (see ``BoxSamples``), and ``classes`` the names of objects.
     """
 
     samples: SampleTable
@@ -153,4 +195,11 @@ class Source:
     splits: tuple[Split, ...] = ()
     label_classes: tuple[tuple[str, ...] | None, ...] | None = None
     pixels: PixelTable | None = None
-    label_kind: Literal["boxes"] | None = None
+    has_boxes: bool = False
+
+    @property
+    def label_kind(self) -> Literal["class", "values", "boxes"]:
+        """What the labels are: see ``Manifest``."""
+        if self.has_boxes:
+            return "boxes"
+        return "class" if self.classes is not None or self.samples.labels_are_class_indices else "values"

@@ -68,7 +68,7 @@ def read_coco(
         names,
         keys_are_given=True,
         notes=(*notes, *gathered.notes),
-        label_kind="boxes",
+        has_boxes=True,
     )
 
 

@@ -68,7 +68,7 @@ def read_voc(
         shuffled_by_default=True,
         notes=(*notes, *gathered.notes),
         splits=tuple(parts),
-        label_kind="boxes",
+        has_boxes=True,
     )
 
 

@@ -59,7 +59,7 @@ def read_yolo(path: Path, classes: Sequence[str] | None = None, empty: Empty = "
         shuffled_by_default=True,
         notes=reader.notes,
         splits=tuple(splits),
-        label_kind="boxes",
+        has_boxes=True,
     )
 
 

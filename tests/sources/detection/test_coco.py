@@ -162,9 +162,9 @@ def test_coco_is_known_among_json_tables_by_its_content(write, tmp_path):
     assert open_source(write()).label_kind == "boxes"
     table = tmp_path / "table.json"
     table.write_text('[{"label": "cat", "location": "0.jpg"}]')
-    assert open_source(table).label_kind is None
+    assert open_source(table).label_kind == "class"
     table.write_text('{"images": "cat", "location": "0.jpg", "label": "a"}')
-    assert open_source(table).label_kind is None
+    assert open_source(table).label_kind == "class"
 
 
 def test_sizes_that_are_zero_or_left_out_are_those_of_the_file(write):
