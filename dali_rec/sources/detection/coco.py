@@ -111,9 +111,8 @@ def _categories(
     name_of: dict[int, str] = {}
     for number, category in enumerate(categories):
         where = f"{path}: categories[{number}]"
-        key, name = _id(category, "id", where), category.get("name")
-        if not isinstance(name, str) or not name:
-            raise SourceError(f"{where} (id {key}): it has no name")
+        key = _id(category, "id", where)
+        name = _text(category, "name", f"{where} (id {key})")
         if key in name_of:
             raise SourceError(f"{where}: the category id {key} stands twice")
         name_of[key] = name
@@ -169,10 +168,16 @@ def _id(entry: dict[str, Any], name: str, where: str) -> int:
 
 
 def _file_name(image: dict[str, Any], where: str) -> str:
-    name = image.get("file_name")
-    if not isinstance(name, str) or not name:
-        raise SourceError(f"{where}: it has no file_name")
-    return name
+    return _text(image, "file_name", where)
+
+
+def _text(entry: dict[str, Any], name: str, where: str) -> str:
+    value = entry.get(name)
+    if not isinstance(value, str) or not value:
+        raise SourceError(f"{where}: it has no {name}")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise SourceError(f"{where}: its {name} {value[:40]!r} holds half a character, which no file is named with")
+    return value
 
 
 def _size(image: dict[str, Any], where: str) -> tuple[float, float] | None:

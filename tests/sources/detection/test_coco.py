@@ -254,12 +254,66 @@ def test_bad_annotations_are_named(write, bad, says):
     assert str(path) in str(caught.value)
 
 
+JUNK = [
+    None,
+    True,
+    -1,
+    0,
+    1.5,
+    1e308,
+    -1e308,
+    10**30,
+    2**64,
+    "",
+    "x",
+    "9",
+    "\ud800",
+    "a\0b",
+    "../..",
+    [],
+    {},
+    [1],
+    {"a": 1},
+]
+JUNK += [float("nan"), float("inf"), [[[]]], "a\tb"]
+
+
+def places(value, path=()):
+    """The path of everything inside a JSON value."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in inside:
+        yield (*path, key)
+        yield from places(part, (*path, key))
+
+
+def test_whatever_stands_anywhere_is_read_or_refused_by_name(write):
+    path = write([annotation(139, 3, [1, 2, 3, 4], iscrowd=0)], [image(139, "0.jpg")], CATEGORIES[:2])
+    text = path.read_text()
+    refused = []
+    for place in places(json.loads(text)):
+        for junk in JUNK:
+            content = json.loads(text)
+            *above, last = place
+            inside = content
+            for key in above:
+                inside = inside[key]
+            inside[last] = junk
+            path.write_text(json.dumps(content))
+            try:
+                open_source(path, SourceOptions(format="coco"))
+            except SourceError as error:
+                refused.append(str(error))
+    assert len(refused) > 200
+    assert all(message.startswith(str(path)) for message in refused)
+
+
 @pytest.mark.parametrize(
     ("bad", "says"),
     [
         ({"file_name": "0.jpg"}, r"images\[0\]: id is 'None'"),
         ({"id": -1, "file_name": "0.jpg"}, r"images\[0\]: id is '-1'"),
         ({"id": 1}, r"images\[0\]: it has no file_name"),
+        ({"id": 1, "file_name": "half \ud800.jpg"}, r"images\[0\]: its file_name .* half a character"),
         ({"id": 1, "file_name": 3}, r"images\[0\]: it has no file_name"),
         ({"id": 1, "file_name": "0.jpg", "width": "40", "height": 32}, r"images\[0\] \(id 1\): width is '40'"),
         ({"id": 1, "file_name": "0.jpg", "width": -40, "height": 32}, r"images\[0\] \(id 1\): -40 × 32"),
