@@ -130,20 +130,23 @@ class DaliEngine:
         return tuple(list(values) for values in zip(*samples, strict=True))
 
     def _finish(self, begun: _Begun) -> Any:
-        made = None
-        while made is not begun:
-            try:
-                (images,) = self._pipeline.run()
-            except RuntimeError as error:
-                made = self._running.popleft()
-                self._build_anew()
-                if made is begun:
-                    raise self._explain(begun.batch, error) from None
-                continue
-            made = self._running.popleft()
+        made, images = self._next()
+        while made is not begun:  # what was begun before forget()
+            made, images = self._next()
         if begun.error is not None:
             raise begun.error
         return self._framework.from_images(images.as_tensor(), self._device)
+
+    def _next(self) -> tuple[_Begun, Any]:
+        """The batch that DALI has made next, with what went wrong."""
+        try:
+            (images,) = self._pipeline.run()
+        except RuntimeError as error:
+            made = self._running.popleft()
+            made.error = made.error or self._explain(made.batch, error)
+            self._build_anew()
+            return made, None
+        return self._running.popleft(), images
 
     def _build_anew(self) -> None:
         """A pipeline that failed makes nothing more: what it had goes to another."""
@@ -153,11 +156,17 @@ class DaliEngine:
 
     def _explain(self, batch: BatchRows, error: RuntimeError) -> LoaderError:
         for row in batch.rows.tolist():
-            try:
-                decode(self._dataset[row].image, self._parameters.channels)
-            except (ImageRejectedError, RecordError) as reason:
+            reason = self._reason(row)
+            if reason is not None:
                 return failure(self._dataset, row, reason)
         return LoaderError(f"{self._dataset.name}: DALI stopped: {dali_reason(error)}")
+
+    def _reason(self, row: int) -> Exception | None:
+        try:
+            decode(self._dataset[row].image, self._parameters.channels)
+        except (ImageRejectedError, RecordError) as error:
+            return error
+        return None
 
     def _samples(self, batch: BatchRows, places: range) -> list[Sample]:
         return [self._sample(batch, place) for place in places]
