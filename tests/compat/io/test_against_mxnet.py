@@ -11,7 +11,9 @@ import dali_rec.compat.mxnet as mx
 STORED = np.load(DATA / "mxnet_images.npz")
 CASES = [name for name in STORED.files if ":" not in name and name != "mean.nd"]
 # Cubic interpolation is the one thing in which OpenCV 5 and 3.4, which MXNet has inside, differ.
-CUBIC = [name for name in CASES if "inter_method=2" in name or name in ("inter_method=10", "resize=700, inter_method=9")]
+CUBIC = [
+    name for name in CASES if "inter_method=2" in name or name in ("inter_method=10", "resize=700, inter_method=9")
+]
 
 
 def parameters_of(name, tmp_path):

@@ -57,7 +57,9 @@ def test_small_images_are_enlarged_side_by_side():
 
 
 def test_automatic_interpolation_is_cubic_up_area_down_and_linear_between():
-    assert [plans(size=size, count=1, resize=64, inter_method=9)[0].steps[0].method for size in ((30, 40), (100, 90))] == [2, 3]
+    assert [
+        plans(size=size, count=1, resize=64, inter_method=9)[0].steps[0].method for size in ((30, 40), (100, 90))
+    ] == [2, 3]
     (plan,) = plans(size=(64, 100), count=1, resize=64, inter_method=9)
     assert plan.steps[0].method == 1
 

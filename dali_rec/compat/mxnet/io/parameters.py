@@ -277,8 +277,8 @@ class ImageRecordParameters:
     def _check_colour(self) -> None:
         if self.channels != 3 and (self.has_jitter or self.has_hls or self.pca_noise):
             raise ValueError(
-                "brightness, contrast, saturation, random_h, random_s, random_l and pca_noise change colours: they need "
-                f"3 channels, data_shape has {self.channels}"
+                "brightness, contrast, saturation, random_h, random_s, random_l and pca_noise change colours: they "
+                f"need 3 channels, data_shape has {self.channels}"
             )
         for name, value in zip(_CHANNELS, self.stds, strict=False):
             if value == 0:

@@ -12,6 +12,7 @@ import numpy as np
 
 from dali_rec._files import as_path
 from dali_rec.compat.mxnet.io.batch import DataBatch, DataDesc, DataIter
+from dali_rec.compat.mxnet.io.dali_engine import DaliEngine, obstacles
 from dali_rec.compat.mxnet.io.mean_image import read_mean_image, write_mean_image
 from dali_rec.compat.mxnet.io.normalise import Normaliser
 from dali_rec.compat.mxnet.io.parameters import ImageRecordParameters
@@ -58,7 +59,11 @@ class ImageRecordIter(DataIter):
         self._passes = _passes(dataset, part, given)
         self._device = _choose_device(given)
         self._framework = importlib.import_module(f"dali_rec.loading.{given.framework}")
-        self._engine = ThreadEngine(dataset, given, Normaliser(given, _mean_image(dataset, given)))
+        self._engine: ThreadEngine | DaliEngine
+        if _takes_dali(given, self._device):
+            self._engine = DaliEngine(dataset, given, self._framework, self._device)
+        else:
+            self._engine = ThreadEngine(dataset, given, Normaliser(given, _mean_image(dataset, given)))
         weakref.finalize(self, self._engine.close)
         self._skip_load: DataBatch | None = None
         self._start(0)
@@ -66,11 +71,13 @@ class ImageRecordIter(DataIter):
         labels = (given.batch_size,) if given.label_width == 1 else (given.batch_size, given.label_width)
         self.provide_label = [DataDesc(given.label_name, labels, np.float32)]
         if given.verbose:
-            _LOG.info("%s: %d of %d records, %s", dataset.name, len(part), len(dataset), self._device)
+            engine = "DALI" if isinstance(self._engine, DaliEngine) else "OpenCV"
+            _LOG.info("%s: %d of %d records, %s, %s", dataset.name, len(part), len(dataset), self._device, engine)
 
     def _start(self, epoch: int) -> None:
+        self._engine.forget()
         self._schedule = self._passes.batches(epoch)
-        self._ahead: deque[tuple[BatchRows, Callable[[], NDArray[Any]]]] = deque()
+        self._ahead: deque[tuple[BatchRows, Callable[[], Any]]] = deque()
         self._epoch = epoch
         self._has_ended = False
         self._is_at_beginning = True
@@ -89,7 +96,7 @@ class ImageRecordIter(DataIter):
         self._has_ended = rows.is_last
         images = finish()
         return DataBatch(
-            data=[self._framework.from_host(images, self._device)],
+            data=[self._framework.from_host(images, self._device) if isinstance(images, np.ndarray) else images],
             label=[self._framework.from_host(self._labels_of(rows), self._device)],
             pad=rows.pad,
             index=self._dataset.keys[rows.rows],
@@ -191,6 +198,18 @@ def _choose_device(parameters: ImageRecordParameters) -> Device:
     if parameters.ctx == "cpu" or parameters.device_id < 0:
         return Device(None, "ctx='cpu'" if parameters.ctx == "cpu" else "device_id=-1")
     return choose_device("auto", parameters.device_id)
+
+
+def _takes_dali(parameters: ImageRecordParameters, device: Device) -> bool:
+    """Whether DALI makes the images: where it can and there is a GPU, or where it is asked for."""
+    if parameters.engine == "opencv":
+        return False
+    hindered = obstacles(parameters)
+    if parameters.engine == "dali":
+        if hindered:
+            raise ValueError(f"engine='dali' does not go with {'; '.join(hindered)}; engine='auto' takes OpenCV")
+        return True
+    return device.is_gpu and not hindered
 
 
 def _mean_image(dataset: Dataset, parameters: ImageRecordParameters) -> NDArray[np.float32] | None:

@@ -37,6 +37,15 @@ def draws_of(parameters: ImageRecordParameters, batch: BatchRows, place: int) ->
     return Draws([parameters.seed & 0xFFFFFFFF, int(batch.passes[place]), int(batch.rows[place])])
 
 
+def failure(dataset: Dataset, row: int, error: Exception) -> LoaderError:
+    """What to raise for a record that cannot be used."""
+    shard, offset = dataset.locate(row)
+    return LoaderError(
+        f"{shard.path}: the record with id {int(dataset.keys[row])} at offset {offset}: {error}; "
+        f"'dali-rec verify {shard.path}' lists records that cannot be decoded"
+    )
+
+
 class ThreadEngine:
     """Makes batches in ``preprocess_threads`` threads; several batches at a time, in the order in which they begin."""
 
@@ -68,6 +77,9 @@ class ThreadEngine:
 
         return finish
 
+    def forget(self) -> None:
+        """Drop what was begun."""
+
     def close(self) -> None:
         """End the threads; what they have not begun is dropped."""
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -78,11 +90,7 @@ class ThreadEngine:
             try:
                 self._make_one(row, draws_of(self._parameters, batch, place), images[place])
             except (ImageRejectedError, RecordError, ValueError, cv2.error) as error:
-                shard, offset = self._dataset.locate(row)
-                raise LoaderError(
-                    f"{shard.path}: the record with id {int(self._dataset.keys[row])} at offset {offset}: {error}; "
-                    f"'dali-rec verify {shard.path}' lists records that cannot be decoded"
-                ) from None
+                raise failure(self._dataset, row, error) from None
 
     def _make_one(self, row: int, draws: Draws, out: NDArray[Any]) -> None:
         parameters = self._parameters

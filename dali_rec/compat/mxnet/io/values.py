@@ -15,7 +15,9 @@ _TRUE, _FALSE = ("1", "true"), ("0", "false")
 
 def parse_value(name: str, value: Any, kind: str) -> Any:
     """The value of the parameter ``name`` as its type, ``kind``, has it. Raises ValueError."""
-    if kind == "Any" or (value is None and "None" in kind):
+    if kind.endswith("None") and (value is None or str(value) == "None"):
+        return None
+    if kind == "Any":
         return value
     try:
         return _parser(name, kind)(value)
@@ -25,15 +27,11 @@ def parse_value(name: str, value: Any, kind: str) -> Any:
 
 def _parser(name: str, kind: str) -> Callable[[Any], Any]:
     if name == "dtype":
-        return _dtype
+        return lambda given: np.dtype(given).name
     if kind.startswith("tuple"):
         return _numbers
     parsers: dict[str, Callable[[Any], Any]] = {"bool": _flag, "int": _whole, "float": float}
     return parsers.get(kind.removesuffix(" | None"), lambda given: given)
-
-
-def _dtype(value: Any) -> str | None:
-    return None if value == "None" else np.dtype(value).name
 
 
 def _numbers(value: Any) -> tuple[int, ...]:
