@@ -30,11 +30,20 @@ _ROWS_AT_ONCE = 65536
 
 
 class Shard:
-    """One .rec file of a data set, with its index sorted by offset, as the file lies."""
+    """One .rec file of a data set, with its index sorted by offset, as the file lies.
 
-    def __init__(self, path: Path, expected_records: int | None = None, expected_bytes: int | None = None) -> None:
+    ``index_path``: its .idx, where that is not beside it.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        expected_records: int | None = None,
+        expected_bytes: int | None = None,
+        index_path: Path | None = None,
+    ) -> None:
         self.path = path
-        self.reader = RecordReader(path)
+        self.reader = RecordReader(path, index_path)
         if expected_bytes is not None and self.reader.size != expected_bytes:
             raise DatasetError(
                 f"{path}: {self.reader.size} bytes, the manifest says {expected_bytes}: it was cut short or replaced; "
@@ -162,6 +171,8 @@ class Dataset(Sequence[Record]):
         """
         if not self.shards:
             return np.zeros(0, np.int64)
+        if self.manifest is not None and self.manifest.label_kind == "boxes":
+            raise DatasetError(f"{self.name}: its images have boxes, not one class each; choose by filter()")
         labels = np.concatenate([shard.first_labels() for shard in self.shards])
         with np.errstate(invalid="ignore"):
             classes = labels.astype(np.int64)

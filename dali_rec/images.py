@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -12,6 +13,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from dali_rec.errors import ImageRejectedError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
 Buffer = bytes | bytearray | memoryview
@@ -139,6 +142,34 @@ def orientation_of(data: Buffer) -> int:
     except _DECODING_ERRORS:
         return 1
     return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
+
+
+class StoredSize(NamedTuple):
+    """The size of an image file in pixels as it is stored, and its EXIF orientation, 1…8."""
+
+    width: int
+    height: int
+    orientation: int
+
+    @property
+    def upright(self) -> tuple[int, int]:
+        """Width and height as the image is shown."""
+        return (self.width, self.height) if self.orientation < 5 else (self.height, self.width)
+
+
+def stored_size(path: Path) -> StoredSize | None:
+    """The size that an image file gives in its head, read without decoding; None where it cannot be read."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # nothing is decoded
+        try:
+            with Image.open(path) as image:
+                # Only what stands in the head: asked for more, Pillow decodes a whole PNG.
+                has_exif = "exif" in image.info or image.format == "TIFF"
+                orientation = image.getexif().get(_ORIENTATION_TAG, 1) if has_exif else 1
+                valid = isinstance(orientation, int) and 1 <= orientation <= 8
+                return StoredSize(*image.size, orientation if valid else 1)
+        except _DECODING_ERRORS:  # UnidentifiedImageError is an OSError
+            return None
 
 
 def decode_image(data: Buffer) -> NDArray[np.uint8]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 FORMAT = "dali-rec"
 VERSION = 1
 
-LabelKind = Literal["class", "values"]
+LabelKind = Literal["class", "values", "boxes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,8 @@ class Manifest:
     classes: name of each label index, or None where the source had none.
     label_classes: the names behind each column of labels, where there are several columns.
     label_width: labels a record, 0 where records differ.
-    label_kind: "class" for one class index a record, "values" for anything else.
+    label_kind: "class" for one class index a record, "boxes" for object detection
+        ([header width, object width, …, (class, xmin, ymin, xmax, ymax, …) × N]), "values" for anything else.
     split: train, val or test, where the source was parted.
     max_width, max_height: pixels of the largest stored image.
     bytes: of all .rec files.

@@ -28,7 +28,8 @@ from dali_rec.packing.options import (
 )
 from dali_rec.packing.split import parse_shares
 from dali_rec.progress import progress_bar
-from dali_rec.sources import FetchOptions, FolderLabels, SourceOptions, TableOptions
+from dali_rec.sources import Empty, FetchOptions, Flagged, FolderLabels, Format, SourceOptions, TableOptions
+from dali_rec.sources.detection import count_objects
 
 if TYPE_CHECKING:
     from dali_rec.packing.plan import Plan
@@ -51,7 +52,10 @@ SeedOption = Annotated[int, typer.Option(help="Seed of the shuffle and of the sp
 
 
 def pack(
-    source: Annotated[Path, typer.Argument(help="Folder of images, .lst, .csv, .tsv, .json or .jsonl.")],
+    source: Annotated[
+        Path,
+        typer.Argument(help="Folder of images, .lst, .csv, .tsv, .json, .jsonl, or COCO, VOC or YOLO annotations."),
+    ],
     out: Annotated[
         str, typer.Argument(help="Prefix of the files to make: data/train gives data/train.rec. Also s3://….")
     ],
@@ -86,6 +90,18 @@ def pack(
     label_width: Annotated[
         int | None, typer.Option(min=1, help="Labels of a .lst whose columns are parted by blanks.")
     ] = None,
+    source_format: Annotated[
+        Format, typer.Option("--format", help="Of annotations for object detection; auto knows them by their content.")
+    ] = "auto",
+    flagged: Annotated[
+        Flagged,
+        typer.Option(
+            help="Boxes that VOC calls difficult and COCO a crowd: mark them in a sixth column, keep or drop."
+        ),
+    ] = "column",
+    empty: Annotated[
+        Empty, typer.Option(help="Images without objects, at which MXNet's own iterators stop: keep or drop.")
+    ] = "keep",
     timeout: Annotated[float, typer.Option(help="Seconds for an image behind a URL.")] = 30.0,
     retries: Annotated[int, typer.Option(min=0, help="Further tries to fetch an image.")] = 3,
     connections: Annotated[int, typer.Option(min=1, help="Images fetched at a time.")] = 16,
@@ -136,7 +152,8 @@ def pack(
     )
     labels = _labels(leaf=leaf_labels, top=top_labels)
     table = TableOptions(tuple(label_column or ("label",)), location_column, id_column, named)
-    source_options = SourceOptions(root, labels, _read_classes(classes), table, label_width)
+    names = _read_classes(classes)
+    source_options = SourceOptions(root, labels, names, table, label_width, source_format, flagged, empty)
     if dry_run:
         _print_plan(*plan_pack(source, out, options, source_options))
         return
@@ -260,13 +277,15 @@ def _print_plan(source: Source, plans: tuple[Plan, ...]) -> None:
         console.print(note, highlight=False, markup=False)
     table = Table("class", box=None, pad_edge=False)
     for plan in plans:
-        table.add_column(plan.split or "images", justify="right")
-    counts = [plan.class_counts() for plan in plans]
+        table.add_column(plan.split or ("objects" if source.has_boxes else "images"), justify="right")
+    counts: list[dict[float, int]] = [
+        count_objects(plan.samples) if source.has_boxes else plan.class_counts() for plan in plans
+    ]
     labels = sorted({label for count in counts for label in count})
     for label in labels:
         name = source.classes[int(label)] if source.classes else f"{label:g}"
         table.add_row(name, *(f"{count.get(label, 0):,}" for count in counts))
-    table.add_row("all", *(f"{len(plan.samples):,}" for plan in plans), style="bold")
+    table.add_row("all", *(f"{sum(count.values()):,}" for count in counts), style="bold")
     console.print(table)
     for plan in plans:
         missing = plan.missing_files()

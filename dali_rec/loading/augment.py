@@ -83,7 +83,7 @@ NAMED: dict[str, Augmentation] = {
 }
 
 
-def random_augmentation(augment: Augment) -> Augmentation | None:
+def random_augmentation(augment: object) -> Augmentation | None:
     """The random augmentation that is meant, or None for "eval", None and functions."""
     if isinstance(augment, Augmentation):
         return augment
@@ -130,7 +130,7 @@ def _random_view(
     if random.policy is not None:
         images = _apply_policy(images, random, image)
     if any(random.jitter) or random.grey:
-        images = _jitter(dali, images, random)
+        images = jitter(dali, images, random)
     if random.blur:
         images = _blur(dali, images, random)
     if random.erase:
@@ -153,7 +153,8 @@ def _chance(dali: Any, probability: float) -> Any:
     return dali.fn.cast(dali.fn.random.coin_flip(probability=probability), dtype=dali.types.FLOAT)
 
 
-def _jitter(dali: Any, images: Any, random: Augmentation) -> Any:
+def jitter(dali: Any, images: Any, random: Augmentation) -> Any:
+    """Change brightness, contrast, saturation and hue by chance, and take the colour away."""
     fn = dali.fn
     brightness, contrast, saturation, hue = random.jitter
 

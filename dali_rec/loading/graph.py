@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from dali_rec.errors import DatasetError, MissingDependencyError
-from dali_rec.loading.augment import NAMED, Augment, Augmentation, decode_views, random_augmentation
+from dali_rec.loading.augment import NAMED, Augmentation, decode_views, random_augmentation
+from dali_rec.loading.box_augment import BoxAugmentation, decode_boxed
 from dali_rec.loading.derived_index import write_derived_index
 from dali_rec.packing.options import available_cores
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from dali_rec.dataset import Dataset
+    from dali_rec.loading.augment import Augment
+    from dali_rec.loading.boxes import BoxLayout
     from dali_rec.loading.device import Device
 
 DType = Literal["float32", "float16", "uint8"]
@@ -36,29 +39,42 @@ class ImageSpec:
 
     ``size``: (height, width) in pixels. ``dtype``: "float32" or "float16" gives normalised NCHW, "uint8" plain NHWC.
     ``mean`` and ``std``: of the channels R, G, B in images of 0…1. ``antialias``: whether resizing averages over the
-    pixels it drops.
+    pixels it drops. ``boxes``: of labels that hold boxes, which are to follow the augmentation.
     """
 
     size: tuple[int, int]
-    augment: Augment = "train"
+    augment: Augment | BoxAugmentation = "train"
     dtype: DType = "float32"
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     antialias: bool = True
+    boxes: BoxLayout | None = None
 
     def __post_init__(self) -> None:
         if len(self.size) != 2 or min(self.size) < 1:
             raise ValueError(f"image_size is {self.size}: expected a side or (height, width), in pixels")
         if self.dtype not in ("float32", "float16", "uint8"):
             raise ValueError(f"dtype is {self.dtype!r}: expected 'float32', 'float16' or 'uint8'")
-        known = self.augment is None or isinstance(self.augment, Augmentation) or callable(self.augment)
+        known = (
+            self.augment is None or isinstance(self.augment, (Augmentation, BoxAugmentation)) or callable(self.augment)
+        )
         if not known and self.augment not in ("eval", *NAMED):
             names = ", ".join(map(repr, ("eval", *NAMED)))
             raise ValueError(
                 f"augment is {self.augment!r}: expected {names}, an Augmentation, None or a function of DALI nodes"
             )
+        if (self.boxes is not None) != isinstance(self.augment, BoxAugmentation):
+            raise ValueError(
+                f"augment is {self.augment!r}: with boxes it is 'train', 'eval', None or a BoxAugmentation, without "
+                "them none of the last"
+            )
         if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
             raise ValueError(f"mean {self.mean} and std {self.std}: three numbers each, R G B, std above 0")
+
+    @property
+    def crops_boxes(self) -> bool:
+        """Whether images with boxes are cropped, so that some of their objects may go."""
+        return isinstance(self.augment, BoxAugmentation) and bool(self.augment.overlaps)
 
     @property
     def views(self) -> int:
@@ -223,6 +239,11 @@ def _build(
     def graph() -> tuple[Any, ...]:
         encoded, *others = read(dali)
         decoder = _decoder_options(dali, dataset, execution.device)
+        if image.boxes is not None:
+            labels, *rest = others
+            boxed = decode_boxed(dali, encoded, labels, image.boxes, image, decoder)
+            found = [boxed.corners] if boxed.kept is None else [boxed.corners, boxed.kept]
+            return (_finish(dali, boxed.images, image, boxed.mirror), labels, *found, *rest)
         views = decode_views(dali, encoded, image, decoder)
         return (*(_finish(dali, images, image, mirror) for images, mirror in views), *others)
 

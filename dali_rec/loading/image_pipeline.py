@@ -49,6 +49,10 @@ def image_pipeline(
     so iterate with ``last_batch_policy=PARTIAL`` and ``reader_name="reader"``.
     """
     dataset = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
+    if dataset.manifest is not None and dataset.manifest.label_kind == "boxes" and augment is not None:
+        raise ValueError(
+            f"augment is {augment!r}: {dataset.name} has boxes, which it would not move; take Loader, or None"
+        )
     shuffle = augment == "train" if shuffle is None else shuffle
     return build_pipeline(
         dataset,

@@ -13,6 +13,8 @@ import numpy as np
 
 from dali_rec._files import as_path
 from dali_rec.errors import LoaderError
+from dali_rec.loading.box_augment import BoxAugmentation, box_augmentation
+from dali_rec.loading.boxes import BoxMode, BoxReader, find_boxes
 from dali_rec.loading.dealing import Deal
 from dali_rec.loading.derived_index import dali_can_read
 from dali_rec.loading.device import choose_device
@@ -102,6 +104,12 @@ class Loader:
     labels: a .lst whose labels are taken instead of the records', by id (as MXNet's path_imglist).
     ragged: labels of records that have different numbers of them: "error", "pad" (``PaddedLabels``: values and mask),
         or "list" (a list of arrays).
+    boxes: labels that are boxes (object detection) come as such, moved along with the image: "pad", float32 of shape
+        (batch, objects, numbers an object) with -1 where an image has no more: class, xmin, ymin, xmax, ymax in parts
+        of the image, and what more the records have; or "list", an array for each image. "auto" is "pad" for what was
+        packed as boxes, "off" otherwise. ``augment`` is then "train" (SSD's crop, and flip), "eval" or None (the whole
+        image, aspect not kept), or a ``BoxAugmentation``.
+    max_objects: how many objects boxes are padded to; by default as many as the fullest image of the batch has.
     with_ids: also yield the record ids: ``(images, labels, ids)``, a NumPy array of uint64.
     on_error: "raise", or "skip": leave out images that cannot be decoded, and put their ids into ``skipped``.
     threads: for decoding and resizing on the CPU; by default one a core.
@@ -121,7 +129,7 @@ class Loader:
         batch_size: int,
         image_size: int | tuple[int, int],
         *,
-        augment: Augment = "train",
+        augment: Augment | BoxAugmentation = "train",
         framework: Framework = "torch",
         device: str | int = "auto",
         dtype: DType = "float32",
@@ -142,6 +150,8 @@ class Loader:
         samples: int | None = None,
         labels: str | os.PathLike[str] | None = None,
         ragged: Ragged = "error",
+        boxes: BoxMode = "auto",
+        max_objects: int | None = None,
         with_ids: bool = False,
         on_error: Literal["raise", "skip"] = "raise",
         threads: int | None = None,
@@ -155,13 +165,21 @@ class Loader:
         self._arrays: Any = importlib.import_module(f"dali_rec.loading.{framework}")
         self.dataset, sizes = select(dataset, subset)
         check_files(self.dataset)
-        self._image = ImageSpec(image_sides(image_size), augment, dtype, mean, std, antialias)
+        layout = find_boxes(self.dataset, boxes)
+        made = augment if layout is None else box_augmentation(augment)
+        self._image = ImageSpec(image_sides(image_size), made, dtype, mean, std, antialias, layout)
         self.device = choose_device(device, ranks.local_rank)
         self._execution = Execution(self.device, batch_size, threads, prefetch)
         self._ranks = (ranks.rank, ranks.world_size)
         self._with_ids = with_ids
         self._on_error = on_error
-        self._labels = LabelReader(self.dataset, ragged, labels, are_classes=self.dataset.has_class_labels)
+        self._labels: LabelReader | BoxReader
+        if layout is None:
+            self._labels = LabelReader(self.dataset, ragged, labels, are_classes=self.dataset.has_class_labels)
+        else:
+            if labels is not None:
+                raise ValueError(f"labels is {labels!r}: boxes of a list are packed with it ('dali-rec pack LIST OUT')")
+            self._labels = BoxReader(self.dataset, layout, boxes, max_objects, crops=self._image.crops_boxes)
         shuffle = augment not in ("eval", None) and not callable(augment) if shuffle is None else shuffle
         spec = ReaderSpec(*self._ranks, bool(shuffle), shuffle_buffer, shuffle_files=False, seed=seed)
         drawn = choose_weights(self.dataset, weights, balance, mix, sizes)
@@ -413,7 +431,10 @@ class Loader:
     def _batch(self, outputs: Any, valid: int, rows: NDArray[np.int64] | None) -> tuple[Any, ...]:
         arrays, views = self._arrays, self._image.views
         images = tuple(self._images(output, valid) for output in outputs[:views])
-        if rows is not None and self._labels.needs_rows:
+        labels: NDArray[Any] | PaddedLabels | list[NDArray[np.float32]]
+        if isinstance(self._labels, BoxReader):
+            labels = self._labels.of_batch(outputs[views:], valid)
+        elif rows is not None and self._labels.needs_rows:
             labels = self._labels.of_rows(rows)
         else:
             labels = self._labels.of_batch(outputs[views], valid)

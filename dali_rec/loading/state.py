@@ -97,4 +97,5 @@ def describe_image(image: ImageSpec) -> dict[str, Any]:
         "mean": list(image.mean),
         "std": list(image.std),
         "antialias": image.antialias,
+        "boxes": image.boxes,
     }

@@ -49,12 +49,15 @@ def append_to(
     Raises DatasetNotFoundError, or SourceError where the two do not go together.
     """
     bases = tuple(_read_base(store, plan.name) for plan in plans)
+    if source.has_boxes:
+        for base in bases:
+            _refuse_other_boxes(store, base, source)
     for base in bases:
         _refuse_other_labels(store.path(f"{base.name}.json"), base.manifest, source)
         _refuse_other_options(store.path(f"{base.name}.json"), base.manifest, options)
     classes, new_labels = _unite(bases[0].manifest.classes, source.classes)
     extended = tuple(
-        _extend(plan, base, new_labels, keys_are_given=source.keys_are_given)
+        _extend(plan, base, new_labels, keys_are_given=source.keys_are_given, has_boxes=source.has_boxes)
         for plan, base in zip(plans, bases, strict=True)
     )
     added = len(classes or ()) - len(bases[0].manifest.classes or ())
@@ -84,11 +87,12 @@ def _read_base(store: Store, name: str) -> Base:
 def _refuse_other_labels(path: str, manifest: Manifest, source: Source) -> None:
     widths = source.samples.label_widths
     width = next(iter(widths)) if len(widths) == 1 else 0
-    is_class = source.classes is not None or source.samples.labels_are_class_indices
-    if (manifest.label_width, manifest.label_kind) != (width, "class" if is_class else "values"):
+    kind = source.label_kind
+    same_width = manifest.label_width == width or kind == "boxes"
+    if not same_width or manifest.label_kind != kind:
         raise SourceError(
             f"{path} has {_labels(manifest.label_width, manifest.label_kind)}, the images to append have "
-            f"{_labels(width, 'class' if is_class else 'values')}: pack them as a data set of their own"
+            f"{_labels(width, kind)}: pack them as a data set of their own"
         )
     if (manifest.classes is None) != (source.classes is None):
         named, unnamed = ("the data set", "the images") if manifest.classes else ("the images", "the data set")
@@ -97,7 +101,23 @@ def _refuse_other_labels(path: str, manifest: Manifest, source: Source) -> None:
         raise SourceError(f"{path}: the columns of labels have other names; pack the images as a data set of their own")
 
 
+def _refuse_other_boxes(store: Store, base: Base, source: Source) -> None:
+    """Boxes of one data set have as many numbers each."""
+    if base.manifest.label_kind != "boxes":
+        return  # _refuse_other_labels says so
+    first = store.read(f"{base.name}.lst").split(b"\n", 1)[0].split(b"\t")[1:3]
+    before = [float(number) for number in first]
+    now = next((list(sample.labels[:2]) for sample in source.samples if sample.labels), before)
+    if now != before:
+        raise SourceError(
+            f"{store.path(base.name)}.json has boxes of {before[1]:.0f} numbers an object, these have {now[1]:.0f}: "
+            "say --flagged as it was said for it, or pack a data set of its own"
+        )
+
+
 def _labels(width: int, kind: str) -> str:
+    if kind == "boxes":
+        return "boxes"
     what = "one label" if width == 1 else f"{width} labels" if width else "labels of different numbers"
     return f"{what} an image ({'class numbers' if kind == 'class' else 'values'})"
 
@@ -122,7 +142,7 @@ def _unite(old: tuple[str, ...] | None, new: tuple[str, ...] | None) -> tuple[tu
     return tuple(names), [numbers[name] for name in new]
 
 
-def _extend(plan: Plan, base: Base, new_labels: list[int] | None, *, keys_are_given: bool) -> Plan:
+def _extend(plan: Plan, base: Base, new_labels: list[int] | None, *, keys_are_given: bool, has_boxes: bool) -> Plan:
     samples = plan.samples
     if keys_are_given:
         taken = np.intersect1d(samples.keys, base.keys)
@@ -133,6 +153,7 @@ def _extend(plan: Plan, base: Base, new_labels: list[int] | None, *, keys_are_gi
     else:
         samples = samples.renumbered(int(base.keys.max()) + 1 if len(base.keys) else 0)
     if new_labels is not None:
-        samples = samples.relabelled(new_labels)
+        relabel = samples.with_objects_relabelled if has_boxes else samples.relabelled
+        samples = relabel(new_labels)
     bounds = [plan.shards[0].start, *(shard.stop for shard in plan.shards)]
     return replace(plan, samples=samples, shards=name_shards(f"{plan.name}-append{base.number}", bounds))

@@ -113,7 +113,6 @@ def _old_texts(work: WorkFolder, name: str) -> tuple[bytes, bytes]:
 def _manifest(job: Job, plan: Plan, reports: Sequence[ShardReport]) -> Manifest:
     source = job.source
     # Over the whole source, so that the splits agree on what their labels are.
-    is_class = source.classes is not None or source.samples.labels_are_class_indices
     widths = source.samples.label_widths
     return Manifest(
         records=sum(report.records for report in reports),
@@ -122,7 +121,7 @@ def _manifest(job: Job, plan: Plan, reports: Sequence[ShardReport]) -> Manifest:
             for report in reports
         ),
         label_width=next(iter(widths)) if len(widths) == 1 else 0,
-        label_kind="class" if is_class else "values",
+        label_kind=source.label_kind,
         max_width=max(report.max_width for report in reports),
         max_height=max(report.max_height for report in reports),
         bytes=sum(report.bytes for report in reports),
@@ -139,7 +138,7 @@ def _join(old: Manifest, new: Manifest) -> Manifest:
     return Manifest(
         records=old.records + new.records,
         shards=old.shards + new.shards,
-        label_width=old.label_width,
+        label_width=old.label_width if old.label_width == new.label_width else 0,
         label_kind=old.label_kind,
         max_width=max(old.max_width, new.max_width),
         max_height=max(old.max_height, new.max_height),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dali_rec._files import as_path
-from dali_rec.errors import OutputExistsError, TooManyBadImagesError
+from dali_rec.errors import OutputExistsError, SourceError, TooManyBadImagesError
 from dali_rec.images import MAX_PIXELS
 from dali_rec.packing.append import append_to
 from dali_rec.packing.engines import pack_locally
@@ -30,7 +30,17 @@ from dali_rec.packing.options import (
 from dali_rec.packing.plan import Plan, make_plans
 from dali_rec.packing.store import LocalStore, Store, open_store
 from dali_rec.packing.work import WorkFolder, format_rejections
-from dali_rec.sources import FetchOptions, FolderLabels, Source, SourceOptions, TableOptions, open_source
+from dali_rec.sources import (
+    Empty,
+    FetchOptions,
+    Flagged,
+    FolderLabels,
+    Format,
+    Source,
+    SourceOptions,
+    TableOptions,
+    open_source,
+)
 
 if TYPE_CHECKING:
     import os
@@ -115,6 +125,9 @@ def pack(
     root: str | os.PathLike[str] | None = None,
     table: TableOptions | None = None,
     label_width: int | None = None,
+    format: Format = "auto",  # noqa: A002  # what the command line calls it
+    flagged: Flagged = "column",
+    empty: Empty = "keep",
     fetch: FetchOptions | None = None,
     workers: int | None = None,
     max_bad: float = 0.01,
@@ -131,7 +144,8 @@ def pack(
     """Pack the images of ``source`` into OUT.rec, OUT.idx, OUT.lst and the manifest OUT.json.
 
     source: a folder of images, a .lst, or a table (.csv, .tsv, .json, .jsonl); see ``read_folder``, ``read_list`` and
-        ``read_table`` in dali_rec.sources for what they may be.
+        ``read_table`` in dali_rec.sources for what they may be. Or images with boxes: a COCO file, or a folder of
+        VOC or YOLO.
     out: the prefix of the files to make; folders on the way to it are made. Also a URL that fsspec can write to, such
         as s3://bucket/folder/train: shards are made on this machine and uploaded whole.
     resize, resize_mode, upscale, center_crop, interpolation, encoding, quality, color, max_pixels: what is done to an
@@ -149,6 +163,10 @@ def pack(
     root: where the relative paths of a list or table begin; by default beside it.
     table: which columns of a table mean what; by default label, location and id.
     label_width: of a list whose columns are parted by blanks: how many of them are labels.
+    format: "coco", "voc" or "yolo" for object detection; "auto" knows them by what is there.
+    flagged: boxes that VOC calls difficult and COCO a crowd: "column" marks them in a sixth number of each object,
+        "keep" takes them as any other, "drop" leaves them out.
+    empty: images without objects: "keep", which MXNet's own iterators stop at, or "drop".
     fetch: how images behind URLs are fetched; see ``FetchOptions``.
     workers: threads; by default one a core. The output does not depend on it.
     max_bad: how many images may be bad: a share below 1, a number from 1 up. They are left out and written, with the
@@ -188,7 +206,7 @@ def pack(
     )
     run = RunOptions(resume, overwrite, node_rank, num_nodes, engine, address)
     names = None if classes is None else tuple(classes)
-    source_options = SourceOptions(root, labels, names, table or TableOptions(), label_width)
+    source_options = SourceOptions(root, labels, names, table or TableOptions(), label_width, format, flagged, empty)
     return run_pack(source, out, options, source_options, run, append=append, progress=progress)
 
 
@@ -198,7 +216,22 @@ def plan_pack(
     """List the source and plan its packing, without reading an image or writing a file."""
     _, name = open_store(out)
     found = open_source(as_path(source), source_options)
+    if found.has_boxes:
+        _check_boxes(source, options)
     return found, make_plans(found, name, options)
+
+
+def _check_boxes(source: str | os.PathLike[str], options: PackOptions) -> None:
+    """Refuse what does not go with boxes, which are relative to the whole image."""
+    image = options.image
+    if image.center_crop or (image.resize is not None and image.resize_mode == "fill"):
+        what = "--center-crop" if image.center_crop else "--resize-mode fill"
+        raise SourceError(
+            f"{as_path(source)}: {what} cuts images and would leave their boxes wrong; scale them by --resize-mode "
+            "shorter, longer or exact, and crop when they are loaded"
+        )
+    if options.stratify:
+        raise SourceError(f"{as_path(source)}: --stratify needs one class an image, and these have boxes; leave it out")
 
 
 def run_pack(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from dali_rec._files import as_path
 from dali_rec.errors import SourceError
+from dali_rec.sources.detection import EMPTY, FLAGGED, FORMATS, Empty, Flagged, Format, find_format, read_detection
 from dali_rec.sources.folder import FolderLabels, read_folder
 from dali_rec.sources.lst import format_label, format_list, read_list
 from dali_rec.sources.pixels import PixelTable
@@ -20,8 +21,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "Empty",
     "FetchOptions",
+    "Flagged",
     "FolderLabels",
+    "Format",
     "PixelTable",
     "Sample",
     "SampleTable",
@@ -32,6 +36,7 @@ __all__ = [
     "format_label",
     "format_list",
     "open_source",
+    "read_detection",
     "read_folder",
     "read_list",
     "read_table",
@@ -44,6 +49,8 @@ class SourceOptions:
 
     root: where the relative paths of a list or table begin; by default beside it. labels, classes: see ``read_folder``.
     table: see ``read_table``. label_width: of a list whose columns are parted by any white space, see ``read_list``.
+    format: of annotations for object detection; "auto" finds it by what is there. flagged: what becomes of boxes that
+    VOC calls difficult and COCO a crowd, empty: of images without objects; see ``BoxSamples``.
     """
 
     root: str | os.PathLike[str] | None = None
@@ -51,22 +58,35 @@ class SourceOptions:
     classes: tuple[str, ...] | None = None
     table: TableOptions = field(default_factory=TableOptions)
     label_width: int | None = None
+    format: Format = "auto"
+    flagged: Flagged = "column"
+    empty: Empty = "keep"
 
     def __post_init__(self) -> None:
         if self.labels not in ("levels", "leaf", "top"):
             raise ValueError(f"labels is {self.labels!r}: expected 'levels', 'leaf' or 'top'")
+        for name, choices in (("format", FORMATS), ("flagged", FLAGGED), ("empty", EMPTY)):
+            value = getattr(self, name)
+            if value not in choices:
+                raise ValueError(f"{name} is {value!r}: expected one of {', '.join(map(repr, choices))}")
 
 
 def open_source(path: Path, options: SourceOptions | None = None) -> Source:
-    """The source at ``path``: a folder of images, a .lst, or a table (.csv, .tsv, .json, .jsonl)."""
+    """The source at ``path``: a folder of images, a .lst, a table (.csv, .tsv, .json, .jsonl), or data for detection.
+
+    A COCO file, and a folder with the parts of VOC or YOLO, are known by what is in them, or by ``format``.
+    """
     options = options or SourceOptions()
+    if not path.exists():
+        raise SourceError(f"{path}: no such file or folder")
+    root = None if options.root is None else as_path(options.root)
+    annotations = find_format(path) if options.format == "auto" else options.format
+    if annotations is not None:
+        return read_detection(path, annotations, root, options.classes, options.flagged, options.empty)
     if path.is_dir():
         if options.root is not None:
             raise SourceError(f"{path} is a folder: --root goes with a list, whose paths it completes")
         return read_folder(path, options.labels, options.classes)
-    if not path.exists():
-        raise SourceError(f"{path}: no such file or folder")
-    root = None if options.root is None else as_path(options.root)
     if path.suffix.lower() == ".lst":
         return read_list(path, root, options.label_width)
     if path.suffix.lower() in TABLE_SUFFIXES:

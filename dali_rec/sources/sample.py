@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -111,6 +111,23 @@ class SampleTable:
         table._labels = array("d", np.asarray(new_labels, np.float64)[old].tobytes())
         return table
 
+    def with_objects_relabelled(self, new_labels: Sequence[int]) -> SampleTable:
+        """The same samples, whose labels are boxes, with class ``new_labels[i]`` for each object of class i."""
+        ends = np.frombuffer(self._label_ends, np.uint64).astype(np.int64)
+        starts = np.concatenate([np.zeros(1, np.int64), ends[:-1]])
+        labels = np.frombuffer(self._labels, np.float64).copy()
+        rows = np.repeat(np.arange(len(self)), ends - starts)
+        heads = np.minimum(starts[rows], max(len(labels) - 2, 0))
+        header, width = labels[heads].astype(np.int64), labels[heads + 1].astype(np.int64)
+        behind = np.arange(len(labels)) - starts[rows] - header
+        is_class = (behind >= 0) & (behind % width == 0)
+        labels[is_class] = np.asarray(new_labels, np.float64)[labels[is_class].astype(np.int64)]
+        table = SampleTable()
+        table._keys, table._label_ends = self._keys, self._label_ends
+        table._locations, table._location_ends = self._locations, self._location_ends
+        table._labels = array("d", labels.tobytes())
+        return table
+
     @property
     def label_widths(self) -> frozenset[int]:
         """How many labels the samples have: one number, or several where they differ."""
@@ -166,6 +183,7 @@ class Source:
     source has names. ``keys_are_given`` says that the source numbers its samples itself, as a list does. ``notes`` are
     things the user should hear. ``splits``: where the source is parted itself. ``label_classes``: the names behind each
     column of labels, where there are several columns. ``pixels``: where the pixels of locations in a table are.
+    ``has_boxes``: whether the labels are boxes (see ``BoxSamples``), and ``classes`` the names of objects.
     """
 
     samples: SampleTable
@@ -177,3 +195,11 @@ class Source:
     splits: tuple[Split, ...] = ()
     label_classes: tuple[tuple[str, ...] | None, ...] | None = None
     pixels: PixelTable | None = None
+    has_boxes: bool = False
+
+    @property
+    def label_kind(self) -> Literal["class", "values", "boxes"]:
+        """What the labels are: see ``Manifest``."""
+        if self.has_boxes:
+            return "boxes"
+        return "class" if self.classes is not None or self.samples.labels_are_class_indices else "values"

@@ -7,6 +7,7 @@ import torch
 import dali_rec
 from dali_rec import Loader
 from dali_rec.demo import write_images
+from dali_rec.loading import BoxAugmentation
 
 pytestmark = pytest.mark.gpu
 
@@ -30,6 +31,20 @@ def test_pixels_of_the_gpu_are_those_of_the_cpu(drawn, augment):
         assert np.array_equal(gpu_labels, cpu_labels)
         assert difference.max() <= 3
         assert difference.mean() <= 1
+
+
+@pytest.mark.parametrize("augment", ["train", BoxAugmentation(zoom_out=2.0, fit="pad", jitter=(0.1, 0.1, 0.1, 0.0))])
+def test_boxes_of_the_gpu_are_those_of_the_cpu(tmp_path, augment):
+    write_images(tmp_path / "images", per_class=4)
+    names = sorted(path.relative_to(tmp_path / "images").as_posix() for path in (tmp_path / "images").rglob("*.jpg"))
+    rows = [f"{key}\t2\t5\t{key}\t0.{key % 5}\t0.1\t0.9\t0.8\t{name}\n" for key, name in enumerate(names)]
+    (tmp_path / "x.lst").write_text("".join(rows))
+    dali_rec.pack(tmp_path / "x.lst", tmp_path / "x", root=tmp_path / "images")
+    options = {"augment": augment, "boxes": "pad", "dtype": "uint8", "framework": "numpy", "shuffle": False, "seed": 2}
+    on_gpu, on_cpu = (Loader(tmp_path / "x", 8, 96, device=device, **options) for device in ("gpu", "cpu"))
+    for (gpu_images, gpu_boxes), (cpu_images, cpu_boxes) in zip(on_gpu, on_cpu, strict=True):
+        assert np.array_equal(gpu_boxes, cpu_boxes)
+        assert np.abs(gpu_images.astype(int) - cpu_images.astype(int)).mean() <= 2
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "uint8"])

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from support import jpeg, make_class_folder
 
@@ -112,3 +114,34 @@ def test_interrupted_appending_leaves_the_data_set_whole_and_resumes(first, tmp_
         dali_rec.pack(more, first, append=True, shards=2)
     report = dali_rec.pack(more, first, append=True, shards=2, resume=True)
     assert (report.images, report.manifest.records) == (3, 12)
+
+
+def write_coco(folder, name, annotations, categories):
+    for seed in range(2):
+        (folder / f"{name}{seed}.jpg").write_bytes(jpeg(seed))
+    images = [{"id": len(name) * 10 + seed, "file_name": f"{name}{seed}.jpg"} for seed in range(2)]
+    boxes = [
+        {"image_id": images[row]["id"], "category_id": category, "bbox": [10, 8, 20, 16]}
+        for row, category in annotations
+    ]
+    path = folder / f"{name}.json"
+    categories = [{"id": number, "name": category} for number, category in enumerate(categories)]
+    path.write_text(json.dumps({"images": images, "annotations": boxes, "categories": categories}))
+    return path
+
+
+def test_objects_of_appended_images_get_the_numbers_that_their_classes_have(tmp_path):
+    dali_rec.pack(write_coco(tmp_path, "a", [(0, 1), (0, 0)], ["cat", "dog"]), tmp_path / "out")
+    more = write_coco(tmp_path, "bb", [(0, 0), (0, 1), (0, 2), (1, 2)], ["dog", "emu", "cat"])
+    dali_rec.pack(more, tmp_path / "out", append=True)
+    dataset = dali_rec.open(tmp_path / "out")
+    assert dataset.classes == ("cat", "dog", "emu")
+    assert {record.key: record.labels[4::6].tolist() for record in dataset} == {
+        10: [1, 0],
+        11: [],
+        20: [1, 2, 0],
+        21: [0],
+    }
+    assert dataset.manifest.label_kind == "boxes"
+    with pytest.raises(SourceError, match="6 numbers an object, these have 5"):
+        dali_rec.pack(write_coco(tmp_path, "ccc", [(0, 0)], ["cat"]), tmp_path / "out", append=True, flagged="keep")

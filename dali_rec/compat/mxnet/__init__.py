@@ -1,5 +1,5 @@
-"""MXNet's names over our parts: ``import dali_rec.compat.mxnet as mx`` and ``mx.recordio`` goes on as it was."""
+"""MXNet's names over our parts: after ``import dali_rec.compat.mxnet as mx`` ``mx.recordio`` and ``mx.io`` go on."""
 
-from dali_rec.compat.mxnet import recordio
+from dali_rec.compat.mxnet import io, recordio
 
-__all__ = ["recordio"]
+__all__ = ["io", "recordio"]

@@ -1,0 +1,120 @@
+"""What MXNet's iterators hand out, and what they are: DataBatch, DataDesc, DataIter."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+    from typing_extensions import Self
+
+
+class DataDesc(namedtuple("DataDesc", ["name", "shape"])):  # noqa: PYI024, SLOT002  # a pair and two attributes
+    """Name and shape of an array in a batch, and beside the pair its ``dtype`` and ``layout``."""
+
+    dtype: np.dtype[Any]
+    layout: str
+
+    def __new__(cls, name: str, shape: tuple[int, ...], dtype: Any = np.float32, layout: str = "NCHW") -> Self:
+        """As MXNet makes it."""
+        description = super().__new__(cls, name, shape)
+        description.dtype = np.dtype(dtype)
+        description.layout = layout
+        return description
+
+    def __repr__(self) -> str:
+        return f"DataDesc[{self.name},{self.shape},{self.dtype},{self.layout}]"
+
+    @staticmethod
+    def get_batch_axis(layout: str | None) -> int:
+        """Which axis counts the samples of a batch."""
+        return 0 if layout is None else layout.find("N")
+
+
+class DataBatch:
+    """One batch.
+
+    ``data``: a list with the images. ``label``: a list with the labels. ``pad``: how many samples at the end are there
+    only to fill the batch. ``index``: uint64 of shape (batch,), the ids in the records.
+    """
+
+    def __init__(
+        self,
+        data: Sequence[Any],
+        label: Sequence[Any] | None = None,
+        pad: int | None = None,
+        index: NDArray[np.uint64] | None = None,
+        bucket_key: Any = None,
+        provide_data: Sequence[DataDesc] | None = None,
+        provide_label: Sequence[DataDesc] | None = None,
+    ) -> None:
+        self.data = data
+        self.label = label
+        self.pad = pad
+        self.index = index
+        self.bucket_key = bucket_key
+        self.provide_data = provide_data
+        self.provide_label = provide_label
+
+    def __str__(self) -> str:
+        labels = [tuple(one.shape) for one in self.label] if self.label else None
+        return f"DataBatch: data shapes: {[tuple(one.shape) for one in self.data]} label shapes: {labels}"
+
+
+class DataIter:
+    """The base of MXNet's iterators: ``next`` gives a DataBatch or raises StopIteration, ``reset`` begins an epoch.
+
+    Subclasses have ``next`` and ``reset``.
+    """
+
+    def __init__(self, batch_size: int = 0) -> None:
+        self.batch_size = batch_size
+        self._current: DataBatch | None = None
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> DataBatch:
+        return self.next()
+
+    def next(self) -> DataBatch:
+        """The next batch. Raises StopIteration at the end of the epoch."""
+        raise StopIteration
+
+    def reset(self) -> None:
+        """Begin the next epoch."""
+
+    def iter_next(self) -> bool:
+        """Go to the next batch, of which ``getdata`` and the others speak; False at the end of the epoch."""
+        try:
+            self._current = self.next()
+        except StopIteration:
+            self._current = None
+        return self._current is not None
+
+    def _at(self) -> DataBatch:
+        if self._current is None:
+            raise ValueError("no batch in hand: iter_next() goes to the next one")
+        return self._current
+
+    def getdata(self) -> Any:
+        """The images of the batch in hand."""
+        return self._at().data[0]
+
+    def getlabel(self) -> Any:
+        """The labels of the batch in hand."""
+        labels = self._at().label
+        return labels[0] if labels else None
+
+    def getpad(self) -> int | None:
+        """How many samples at the end of the batch in hand only fill it."""
+        return self._at().pad
+
+    def getindex(self) -> NDArray[np.uint64] | None:
+        """The ids of the records of the batch in hand."""
+        return self._at().index

@@ -1,0 +1,139 @@
+"""The steps of a plan carried out by OpenCV, which is also what MXNet has inside.
+
+MXNet 1.9.1 has OpenCV 3.4.2. Where newer versions reckon in another way, its own way is kept here, so that the pixels
+are the same to the last bit; only cubic interpolation comes out 1 level apart (2 in an affine transformation).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from dali_rec.compat.mxnet.io.plan import Border, Crop, Jitter, Noise, Scale, Shift, Step, Warp
+from dali_rec.errors import ImageRejectedError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Pixels = NDArray[np.uint8]
+
+_DECODE_FLAGS = {1: cv2.IMREAD_GRAYSCALE, 3: cv2.IMREAD_COLOR, 4: cv2.IMREAD_UNCHANGED}
+_LEVELS = np.arange(256, dtype=np.float32)
+_LARGEST_PLACE = 32767
+
+
+def decode(image: memoryview, channels: int) -> Pixels:
+    """The pixels as OpenCV has them: uint8 of shape (height, width) or (height, width, channels), BGR.
+
+    The EXIF orientation is applied, but not to images of four channels. Raises ImageRejectedError if the image cannot
+    be decoded, or is to have four channels and has not.
+    """
+    try:
+        pixels: Any = cv2.imdecode(np.frombuffer(image, np.uint8), _DECODE_FLAGS[channels]) if len(image) else None
+    except cv2.error as error:
+        raise ImageRejectedError(f"it cannot be decoded: {error}") from None
+    if pixels is None:
+        raise ImageRejectedError(f"it cannot be decoded: its {len(image)} bytes begin with {bytes(image[:8])!r}")
+    decoded: NDArray[Any] = pixels
+    if channels == 4 and (decoded.ndim != 3 or decoded.shape[2] != 4 or decoded.dtype != np.uint8):
+        found = 1 if decoded.ndim == 2 else decoded.shape[2]
+        raise ImageRejectedError(
+            f"data_shape has 4 channels of 8 bits, the image has {found} of {8 * decoded.itemsize} bits"
+        )
+    return decoded
+
+
+def carry_out(steps: tuple[Step, ...], pixels: Pixels, fill: int) -> Pixels:
+    """The image after all steps. ``fill``: what borders are filled with."""
+    result: Any = pixels
+    for step in steps:
+        if isinstance(step, Crop):
+            result = result[step.top : step.top + step.height, step.left : step.left + step.width]
+        elif isinstance(step, Scale):
+            result = cv2.resize(result, (step.width, step.height), interpolation=step.method)
+        elif isinstance(step, Warp):
+            result = _warp(result, step, fill)
+        elif isinstance(step, Border):
+            result = cv2.copyMakeBorder(result, *(step.width,) * 4, cv2.BORDER_CONSTANT, value=(fill, fill, fill))
+        else:
+            result = _colour(result, step)
+    final: Pixels = result
+    return final
+
+
+def _warp(pixels: Pixels, step: Warp, fill: int) -> Any:
+    # Where each pixel comes from, in 1/32 of a pixel, as warpAffine reckoned in OpenCV 3.4. That of 5.0 reckons with
+    # floats and comes out up to 6 levels apart.
+    column, row = np.arange(step.width), np.arange(step.height)[:, np.newaxis]
+    inverse = cv2.invertAffineTransform(step.matrix.astype(np.float64))
+    at = [_fixed(along * column) + _fixed(across * row + start) for along, across, start in inverse]
+    if step.method == cv2.INTER_NEAREST:
+        places, fractions = [one + 512 >> 10 for one in at], None
+    else:
+        parts = [one + 16 >> 5 for one in at]
+        places, fractions = [one >> 5 for one in parts], ((parts[1] & 31) * 32 + (parts[0] & 31)).astype(np.uint16)
+    whole = np.clip(np.stack(places, axis=2), -_LARGEST_PLACE, _LARGEST_PLACE).astype(np.int16)
+    method = cv2.INTER_LINEAR if step.method == cv2.INTER_AREA else step.method
+    return cv2.remap(pixels, whole, fractions, method, borderMode=cv2.BORDER_CONSTANT, borderValue=(fill, fill, fill))
+
+
+def _fixed(position: NDArray[np.float64]) -> NDArray[np.int64]:
+    return np.rint(position * 1024).astype(np.int64)
+
+
+def _colour(pixels: Pixels, step: Jitter | Shift | Noise) -> Any:
+    if isinstance(step, Jitter):
+        for kind in step.order:
+            pixels = (_brighten, _contrast, _saturate)[kind](pixels, step.factors[kind])
+        return pixels
+    if isinstance(step, Shift):
+        added = np.array([step.hue, step.lightness, step.saturation])
+        shifted = np.clip(_LEVELS[:, np.newaxis] + added, 0, (180, 255, 255)).astype(np.uint8)
+        return cv2.cvtColor(cv2.LUT(_hls(pixels), shifted[np.newaxis]), cv2.COLOR_HLS2BGR)
+    levels = np.trunc(_LEVELS[:, np.newaxis] + np.array(step.levels, np.float32))
+    return cv2.LUT(pixels, np.clip(levels, 0, 255).astype(np.uint8)[np.newaxis])
+
+
+def _hls(pixels: Pixels) -> Any:
+    # Hues half way between two levels are rounded by the last bit of the float, which differs from version to version;
+    # a level of hue can be 6 levels of a channel.
+    converted = cv2.cvtColor(pixels, cv2.COLOR_BGR2HLS)
+    blue, green, red = (plane * np.float32(1 / 255) for plane in cv2.split(pixels))
+    most = np.maximum(np.maximum(blue, green), red)
+    span = most - np.minimum(np.minimum(blue, green), red)
+    is_red, is_green = most == red, most == green
+    difference = np.where(is_red, green - blue, np.where(is_green, blue - red, red - green))
+    start = np.where(is_red, np.float32(0), np.where(is_green, np.float32(120), np.float32(240)))
+    hue = difference * (np.float32(60) / np.maximum(span, np.finfo(np.float32).eps)) + start
+    hue[hue < 0] += 360
+    converted[:, :, 0] = np.rint(hue * np.float32(0.5))
+    return converted
+
+
+def _grey(pixels: Pixels) -> Pixels:
+    # MXNet takes its BGR for RGB here, so that the weights of red and blue are the other way round. They are in 1/16384
+    # in OpenCV 3.4; later ones have a bit more.
+    first, second, third = (plane.astype(np.int32) for plane in cv2.split(pixels))
+    grey: NDArray[np.int32] = (4899 * first + 9617 * second + 1868 * third + 8192) >> 14
+    return grey.astype(np.uint8)
+
+
+def _brighten(pixels: Pixels, factor: float) -> Any:
+    return _linear(pixels, factor, 0.0)
+
+
+def _contrast(pixels: Pixels, factor: float) -> Any:
+    mean = np.float32(cv2.mean(_grey(pixels))[0])
+    return _linear(pixels, factor, float((np.float32(1) - np.float32(factor)) * mean))
+
+
+def _saturate(pixels: Pixels, factor: float) -> Any:
+    grey = cv2.cvtColor(_grey(pixels), cv2.COLOR_GRAY2BGR)
+    return cv2.addWeighted(pixels, factor, grey, float(np.float32(1) - np.float32(factor)), 0.0)
+
+
+def _linear(pixels: Pixels, factor: float, offset: float) -> Any:
+    levels = np.rint(_LEVELS * np.float32(factor) + np.float32(offset))
+    return cv2.LUT(pixels, np.clip(levels, 0, 255).astype(np.uint8))

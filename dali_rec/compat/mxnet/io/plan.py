@@ -1,0 +1,288 @@
+"""What is done to one image: MXNet's default augmenter as steps, drawn from the image's size before it is decoded.
+
+The order, the numbers drawn and their arithmetic in float32 are those of MXNet 1.9.1 (src/io/image_aug_default.cc and
+iter_image_recordio_2.cc): resize, affine transformation, border, crop, brightness and contrast and saturation, hue,
+principal components, mirror, gain.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from dali_rec.compat.mxnet.io.draws import Draws
+    from dali_rec.compat.mxnet.io.parameters import ImageRecordParameters
+
+_AUTO, _RANDOM = 9, 10
+_LINEAR, _CUBIC, _AREA = 1, 2, 3
+_TRIES = 10
+# Of the colours of ImageNet: eigenvectors times eigenvalues, R, G, B (Krizhevsky et al., 2012).
+_COMPONENTS = np.array(
+    [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]], np.float32
+) * np.array([55.46, 4.794, 1.148], np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Resize to (height, width) by one of OpenCV's interpolations, 0 to 4."""
+
+    height: int
+    width: int
+    method: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Warp:
+    """An affine transformation: ``matrix``, float32 of shape (2, 3), from input to output."""
+
+    matrix: NDArray[np.float32]
+    height: int
+    width: int
+    method: int
+
+
+@dataclass(frozen=True, slots=True)
+class Border:
+    """A border of so many pixels around the image."""
+
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """A part of the image, in pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class Jitter:
+    """Factors of brightness (0), contrast (1) and saturation (2), and in which order they are applied."""
+
+    factors: tuple[float, float, float]
+    order: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """What is added to hue, lightness and saturation, in OpenCV's levels."""
+
+    hue: int
+    lightness: int
+    saturation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """What is added to the channels B, G and R."""
+
+    levels: tuple[float, float, float]
+
+
+Step = Scale | Warp | Border | Crop | Jitter | Shift | Noise
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that is done to an image. ``gain`` and ``lift``: pixels become (pixel - mean) * gain / std + lift / std."""
+
+    steps: tuple[Step, ...]
+    mirror: bool
+    gain: float
+    lift: float
+
+
+def plan_image(parameters: ImageRecordParameters, size: tuple[int, int], draws: Draws) -> Plan:
+    """Draw what is done to an image of this (height, width).
+
+    Raises ValueError if the image is too small for ``max_crop_size``.
+    """
+    planner = _Planner(parameters, size, draws)
+    planner.resize()
+    planner.warp()
+    planner.crop()
+    planner.colour()
+    mirror = (parameters.rand_mirror and draws.coin()) or parameters.mirror
+    gain, lift = np.float32(parameters.scale), np.float32(0)
+    if parameters.has_gain:
+        gain *= _around(draws, parameters.max_random_contrast) + np.float32(1)
+        lift = _around(draws, parameters.max_random_illumination) * np.float32(parameters.scale)
+    return Plan(tuple(planner.steps), mirror, float(gain), float(lift))
+
+
+def _around(draws: Draws, most: float) -> np.float32:
+    return draws.unit() * np.float32(most) * np.float32(2) - np.float32(most)
+
+
+class _Planner:
+    """Adds steps, and keeps the size that the image has after them."""
+
+    def __init__(self, parameters: ImageRecordParameters, size: tuple[int, int], draws: Draws) -> None:
+        self.parameters = parameters
+        self.height, self.width = size
+        self.draws = draws
+        self.steps: list[Step] = []
+
+    def _method(self, old: tuple[int, int], new: tuple[int, int]) -> int:
+        method = self.parameters.inter_method
+        if method == _RANDOM:
+            return self.draws.whole(0, 4)
+        if method != _AUTO:
+            return method
+        if new[0] > old[0] and new[1] > old[1]:
+            return _CUBIC
+        return _AREA if new[0] < old[0] and new[1] < old[1] else _LINEAR
+
+    def _add(self, step: Scale | Warp | Crop) -> None:
+        self.steps.append(step)
+        self.height, self.width = step.height, step.width
+
+    def resize(self) -> None:
+        """Scale the shorter side to ``resize``."""
+        side = self.parameters.resize
+        if side == -1:
+            return
+        if self.height > self.width:
+            new = (side * self.height // self.width, side)
+        else:
+            new = (side, side * self.width // self.height)
+        self._add(Scale(*new, self._method((self.height, self.width), new)))
+
+    def warp(self) -> None:
+        """Rotate, shear, scale and stretch, then put the border around."""
+        if self.parameters.has_affine:
+            self._warp()
+        if self.parameters.pad:
+            self.steps.append(Border(self.parameters.pad))
+            self.height += 2 * self.parameters.pad
+            self.width += 2 * self.parameters.pad
+
+    def _warp(self) -> None:
+        parameters, draws, single = self.parameters, self.draws, np.float32
+        shear = _around(draws, parameters.max_shear_ratio)
+        angle = draws.whole(-parameters.max_rotate_angle, parameters.max_rotate_angle)
+        if parameters.rotate > 0:
+            angle = parameters.rotate
+        if parameters.rotate_list:
+            angle = parameters.rotate_list[draws.whole(0, len(parameters.rotate_list) - 1)]
+        cosine, sine = single(math.cos(angle / 180 * math.pi)), single(math.sin(angle / 180 * math.pi))
+        scale = ratio = single(1)
+        if not parameters.random_resized_crop:
+            least, most = single(parameters.min_random_scale), single(parameters.max_random_scale)
+            scale = draws.unit() * (most - least) + least
+            least, most = (single(one) for one in parameters.aspect_ratios)
+            ratio = draws.unit() * (most - least) + least
+        along = single(2) * scale / (single(1) + ratio)
+        across = ratio * along
+        least, most = single(parameters.min_img_size), single(parameters.max_img_size)
+        width = max(least, min(most, scale * single(self.width)))
+        height = max(least, min(most, scale * single(self.height)))
+        matrix = np.array(
+            [
+                [along * cosine - shear * sine * across, along * sine + shear * cosine * across, 0],
+                [-sine * across, cosine * across, 0],
+            ],
+            np.float32,
+        )
+        centre = matrix[:, 0] * single(self.width) + matrix[:, 1] * single(self.height)
+        matrix[:, 2] = (np.array([width, height], np.float32) - centre) / single(2)
+        new = (int(height), int(width))
+        self._add(Warp(matrix, *new, self._method((self.height, self.width), new)))
+
+    def crop(self) -> None:
+        """Cut the part that becomes the output."""
+        parameters = self.parameters
+        if parameters.has_random_resized_crop and self._crop_of_random_area():
+            return
+        if parameters.has_crop_size:
+            self._crop_of_random_size()
+        else:
+            self._crop_as_it_is()
+
+    def _crop_of_random_area(self) -> bool:
+        parameters, draws = self.parameters, self.draws
+        area = np.float32(self.height * self.width)
+        for _ in range(_TRIES):
+            target = area * draws.uniform(parameters.min_random_area, parameters.max_random_area)
+            ratio = draws.uniform(*parameters.aspect_ratios)
+            target_area = np.float32(target)
+            height, width = (_rounded(np.sqrt(part)) for part in (target_area / ratio, target_area * ratio))
+            if draws.unit() > 0.5:
+                height, width = width, height
+            if 1 <= height <= self.height and 1 <= width <= self.width:
+                top, left = draws.whole(0, self.height - height), draws.whole(0, self.width - width)
+                self._crop_to_size(Crop(top, left, height, width))
+                return True
+        return False
+
+    def _crop_of_random_size(self) -> None:
+        most = self.parameters.max_crop_size
+        if min(self.height, self.width) < most:
+            raise ValueError(
+                f"the image is {self.width} × {self.height} pixels where it is cropped, too small for max_crop_size "
+                f"{most}; resize= enlarges it first"
+            )
+        side = self.draws.whole(self.parameters.min_crop_size, most)
+        self._crop_to_size(self._placed(side, side))
+
+    def _crop_to_size(self, part: Crop) -> None:
+        self._add(part)
+        new = self.parameters.size
+        self._add(Scale(*new, self._method((part.height, part.width), new)))
+
+    def _crop_as_it_is(self) -> None:
+        """Crop the output's size; an image that is smaller is enlarged first."""
+        height, width = self.parameters.size
+        method = self._method((self.height, self.width), (height, width))
+        if self.height < height:
+            wider = np.float32(height) / np.float32(self.height) * np.float32(self.width)
+            self._add(Scale(height, int(wider), method))
+        if self.width < width:
+            higher = np.float32(width) / np.float32(self.width) * np.float32(self.height)
+            self._add(Scale(int(higher), width, method))
+        self._add(self._placed(height, width))
+
+    def _placed(self, height: int, width: int) -> Crop:
+        top, left = self.height - height, self.width - width
+        if not self.parameters.rand_crop:
+            return Crop(top // 2, left // 2, height, width)
+        top = self.draws.whole(0, top)
+        return Crop(top, self.draws.whole(0, left), height, width)
+
+    def colour(self) -> None:
+        """Change colours."""
+        parameters, draws = self.parameters, self.draws
+        if parameters.has_jitter:
+            most = (parameters.brightness, parameters.contrast, parameters.saturation)
+            factors = [float(np.float32(1.0 + float(draws.uniform(-one, one)))) for one in most]
+            self.steps.append(Jitter((factors[0], factors[1], factors[2]), tuple(draws.order_of_three())))
+        if parameters.has_hls:
+            hue, saturation, lightness = (
+                self._shift(most) for most in (parameters.random_h, parameters.random_s, parameters.random_l)
+            )
+            self.steps.append(Shift(hue, lightness, saturation))
+        if parameters.pca_noise > 0:
+            normal: Callable[[float], np.float32] = draws.normal
+            weights = np.array([normal(parameters.pca_noise) for _ in range(3)], np.float32)
+            red, green, blue = (_COMPONENTS * weights).sum(axis=1, dtype=np.float32).tolist()
+            self.steps.append(Noise((blue, green, red)))
+
+    def _shift(self, most: int) -> int:
+        # MXNet's mixture of two uniform numbers, which draws the ends more seldom.
+        mixed = (self.draws.unit() + np.float32(4) * self.draws.unit()) / np.float32(5)
+        return int(mixed * np.float32(most) * np.float32(2) - np.float32(most))
+
+
+def _rounded(value: np.float32) -> int:
+    return math.floor(float(value) + 0.5)

@@ -1,0 +1,101 @@
+"""The records that MXNet's path_imgrec, path_imgidx and path_imglist name."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dali_rec._files import as_path
+from dali_rec.dataset import Dataset, Shard
+from dali_rec.errors import DatasetError, DatasetNotFoundError, SourceError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_LOG = logging.getLogger("dali_rec.compat.mxnet")
+
+
+def open_records(path_imgrec: Any, path_imgidx: Any = "") -> Dataset:
+    """The records of one .rec file or several, in the order given; within a file, as they lie.
+
+    path_imgrec: a file; a folder, for all .rec files in it; ``folder/EXPRESSION``, for the files whose whole name the
+    regular expression matches; several of these with ``;`` between, or as a sequence. path_imgidx: as many .idx files,
+    or none, for those beside the .rec files. Where an .idx is not there, the index is made in memory.
+
+    Raises DatasetNotFoundError, DatasetError, IndexFileError.
+    """
+    files = [file for one in _several(path_imgrec) for file in _files(one)]
+    indexes: list[Path | None] = [as_path(one) for one in _several(path_imgidx)]
+    if indexes and len(indexes) != len(files):
+        raise DatasetError(
+            f"path_imgidx names {len(indexes)} files, path_imgrec {len(files)}: give as many, or leave path_imgidx out "
+            "for the .idx beside each .rec"
+        )
+    shards = []
+    for file, index in zip(files, indexes or [None] * len(files), strict=True):
+        if index is not None and not index.exists():
+            _LOG.warning("%s is not there: the index of %s is made in memory", index, file)
+        shards.append(Shard(file, index_path=index if index is not None and index.exists() else None))
+    dataset = Dataset(shards)
+    if not len(dataset):
+        raise DatasetError(f"{path_imgrec}: no records in it")
+    return dataset
+
+
+def _several(paths: Any) -> list[str]:
+    given = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+    return [one for path in given for one in os.fspath(path).split(";") if one]
+
+
+def _files(name: str) -> list[Path]:
+    path = as_path(name)
+    if path.is_file():
+        return [path]
+    if path.is_dir():
+        found = sorted(path.glob("*.rec"))
+        if not found:
+            raise DatasetNotFoundError(f"{path}: no .rec files in this folder")
+        return found
+    if path.parent.is_dir():
+        try:
+            expression = re.compile(path.name)
+        except re.error:
+            expression = re.compile(re.escape(path.name))
+        found = sorted(file for file in path.parent.iterdir() if file.is_file() and expression.fullmatch(file.name))
+        if found:
+            return found
+    raise DatasetNotFoundError(f"{path}: no such file or folder; 'dali-rec pack' makes .rec files")
+
+
+def read_labels(dataset: Dataset, path: str | os.PathLike[str], label_width: int) -> np.ndarray[Any, Any]:
+    """The labels that a .lst has for each record, by id: float32 of shape (records, label_width).
+
+    Of each line the id and the ``label_width`` numbers behind it are read. Of an id that stands twice the later line
+    counts. Raises SourceError for a line without them, DatasetError for a record without a line.
+    """
+    of_id: dict[int, list[float]] = {}
+    with as_path(path).open(encoding="utf-8", errors="surrogateescape") as file:
+        for number, line in enumerate(file, start=1):
+            fields = line.split(maxsplit=label_width + 1)
+            if not fields:
+                continue
+            try:
+                key, labels = int(fields[0]), [float(field) for field in fields[1 : 1 + label_width]]
+            except ValueError:
+                labels = []
+            if len(labels) < label_width:
+                raise SourceError(
+                    f"{path}, line {number}: {line.strip()[:60]!r} is not an id and label_width={label_width} numbers"
+                )
+            of_id[key] = labels
+    missing = [key for key in dataset.keys.tolist() if key not in of_id]
+    if missing:
+        raise DatasetError(
+            f"{path}: no line for {len(missing)} of the {len(dataset)} records of {dataset.name}, id {missing[0]} "
+            "among them; each record needs one"
+        )
+    return np.array([of_id[key] for key in dataset.keys.tolist()], np.float32)

@@ -1,0 +1,194 @@
+"""Images with boxes as DALI nodes: decoded, cropped, zoomed out, brought to size and mirrored, and the boxes with them.
+
+The crop is SSD's (Liu et al., SSD: Single Shot MultiBox Detector, section 2.2, data augmentation): one that has a
+certain overlap with an object; objects whose centre is outside are gone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+
+from dali_rec.loading.augment import Augmentation, jitter
+
+if TYPE_CHECKING:
+    from dali_rec.loading.boxes import BoxLayout
+    from dali_rec.loading.graph import ImageSpec
+
+_ATTEMPTS = 25
+
+
+@dataclass(frozen=True, slots=True)
+class BoxAugmentation:
+    """Augmentation of images with boxes, in the order of the fields.
+
+    zoom_out: the image is put on a canvas of the mean colour, up to so many times as wide and high; 1 is never.
+    zoom_chance: how likely it is.
+    overlaps: what a crop must have in common with an object (intersection over union), one of these drawn for each
+        image, or no crop; () never crops. scale: width and height of the crop, in parts of the image's. aspect: width
+        to height of the crop, over that of the image.
+    jitter: brightness, contrast, saturation each by a factor of 1 ± the number, hue by ± the share of the circle.
+    jitter_chance, grey: how likely jitter and conversion to grey are.
+    fit: "stretch" resizes to the size of the batch, the aspect not kept; "pad" keeps it, with the mean colour to the
+        right or below.
+    flip: how likely the image is mirrored.
+
+    Raises ValueError for chances outside 0…1 and ranges that are none.
+    """
+
+    zoom_out: float = 1.0
+    zoom_chance: float = 0.5
+    overlaps: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)
+    scale: tuple[float, float] = (0.3, 1.0)
+    aspect: tuple[float, float] = (0.5, 2.0)
+    jitter: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    jitter_chance: float = 1.0
+    grey: float = 0.0
+    fit: Literal["stretch", "pad"] = "stretch"
+    flip: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.zoom_out < 1:
+            raise ValueError(f"zoom_out is {self.zoom_out}: how many times as large, from 1 up")
+        if not all(0 <= overlap <= 1 for overlap in self.overlaps):
+            raise ValueError(f"overlaps are {self.overlaps}: each from 0 to 1")
+        if not 0 < self.scale[0] <= self.scale[1] <= 1:
+            raise ValueError(f"scale is {self.scale}: two parts of a side, the smaller first, above 0, up to 1")
+        if not 0 < self.aspect[0] <= self.aspect[1]:
+            raise ValueError(f"aspect is {self.aspect}: two ratios above 0, the smaller first")
+        if len(self.jitter) != 4 or not all(0 <= number <= 1 for number in self.jitter):
+            raise ValueError(f"jitter is {self.jitter}: brightness, contrast, saturation, hue, each 0 to 1")
+        if self.fit not in ("stretch", "pad"):
+            raise ValueError(f"fit is {self.fit!r}: 'stretch' or 'pad'")
+        for name in ("zoom_chance", "jitter_chance", "grey", "flip"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: a chance is from 0 to 1")
+
+
+#: The whole image at the size of the batch.
+WHOLE = BoxAugmentation(overlaps=(), flip=0.0)
+
+
+def box_augmentation(augment: object) -> Any:
+    """What ``augment`` means for images with boxes; itself where it means nothing."""
+    if augment == "train":
+        return BoxAugmentation()
+    return WHOLE if augment is None or augment == "eval" else augment
+
+
+class Boxed(NamedTuple):
+    """DALI nodes: images (uint8 HWC at their final size), whether to mirror them, their boxes as they are after that.
+
+    ``corners``: float32 of shape (N, 4): xmin, ymin, xmax, ymax in parts of the image. ``kept``: int32 of shape (N,),
+    which of the record's objects these are; None for all of them.
+    """
+
+    images: Any
+    mirror: Any
+    corners: Any
+    kept: Any | None
+
+
+def decode_boxed(
+    dali: Any, encoded: Any, labels: Any, layout: BoxLayout, image: ImageSpec, decoder: dict[str, Any]
+) -> Boxed:
+    """Decode images, and bring them and the boxes in their labels to size."""
+    fn = dali.fn
+    random = image.augment if isinstance(image.augment, BoxAugmentation) else WHOLE
+    corners, kept = _corners(dali, labels, layout), None
+    # The window is what is seen of the image, in parts of it: where it begins and its size, each (x, y).
+    begin: Any = None
+    size: Any = None
+    if random.zoom_out > 1:
+        factor = 1 + _chance(dali, random.zoom_chance) * fn.random.uniform(range=[0.0, random.zoom_out - 1])
+        before = fn.random.uniform(range=[0.0, 1.0], shape=[2]) * (factor - 1)
+        corners = (corners + fn.cat(before, before)) / factor
+        begin, size = -before, fn.stack(factor, factor)
+    if random.overlaps:
+        crop, extent, corners, kept = _crop(dali, corners, random)
+        begin, size = (crop, extent) if begin is None else (crop * size + begin, extent * size)
+    if random.zoom_out > 1:
+        images = _window(dali, fn.decoders.image(encoded, **decoder), begin, size, image)
+    elif random.overlaps:
+        images = fn.decoders.image_slice(encoded, begin, size, **decoder)  # only the crop is decoded
+    else:
+        images = fn.decoders.image(encoded, **decoder)
+    images, corners = _to_size(dali, images, corners, random, image)
+    if any(random.jitter) or random.grey:
+        colours = Augmentation(jitter=random.jitter, jitter_chance=random.jitter_chance, grey=random.grey)
+        images = jitter(dali, images, colours)
+    if not random.flip:
+        return Boxed(images, 0, corners, kept)
+    mirror = fn.random.coin_flip(probability=random.flip)
+    return Boxed(images, mirror, fn.bb_flip(corners, ltrb=True, horizontal=mirror), kept)
+
+
+def _corners(dali: Any, labels: Any, layout: BoxLayout) -> Any:
+    """The corners of all objects, within the image and in order, as DALI's operators want them."""
+    fn, types = dali.fn, dali.types
+    count = (fn.cast(labels.shape()[0], dtype=types.INT32) - layout.header) // layout.width
+    objects = fn.slice(labels, start=layout.header, shape=count * layout.width, axes=[0])
+    table = fn.reshape(objects, shape=fn.stack(count, np.int32(layout.width)))
+    first, second = (dali.math.clamp(table[:, at : at + 2], 0.0, 1.0) for at in (1, 3))
+    return fn.cat(dali.math.min(first, second), dali.math.max(first, second), axis=1)
+
+
+def _crop(dali: Any, corners: Any, random: BoxAugmentation) -> tuple[Any, Any, Any, Any]:
+    """Where the crop begins and its size, each (x, y); the corners in parts of it, and whose they are."""
+    return tuple(
+        dali.fn.random_bbox_crop(
+            corners,
+            thresholds=list(random.overlaps),
+            threshold_type="iou",
+            all_boxes_above_threshold=False,  # SSD wants the overlap with one object, whichever
+            scaling=list(random.scale),
+            aspect_ratio=list(random.aspect),
+            bbox_layout="xyXY",
+            allow_no_crop=True,
+            num_attempts=_ATTEMPTS,
+            output_bbox_indices=True,
+        )
+    )
+
+
+def _window(dali: Any, images: Any, begin: Any, size: Any, image: ImageSpec) -> Any:
+    """A part of the images that may reach out of them, where it has the mean colour."""
+    return dali.fn.slice(
+        images,
+        begin,
+        size,
+        axis_names="WH",
+        normalized_anchor=True,
+        normalized_shape=True,
+        out_of_bounds_policy="pad",
+        fill_values=_mean_colour(image),
+    )
+
+
+def _to_size(dali: Any, images: Any, corners: Any, random: BoxAugmentation, image: ImageSpec) -> tuple[Any, Any]:
+    fn = dali.fn
+    resize = {"interp_type": dali.types.INTERP_LINEAR, "antialias": image.antialias}
+    if random.fit == "stretch":
+        return fn.resize(images, size=list(image.size), **resize), corners
+    images = fn.resize(images, size=list(image.size), mode="not_larger", **resize)
+    shape = fn.cast(images.shape(), dtype=dali.types.FLOAT)
+    high, wide = shape[0] / image.size[0], shape[1] / image.size[1]
+    padded = fn.crop(
+        images,
+        crop=list(image.size),
+        crop_pos_x=0.0,
+        crop_pos_y=0.0,
+        out_of_bounds_policy="pad",
+        fill_values=_mean_colour(image),
+    )
+    return padded, corners * fn.stack(wide, high, wide, high)
+
+
+def _mean_colour(image: ImageSpec) -> list[float]:
+    return [round(255 * value) for value in image.mean]
+
+
+def _chance(dali: Any, probability: float) -> Any:
+    return dali.fn.cast(dali.fn.random.coin_flip(probability=probability), dtype=dali.types.FLOAT)

@@ -1,0 +1,112 @@
+"""The boxes of a batch: how they are laid out in the records, and as what they are handed out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+
+from dali_rec.errors import DatasetError, LoaderError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from dali_rec.dataset import Dataset
+
+BoxMode = Literal["auto", "pad", "list", "off"]
+PADDING = -1.0
+
+
+class BoxLayout(NamedTuple):
+    """How the labels of all records are laid out: ``header`` numbers, then ``width`` numbers for each object."""
+
+    header: int
+    width: int
+
+
+def find_boxes(dataset: Dataset, mode: BoxMode) -> BoxLayout | None:
+    """The layout of the boxes, None where there are none or they are not wanted.
+
+    Raises DatasetError where the labels of a record are no boxes, or have another header than the first's.
+    """
+    known = dataset.manifest is not None and dataset.manifest.label_kind == "boxes"
+    if mode == "off" or (mode == "auto" and not known) or not len(dataset):
+        return None
+    labels = dataset[0].labels
+    header, width = (
+        (int(value) for value in labels[:2]) if len(labels) > 1 and np.isfinite(labels[:2]).all() else (0, 0)
+    )
+    if header < 2 or width < 5 or len(labels) < header or (len(labels) - header) % width:
+        raise DatasetError(
+            f"{dataset.name}: the record with id {dataset[0].key} has {len(labels)} labels, which are no boxes: "
+            "expected [header width, object width, …, objects]; leave boxes out, or pack COCO, VOC or YOLO annotations"
+        )
+    headers = np.concatenate([shard.first_labels() for shard in dataset.shards])
+    if (headers != header).any():
+        key = int(dataset.keys[int((headers != header).argmax())])
+        raise DatasetError(
+            f"{dataset.name}: the record with id {key} has labels of another layout than the first record, whose "
+            f"header has {header} numbers; pack them from one source"
+        )
+    return BoxLayout(header, width)
+
+
+class BoxReader:
+    """Makes the boxes of a batch from what the pipeline gives.
+
+    mode: "pad" gives float32 of shape (batch, objects, width), -1 where an image has no more; "list" an array for each
+    image. most: how many objects are padded to; None: as many as the fullest image of the batch has.
+    crops: whether the pipeline crops, and says which objects are left.
+    """
+
+    needs_rows = False
+
+    def __init__(self, dataset: Dataset, layout: BoxLayout, mode: BoxMode, most: int | None, *, crops: bool) -> None:
+        if most is not None and most < 1:
+            raise ValueError(f"max_objects is {most}: at least 1")
+        self._name = dataset.name
+        self._layout = layout
+        self._mode = mode
+        self._most = most
+        self._crops = crops
+
+    def one(self, dataset: Dataset) -> NDArray[np.float32] | list[NDArray[np.float32]]:
+        """The boxes of the first record, as a batch of one has them, where their number does not vary by batch."""
+        table = self._table(dataset[0].labels)
+        if self._mode == "list" or self._most is None:
+            return [table]
+        return np.zeros((1, self._most, self._layout.width), np.float32)
+
+    def of_batch(self, outputs: Sequence[Any], valid: int) -> NDArray[np.float32] | list[NDArray[np.float32]]:
+        """The first ``valid`` boxes, from the pipeline's outputs: labels, corners and, of crops, whose."""
+        labels, corners = outputs[:2]
+        found = []
+        for row in range(valid):
+            table = self._table(np.asarray(labels[row]))
+            table = table[np.asarray(outputs[2][row])] if self._crops else table.copy()
+            table[:, 1:5] = np.asarray(corners[row]).reshape(-1, 4)
+            found.append(table)
+        return found if self._mode == "list" else self._padded(found)
+
+    def _table(self, labels: NDArray[np.float32]) -> NDArray[np.float32]:
+        header, width = self._layout
+        if len(labels) < header or labels[1] != width or (len(labels) - header) % width:
+            raise LoaderError(
+                f"{self._name}: a record has the labels {labels[:8].tolist()}, other records {width} numbers an "
+                "object; pack them from one source"
+            )
+        return labels[header:].reshape(-1, width)
+
+    def _padded(self, found: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+        counts = [len(table) for table in found]
+        most = max(counts, default=0) if self._most is None else self._most
+        if max(counts, default=0) > most:
+            raise LoaderError(
+                f"{self._name}: an image has {max(counts)} objects, max_objects is {most}; give at least as many"
+            )
+        values = np.full((len(found), most, self._layout.width), PADDING, np.float32)
+        for row, table in enumerate(found):
+            values[row, : len(table)] = table
+        return values

@@ -1,0 +1,197 @@
+"""Pascal VOC annotations: a folder with Annotations/ID.xml, JPEGImages/ID.jpg and ImageSets/Main/train.txt, ….
+
+(The VOC2012 development kit, devkit_doc.pdf, section 8.)
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+from xml.etree.ElementTree import Element, TreeBuilder
+from xml.parsers import expat
+
+from dali_rec.errors import SourceError
+from dali_rec.images import LOADABLE_EXTENSIONS
+from dali_rec.sources.detection.boxes import Box, BoxSamples, Empty, Flagged, class_numbers, parse_number
+from dali_rec.sources.sample import Source, Split
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+_MOST_BYTES = 64 << 20
+_SPLITS = ("train", "val", "test")
+
+
+def is_voc(path: Path) -> bool:
+    """Whether a folder has VOC's parts, or a file is one of the image sets of such a folder."""
+    folder = _folder_of(path)
+    return folder is not None and (folder / "Annotations").is_dir() and (folder / "JPEGImages").is_dir()
+
+
+def read_voc(
+    path: Path, classes: Sequence[str] | None = None, flagged: Flagged = "column", empty: Empty = "keep"
+) -> Source:
+    """The images of a VOC folder with their boxes.
+
+    path: the folder, or one of its image sets, such as ``ImageSets/Main/trainval.txt``. A folder with the image sets
+    train, val or test is parted into these; without them it is all that Annotations/ has. classes: the names in the
+    order of their numbers; by default sorted. flagged, empty: see ``BoxSamples``; a difficult object is flagged.
+
+    VOC counts pixels from 1 and its boxes hold their last pixel: (1, 1, width, height) is the whole image.
+
+    Raises SourceError, with the file and the object, for XML that is broken or defines entities, names of images
+    without annotations, and values that make no sense.
+    """
+    folder = _folder_of(path)
+    if folder is None or not (folder / "Annotations").is_dir():
+        raise SourceError(f"{path}: not a VOC folder: expected Annotations/ and JPEGImages/ in it")
+    splits, notes = _image_sets(folder, path)
+    parsed = [(name, [(key, *_read_annotation(folder, key, of)) for key, of in keys]) for name, keys in splits]
+    found = sorted({one.name for _, entries in parsed for _, _, objects in entries for one in objects})
+    numbers = class_numbers(found, classes, folder)
+    gathered = BoxSamples(folder, flagged, empty)
+    files = {name.name for name in os.scandir(folder / "JPEGImages")} if (folder / "JPEGImages").is_dir() else set()
+    parts = []
+    for name, entries in parsed:
+        start = len(gathered.samples)
+        for key, size, objects in entries:
+            boxes = [one.box(numbers[one.name]) for one in objects]
+            where = str(folder / "Annotations" / f"{key}.xml")
+            gathered.add(len(gathered.samples), _image(key, files), boxes, where, size)
+        if name is not None:
+            parts.append(Split(name, start, len(gathered.samples)))
+    return Source(
+        gathered.samples,
+        str(folder),
+        tuple(found if classes is None else classes),
+        shuffled_by_default=True,
+        notes=(*notes, *gathered.notes),
+        splits=tuple(parts),
+        has_boxes=True,
+    )
+
+
+def _folder_of(path: Path) -> Path | None:
+    if path.is_dir():
+        return path
+    parents = path.absolute().parents
+    if path.suffix == ".txt" and path.is_file() and len(parents) > 2 and parents[1].name == "ImageSets":
+        return parents[2]
+    return None
+
+
+def _image_sets(folder: Path, path: Path) -> tuple[list[tuple[str | None, list[tuple[str, str]]]], list[str]]:
+    """By split: the names of the images, and where they were named. And what the user should hear."""
+    if path != folder and path.is_file():
+        return [(None, _names(path))], []
+    named = sorted(file.stem for file in (folder / "Annotations").glob("*.xml"))
+    sets = folder / "ImageSets" / "Main"
+    found: list[tuple[str | None, list[tuple[str, str]]]] = [
+        (split, _names(sets / f"{split}.txt")) for split in _SPLITS if (sets / f"{split}.txt").is_file()
+    ]
+    if not found and (sets / "trainval.txt").is_file():
+        found = [(None, _names(sets / "trainval.txt"))]
+    if not found:
+        if not named:
+            raise SourceError(f"{folder / 'Annotations'}: no .xml files in it")
+        return [(None, [(name, str(folder / "Annotations")) for name in named])], []
+    found = [(split, names) for split, names in found if names]
+    inside = {name for _, names in found for name, _ in names}
+    outside = [name for name in named if name not in inside]
+    if not outside:
+        return found, []
+    return found, [
+        f"{len(outside):,} annotated images are in none of the image sets and were left out: {outside[0]}, …"
+    ]
+
+
+def _names(path: Path) -> list[tuple[str, str]]:
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{path}: not UTF-8 text ({error})") from None
+    names: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        name, where = line.strip(), f"{path}, line {number}"
+        if not name:
+            continue
+        if name in names:
+            raise SourceError(f"{where}: the image {name!r} stands twice")
+        if "/" in name or "\0" in name:
+            raise SourceError(f"{where}: {name!r} is not the name of an image without folder and extension")
+        names[name] = where
+    return list(names.items())
+
+
+class _Object:
+    """An <object>, checked."""
+
+    def __init__(self, element: Element, where: str) -> None:
+        self.name = (element.findtext("name") or "").strip()
+        if not self.name:
+            raise SourceError(f"{where}: it has no <name>")
+        box = element.find("bndbox")
+        if box is None:
+            raise SourceError(f"{where} ({self.name}): it has no <bndbox>")
+        named = f"{where} ({self.name})"
+        xmin, ymin, xmax, ymax = (
+            parse_number(box.findtext(side), f"<{side}>", named) for side in ("xmin", "ymin", "xmax", "ymax")
+        )
+        difficult = (element.findtext("difficult") or "0").strip().lower()
+        if difficult not in ("0", "1", "unspecified"):
+            raise SourceError(f"{named}: <difficult> is {difficult[:40]!r}, expected 0 or 1")
+        self._box = Box(0, xmin - 1, ymin - 1, xmax, ymax, difficult == "1", where)
+
+    def box(self, label: int) -> Box:
+        return self._box._replace(label=label)
+
+
+def _read_annotation(folder: Path, key: str, of: str) -> tuple[tuple[float, float] | None, list[_Object]]:
+    """The size that the annotation gives, None where it gives none or 0, and its objects."""
+    path = folder / "Annotations" / f"{key}.xml"
+    try:
+        tree = _parse(path)
+    except FileNotFoundError:
+        raise SourceError(f"{of}: no annotation {path}") from None
+    size = None
+    if tree.find("size") is not None:
+        width, height = (
+            parse_number(tree.findtext(f"size/{side}"), f"<{side}>", str(path)) for side in ("width", "height")
+        )
+        if width < 0 or height < 0:
+            raise SourceError(f"{path}: {width:g} × {height:g} is no size of an image")
+        size = (width, height) if width and height else None
+    return size, [_Object(one, f"{path}: object {number}") for number, one in enumerate(tree.findall("object"), 1)]
+
+
+def _parse(path: Path) -> Element:
+    """An XML file as elements. No document types: they are what entities that explode are defined in."""
+    if path.stat().st_size > _MOST_BYTES:
+        raise SourceError(f"{path}: {path.stat().st_size:,} bytes are too many for an annotation")
+
+    def refuse(*_parts: object) -> None:
+        raise SourceError(f"{path}: it has a document type (<!DOCTYPE …>), which annotations do not need; remove it")
+
+    builder = TreeBuilder()
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = builder.start
+    parser.EndElementHandler = builder.end
+    parser.CharacterDataHandler = builder.data
+    parser.StartDoctypeDeclHandler = refuse
+    try:
+        parser.Parse(path.read_bytes(), True)  # noqa: FBT003
+    except (expat.ExpatError, ValueError, LookupError) as error:
+        if isinstance(error, SourceError):
+            raise
+        raise SourceError(f"{path}: broken XML ({error})") from None
+    return builder.close()
+
+
+def _image(key: str, files: set[str]) -> str:
+    """The image of an annotation; where there is none, the name that VOC gives it, so that packing can miss it."""
+    for extension in (".jpg", *sorted(LOADABLE_EXTENSIONS)):
+        for name in (key + extension, key + extension.upper()):
+            if name in files:
+                return f"JPEGImages/{name}"
+    return f"JPEGImages/{key}.jpg"

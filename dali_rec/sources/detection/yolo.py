@@ -1,0 +1,174 @@
+"""YOLO annotations: images/A.jpg and labels/A.txt with a line for each object: class, centre x, y, width, height.
+
+All but the class in parts of the image's width and height, as Darknet and Ultralytics write it. Ultralytics' outlines
+(class and three or more points) become the boxes around them.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dali_rec.errors import SourceError
+from dali_rec.images import LOADABLE_EXTENSIONS
+from dali_rec.sources.detection.boxes import Box, BoxSamples, Empty, parse_number
+from dali_rec.sources.detection.yolo_names import read_names
+from dali_rec.sources.folder import SPLIT_NAMES
+from dali_rec.sources.sample import Source, Split
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+def is_yolo(path: Path) -> bool:
+    """Whether a folder has images/ and labels/ with .txt files, itself or in folders called train, val or test."""
+    try:
+        return any(
+            name.endswith(".txt") for _, _, labels in _parts(path) for _, names in _walk(labels) for name in names
+        )
+    except (SourceError, OSError):
+        return False
+
+
+def read_yolo(path: Path, classes: Sequence[str] | None = None, empty: Empty = "keep") -> Source:
+    """The images of a YOLO folder with their boxes.
+
+    path: a folder of ``images/`` and ``labels/``, in which there may be folders called train, val and test, or a folder
+    of ``train/images/``, ``train/labels/`` and so on; then it is parted into these. The class names are those of
+    data.yaml (``names:``) or classes.txt, unless ``classes`` gives them. An image without a .txt has no objects.
+    empty: see ``BoxSamples``.
+
+    Raises SourceError, with file and line, for what is not five numbers or an outline, and for classes without a name.
+    """
+    parts = _parts(path)
+    names = tuple(classes) if classes is not None else read_names(path)
+    reader = _Reader(path, names, empty)
+    splits: list[Split] = []
+    for split, images, labels in parts:
+        start = len(reader.gathered.samples)
+        reader.read(images, labels)
+        if split is not None and len(reader.gathered.samples) > start:
+            splits.append(Split(split, start, len(reader.gathered.samples)))
+    if not reader.images:
+        raise SourceError(f"{path}: no images in {parts[0][1]}")
+    return Source(
+        reader.gathered.samples,
+        str(path),
+        names,
+        shuffled_by_default=True,
+        notes=reader.notes,
+        splits=tuple(splits),
+        has_boxes=True,
+    )
+
+
+class _Reader:
+    """Gathers the images of folders with the boxes of their label files."""
+
+    def __init__(self, top: Path, names: Sequence[str] | None, empty: Empty) -> None:
+        self.gathered = BoxSamples(top, None, empty)
+        self.images = 0
+        self._top = top
+        self._names = names
+        self._unlabelled: list[str] = []
+        self._unmatched: list[str] = []
+
+    def read(self, images: Path, labels: Path) -> None:
+        """Add the images of one folder, by their names."""
+        texts = {prefix + name for prefix, found in _walk(labels) for name in found if name.endswith(".txt")}
+        inside = images.relative_to(self._top).as_posix()
+        for location in (prefix + name for prefix, found in _walk(images) for name in found):
+            stem, extension = os.path.splitext(location)  # noqa: PTH122  # much faster than a Path
+            if extension.lower() not in LOADABLE_EXTENSIONS:
+                continue
+            self.images += 1
+            text = f"{stem}.txt"
+            boxes = _read_label(labels / text, self._names) if text in texts else []
+            if text not in texts:
+                self._unlabelled.append(f"{inside}/{location}")
+            texts.discard(text)
+            self.gathered.add_relative(len(self.gathered.samples), f"{inside}/{location}", boxes)
+        self._unmatched += [str(labels / text) for text in sorted(texts) if text != "classes.txt"]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should hear."""
+        notes = list(self.gathered.notes)
+        for entries, what in (
+            (self._unlabelled, "images have no .txt in labels/ and so no objects"),
+            (self._unmatched, "label files have no image"),
+        ):
+            if entries:
+                notes.append(f"{len(entries):,} {what}; the first: {entries[0]}")
+        if self._names is None:
+            notes.append(f"{self._top}: no data.yaml or classes.txt in it: the classes have numbers and no names")
+        return tuple(notes)
+
+
+def _parts(path: Path) -> list[tuple[str | None, Path, Path]]:
+    """By split, or None: the folder of images and that of labels."""
+    if not path.is_dir():
+        raise SourceError(f"{path}: not a folder; a YOLO data set is a folder with images/ and labels/ in it")
+    images, labels = path / "images", path / "labels"
+    if images.is_dir() and labels.is_dir():
+        inside = _split_names(images)
+        here = [entry.name for entry in os.scandir(images) if not entry.name.startswith(".")]
+        if inside and len(inside) == len(here):
+            return [(split, images / name, labels / name) for split, name in inside]
+        return [(None, images, labels)]
+    parts: list[tuple[str | None, Path, Path]] = [
+        (split, path / name / "images", path / name / "labels")
+        for split, name in _split_names(path)
+        if (path / name / "images").is_dir() and (path / name / "labels").is_dir()
+    ]
+    if not parts:
+        raise SourceError(f"{path}: expected images/ and labels/ in it, or train/images/, train/labels/ and so on")
+    return parts
+
+
+def _split_names(folder: Path) -> list[tuple[str, str]]:
+    """The (split, folder name) of the folders in ``folder`` that are splits by their names, train first."""
+    names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
+    found = [(SPLIT_NAMES[name.lower()], name) for name in names if name.lower() in SPLIT_NAMES]
+    splits = [split for split, _ in found]
+    if len(set(splits)) < len(splits):
+        raise SourceError(f"{folder}: several of the folders {', '.join(name for _, name in found)} mean one split")
+    return sorted(found, key=lambda item: ("train", "val", "test").index(item[0]))
+
+
+def _walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Each folder as a prefix of names, with the names of its files, sorted; a folder that is not there has none."""
+    for top, folders, names in os.walk(folder):
+        folders.sort()
+        inside = Path(top).relative_to(folder).as_posix()
+        yield "" if inside == "." else f"{inside}/", sorted(names)
+
+
+def _read_label(path: Path, names: Sequence[str] | None) -> list[Box]:
+    try:
+        lines = path.read_text("utf-8-sig").splitlines()
+    except (UnicodeDecodeError, OSError) as error:
+        raise SourceError(f"{path}: cannot be read as text ({error})") from None
+    return [_box(line.split(), f"{path}, line {number}", names) for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def _box(fields: list[str], where: str, names: Sequence[str] | None) -> Box:
+    is_outline = len(fields) >= 7 and len(fields) % 2 == 1
+    if len(fields) != 5 and not is_outline:
+        raise SourceError(
+            f"{where}: {len(fields)} fields; expected class, x, y, width and height, or a class and an outline"
+        )
+    label = parse_number(fields[0], "the class", where)
+    if label < 0 or not label.is_integer():
+        raise SourceError(f"{where}: the class is {fields[0]}, expected a whole number from 0 up")
+    if names is not None and label >= len(names):
+        raise SourceError(f"{where}: the class is {label:.0f}, and there are names for 0 to {len(names) - 1} only")
+    numbers = [parse_number(field, "a coordinate", where) for field in fields[1:]]
+    if is_outline:
+        xs, ys = numbers[::2], numbers[1::2]
+        return Box(int(label), min(xs), min(ys), max(xs), max(ys), flagged=False, where=where)
+    x, y, width, height = numbers
+    if max(map(abs, numbers)) > 10:
+        raise SourceError(f"{where}: {' '.join(fields[1:])} look like pixels; YOLO has parts of the width and height")
+    return Box(int(label), x - width / 2, y - height / 2, x + width / 2, y + height / 2, flagged=False, where=where)

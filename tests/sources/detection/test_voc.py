@@ -1,0 +1,158 @@
+import pytest
+from support import jpeg
+
+import dali_rec
+from dali_rec.errors import SourceError
+from dali_rec.sources import SourceOptions, open_source
+from dali_rec.sources.detection import read_voc
+
+SIZE = "<size><width>40</width><height>32</height><depth>3</depth></size>"
+
+
+def thing(name="dog", box=(1, 1, 40, 32), more=""):
+    sides = "".join(
+        f"<{side}>{value}</{side}>" for side, value in zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True)
+    )
+    return f"<object><name>{name}</name>{more}<bndbox>{sides}</bndbox></object>"
+
+
+@pytest.fixture
+def voc(tmp_path):
+    """Writes VOC folders over JPEGs of 40 × 32."""
+    folder = tmp_path / "VOC"
+    for part in ("Annotations", "JPEGImages", "ImageSets/Main"):
+        (folder / part).mkdir(parents=True)
+
+    def write(annotations, sets=None):
+        for seed, (name, inside) in enumerate(annotations.items()):
+            (folder / "JPEGImages" / f"{name}.jpg").write_bytes(jpeg(seed))
+            (folder / "Annotations" / f"{name}.xml").write_text(f"<annotation>{inside}</annotation>")
+        for name, images in (sets or {}).items():
+            (folder / "ImageSets" / "Main" / f"{name}.txt").write_text("".join(f"{image}\n" for image in images))
+        return folder
+
+    return write
+
+
+def labels_by_location(source):
+    return {sample.location: list(sample.labels) for sample in source.samples}
+
+
+def test_boxes_count_pixels_from_one_and_hold_the_last(voc, tmp_path):
+    folder = voc(
+        {
+            "a": SIZE + thing("dog") + thing("cat", (11, 9, 30, 24), "<difficult>1</difficult>"),
+            "b": SIZE,
+        }
+    )
+    report = dali_rec.pack(folder, tmp_path / "out", shuffle=False)
+    assert report.manifest.classes == ("cat", "dog")
+    assert [record.labels.tolist() for record in dali_rec.open(tmp_path / "out")] == [
+        [4, 6, 40, 32, 1, 0, 0, 1, 1, 0, 0, 0.25, 0.25, 0.75, 0.75, 1],
+        [4, 6, 40, 32],
+    ]
+
+
+def test_image_sets_are_splits(voc, tmp_path):
+    one = SIZE + thing()
+    folder = voc(
+        {"a": one, "b": one, "c": one, "d": one},
+        {"train": ["b", "a"], "val": ["c"], "trainval": ["a", "b", "c"], "dog_train": ["a  1"]},
+    )
+    report = dali_rec.pack(folder, tmp_path / "out", shuffle=False)
+    assert [one.split for one in report.sets] == ["train", "val"]
+    assert (tmp_path / "out-train.lst").read_text().splitlines()[0].endswith("JPEGImages/b.jpg")
+    assert any("1 annotated images" in note for note in report.notes)
+
+
+def test_one_image_set_can_be_packed_by_its_file(voc):
+    folder = voc({"a": SIZE + thing(), "b": SIZE}, {"train": ["a"], "val": ["b"], "trainval": ["a", "b"]})
+    source = open_source(folder / "ImageSets" / "Main" / "trainval.txt")
+    assert not source.splits
+    assert len(source.samples) == 2
+
+
+@pytest.mark.parametrize("size", ["", "<size><width>0</width><height>0</height></size>"])
+def test_a_size_that_is_zero_or_left_out_is_that_of_the_file(voc, size):
+    folder = voc({"a": size + thing("dog", (11, 9, 30, 24))})
+    assert labels_by_location(read_voc(folder)) == {"JPEGImages/a.jpg": [4, 6, 40, 32, 0, 0.25, 0.25, 0.75, 0.75, 0]}
+
+
+def test_image_of_another_extension_is_found(voc):
+    folder = voc({"a": SIZE})
+    (folder / "JPEGImages" / "a.jpg").rename(folder / "JPEGImages" / "a.JPEG")
+    assert list(labels_by_location(read_voc(folder))) == ["JPEGImages/a.JPEG"]
+
+
+def test_missing_image_is_rejected(voc, tmp_path):
+    folder = voc({"a": SIZE, "b": SIZE + thing()})
+    (folder / "JPEGImages" / "b.jpg").unlink()
+    report = dali_rec.pack(folder, tmp_path / "out", max_bad=1)
+    assert [rejection.sample.location for rejection in report.rejections] == ["JPEGImages/b.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("inside", "says"),
+    [
+        (SIZE + "<object><name>dog</name></object>", r"a\.xml: object 1 \(dog\): it has no <bndbox>"),
+        (SIZE + "<object><bndbox/></object>", r"a\.xml: object 1: it has no <name>"),
+        (SIZE + thing() + thing(box=("x", 1, 2, 3)), r"a\.xml: object 2 \(dog\): <xmin> is 'x'"),
+        (SIZE + thing(box=("nan", 1, 2, 3)), r"a\.xml: object 1 \(dog\): <xmin> is nan"),
+        (SIZE + thing(box=("", 1, 2, 3)), r"<xmin> is ''"),
+        (SIZE + thing(more="<difficult>2</difficult>"), r"<difficult> is '2'"),
+        ("<size><width>x</width><height>1</height></size>", r"a\.xml: <width> is 'x'"),
+        ("<size><width>-4</width><height>1</height></size>", r"a\.xml: -4 × 1"),
+        ("<size><width>10</width><height>99</height></size>", r"a\.xml: the annotation is of an image of 10 × 99"),
+        ("<object>", r"a\.xml: broken XML"),
+    ],
+)
+def test_bad_annotations_are_named(voc, inside, says):
+    with pytest.raises(SourceError, match=says):
+        read_voc(voc({"a": inside}))
+
+
+BOMB = """<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">
+<!ENTITY c "&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;">]><annotation>&c;</annotation>"""
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_entities_are_refused_in_any_encoding(voc, encoding):
+    folder = voc({"a": SIZE})
+    text = BOMB if encoding == "utf-8" else BOMB.replace('version="1.0"', 'version="1.0" encoding="UTF-16"')
+    (folder / "Annotations" / "a.xml").write_bytes(text.encode(encoding))
+    with pytest.raises(SourceError, match=r"a\.xml: it has a document type"):
+        read_voc(folder)
+
+
+def test_external_entity_reads_no_file(voc, tmp_path):
+    (tmp_path / "secret").write_text("dog")
+    folder = voc({"a": SIZE})
+    text = f'<!DOCTYPE x [<!ENTITY e SYSTEM "file://{tmp_path}/secret">]><annotation>&e;</annotation>'
+    (folder / "Annotations" / "a.xml").write_text(text)
+    with pytest.raises(SourceError, match="document type"):
+        read_voc(folder)
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (["a", "gone"], r"train\.txt, line 2: no annotation .*gone\.xml"),
+        (["a", "a"], r"train\.txt, line 2: the image 'a' stands twice"),
+        (["../../etc/passwd"], r"train\.txt, line 1: '../../etc/passwd'"),
+    ],
+)
+def test_bad_image_sets_are_named(voc, names, says):
+    with pytest.raises(SourceError, match=says):
+        read_voc(voc({"a": SIZE}, {"train": names}))
+
+
+def test_folder_without_annotations_is_refused(voc, tmp_path):
+    with pytest.raises(SourceError, match=r"no \.xml files"):
+        read_voc(voc({}))
+    with pytest.raises(SourceError, match="not a VOC folder"):
+        open_source(tmp_path, SourceOptions(format="voc"))
+
+
+def test_root_is_refused_with_a_folder(voc):
+    with pytest.raises(SourceError, match="--root"):
+        open_source(voc({"a": SIZE}), SourceOptions(root="/"))

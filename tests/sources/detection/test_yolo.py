@@ -1,0 +1,162 @@
+import pytest
+from support import jpeg
+
+import dali_rec
+from dali_rec.errors import SourceError
+from dali_rec.sources import SourceOptions, open_source
+from dali_rec.sources.detection import read_yolo
+from dali_rec.sources.detection.yolo_names import read_names
+
+
+def write(folder, images, labels):
+    """JPEGs of 40 × 32 and label files, by their names below ``folder``."""
+    for seed, name in enumerate(images):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(jpeg(seed))
+    for name, text in labels.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+def test_boxes_become_corners(tmp_path):
+    folder = write(
+        tmp_path / "set",
+        ["images/a.jpg", "images/b.jpg", "images/c.jpg"],
+        {
+            "labels/a.txt": "1 0.5 0.5 0.5 0.25\n\n0 0.5 0.5 1 1\n",
+            "labels/b.txt": "",
+            "labels/orphan.txt": "0 0.5 0.5 1 1",
+            "classes.txt": "cat\ndog\n",
+        },
+    )
+    report = dali_rec.pack(folder, tmp_path / "out", shuffle=False)
+    assert report.manifest.classes == ("cat", "dog")
+    assert report.manifest.label_kind == "boxes"
+    assert [record.labels.tolist() for record in dali_rec.open(tmp_path / "out")] == [
+        [4, 5, 40, 32, 1, 0.25, 0.375, 0.75, 0.625, 0, 0, 0, 1, 1],
+        [4, 5, 40, 32],
+        [4, 5, 40, 32],
+    ]
+    assert any("1 images have no .txt" in note and "images/c.jpg" in note for note in report.notes)
+    assert any("1 label files have no image" in note and "orphan" in note for note in report.notes)
+
+
+def test_outlines_become_the_boxes_around_them(tmp_path):
+    folder = write(tmp_path, ["images/a.jpg"], {"labels/a.txt": "0 0.25 0.5 0.75 0.25 0.5 0.75"})
+    source = read_yolo(folder)
+    assert list(source.samples[0].labels) == [4, 5, 40, 32, 0, 0.25, 0.25, 0.75, 0.75]
+    assert source.classes is None
+    assert "no names" in source.notes[-1]
+
+
+@pytest.mark.parametrize(
+    "layout",
+    ["images/{split}/{name}.jpg labels/{split}/{name}.txt", "{split}/images/{name}.jpg {split}/labels/{name}.txt"],
+)
+def test_folders_of_splits_are_splits(tmp_path, layout):
+    image, label = layout.split()
+    names = [("train", "a"), ("train", "b"), ("valid", "c")]
+    write(
+        tmp_path,
+        [image.format(split=split, name=name) for split, name in names],
+        {label.format(split=split, name=name): "0 0.5 0.5 1 1" for split, name in names},
+    )
+    source = open_source(tmp_path)
+    assert [(split.name, split.start, split.stop) for split in source.splits] == [("train", 0, 2), ("val", 2, 3)]
+    assert source.samples[2].location == image.format(split="valid", name="c")
+    assert source.samples[2].labels[4:] == (0, 0, 0, 1, 1)
+
+
+def test_folders_of_images_below_keep_their_place(tmp_path):
+    write(tmp_path, ["images/x/a.jpg", "images/y/a.jpg"], {"labels/y/a.txt": "0 0.5 0.5 1 1"})
+    source = open_source(tmp_path)
+    assert [len(sample.labels) for sample in source.samples] == [4, 9]
+
+
+def test_class_folders_called_images_and_labels_are_no_yolo_set(tmp_path):
+    write(tmp_path, ["images/a.jpg", "labels/b.jpg"], {})
+    source = open_source(tmp_path)
+    assert source.classes == ("images", "labels")
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("0 0.5 0.5 1", "4 fields"),
+        ("0 0.5 0.5 1 1 0.9", "6 fields"),
+        ("2 0.5 0.5 1 1", "the class is 2, and there are names for 0 to 1"),
+        ("-1 0.5 0.5 1 1", "the class is -1"),
+        ("0.5 0.5 0.5 1 1", "the class is 0.5"),
+        ("dog 0.5 0.5 1 1", "the class is 'dog'"),
+        ("0 0.5 0.5 one 1", "a coordinate is 'one'"),
+        ("0 nan 0.5 1 1", "a coordinate is nan"),
+        ("0 120 80 40 32", "120 80 40 32 look like pixels"),
+    ],
+)
+def test_bad_lines_are_named(tmp_path, line, says):
+    write(tmp_path, ["images/a.jpg"], {"labels/a.txt": f"0 0.5 0.5 1 1\n{line}\n", "classes.txt": "a\nb"})
+    with pytest.raises(SourceError, match=rf"a\.txt, line 2: {says}"):
+        read_yolo(tmp_path)
+
+
+def test_label_file_that_is_no_text_is_named(tmp_path):
+    write(tmp_path, ["images/a.jpg"], {"labels/a.txt": ""})
+    (tmp_path / "labels" / "a.txt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SourceError, match=r"a\.txt"):
+        read_yolo(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "names: [cat, 'hot dog', \"it's\"]\nnc: 3\n",
+        "train: ../train\nnames: ['cat',\n  'hot dog', # this one\n  \"it's\"]",
+        'nc: 3 # classes\nnames:\n- cat\n- hot dog\n- "it\'s"\nroboflow:\n  version: 1\n',
+        "path: x\nnames:\n  0: cat\n  1: hot dog  # comment\n\n  2: 'it''s'\ndownload: |\n  x\n",
+        'names: {0: cat, 1: hot dog, 2: "it\'s"}',
+        "names: {2: \"it's\", 0: cat, 1: 'hot dog'}",
+    ],
+)
+def test_names_are_read_from_yaml_in_every_usual_form(tmp_path, text):
+    (tmp_path / "data.yaml").write_text(text)
+    assert read_names(tmp_path) == ("cat", "hot dog", "it's")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("names: [a, b", "does not end"),
+        ("names: [a, b]\nnc: 3", "nc is 3"),
+        ("names: []", "expected 0, 1, 2"),
+        ("names:\n  1: a\n  2: b", "expected 0, 1, 2"),
+        ("names:\n  0: a\n  0: b", "line 3: the class 0 stands twice"),
+        ("names: other.txt", "expected a list"),
+        ("names:\n  x: y", "line 2"),
+        ("names: [{a: b}]", "cannot read the names"),
+        ("names: ['a, b]", "cannot read the names"),
+        ('names: ["a\\q\\u12"]', "a name is empty or its quotes"),
+    ],
+)
+def test_yaml_that_is_not_understood_is_named(tmp_path, text, says):
+    (tmp_path / "data.yaml").write_text(text)
+    with pytest.raises(SourceError, match=says) as caught:
+        read_names(tmp_path)
+    assert "data.yaml" in str(caught.value)
+
+
+def test_yaml_is_read_like_a_yaml_parser_does(tmp_path):
+    yaml = pytest.importorskip("yaml")
+    text = "train: a\nnames: ['a b', c-d, \"e, f\", g#h]  # end\nnc: 4\n"
+    (tmp_path / "data.yaml").write_text(text)
+    assert list(read_names(tmp_path)) == yaml.safe_load(text)["names"]
+
+
+def test_missing_parts_are_named(tmp_path):
+    with pytest.raises(SourceError, match="expected images/ and labels/"):
+        open_source(tmp_path, SourceOptions(format="yolo"))
+    write(tmp_path, [], {"images/x.md": "", "labels/a.txt": ""})
+    with pytest.raises(SourceError, match="no images"):
+        read_yolo(tmp_path)
