@@ -140,6 +140,16 @@ def test_arrays_of_every_framework(tmp_path, framework):
     assert np.array_equal(np.asarray(batch.data[0]), iterator(rec, "dali").next().data[0])
 
 
+@pytest.mark.parametrize("framework", ["numpy", "torch"])
+def test_batches_stay_as_they_are_when_later_ones_are_made(tmp_path, framework):
+    pytest.importorskip(framework)
+    made = iterator(write(tmp_path / "x.rec", 30), "dali", framework=framework)
+    first = made.next().data[0]
+    copy = np.array(first)
+    list(made)
+    assert np.array_equal(np.asarray(first), copy)
+
+
 @pytest.mark.gpu
 def test_on_a_gpu_pixels_are_near_those_of_the_cpu(tmp_path):
     rec = write(tmp_path / "x.rec")

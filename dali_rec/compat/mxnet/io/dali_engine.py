@@ -150,7 +150,7 @@ class DaliEngine:
 
     def _run(self) -> Any:
         try:
-            (images,) = self._pipeline.run()
+            (images,) = self._pipeline.run(self._framework.current_stream(self._device))
         except RuntimeError as error:
             self._go_on_after(error)
             return None
