@@ -145,7 +145,7 @@ def test_batches_stay_as_they_are_when_later_ones_are_made(tmp_path, framework):
     pytest.importorskip(framework)
     made = iterator(write(tmp_path / "x.rec", 30), "dali", framework=framework)
     first = made.next().data[0]
-    copy = np.array(first)
+    copy = np.asarray(first).copy()
     list(made)
     assert np.array_equal(np.asarray(first), copy)
 
