@@ -61,6 +61,10 @@ def test_pixels_are_those_of_opencv_within_a_level(tmp_path, settings):
     assert largest_difference(write(tmp_path / "x.rec"), **settings) <= 1
 
 
+def garbled(data):
+    return data[:-500] + bytes(40) + data[-460:]
+
+
 def stored(kind):
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -73,10 +77,12 @@ def stored(kind):
         "grey": encoded(image.convert("L"), quality=90),
         "small": encoded(picture(1, (20, 11)), quality=90),
         "webp": encoded(image, "WEBP"),
+        "cut": encoded(image, quality=90)[:-300],
+        "garbled": garbled(encoded(image, quality=90)),
     }[kind]
 
 
-@pytest.mark.parametrize("kind", ["png", "exif", "cmyk", "palette", "grey", "small", "webp"])
+@pytest.mark.parametrize("kind", ["png", "exif", "cmyk", "palette", "grey", "small", "webp", "cut", "garbled"])
 def test_images_that_dali_might_show_otherwise(tmp_path, kind):
     rec = write(tmp_path / "x.rec", 4, image=lambda key: stored(kind) if key % 2 else jpeg(key, (80, 64)))
     assert largest_difference(rec, resize=64, rand_crop=1) <= 1
@@ -132,6 +138,16 @@ def test_arrays_of_every_framework(tmp_path, framework):
     rec = write(tmp_path / "x.rec")
     batch = iterator(rec, "dali", framework=framework).next()
     assert np.array_equal(np.asarray(batch.data[0]), iterator(rec, "dali").next().data[0])
+
+
+@pytest.mark.parametrize("framework", ["numpy", "torch"])
+def test_batches_stay_as_they_are_when_later_ones_are_made(tmp_path, framework):
+    pytest.importorskip(framework)
+    made = iterator(write(tmp_path / "x.rec", 30), "dali", framework=framework)
+    first = made.next().data[0]
+    copy = np.asarray(first).copy()
+    list(made)
+    assert np.array_equal(np.asarray(first), copy)
 
 
 @pytest.mark.gpu

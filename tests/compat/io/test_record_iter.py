@@ -290,6 +290,21 @@ def test_the_exif_orientation_is_applied(tmp_path):
     assert np.array_equal(turned, np.rot90(upright, -1, (1, 2)))
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_jpeg_without_its_end_is_shown_as_far_as_it_goes(tmp_path, orientation):
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    whole = encoded(picture(3, (40, 40)), exif=exif, quality=95)
+    rec = write(tmp_path / "x.rec", 4, image=lambda key: whole[:-2] if key == 1 else whole[: -300 * (key % 2)] or whole)
+    images = iterator(rec, data_shape=(3, 40, 40)).next().data[0]
+    assert np.array_equal(images[0], images[1])
+    cut = np.abs(images[0] - images[3])
+    assert cut.max() > 0
+    assert (cut == 0).mean() > 0.3
+
+
 @pytest.mark.parametrize("content", [b"", b"not an image", jpeg(0)[:40]])
 def test_a_record_that_cannot_be_decoded_is_named(tmp_path, content):
     rec = write(tmp_path / "x.rec", image=lambda key: content if key == 5 else jpeg(key))

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from dali_rec.loading.device import Device
 
 _MOST_AT_ONCE = 3
+_END_OF_IMAGE = b"\xff\xd9"
 _EXIF = b"Exif\0\0"
 _EXIF_WITHIN = 65536
 
@@ -75,11 +76,12 @@ def obstacles(parameters: ImageRecordParameters) -> list[str]:
 
 @dataclass(slots=True, eq=False)
 class _Begun:
-    """A batch on its way: what plans its samples, and what went wrong with that."""
+    """A batch on its way: what plans its samples, what went wrong, and whether DALI failed on it before."""
 
     batch: BatchRows
     tasks: list[Future[list[Sample]]]
     error: Exception | None = None
+    failed_before: bool = False
 
 
 class DaliEngine:
@@ -100,7 +102,7 @@ class DaliEngine:
 
     def begin(self, batch: BatchRows) -> Callable[[], Any]:
         """Begin to make the images of a batch; see ``ThreadEngine.begin``."""
-        begun = _Begun(batch, self._plan(batch))
+        begun = _Begun(batch, self._plan(batch, as_it_is=True))
         self._planned.append(begun)
         return lambda: self._finish(begun)
 
@@ -112,11 +114,12 @@ class DaliEngine:
         """End the threads."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _plan(self, batch: BatchRows) -> list[Future[list[Sample]]]:
+    def _plan(self, batch: BatchRows, *, as_it_is: bool) -> list[Future[list[Sample]]]:
+        """Samples to come. ``as_it_is``: DALI gets images as they are stored, where it shows them as OpenCV does."""
         size = len(batch.rows)
         share = -(-size // (2 * self._parameters.preprocess_threads))
         parts = [range(at, min(at + share, size)) for at in range(0, size, share)]
-        return [self._pool.submit(self._samples, batch, part) for part in parts]
+        return [self._pool.submit(self._samples, batch, part, as_it_is) for part in parts]
 
     def _feed(self) -> tuple[list[Any], ...]:
         """The next batch for DALI, which asks for some ahead. What goes wrong is said when the batch is wanted."""
@@ -126,6 +129,7 @@ class DaliEngine:
             samples = [sample for task in begun.tasks for sample in task.result()]
         except LoaderError as error:
             begun.error = error
+        if begun.error is not None:
             samples = [_PLACEHOLDER] * len(begun.batch.rows)
         return tuple(list(values) for values in zip(*samples, strict=True))
 
@@ -138,48 +142,49 @@ class DaliEngine:
         return self._framework.from_images(images.as_tensor(), self._device)
 
     def _next(self) -> tuple[_Begun, Any]:
-        """The batch that DALI has made next, with what went wrong."""
-        try:
-            (images,) = self._pipeline.run()
-        except RuntimeError as error:
-            made = self._running.popleft()
-            made.error = made.error or self._explain(made.batch, error)
-            self._build_anew()
-            return made, None
+        """The batch that DALI makes next."""
+        images = self._run()
+        while images is None:
+            images = self._run()
         return self._running.popleft(), images
 
-    def _build_anew(self) -> None:
-        """A pipeline that failed makes nothing more: what it had goes to another."""
+    def _run(self) -> Any:
+        try:
+            (images,) = self._pipeline.run(self._framework.current_stream(self._device))
+        except RuntimeError as error:
+            self._go_on_after(error)
+            return None
+        return images
+
+    def _go_on_after(self, error: RuntimeError) -> None:
+        """A pipeline that failed makes nothing more: all it had goes to another.
+
+        DALI stops at damage past which OpenCV goes on, so the batch is tried once more with images that OpenCV made.
+        """
+        failed = self._running[0]
+        if failed.failed_before:
+            failed.error = LoaderError(f"{self._dataset.name}: DALI stopped: {dali_reason(error)}")
+            failed.tasks = []
+        else:
+            failed.tasks = self._plan(failed.batch, as_it_is=False)
+        failed.failed_before = True
         self._planned.extendleft(reversed(self._running))
         self._running.clear()
         self._pipeline = _build(self._feed, self._parameters, self._device)
 
-    def _explain(self, batch: BatchRows, error: RuntimeError) -> LoaderError:
-        for row in batch.rows.tolist():
-            reason = self._reason(row)
-            if reason is not None:
-                return failure(self._dataset, row, reason)
-        return LoaderError(f"{self._dataset.name}: DALI stopped: {dali_reason(error)}")
+    def _samples(self, batch: BatchRows, places: range, as_it_is: bool) -> list[Sample]:  # for submit
+        return [self._sample(batch, place, as_it_is=as_it_is) for place in places]
 
-    def _reason(self, row: int) -> Exception | None:
-        try:
-            decode(self._dataset[row].image, self._parameters.channels)
-        except (ImageRejectedError, RecordError) as error:
-            return error
-        return None
-
-    def _samples(self, batch: BatchRows, places: range) -> list[Sample]:
-        return [self._sample(batch, place) for place in places]
-
-    def _sample(self, batch: BatchRows, place: int) -> Sample:
+    def _sample(self, batch: BatchRows, place: int, *, as_it_is: bool) -> Sample:
         row, draws = int(batch.rows[place]), draws_of(self._parameters, batch, place)
         try:
-            return self._planned_sample(self._dataset[row].image, draws)
+            image = self._dataset[row].image
+            return self._planned_sample(image, plain_jpeg_size(image) if as_it_is else None, draws)
         except (ImageRejectedError, RecordError, ValueError, cv2.error) as error:
             raise failure(self._dataset, row, error) from None
 
-    def _planned_sample(self, image: memoryview, draws: Draws) -> Sample:
-        parameters, size = self._parameters, plain_jpeg_size(image)
+    def _planned_sample(self, image: memoryview, size: tuple[int, int] | None, draws: Draws) -> Sample:
+        parameters = self._parameters
         if size is None:
             pixels = decode(image, parameters.channels)
             return _finished(pixels, plan_image(parameters, (pixels.shape[0], pixels.shape[1]), draws))
@@ -191,7 +196,7 @@ class DaliEngine:
 
 def plain_jpeg_size(image: memoryview) -> tuple[int, int] | None:
     """Height and width of a JPEG that every decoder shows alike; None for other images."""
-    if not is_jpeg(image):
+    if not is_jpeg(image) or bytes(image[-2:]) != _END_OF_IMAGE:
         return None
     try:
         height, width, space, _ = simplejpeg.decode_jpeg_header(image)

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
+import simplejpeg
 
 from dali_rec.compat.mxnet.io.plan import Border, Crop, Jitter, Noise, Scale, Shift, Step, Warp
 from dali_rec.errors import ImageRejectedError
+from dali_rec.images import is_jpeg, orientation_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,27 +24,43 @@ if TYPE_CHECKING:
 _DECODE_FLAGS = {1: cv2.IMREAD_GRAYSCALE, 3: cv2.IMREAD_COLOR, 4: cv2.IMREAD_UNCHANGED}
 _LEVELS = np.arange(256, dtype=np.float32)
 _LARGEST_PLACE = 32767
+# By EXIF orientation: the direction of rows and of columns, after rows and columns have changed places from 5 up.
+_FLIPS = {1: (1, 1), 2: (1, -1), 3: (-1, -1), 4: (-1, 1), 5: (1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}
 
 
 def decode(image: memoryview, channels: int) -> Pixels:
     """The pixels as OpenCV has them: uint8 of shape (height, width) or (height, width, channels), BGR.
 
-    The EXIF orientation is applied, but not to images of four channels. Raises ImageRejectedError if the image cannot
-    be decoded, or is to have four channels and has not.
+    The EXIF orientation is applied, but not to images of four channels. A JPEG that breaks off is grey from there on.
+    Raises ImageRejectedError if the image cannot be decoded, or is to have four channels and has not.
     """
     try:
         pixels: Any = cv2.imdecode(np.frombuffer(image, np.uint8), _DECODE_FLAGS[channels]) if len(image) else None
     except cv2.error as error:
         raise ImageRejectedError(f"it cannot be decoded: {error}") from None
-    if pixels is None:
-        raise ImageRejectedError(f"it cannot be decoded: its {len(image)} bytes begin with {bytes(image[:8])!r}")
-    decoded: NDArray[Any] = pixels
+    decoded: NDArray[Any] = _decode_cut_jpeg(image, channels) if pixels is None else pixels
     if channels == 4 and (decoded.ndim != 3 or decoded.shape[2] != 4 or decoded.dtype != np.uint8):
         found = 1 if decoded.ndim == 2 else decoded.shape[2]
         raise ImageRejectedError(
             f"data_shape has 4 channels of 8 bits, the image has {found} of {8 * decoded.itemsize} bits"
         )
     return decoded
+
+
+def _decode_cut_jpeg(image: memoryview, channels: int) -> Any:
+    # OpenCV 5 takes no JPEG without its end, were it two bytes; 3.4, which MXNet has inside, shows what is there.
+    begins = f"its {len(image)} bytes begin with {bytes(image[:8])!r}"
+    if not is_jpeg(image):
+        raise ImageRejectedError(f"it cannot be decoded: {begins}")
+    try:
+        pixels: Any = simplejpeg.decode_jpeg(image, "GRAY" if channels == 1 else "BGR", strict=False)
+    except ValueError as error:
+        raise ImageRejectedError(f"it cannot be decoded: {error}; {begins}") from None
+    orientation = orientation_of(image)
+    if orientation > 4:  # turned, that is, with rows and columns changed
+        pixels = pixels.swapaxes(0, 1)
+    rows, columns = _FLIPS[orientation]
+    return np.ascontiguousarray(pixels[::rows, ::columns])
 
 
 def carry_out(steps: tuple[Step, ...], pixels: Pixels, fill: int) -> Pixels:
