@@ -1,0 +1,151 @@
+"""InsightFace's train.rec: which records are faces, and which images belong to which identity.
+
+Such a file numbers its images 1…N. Record 0 is a header without an image: flag 2, labels [N+1, N+1+I]. The records
+N+1…N+I are identities, without an image as well: flag 2, labels [first, end) of the image ids of each. (face2rec2 of
+deepinsight/insightface; its readers take the ids 1…N from record 0.)
+
+The ids in labels are float32, exact only up to 2^24, and there are sets of 40 million images. So the labels are only
+compared with; ids come from the .idx, and the end of the images is found by looking for the first record without one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dali_rec.errors import RecordError
+from dali_rec.recordio.framing import HEAD
+from dali_rec.recordio.header import HEADER
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from dali_rec.recordio import Index, RecordReader
+
+MAX_EXACT_ID = 1 << 24
+_FLAG = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Identities:
+    """The identity table of a face set: the image ids of identity ``i`` run from ``first[i]`` to ``end[i] - 1``.
+
+    ``ids``, ``first``, ``end``: int64 of shape (I,); ``ids`` are those of the identity records.
+    """
+
+    ids: NDArray[np.int64]
+    first: NDArray[np.int64]
+    end: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FaceLayout:
+    """The rows of an index, as it lies, that are images, and those that are identities in the order of their ids."""
+
+    images: NDArray[np.intp]
+    identities: NDArray[np.intp]
+
+
+def find_faces(reader: RecordReader, index: Index) -> FaceLayout | None:
+    """The layout of a face set, or None for any other file.
+
+    Looks at record 0 and, if that is like a header, by bisection at some thirty more. A file is a face set if record 0
+    has flag 2, two whole numbers and no image, if the first record without an image and the last record of the index
+    bear the ids that record 0 names, to the precision of float32, and are like identities themselves. So a record 0
+    that has lost its image does not hide the end of an ordinary set with two labels a record.
+    """
+    zeros = np.nonzero(index.keys == 0)[0]
+    if len(zeros) != 1:
+        return None
+    named = _bare_labels(reader, int(index.offsets[zeros[0]]))
+    if named is None or not 2 <= named[0] <= named[1]:  # equal where float32 rounds them so
+        return None
+    order = np.arange(len(index)) if (np.diff(index.keys) > 0).all() else np.argsort(index.keys, kind="stable")
+    order = order[int(np.searchsorted(index.keys[order], 1)) :]
+    low, high = 0, len(order)
+    while low < high:
+        middle = (low + high) // 2
+        if _bare_labels(reader, int(index.offsets[order[middle]])) is None:
+            low = middle + 1
+        else:
+            high = middle
+    if not 0 < low < len(order):
+        return None
+    first, last = int(index.keys[order[low]]), int(index.keys[order[-1]])
+    if (np.float32(first), np.float32(last + 1)) != named:
+        return None
+    if _bare_labels(reader, int(index.offsets[order[-1]])) is None:
+        return None
+    return FaceLayout(np.sort(order[:low]), order[low:])
+
+
+def _bare_labels(reader: RecordReader, offset: int) -> tuple[np.float32, np.float32] | None:
+    """The two labels of a record that has two whole numbers for labels and no image; None for any other record."""
+    if offset + HEAD.size + HEADER.size > reader.size:
+        return None
+    try:
+        record = reader.record_at(offset)
+    except RecordError:
+        return None
+    labels = record.labels
+    if len(record.image) or len(labels) != _FLAG or HEADER.unpack_from(reader.read_at(offset))[0] != _FLAG:
+        return None
+    if not (np.isfinite(labels).all() and (labels == np.floor(labels)).all() and labels[0] >= 0):
+        return None
+    return labels[0], labels[1]
+
+
+def stored_ranges(reader: RecordReader, offsets: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The labels of the identity records at these offsets, float32 of shape (I, 2): rounded from 2^24 up.
+
+    Raises RecordError for a damaged record.
+    """
+    ranges = np.empty((len(offsets), 2), np.float32)
+    for row, offset in enumerate(offsets.tolist()):
+        labels = reader.record_at(offset).labels
+        if len(labels) != _FLAG:
+            raise RecordError(
+                f"{reader.path}: the identity at offset {offset} has {len(labels)} labels, not first and end of its "
+                f"images; 'dali-rec verify {reader.path}' lists what is wrong"
+            )
+        ranges[row] = labels
+    return ranges
+
+
+def exact_ranges(
+    stored: NDArray[np.float32], ids: NDArray[np.int64], classes: NDArray[np.int64] | None
+) -> NDArray[np.int64] | None:
+    """The ranges of the identities as whole numbers, int64 of shape (I, 2), or None where rounding cannot be undone.
+
+    ids, classes: of all images, in ascending order of the ids. ``classes`` is wanted where ranges go beyond 2^24: the
+    images of an identity follow one another and have one class, so identity ``i`` is the ``i``-th run of equal classes,
+    and each run must round to what is stored.
+    """
+    if not (stored > MAX_EXACT_ID - 1).any():
+        return stored.astype(np.int64)
+    if classes is None or len(ids) == 0:
+        return None
+    starts = np.concatenate([[0], np.nonzero(np.diff(classes))[0] + 1])
+    stops = np.concatenate([starts[1:], [len(ids)]])
+    if len(starts) != len(stored):
+        return None
+    ranges = np.stack([ids[starts], ids[stops - 1] + 1], axis=1)
+    return ranges if np.array_equal(ranges.astype(np.float32), stored) else None
+
+
+def read_property(rec: Path) -> tuple[int, int, int] | None:
+    """Classes, height and width from the file ``property`` beside a face set; None where there is none that says so."""
+    try:
+        with rec.with_name("property").open("rb") as file:
+            fields = file.readline(200).decode("ascii").strip().split(",")
+        classes, height, width = (int(field) for field in fields)
+    except (OSError, ValueError):
+        return None
+    return (classes, height, width) if min(classes, height, width) > 0 else None
