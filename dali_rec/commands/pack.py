@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -41,6 +41,10 @@ TopOption = Annotated[bool, typer.Option("--top-labels", help="A class for each 
 ClassesOption = Annotated[
     Path | None, typer.Option(help="File with the class names in the order of their numbers, one a line.")
 ]
+FormatOption = Annotated[
+    Literal["plain", "insightface"],
+    typer.Option("--format", help="insightface: sorted by class, with the identities, for face recognition."),
+]
 SeedOption = Annotated[int, typer.Option(help="Seed of the shuffle and of the split.")]
 
 
@@ -60,6 +64,7 @@ def pack(
     color: Annotated[Color, typer.Option(help="Make all images colour or grey.")] = "keep",
     max_pixels: Annotated[int, typer.Option(min=1, help="Reject images with more pixels than this.")] = MAX_PIXELS,
     shards: Annotated[int, typer.Option(min=1, help="Number of .rec files.")] = 1,
+    layout: FormatOption = "plain",
     shuffle: ShuffleOption = None,
     seed: SeedOption = SHUFFLE_SEED,
     split: SplitOption = None,
@@ -93,9 +98,12 @@ def pack(
 
     Images that cannot be decoded are left out and named, with the reason, in OUT.rejected.jsonl.
     """
-    from dali_rec.packing import pack as run
-    from dali_rec.packing import plan_pack
+    from dali_rec.packing import pack as plainly
+    from dali_rec.packing import pack_insightface, plan_pack
 
+    if layout == "insightface" and (shards > 1 or split is not None or stratify):
+        raise typer.BadParameter("InsightFace's layout is one file: leave out --shards, --split and --stratify")
+    run = pack_insightface if layout == "insightface" else plainly
     labels, names, shares = _labels(leaf=leaf_labels, top=top_labels), _read_classes(classes), _shares(split)
     budget = _bad_image_budget(max_bad)
     named = None if columns is None else tuple(name.strip() for name in columns.split(","))
