@@ -49,7 +49,9 @@ SeedOption = Annotated[int, typer.Option(help="Seed of the shuffle and of the sp
 
 
 def pack(
-    source: Annotated[Path, typer.Argument(help="Folder of images, .lst, .csv, .tsv, .json or .jsonl.")],
+    source: Annotated[
+        Path, typer.Argument(help="Folder of images, .lst, .csv, .tsv, .json, .jsonl, or .bin of InsightFace.")
+    ],
     out: Annotated[Path, typer.Argument(help="Prefix of the files to make: data/train gives data/train.rec.")],
     *,
     resize: Annotated[int | None, typer.Option(min=1, help="Scale larger images down to this many pixels.")] = None,

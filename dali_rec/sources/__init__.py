@@ -9,6 +9,7 @@ from dali_rec._files import as_path
 from dali_rec.errors import SourceError
 from dali_rec.sources.folder import FolderLabels, read_folder
 from dali_rec.sources.lst import format_label, format_list, read_list
+from dali_rec.sources.pairs import PAIRS_SUFFIX, read_pairs
 from dali_rec.sources.pixels import PixelTable
 from dali_rec.sources.remote import FetchOptions
 from dali_rec.sources.rows import TABLE_SUFFIXES
@@ -34,6 +35,7 @@ __all__ = [
     "open_source",
     "read_folder",
     "read_list",
+    "read_pairs",
     "read_table",
 ]
 
@@ -58,7 +60,7 @@ class SourceOptions:
 
 
 def open_source(path: Path, options: SourceOptions | None = None) -> Source:
-    """The source at ``path``: a folder of images, a .lst, or a table (.csv, .tsv, .json, .jsonl)."""
+    """The source at ``path``: a folder, a .lst, a table (.csv, .tsv, .json, .jsonl), or InsightFace's pairs (.bin)."""
     options = options or SourceOptions()
     if path.is_dir():
         if options.root is not None:
@@ -71,4 +73,10 @@ def open_source(path: Path, options: SourceOptions | None = None) -> Source:
         return read_list(path, root, options.label_width)
     if path.suffix.lower() in TABLE_SUFFIXES:
         return read_table(path, root, options.table, options.classes)
-    raise SourceError(f"{path}: not a folder, .lst, {', '.join(TABLE_SUFFIXES)}; those are what can be packed")
+    if path.suffix.lower() == PAIRS_SUFFIX:
+        if root is not None:
+            raise SourceError(f"{path} holds its images: --root goes with a list, whose paths it completes")
+        return read_pairs(path)
+    raise SourceError(
+        f"{path}: not a folder, .lst, {', '.join((*TABLE_SUFFIXES, PAIRS_SUFFIX))}; those are what can be packed"
+    )
