@@ -35,7 +35,7 @@ class PairImages(PixelTable):
         start, length = int(place[1]), int(place[2])
         if length > MAX_IMAGE_BYTES:
             raise ImageRejectedError(f"{length} bytes at byte {start} of {self.path} are too many for an image")
-        form = next((known for known in get_args(Form) if known == place[3]), "raw")
+        form: Form = next((known for known in get_args(Form) if known == place[3]), "raw")
         try:
             with open(self.path, "rb") as file:  # noqa: PTH123
                 file.seek(start)
@@ -56,7 +56,7 @@ def read_pairs(path: Path) -> Source:
         raise SourceError(f"{path}: the file is empty")
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         content = read_pickle(data, str(path))
-        if not isinstance(content, (tuple, list)) or len(content) != 2:  # noqa: PLR2004
+        if not isinstance(content, (tuple, list)) or len(content) != 2:
             raise SourceError(f"{path}: not a pair of images and flags, which is what a verification set is")
         images = [_image(path, number, value) for number, value in enumerate(_items(path, content[0]))]
         flags = _flags(path, content[1], data)
@@ -96,7 +96,7 @@ def _flags(path: Path, value: Any, data: mmap.mmap) -> list[bool]:
     """The flags as truths, from a list of them or from an array."""
     if isinstance(value, PickledArray) and not isinstance(value.data, list):
         return [flag != 0 for flag in _array_bytes(path, value, data)]
-    flags = []
+    flags: list[bool] = []
     for flag in _items(path, value):
         plain = _array_bytes(path, flag, data)[:1] if isinstance(flag, PickledArray) else flag
         number = plain[0] if isinstance(plain, bytes) and plain else plain
