@@ -173,8 +173,14 @@ class Dataset(Sequence[Record]):
         if not self.is_face_set or len(self.shards) != 1:
             return None
         stated = read_property(self.shards[0].path)
-        faces = self.shards[0].faces
-        return stated[0] if stated is not None else len(faces.identities) if faces is not None else None
+        return stated[0] if stated is not None else self.num_identities
+
+    @property
+    def num_identities(self) -> int | None:
+        """How many identities a face set has, in all of its files, without reading them; None for other data sets."""
+        if not self.is_face_set:
+            return None
+        return sum(len(shard.faces.identities) for shard in self.shards if shard.faces is not None)
 
     @cached_property
     def keys(self) -> NDArray[np.uint64]:

@@ -5,7 +5,7 @@ N+1…N+I are identities, without an image as well: flag 2, labels [first, end) 
 deepinsight/insightface; its readers take the ids 1…N from record 0.)
 
 The ids in labels are float32, exact only up to 2^24, and there are sets of 40 million images. So the labels are only
-compared with; ids come from the .idx, and the end of the images is found by looking for the first record without one.
+compared with; ids come from the .idx, and the images end at the first record without one, near the id that is named.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dali_rec.errors import RecordError
-from dali_rec.recordio.framing import HEAD
+from dali_rec.recordio.framing import HEAD, MAGIC
 from dali_rec.recordio.header import HEADER
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 MAX_EXACT_ID = 1 << 24
 _FLAG = 2
+_BARE_BYTES = HEADER.size + 4 * _FLAG
+_BARE_WORDS = (HEAD.size + _BARE_BYTES) // 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,10 +58,10 @@ class FaceLayout:
 def find_faces(reader: RecordReader, index: Index) -> FaceLayout | None:
     """The layout of a face set, or None for any other file.
 
-    Looks at record 0 and, if that is like a header, by bisection at some thirty more. A file is a face set if record 0
-    has flag 2, two whole numbers and no image, if the first record without an image and the last record of the index
-    bear the ids that record 0 names, to the precision of float32, and are like identities themselves. So a record 0
-    that has lost its image does not hide the end of an ordinary set with two labels a record.
+    Looks at record 0 and, if that is like a header, at a few more. A file is a face set if record 0 has flag 2, two
+    whole numbers and no image, and if the records with the ids that it names, the first identity and the last, are like
+    identities. From 2^24 up float32 makes one number of several ids; then the first of these without an image counts.
+    So a record 0 that has lost its image does not hide the end of an ordinary set with two labels a record.
     """
     zeros = np.nonzero(index.keys == 0)[0]
     if len(zeros) != 1:
@@ -69,21 +71,23 @@ def find_faces(reader: RecordReader, index: Index) -> FaceLayout | None:
         return None
     order = np.arange(len(index)) if (np.diff(index.keys) > 0).all() else np.argsort(index.keys, kind="stable")
     order = order[int(np.searchsorted(index.keys[order], 1)) :]
-    low, high = 0, len(order)
-    while low < high:
-        middle = (low + high) // 2
-        if _bare_labels(reader, int(index.offsets[order[middle]])) is None:
-            low = middle + 1
-        else:
-            high = middle
-    if not 0 < low < len(order):
+    keys = index.keys[order]
+    if not len(keys) or np.float32(int(keys[-1]) + 1) != named[1]:
         return None
-    first, last = int(index.keys[order[low]]), int(index.keys[order[-1]])
-    if (np.float32(first), np.float32(last + 1)) != named:
-        return None
-    if _bare_labels(reader, int(index.offsets[order[-1]])) is None:
+    low = _first_identity(reader, keys, index.offsets[order], named[0])
+    if not low or _bare_labels(reader, int(index.offsets[order[-1]])) is None:
         return None
     return FaceLayout(np.sort(order[:low]), order[low:])
+
+
+def _first_identity(
+    reader: RecordReader, keys: NDArray[np.int64], offsets: NDArray[np.int64], named: np.float32
+) -> int | None:
+    """The first of the rows whose id float32 makes ``named`` that has no image; below 2^24 there is but one such id."""
+    step = np.spacing(named)
+    low, high = np.searchsorted(keys, [int(named - step), int(named + step) + 1])
+    rows = (int(row) for row in range(low, high) if np.float32(keys[row]) == named)
+    return next((row for row in rows if _bare_labels(reader, int(offsets[row])) is not None), None)
 
 
 def _bare_labels(reader: RecordReader, offset: int) -> tuple[np.float32, np.float32] | None:
@@ -105,17 +109,21 @@ def _bare_labels(reader: RecordReader, offset: int) -> tuple[np.float32, np.floa
 def stored_ranges(reader: RecordReader, offsets: NDArray[np.int64]) -> NDArray[np.float32]:
     """The labels of the identity records at these offsets, float32 of shape (I, 2): rounded from 2^24 up.
 
-    Raises RecordError for a damaged record.
+    Raises RecordError for a damaged record and one that is no identity.
     """
-    ranges = np.empty((len(offsets), 2), np.float32)
-    for row, offset in enumerate(offsets.tolist()):
-        labels = reader.record_at(offset).labels
-        if len(labels) != _FLAG:
-            raise RecordError(
-                f"{reader.path}: the identity at offset {offset} has {len(labels)} labels, not first and end of its "
-                f"images; 'dali-rec verify {reader.path}' lists what is wrong"
-            )
-        ranges[row] = labels
+    data = np.frombuffer(reader.buffer, dtype="<u4")[: reader.size // 4]
+    words = offsets >> 2
+    inside = (offsets & 3 == 0) & (words + _BARE_WORDS <= len(data))
+    bad = ~inside
+    bad[inside] = (data[words[inside, np.newaxis] + np.arange(3)] != (MAGIC, _BARE_BYTES, _FLAG)).any(axis=1)
+    if bad.any():
+        offset = int(offsets[int(bad.argmax())])
+        reader.record_at(offset)  # says what is wrong, if it is damaged
+        raise RecordError(
+            f"{reader.path}: the record at offset {offset} is no identity, which has two labels and no image; "
+            f"'dali-rec verify {reader.path}' lists what is wrong"
+        )
+    ranges: NDArray[np.float32] = data[words[:, np.newaxis] + (_BARE_WORDS - 2, _BARE_WORDS - 1)].view("<f4")
     return ranges
 
 

@@ -3,9 +3,9 @@
     python examples/arcface.py faces/train
     torchrun --nproc-per-node 2 examples/arcface.py faces/train
 
-``face_loader`` stands where arcface_torch has ``dali_data_iter``; the rest is a small network in place of its own. Prints
-how many images lie nearest to the centre of their own class: above 70 % in 12 epochs on three classes of the drawn
-images of dali-rec's demo.
+``face_loader`` stands where arcface_torch has ``dali_data_iter``; the rest is a small network in place of its own.
+Prints how many images lie nearest to the centre of their own class: above 70 % in 12 epochs on three classes of the
+drawn images of dali-rec's demo.
 """
 
 from __future__ import annotations
