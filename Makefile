@@ -47,5 +47,5 @@ clean:
 	@touch $@
 
 .venv/installed-dev: .venv/installed
-	$(INSTALL) --editable '.[cuda12,torch,plots]' --group dev --group frameworks
+	$(INSTALL) --editable '.[cuda12,torch,plots]' --group dev --group clusters --group frameworks
 	@touch $@

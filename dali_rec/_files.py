@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 PARTIAL_SUFFIX = ".partial"
+
+_WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 def partial_path(path: Path) -> Path:
@@ -59,22 +62,26 @@ def write_text_atomically(path: Path, text: str) -> None:
         file.write(text.encode("utf-8", "surrogateescape"))
 
 
-def try_lock(file: IO[bytes]) -> bool:
-    """Take an exclusive lock on an open file for the life of this process; False if another process has it."""
-    lock = _locker()
+def try_lock(file: IO[bytes], *, shared: bool = False) -> bool:
+    """Take a lock on an open file for the life of this process; False if another process has it.
+
+    True as well where the file system has no locks: then nobody can be told apart.
+    """
+    lock = _locker(shared=shared)
     try:
         lock(file.fileno())
-    except OSError:
-        return False
+    except OSError as error:
+        return error.errno in _WITHOUT_LOCKS
     return True
 
 
-def _locker() -> Callable[[int], None]:
+def _locker(*, shared: bool) -> Callable[[int], None]:
     try:
         import fcntl
     except ImportError:  # Windows, where a file that is open cannot be replaced by another run anyway
         return lambda _descriptor: None
-    return lambda descriptor: fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    return lambda descriptor: fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
 
 
 def as_path(path: str | os.PathLike[str]) -> Path:

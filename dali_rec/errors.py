@@ -13,6 +13,7 @@
     ├── DatasetError                (also ValueError) a packed data set is incomplete or inconsistent
     ├── DatasetNotFoundError        (also FileNotFoundError)
     ├── LoaderError                 (also RuntimeError) the pipeline stopped
+    ├── EngineError                 (also RuntimeError) the machines that pack cannot go on
     ├── DeviceUnavailableError      (also RuntimeError) a GPU was asked for and there is none
     └── MissingDependencyError      (also ImportError) an optional package is not installed
 
@@ -27,6 +28,7 @@ __all__ = [
     "DatasetError",
     "DatasetNotFoundError",
     "DeviceUnavailableError",
+    "EngineError",
     "ImageRejectedError",
     "IndexFileError",
     "LoaderError",
@@ -90,6 +92,10 @@ class DatasetNotFoundError(DaliRecError, FileNotFoundError):
 
 class LoaderError(DaliRecError, RuntimeError):
     """The loading pipeline stopped."""
+
+
+class EngineError(DaliRecError, RuntimeError):
+    """The machines, or processes, that pack cannot go on."""
 
 
 class DeviceUnavailableError(DaliRecError, RuntimeError):

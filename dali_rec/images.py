@@ -101,15 +101,20 @@ def check_image(data: Buffer, max_pixels: int = MAX_PIXELS) -> ImageInfo:
         raise ImageRejectedError(
             f"{info.format} images of mode {info.mode} cannot be decoded by the loader; convert it to JPEG or PNG"
         )
+    check_pixels(data, info)
+    return info
+
+
+def check_pixels(data: Buffer, info: ImageInfo) -> None:
+    """Decode an image of which the header is known, as ``check_image`` does."""
     if info.format == "JPEG":
         _check_jpeg(data, info)
-        return info
+        return
     try:
         with Image.open(io.BytesIO(data)) as image:
             image.load()
     except _DECODING_ERRORS as error:
         raise ImageRejectedError(f"cannot be decoded: {error}") from None
-    return info
 
 
 def _check_jpeg(data: Buffer, info: ImageInfo) -> None:

@@ -55,23 +55,35 @@ class Manifest:
     options: dict[str, Any] = field(default_factory=dict)
     created_by: str = ""
 
+    def to_json(self) -> str:
+        """The text of a manifest file."""
+        return json.dumps({"format": FORMAT, "version": VERSION, **asdict(self)}, indent=1) + "\n"
+
     def write(self, path: Path) -> None:
         """Write it as JSON, atomically."""
-        content = {"format": FORMAT, "version": VERSION, **asdict(self)}
-        write_text_atomically(path, json.dumps(content, indent=1) + "\n")
+        write_text_atomically(path, self.to_json())
 
 
 def is_manifest(path: Path) -> bool:
     """Whether the file is one of our manifests; False for other JSON and for files that cannot be read."""
     try:
-        return _content(path).get("format") == FORMAT
+        return _content(path.read_bytes(), str(path)).get("format") == FORMAT
     except (OSError, DatasetError):
         return False
 
 
 def read_manifest(path: Path) -> Manifest:
     """Read a manifest. Raises DatasetError if it is not one or was written by a newer dali-rec."""
-    content = _content(path)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise DatasetNotFoundError(f"{path}: no such file") from None
+    return parse_manifest(data, str(path))
+
+
+def parse_manifest(data: bytes, path: str) -> Manifest:
+    """The manifest in the bytes of the file ``path``; raises as ``read_manifest`` does."""
+    content = _content(data, path)
     if content.get("format") != FORMAT:
         raise DatasetError(f"{path}: not a manifest of dali-rec (its 'format' is {content.get('format')!r})")
     if content.get("version") != VERSION:
@@ -102,11 +114,9 @@ def _label_classes(columns: list[list[str] | None] | None) -> tuple[tuple[str, .
     return None if columns is None else tuple(None if names is None else tuple(names) for names in columns)
 
 
-def _content(path: Path) -> dict[str, Any]:
+def _content(data: bytes, path: str) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise DatasetNotFoundError(f"{path}: no such file") from None
+        content = json.loads(data)
     except ValueError as error:  # also UnicodeDecodeError
         raise DatasetError(f"{path}: not JSON ({error}); pack again") from None
     if not isinstance(content, dict):

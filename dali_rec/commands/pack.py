@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -9,16 +10,21 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from dali_rec._environment import ranks_in_environment
+from dali_rec._files import as_path
 from dali_rec.errors import SourceError
 from dali_rec.images import MAX_PIXELS
 from dali_rec.packing.options import (
     SHUFFLE_SEED,
     Color,
     Encoding,
+    Engine,
     ImageOptions,
     Interpolation,
     PackOptions,
     ResizeMode,
+    RunOptions,
+    parse_size,
 )
 from dali_rec.packing.split import parse_shares
 from dali_rec.progress import progress_bar
@@ -52,7 +58,9 @@ def pack(
     source: Annotated[
         Path, typer.Argument(help="Folder of images, .lst, .csv, .tsv, .json, .jsonl, or .bin of InsightFace.")
     ],
-    out: Annotated[Path, typer.Argument(help="Prefix of the files to make: data/train gives data/train.rec.")],
+    out: Annotated[
+        str, typer.Argument(help="Prefix of the files to make: data/train gives data/train.rec. Also s3://….")
+    ],
     *,
     resize: Annotated[int | None, typer.Option(min=1, help="Scale larger images down to this many pixels.")] = None,
     resize_mode: Annotated[
@@ -65,7 +73,10 @@ def pack(
     quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG and WebP that are encoded anew.")] = 95,
     color: Annotated[Color, typer.Option(help="Make all images colour or grey.")] = "keep",
     max_pixels: Annotated[int, typer.Option(min=1, help="Reject images with more pixels than this.")] = MAX_PIXELS,
-    shards: Annotated[int, typer.Option(min=1, help="Number of .rec files.")] = 1,
+    trust: Annotated[bool, typer.Option("--trust", help="Look at headers only, where nothing is changed.")] = False,
+    shards: Annotated[int | None, typer.Option(min=1, help="Number of .rec files; by default 1.")] = None,
+    shard_size: Annotated[str | None, typer.Option(metavar="SIZE", help="The most that one has, as in 1GB.")] = None,
+    shard_records: Annotated[int | None, typer.Option(min=1, help="The most images that one has.")] = None,
     layout: FormatOption = "plain",
     shuffle: ShuffleOption = None,
     seed: SeedOption = SHUFFLE_SEED,
@@ -92,6 +103,16 @@ def pack(
     ] = "1%",
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad image.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a data set of the same name.")] = False,
+    append: Annotated[
+        bool, typer.Option("--append", help="Add to the data set of this name, as further shards.")
+    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")] = False,
+    node_rank: Annotated[int | None, typer.Option(min=0, help="Which of --num-nodes machines this is.")] = None,
+    num_nodes: Annotated[
+        int | None, typer.Option(min=1, help="Machines that share the work; by default as srun or torchrun say.")
+    ] = None,
+    engine: Annotated[Engine, typer.Option(help="local, or ray for a Ray cluster.")] = "local",
+    address: Annotated[str | None, typer.Option(help="Of the Ray cluster; auto is that of this machine.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be packed, and write nothing.")] = False,
 ) -> None:
     """Pack a folder, list or table of images into OUT.rec, OUT.idx, OUT.lst and OUT.json.
@@ -100,64 +121,56 @@ def pack(
 
     Images that cannot be decoded are left out and named, with the reason, in OUT.rejected.jsonl.
     """
-    from dali_rec.packing import pack as plainly
-    from dali_rec.packing import pack_insightface, plan_pack
+    from dali_rec.packing import plan_pack, run_pack, run_pack_insightface
 
-    if layout == "insightface" and (shards > 1 or split is not None or stratify):
-        raise typer.BadParameter("InsightFace's layout is one file: leave out --shards, --split and --stratify")
-    run = pack_insightface if layout == "insightface" else plainly
-    labels, names, shares = _labels(leaf=leaf_labels, top=top_labels), _read_classes(classes), _shares(split)
-    budget = _bad_image_budget(max_bad)
+    one_file = shards in (None, 1) and not shard_size and not shard_records and split is None and not append
+    if layout == "insightface" and not (one_file and num_nodes in (None, 1) and not resume):
+        raise typer.BadParameter(
+            "InsightFace's layout is one file, made at once: leave out shards, splits, nodes, --append and --resume"
+        )
     named = None if columns is None else tuple(name.strip() for name in columns.split(","))
+    image = ImageOptions(
+        resize, resize_mode, upscale, center_crop, interpolation, encoding, quality, color, max_pixels, trust
+    )
+    options = PackOptions(
+        image=image,
+        fetch=FetchOptions(timeout, retries, connections, max_bytes),
+        shards=shards,
+        shard_size=_size(shard_size),
+        shard_records=shard_records,
+        shuffle=shuffle,
+        seed=seed,
+        split=_shares(split),
+        stratify=stratify,
+        workers=workers,
+        max_bad=_bad_image_budget(max_bad),
+        strict=strict,
+    )
+    labels = _labels(leaf=leaf_labels, top=top_labels)
     table = TableOptions(tuple(label_column or ("label",)), location_column, id_column, named)
+    source_options = SourceOptions(root, labels, _read_classes(classes), table, label_width)
     if dry_run:
-        image = ImageOptions(
-            resize, resize_mode, upscale, center_crop, interpolation, encoding, quality, color, max_pixels
-        )
-        options = PackOptions(image, FetchOptions(), shards, shuffle, seed, shares, stratify, workers, budget, strict)
-        _print_plan(*plan_pack(source, out, options, SourceOptions(root, labels, names, table, label_width)))
+        _print_plan(*plan_pack(source, out, options, source_options))
         return
+    nodes = _nodes(node_rank, num_nodes)
+    run = RunOptions(resume, overwrite, *nodes, engine, address)
     with progress_bar("packing", "images") as progress:
-        report = run(
-            source,
-            out,
-            resize=resize,
-            resize_mode=resize_mode,
-            upscale=upscale,
-            center_crop=center_crop,
-            interpolation=interpolation,
-            encoding=encoding,
-            quality=quality,
-            color=color,
-            max_pixels=max_pixels,
-            shards=shards,
-            shuffle=shuffle,
-            seed=seed,
-            split=shares,
-            stratify=stratify,
-            labels=labels,
-            classes=names,
-            root=root,
-            table=table,
-            label_width=label_width,
-            fetch=FetchOptions(timeout, retries, connections, max_bytes),
-            workers=workers,
-            max_bad=budget,
-            strict=strict,
-            overwrite=overwrite,
-            progress=progress,
-        )
+        if layout == "insightface":
+            report = run_pack_insightface(source, out, options, source_options, run, progress=progress)
+        else:
+            report = run_pack(source, out, options, source_options, run, append=append, progress=progress)
     for packed in report.sets:
         manifest = packed.manifest
         in_classes = f" in {len(manifest.classes)} classes" if manifest.classes else ""
         in_shards = f" in {len(manifest.shards)} shards" if len(manifest.shards) > 1 else ""
         megabytes = f"{manifest.bytes / 1e6:,.1f} MB"
+        appended = f"{packed.added:,} appended: " if append else ""
         print(  # noqa: T201
-            f"{manifest.records:,} records{in_classes}{in_shards}, {megabytes}: {packed.manifest_path}"
+            f"{appended}{manifest.records:,} records{in_classes}{in_shards}, {megabytes}: {packed.location}"
         )
-        if packed.rejected_path is not None:
+        if packed.rejected is not None:
             print(  # noqa: T201
-                f"{len(packed.rejections):,} images were rejected; the reasons are in {packed.rejected_path}"
+                f"{len(packed.rejections):,} images were rejected; the reasons are in {packed.rejected}"
             )
     print(f"{report.seconds:.1f} s, {report.images_per_second:,.0f} images/s")  # noqa: T201
 
@@ -183,14 +196,34 @@ def list_images(
     from dali_rec.packing import plan_pack
     from dali_rec.packing.lists import write_lists
 
-    prefix = out.with_suffix("") if out.suffix == ".lst" else out
+    prefix = as_path(out.with_suffix("") if out.suffix == ".lst" else out)
     options = PackOptions(shuffle=shuffle, seed=seed, split=_shares(split), stratify=stratify)
     source_options = SourceOptions(None, _labels(leaf=leaf_labels, top=top_labels), _read_classes(classes))
     source, plans = plan_pack(folder, prefix, options, source_options)
     for note in source.notes:
         print(note)  # noqa: T201
-    for path, count in write_lists(plans):
+    for path, count in write_lists(plans, prefix.parent):
         print(f"{path}: {count:,} images")  # noqa: T201
+
+
+def _size(text: str | None) -> int | None:
+    try:
+        return None if text is None else parse_size(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--shard-size") from None
+
+
+def _nodes(rank: int | None, count: int | None) -> tuple[int, int]:
+    """Which machine this is and of how many: as given, or from the variables of srun, torchrun and mpirun."""
+    if rank is not None or count is not None:
+        if rank is None or count is None:
+            raise typer.BadParameter("--node-rank and --num-nodes go together")
+        return rank, count
+    found = ranks_in_environment()
+    if found is None or found.world_size == 1:
+        return 0, 1
+    print(f"node {found.rank} of {found.world_size}, by {found.why}", file=sys.stderr)  # noqa: T201
+    return found.rank, found.world_size
 
 
 def _labels(*, leaf: bool, top: bool) -> FolderLabels:
@@ -256,7 +289,7 @@ def _print_plan(source: Source, plans: tuple[Plan, ...]) -> None:
             console.print(f"missing: id {sample.key}: {sample.location}", highlight=False, markup=False)
         more = f", {len(missing):,} files missing" if missing else ""
         console.print(
-            f"{plan.out}: {len(plan.samples):,} images in {len(plan.shards)} shards{more}",
+            f"{plan.name}: {len(plan.samples):,} images in {len(plan.shards)} shards{more}",
             highlight=False,
             markup=False,
         )

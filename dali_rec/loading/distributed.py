@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import NamedTuple
 
-#: Variables with rank, world size and rank within the machine: torchrun and most launchers, Open MPI, Slurm's steps.
-#: Slurm's own world size is that of the job, also in a script that runs once: only that of a step means processes.
-_VARIABLES = (
-    ("RANK", "WORLD_SIZE", "LOCAL_RANK"),
-    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK"),
-    ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID"),
-)
+from dali_rec._environment import local_rank_in_environment, ranks_in_environment
 
 
 class Ranks(NamedTuple):
@@ -60,23 +53,11 @@ def _from_jax() -> Ranks | None:
 
 
 def _from_environment() -> Ranks | None:
-    for rank, world_size, _ in _VARIABLES:
-        if rank in os.environ and world_size in os.environ:
-            return Ranks(
-                _number(rank), _number(world_size), _local_rank(), f"the environment's {rank} and {world_size}"
-            )
-    return None
+    found = ranks_in_environment()
+    if found is None:
+        return None
+    return Ranks(found.rank, found.world_size, _local_rank(), f"the environment's {found.why}")
 
 
 def _local_rank() -> int:
-    for _, _, local in _VARIABLES:
-        if local in os.environ:
-            return _number(local)
-    return 0
-
-
-def _number(variable: str) -> int:
-    text = os.environ[variable]
-    if not text.isdecimal():
-        raise ValueError(f"the environment variable {variable} is {text!r}: expected a whole number from 0 up")
-    return int(text)
+    return local_rank_in_environment() or 0

@@ -1,9 +1,10 @@
 """Samples in, shards out."""
 
-from dali_rec.packing.insightface import pack_insightface, write_insightface
-from dali_rec.packing.options import ImageOptions, PackOptions, available_cores
-from dali_rec.packing.pack import PackedSet, PackReport, pack, plan_pack
-from dali_rec.packing.shard import Rejection
+from dali_rec.packing.finish import PackedSet
+from dali_rec.packing.insightface import pack_insightface, run_pack_insightface, write_insightface
+from dali_rec.packing.options import ImageOptions, PackOptions, RunOptions, available_cores
+from dali_rec.packing.pack import PackReport, pack, plan_pack, run_pack
+from dali_rec.packing.report import Rejection
 
 __all__ = [
     "ImageOptions",
@@ -11,9 +12,12 @@ __all__ = [
     "PackReport",
     "PackedSet",
     "Rejection",
+    "RunOptions",
     "available_cores",
     "pack",
     "pack_insightface",
     "plan_pack",
+    "run_pack",
+    "run_pack_insightface",
     "write_insightface",
 ]

@@ -7,6 +7,7 @@ file ``property`` with "classes,height,width". (face2rec2 of deepinsight/insight
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from dataclasses import replace
@@ -20,18 +21,31 @@ from dali_rec.dataset import Dataset, open_dataset
 from dali_rec.errors import OutputExistsError, SourceError, TooManyBadImagesError
 from dali_rec.images import inspect_image
 from dali_rec.manifest import Manifest, ShardEntry
-from dali_rec.packing.pack import PackedSet, PackReport, pack
+from dali_rec.packing.pack import PackReport, pack, run_pack
 from dali_rec.recordio import RecordWriter
 from dali_rec.recordio.header import HEADER
 from dali_rec.sources import Sample, SampleTable, format_list, read_list
+from dali_rec.sources.remote import is_url
 
 if TYPE_CHECKING:
-    import os
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
+    from dali_rec.packing.options import PackOptions, RunOptions
+    from dali_rec.sources import SourceOptions
+
 _REJECTED = ".rejected.jsonl"
-_REFUSED = {"shards": 1, "split": None, "stratify": False}
+_REFUSED = {
+    "shards": 1,
+    "shard_size": None,
+    "shard_records": None,
+    "split": None,
+    "stratify": False,
+    "append": False,
+    "resume": False,
+    "num_nodes": 1,
+}
 
 
 def pack_insightface(
@@ -47,31 +61,60 @@ def pack_insightface(
     class.
     """
     for name, usual in _REFUSED.items():
-        if options.get(name, usual) != usual:
+        if options.get(name) not in (usual, None):
             raise ValueError(f"{name} is {options[name]!r}: InsightFace's layout is one file; pack without it")
+    return _pack_and_arrange(lambda prefix: pack(source, prefix, **options), out, overwrite=overwrite)
+
+
+def run_pack_insightface(
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    options: PackOptions,
+    source_options: SourceOptions,
+    run: RunOptions,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> PackReport:
+    """``pack_insightface`` with its arguments in groups, as ``run_pack`` has them."""
+    fresh = replace(run, overwrite=False)
+    return _pack_and_arrange(
+        lambda prefix: run_pack(source, prefix, options, source_options, fresh, progress=progress),
+        out,
+        overwrite=run.overwrite,
+    )
+
+
+def _pack_and_arrange(
+    packing: Callable[[Path], PackReport], out: str | os.PathLike[str], *, overwrite: bool
+) -> PackReport:
+    """Let ``packing`` pack to a prefix beside ``out``, and write that anew to ``out``."""
+    if is_url(os.fspath(out)):
+        raise ValueError(
+            f"{os.fspath(out)}: InsightFace's layout is written to a file system; copy it there afterwards"
+        )
     out = as_path(out)
     began = time.perf_counter()
     _refuse_to_replace(out, overwrite=overwrite)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f"{out.name}.packing-", dir=out.parent) as folder:
         try:
-            report = pack(source, Path(folder) / out.name, **options)
+            report = packing(Path(folder) / out.name)
         except TooManyBadImagesError as error:
             raise TooManyBadImagesError(_keep_rejections(Path(folder), out, str(error))) from None
-        packed = report.sets
-        if len(packed) != 1:
-            splits = ", ".join(str(one.split) for one in packed)
+        if len(report.sets) != 1:
+            splits = ", ".join(str(one.split) for one in report.sets)
             raise SourceError(
-                f"{as_path(source)}: it is parted into {splits}, and InsightFace's layout is one file; pack one of its "
+                f"{out}: the source is parted into {splits}, and InsightFace's layout is one file; pack one of its "
                 "folders"
             )
-        with open_dataset(packed[0].manifest_path) as dataset:
+        packed = report.sets[0]
+        with open_dataset(packed.location) as dataset:
             manifest = write_insightface(dataset, out, overwrite=overwrite)
         _keep_rejections(Path(folder), out)
-    rejections = packed[0].rejections
-    rejected = out.with_name(out.name + _REJECTED) if rejections else None
-    result = PackedSet(None, out.with_name(out.name + ".json"), manifest, rejections, rejected)
-    return PackReport((result,), report.notes, time.perf_counter() - began)
+    rejected = str(out.with_name(out.name + _REJECTED)) if packed.rejections else None
+    location = str(out.with_name(out.name + ".json"))
+    arranged = replace(packed, location=location, manifest=manifest, rejected=rejected)
+    return replace(report, sets=(arranged,), seconds=time.perf_counter() - began)
 
 
 def _keep_rejections(folder: Path, out: Path, message: str = "") -> str:

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from dali_rec.packing.plan import Plan
 
 
-def write_lists(plans: Sequence[Plan]) -> list[tuple[Path, int]]:
-    """Write each plan's samples, in order, to OUT.lst; returns the files and how many images each names."""
+def write_lists(plans: Sequence[Plan], directory: Path) -> list[tuple[Path, int]]:
+    """Write each plan's samples, in order, to NAME.lst; returns the files and how many images each names."""
     written = []
     for plan in plans:
-        path = plan.out.with_name(plan.out.name + ".lst")
+        path = directory / f"{plan.name}.lst"
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text_atomically(path, format_list(plan.samples))
         written.append((path, len(plan.samples)))

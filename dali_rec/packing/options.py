@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -19,6 +20,9 @@ ResizeMode = Literal["shorter", "longer", "exact", "fill"]
 Interpolation = Literal["area", "nearest", "linear", "cubic", "lanczos"]
 Encoding = Literal["keep", "jpeg", "png", "webp"]
 Color = Literal["keep", "rgb", "gray"]
+Engine = Literal["local", "ray"]
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kKmMgGtT])(i)?)?[bB]?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,7 @@ class ImageOptions:
     quality: of JPEG and WebP, 1…100.
     color: "rgb" or "gray" for all images; "keep" leaves them.
     max_pixels: larger images are rejected before they are decoded.
+    trust: images that nothing is done to are held to their header alone, and not decoded.
     """
 
     resize: int | None = None
@@ -48,6 +53,12 @@ class ImageOptions:
     quality: int = 95
     color: Color = "keep"
     max_pixels: int = MAX_PIXELS
+    trust: bool = False
+
+    @property
+    def keeps_bytes(self) -> bool:
+        """Whether every image that the loader can decode is stored untouched, whatever it is."""
+        return self.resize is None and not self.center_crop and self.encoding == self.color == "keep"
 
     def __post_init__(self) -> None:
         if self.resize is not None and self.resize < 1:
@@ -74,7 +85,9 @@ class PackOptions:
 
     image: ImageOptions = ImageOptions()
     fetch: FetchOptions = field(default_factory=FetchOptions)
-    shards: int = 1
+    shards: int | None = None
+    shard_size: int | None = None
+    shard_records: int | None = None
     shuffle: bool | None = None
     seed: int = SHUFFLE_SEED
     split: Mapping[str, float] | None = None
@@ -84,10 +97,12 @@ class PackOptions:
     strict: bool = False
 
     def __post_init__(self) -> None:
-        if self.shards < 1:
-            raise ValueError(f"shards is {self.shards}: at least 1")
-        if self.workers is not None and self.workers < 1:
-            raise ValueError(f"workers is {self.workers}: at least 1")
+        for name in ("shards", "shard_size", "shard_records", "workers"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} is {value}: at least 1")
+        if sum(value is not None for value in (self.shards, self.shard_size, self.shard_records)) > 1:
+            raise ValueError("shards, shard_size and shard_records are three ways to say one thing: choose one")
         if self.split is not None:
             check_shares(self.split)
         if self.stratify and self.split is None:
@@ -111,11 +126,54 @@ class PackOptions:
         return {
             **asdict(self.image),
             "shards": self.shards,
+            "shard_size": self.shard_size,
+            "shard_records": self.shard_records,
             "shuffle": self.shuffle,
             "seed": self.seed,
             "split": None if self.split is None else dict(self.split),
             "stratify": self.stratify,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How this run goes about it; none of it shapes the output.
+
+    resume: go on with a run that was interrupted. overwrite: replace a data set of the same name.
+    node_rank, num_nodes: this is one of so many machines that share the work and a file system.
+    engine: "local", or "ray" for a Ray cluster, which is that at ``address`` ("auto" is the one that this machine is
+    part of) or a new one on this machine.
+    """
+
+    resume: bool = False
+    overwrite: bool = False
+    node_rank: int = 0
+    num_nodes: int = 1
+    engine: Engine = "local"
+    address: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.num_nodes < 1:
+            raise ValueError(f"num_nodes is {self.num_nodes}: at least 1")
+        if not 0 <= self.node_rank < self.num_nodes:
+            raise ValueError(f"node_rank is {self.node_rank}: of {self.num_nodes} nodes it is 0…{self.num_nodes - 1}")
+        if self.engine not in get_args(Engine):
+            raise ValueError(f"engine is {self.engine!r}: expected one of {', '.join(get_args(Engine))}")
+        if self.engine == "ray" and self.num_nodes > 1:
+            raise ValueError("Ray spreads the work over its nodes by itself: leave num_nodes out")
+        if self.address is not None and self.engine != "ray":
+            raise ValueError("address is that of a Ray cluster: it goes with engine='ray'")
+        if self.resume and self.overwrite:
+            raise ValueError("resume goes on with a data set, overwrite begins it anew: choose one")
+
+
+def parse_size(text: str) -> int:
+    """``1GB``, ``500 MB``, ``64MiB`` or plain bytes, as bytes. Raises ValueError."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"{text!r}: expected a size such as 1GB, 500MB or 64MiB")
+    power = " kmgt".index((match[2] or " ").lower())
+    return int(float(match[1]) * (1024 if match[3] else 1000) ** power)
 
 
 def available_cores() -> int:

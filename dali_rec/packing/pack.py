@@ -2,67 +2,60 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dali_rec._files import as_path
-from dali_rec._version import __version__
-from dali_rec.errors import SourceError, TooManyBadImagesError
+from dali_rec.errors import OutputExistsError, TooManyBadImagesError
 from dali_rec.images import MAX_PIXELS
-from dali_rec.manifest import Manifest, ShardEntry
+from dali_rec.packing.append import append_to
+from dali_rec.packing.engines import pack_locally
+from dali_rec.packing.finish import allowed_bad, describe, publish_all
+from dali_rec.packing.job import Job, Task
 from dali_rec.packing.options import (
     SHUFFLE_SEED,
     Color,
     Encoding,
+    Engine,
     ImageOptions,
     Interpolation,
     PackOptions,
     ResizeMode,
+    RunOptions,
+    parse_size,
 )
-from dali_rec.packing.output import Output
-from dali_rec.packing.plan import Plan, make_plans, shuffles
-from dali_rec.packing.shard import Rejection, ShardReport, pack_shard
-from dali_rec.sources import (
-    FetchOptions,
-    FolderLabels,
-    SampleTable,
-    Source,
-    SourceOptions,
-    TableOptions,
-    format_list,
-    open_source,
-)
+from dali_rec.packing.plan import Plan, make_plans
+from dali_rec.packing.store import LocalStore, Store, open_store
+from dali_rec.packing.work import WorkFolder, format_rejections
+from dali_rec.sources import FetchOptions, FolderLabels, Source, SourceOptions, TableOptions, open_source
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
+
+    from dali_rec.manifest import Manifest
+    from dali_rec.packing.append import Base
+    from dali_rec.packing.finish import PackedSet
+    from dali_rec.packing.report import Rejection, ShardReport
 
 logger = logging.getLogger("dali_rec")
-
-_REASONS_SHOWN = 3
-
-
-@dataclass(frozen=True, slots=True)
-class PackedSet:
-    """One data set that was packed. ``split``: its split, or None where the source was not parted."""
-
-    split: str | None
-    manifest_path: Path
-    manifest: Manifest
-    rejections: tuple[Rejection, ...]
-    rejected_path: Path | None
 
 
 @dataclass(frozen=True, slots=True)
 class PackReport:
-    """What came of packing: the data sets, one unless there are splits. ``seconds``: wall time, listing included."""
+    """What came of packing.
+
+    sets: the data sets, one unless there are splits; none where other machines that share the work are not done yet,
+        the last of which publishes. notes: what the source has to say. images: looked at by this run. seconds: wall
+        time of this run, listing included.
+    """
 
     sets: tuple[PackedSet, ...]
     notes: tuple[str, ...]
+    images: int
     seconds: float
 
     @property
@@ -78,7 +71,7 @@ class PackReport:
     @property
     def records(self) -> int:
         """Images packed."""
-        return sum(one.manifest.records for one in self.sets)
+        return sum(one.added for one in self.sets)
 
     @property
     def bytes(self) -> int:
@@ -92,8 +85,8 @@ class PackReport:
 
     @property
     def images_per_second(self) -> float:
-        """Images looked at a second, packed or rejected."""
-        return (self.records + len(self.rejections)) / self.seconds
+        """Images that this run looked at a second, packed or rejected."""
+        return self.images / self.seconds
 
 
 def pack(
@@ -109,7 +102,10 @@ def pack(
     quality: int = 95,
     color: Color = "keep",
     max_pixels: int = MAX_PIXELS,
-    shards: int = 1,
+    trust: bool = False,
+    shards: int | None = None,
+    shard_size: int | str | None = None,
+    shard_records: int | None = None,
     shuffle: bool | None = None,
     seed: int = SHUFFLE_SEED,
     split: Mapping[str, float] | None = None,
@@ -124,16 +120,26 @@ def pack(
     max_bad: float = 0.01,
     strict: bool = False,
     overwrite: bool = False,
+    append: bool = False,
+    resume: bool = False,
+    node_rank: int = 0,
+    num_nodes: int = 1,
+    engine: Engine = "local",
+    address: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> PackReport:
     """Pack the images of ``source`` into OUT.rec, OUT.idx, OUT.lst and the manifest OUT.json.
 
     source: a folder of images, a .lst, or a table (.csv, .tsv, .json, .jsonl); see ``read_folder``, ``read_list`` and
         ``read_table`` in dali_rec.sources for what they may be.
-    out: the prefix of the files to make; folders on the way to it are made.
+    out: the prefix of the files to make; folders on the way to it are made. Also a URL that fsspec can write to, such
+        as s3://bucket/folder/train: shards are made on this machine and uploaded whole.
     resize, resize_mode, upscale, center_crop, interpolation, encoding, quality, color, max_pixels: what is done to an
         image; see ``ImageOptions``. By default the bytes are stored untouched.
-    shards: number of .rec files, OUT-00000-of-00008.rec and so on where it is more than one.
+    trust: do not decode images that nothing is done to, but look at their headers only.
+    shards: number of .rec files, OUT-00000-of-00008.rec and so on where it is more than one; or
+    shard_size: the most bytes that one should have, as a number or as "1GB"; or
+    shard_records: the most images that one should have.
     shuffle: a folder is shuffled by ``seed`` and a list keeps its order unless this says otherwise.
     split: shares by name, such as {"train": 0.9, "val": 0.1}; each becomes a data set, OUT-train and so on, dealt out
         by ``seed``, and with ``stratify`` in the same shares of each class. A folder of train, val and test is parted
@@ -149,134 +155,186 @@ def pack(
         reason, to OUT.rejected.jsonl.
     strict: stop at the first bad image.
     overwrite: replace a data set of the same name, once the new one is complete.
+    append: add the images to the data set of this name, as further shards; its classes keep their numbers.
+    resume: go on with a run that was interrupted. Shards that it finished are checked and kept, and the files come out
+        as if there had been no interruption.
+    node_rank, num_nodes: this is one of so many machines that run the same call on a file system that they share. Each
+        packs its part of the shards, and the last to finish publishes.
+    engine: "ray" packs on a Ray cluster, a task a shard: that at ``address``, or one on this machine alone.
     progress: called with (images done, images in all) after each image.
 
     Every image is decoded in full before it is accepted. Nothing stands under the final names before all is done.
 
-    Raises SourceError, TooManyBadImagesError (OUT.rejected.jsonl is written all the same), OutputExistsError.
+    Raises SourceError, TooManyBadImagesError (OUT.rejected.jsonl is written all the same), OutputExistsError, and
+    DatasetError where the source or the options are not those of the run that is resumed.
     """
-    image = ImageOptions(resize, resize_mode, upscale, center_crop, interpolation, encoding, quality, color, max_pixels)
-    options = PackOptions(
-        image, fetch or FetchOptions(), shards, shuffle, seed, split, stratify, workers, max_bad, strict
+    image = ImageOptions(
+        resize, resize_mode, upscale, center_crop, interpolation, encoding, quality, color, max_pixels, trust
     )
-    began = time.perf_counter()
+    size = parse_size(shard_size) if isinstance(shard_size, str) else shard_size
+    options = PackOptions(
+        image=image,
+        fetch=fetch or FetchOptions(),
+        shards=shards,
+        shard_size=size,
+        shard_records=shard_records,
+        shuffle=shuffle,
+        seed=seed,
+        split=split,
+        stratify=stratify,
+        workers=workers,
+        max_bad=max_bad,
+        strict=strict,
+    )
+    run = RunOptions(resume, overwrite, node_rank, num_nodes, engine, address)
     names = None if classes is None else tuple(classes)
     source_options = SourceOptions(root, labels, names, table or TableOptions(), label_width)
-    found, plans = plan_pack(source, out, options, source_options)
-    for note in found.notes:
-        logger.warning(note)
-    outputs = [Output(plan.out) for plan in plans]
-    for output in outputs:
-        output.refuse_to_replace_source(as_path(source))
-    counter = _Counter(sum(len(plan.samples) for plan in plans), options, progress)
-    with contextlib.ExitStack() as stack:
-        folders = [
-            stack.enter_context(output.working((shard.name for shard in plan.shards), overwrite=overwrite))
-            for plan, output in zip(plans, outputs, strict=True)
-        ]
-        reports: list[list[ShardReport]] = []
-        try:
-            for plan, folder in zip(plans, folders, strict=True):
-                reports.append([pack_shard(plan, shard, folder, options, counter) for shard in plan.shards])
-                _require_records(reports[-1])
-        except TooManyBadImagesError as error:
-            outputs[0].write_rejections(counter.rejections)
-            raise TooManyBadImagesError(f"{error}; the list is in {outputs[0].rejected}") from None
-        sets = tuple(
-            _publish(plan, output, shard_reports, found, options)
-            for plan, output, shard_reports in zip(plans, outputs, reports, strict=True)
-        )
-    return PackReport(sets, found.notes, time.perf_counter() - began)
+    return run_pack(source, out, options, source_options, run, append=append, progress=progress)
 
 
 def plan_pack(
     source: str | os.PathLike[str], out: str | os.PathLike[str], options: PackOptions, source_options: SourceOptions
 ) -> tuple[Source, tuple[Plan, ...]]:
     """List the source and plan its packing, without reading an image or writing a file."""
-    out = as_path(out)
-    if not out.name:
-        raise SourceError(f"{out}: the output needs a name, such as {out / 'train'}")
+    _, name = open_store(out)
     found = open_source(as_path(source), source_options)
-    return found, make_plans(found, out, options)
+    return found, make_plans(found, name, options)
+
+
+def run_pack(
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    options: PackOptions,
+    source_options: SourceOptions,
+    run: RunOptions,
+    *,
+    append: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> PackReport:
+    """``pack`` with its arguments in groups."""
+    began = time.perf_counter()
+    store, name = open_store(out)
+    found, plans = plan_pack(source, out, options, source_options)
+    bases: tuple[Base, ...] = ()
+    if append:
+        found, plans, bases = append_to(store, found, plans, options)
+    job = Job(name, found, plans, options, bases)
+    for note in job.source.notes:
+        logger.warning(note)
+    _refuse_to_replace_source(store, plans, as_path(source))
+    tasks = list(job.tasks)
+    if run.num_nodes > len(tasks):
+        raise ValueError(f"{run.num_nodes} machines cannot share {len(tasks)} shards: ask for more shards")
+    counter = _Counter(job, tasks[run.node_rank :: run.num_nodes], progress)
+    work = WorkFolder(store, job)
+    with work.hold(run) as scratch:
+        try:
+            sets = _pack_and_publish(job, tasks, work, scratch, run, counter)
+        except TooManyBadImagesError as error:
+            work.write_rejections(plans[0].name, format_rejections(counter.rejections))
+            rejected = store.path(f"{plans[0].name}.rejected.jsonl")
+            raise TooManyBadImagesError(f"{error}; the list is in {rejected}") from None
+    return PackReport(sets, job.source.notes, counter.looked_at, time.perf_counter() - began)
+
+
+def _pack_and_publish(
+    job: Job, tasks: list[Task], work: WorkFolder, scratch: Path, run: RunOptions, counter: _Counter
+) -> tuple[PackedSet, ...]:
+    mine = tasks[run.node_rank :: run.num_nodes]
+    reports = _still_good(mine, work)
+    for task in mine:
+        if task.shard.name in reports:
+            counter.skip(task, reports[task.shard.name])
+    to_do = [task for task in mine if task.shard.name not in reports]
+    if run.engine == "ray":
+        from dali_rec.packing.ray_engine import pack_on_ray
+
+        reports |= pack_on_ray(job, to_do, work, run.address, counter.add)
+    else:
+        reports |= pack_locally(job, to_do, work, scratch, counter)
+    if run.num_nodes > 1:
+        reports = work.finished()
+        missing = len(tasks) - len(reports)
+        if missing:
+            logger.warning(
+                "this machine is done; %d of %d shards are still being packed by others", missing, len(tasks)
+            )
+            return ()
+        counter.refuse_too_many([rejection for task in tasks for rejection in _rejections(task, reports)])
+    with work.publishing() as is_mine:
+        return publish_all(job, work, reports) if is_mine else ()
+
+
+def _rejections(task: Task, reports: Mapping[str, ShardReport]) -> list[Rejection]:
+    return list(reports[task.shard.name].rejections(task.plan, task.shard))
+
+
+def _still_good(tasks: Sequence[Task], work: WorkFolder) -> dict[str, ShardReport]:
+    """The reports of finished shards that are what they were when they were finished."""
+    finished = work.finished()
+    good = {}
+    for task in tasks:
+        report = finished.get(task.shard.name)
+        if report is None:
+            continue
+        if work.checked(task, report):
+            good[task.shard.name] = report
+        else:
+            logger.warning("%s is not what it was when it was finished: it is packed again", task.shard.name)
+    return good
+
+
+def _refuse_to_replace_source(store: Store, plans: Sequence[Plan], source: Path) -> None:
+    """Raise OutputExistsError if packing would write over the list that it packs from."""
+    if not isinstance(store, LocalStore):
+        return
+    for plan in plans:
+        for suffix in (".json", ".lst"):
+            file = Path(store.path(plan.name + suffix))
+            if file.exists() and file.samefile(source):
+                raise OutputExistsError(f"{file} would be written over, and is what is being packed; name it otherwise")
 
 
 class _Counter:
     """Counts images as they are done, and stops the work when too many are bad."""
 
-    def __init__(self, total: int, options: PackOptions, progress: Callable[[int, int], None] | None) -> None:
+    def __init__(self, job: Job, tasks: Sequence[Task], progress: Callable[[int, int], None] | None) -> None:
         self.rejections: list[Rejection] = []
+        self.looked_at = 0
         self._done = 0
-        self._total = total
-        self._options = options
-        self._allowed = options.allowed_bad(total)
+        self._total = sum(shard.stop - shard.start for _, shard in tasks)
+        self._job = job
+        self._allowed = allowed_bad(job)
         self._progress = progress
 
     def __call__(self, rejection: Rejection | None) -> None:
-        self._done += 1
-        if rejection is not None:
-            self.rejections.append(rejection)
-            if self._options.strict:
-                raise TooManyBadImagesError(f"bad image {_named(rejection)} (--strict stops at the first)")
-            if len(self.rejections) > self._allowed:
-                raise TooManyBadImagesError(
-                    f"{len(self.rejections)} of the first {self._done} images are bad, more than the {self._allowed} "
-                    f"of {self._total} that --max-bad allows: {_reasons(self.rejections)}"
-                )
+        """Count an image that was looked at."""
+        self.looked_at += 1
+        self._count(1, [] if rejection is None else [rejection])
+
+    def add(self, task: Task, report: ShardReport) -> None:
+        """Count the images of a shard that was packed elsewhere."""
+        self.looked_at += task.shard.stop - task.shard.start
+        self._count(task.shard.stop - task.shard.start, list(report.rejections(task.plan, task.shard)))
+
+    def skip(self, task: Task, report: ShardReport) -> None:
+        """Count the images of a shard that was finished before."""
+        self._count(task.shard.stop - task.shard.start, list(report.rejections(task.plan, task.shard)))
+
+    def _count(self, images: int, rejections: list[Rejection]) -> None:
+        self._done += images
+        if rejections:
+            self.rejections += rejections
+            self.refuse_too_many(self.rejections)
         if self._progress is not None:
             self._progress(self._done, self._total)
 
-
-def _named(rejection: Rejection) -> str:
-    return f"{rejection.sample.location}: {rejection.reason}"
-
-
-def _reasons(rejections: Sequence[Rejection]) -> str:
-    shown = "; ".join(map(_named, rejections[:_REASONS_SHOWN]))
-    return shown if len(rejections) <= _REASONS_SHOWN else f"{shown}; …"
-
-
-def _require_records(reports: Sequence[ShardReport]) -> None:
-    for report in reports:
-        if not report.records:
+    def refuse_too_many(self, rejections: Sequence[Rejection]) -> None:
+        """Raise TooManyBadImagesError if these are more than the user allows."""
+        if rejections and self._job.options.strict:
+            raise TooManyBadImagesError(f"bad image {describe(rejections[:1])} (--strict stops at the first)")
+        if len(rejections) > self._allowed:
             raise TooManyBadImagesError(
-                f"not one image for {report.name}.rec could be packed: {_reasons(report.rejections)}"
+                f"{len(rejections)} of the first {self._done} images are bad, more than the {self._allowed} "
+                f"of {self._job.images} that --max-bad allows: {describe(rejections)}"
             )
-
-
-def _publish(
-    plan: Plan, output: Output, reports: Sequence[ShardReport], source: Source, options: PackOptions
-) -> PackedSet:
-    rejections = [rejection for report in reports for rejection in report.rejections]
-    manifest = _merge(reports, source, plan, options)
-    output.publish(manifest, format_list(_packed(plan, reports)), rejections)
-    return PackedSet(plan.split, output.manifest, manifest, tuple(rejections), output.rejected if rejections else None)
-
-
-def _packed(plan: Plan, reports: Sequence[ShardReport]) -> SampleTable:
-    rejected = {row for report in reports for row in report.rejected_rows}
-    if not rejected:
-        return plan.samples
-    return plan.samples.take([row for row in range(len(plan.samples)) if row not in rejected])
-
-
-def _merge(reports: Sequence[ShardReport], source: Source, plan: Plan, options: PackOptions) -> Manifest:
-    # Over the whole source, so that the splits agree on what their labels are.
-    is_class = source.classes is not None or source.samples.labels_are_class_indices
-    widths = source.samples.label_widths
-    return Manifest(
-        records=sum(report.records for report in reports),
-        shards=tuple(
-            ShardEntry(f"{report.name}.rec", f"{report.name}.idx", report.records, report.bytes, report.sha256)
-            for report in reports
-        ),
-        label_width=next(iter(widths)) if len(widths) == 1 else 0,
-        label_kind="class" if is_class else "values",
-        max_width=max(report.max_width for report in reports),
-        max_height=max(report.max_height for report in reports),
-        bytes=sum(report.bytes for report in reports),
-        classes=source.classes,
-        label_classes=source.label_classes,
-        split=plan.split,
-        options=replace(options, shuffle=shuffles(source, options)).recorded(),
-        created_by=f"dali-rec {__version__}",
-    )

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dali_rec.errors import SourceError
+from dali_rec.packing.sizing import bounds_by_count, bounds_by_size
 from dali_rec.packing.split import split_rows
 from dali_rec.sources.remote import check_protocols, is_url
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from dali_rec.packing.options import PackOptions
     from dali_rec.sources import PixelTable, Sample, SampleTable, Source
 
@@ -33,13 +32,13 @@ class ShardPlan:
 class Plan:
     """One data set to be: samples in packing order under their final ids, parted into shards.
 
-    ``split``: train, val or test, or None where the source is not parted. ``out``: the prefix of its files.
+    ``name``: what its files are called. ``split``: train, val or test, or None where the source is not parted.
     """
 
     samples: SampleTable
     root: str
     shards: tuple[ShardPlan, ...]
-    out: Path
+    name: str
     split: str | None = None
     pixels: PixelTable | None = None
     has_urls: bool = False
@@ -51,24 +50,28 @@ class Plan:
 
     def missing_files(self) -> list[Sample]:
         """The samples whose file is not there; URLs are not looked at, and pixels in a table are there."""
-        # For millions of files a Path takes too long.
-        return [
-            sample
-            for sample in self.samples
-            if not is_url(sample.location)
-            and not (self.pixels is not None and self.pixels.holds(sample.location))
-            and not os.path.exists(os.path.join(self.root, sample.location))  # noqa: PTH110, PTH118
-        ]
+        return [sample for sample in self.samples if self.file_of(sample) and not os.path.exists(self.file_of(sample))]  # noqa: PTH110
+
+    def file_of(self, sample: Sample) -> str:
+        """The file that a sample's image is in; empty for one behind a URL or in a table."""
+        if is_url(sample.location) or (self.pixels is not None and self.pixels.holds(sample.location)):
+            return ""
+        return os.path.join(self.root, sample.location)  # noqa: PTH118  # for millions of files a Path takes too long
+
+    def only(self, shard: ShardPlan) -> Plan:
+        """The plan of one shard alone, which takes no more memory, or network, than that shard needs."""
+        samples = self.samples.take(np.arange(shard.start, shard.stop))
+        return replace(self, samples=samples, shards=(ShardPlan(shard.name, 0, len(samples)),))
 
 
-def make_plans(source: Source, out: Path, options: PackOptions) -> tuple[Plan, ...]:
-    """Part, order and number the samples of ``source``: one plan, or one for each split, OUT-train and so on.
+def make_plans(source: Source, name: str, options: PackOptions) -> tuple[Plan, ...]:
+    """Part, order and number the samples of ``source``: one plan, or one for each split, NAME-train and so on.
 
     Ids run from 0 in packing order unless the source gives them. They are given before any image is read, so that a
     rejected image leaves a gap and the ids of the others depend on nothing but the source and the options.
     """
     return tuple(
-        _make_plan(source, samples, out if split is None else out.with_name(f"{out.name}-{split}"), split, options)
+        _make_plan(source, samples, name if split is None else f"{name}-{split}", split, options)
         for split, samples in _split(source, options)
     )
 
@@ -89,8 +92,8 @@ def _split(source: Source, options: PackOptions) -> list[tuple[str | None, Sampl
     return [(name, samples.take(rows)) for name, rows in parts.items()]
 
 
-def _make_plan(source: Source, samples: SampleTable, out: Path, split: str | None, options: PackOptions) -> Plan:
-    if len(samples) < options.shards:
+def _make_plan(source: Source, samples: SampleTable, name: str, split: str | None, options: PackOptions) -> Plan:
+    if len(samples) < (options.shards or 1):
         what = "images" if split is None else f"images of the split {split!r}"
         raise SourceError(f"{len(samples)} {what} cannot fill {options.shards} shards; ask for fewer")
     if shuffles(source, options):
@@ -100,9 +103,8 @@ def _make_plan(source: Source, samples: SampleTable, out: Path, split: str | Non
     if not source.keys_are_given:
         samples = samples.renumbered()
     has_urls = check_protocols((sample.location for sample in samples), options.fetch)
-    return Plan(
-        samples, source.root, plan_shards(len(samples), out.name, options.shards), out, split, source.pixels, has_urls
-    )
+    whole = Plan(samples, source.root, (ShardPlan(name, 0, len(samples)),), name, split, source.pixels, has_urls)
+    return replace(whole, shards=_shards(whole, options))
 
 
 def shuffles(source: Source, options: PackOptions) -> bool:
@@ -110,11 +112,22 @@ def shuffles(source: Source, options: PackOptions) -> bool:
     return options.shuffle if options.shuffle is not None else source.shuffled_by_default
 
 
-def plan_shards(count: int, name: str, shards: int) -> tuple[ShardPlan, ...]:
-    """Part ``count`` rows into ``shards`` runs whose lengths differ by one at most."""
+def _shards(plan: Plan, options: PackOptions) -> tuple[ShardPlan, ...]:
+    count = len(plan.samples)
+    if options.shard_size is not None:
+        bounds = bounds_by_size(plan, options, options.shard_size)
+    elif options.shard_records is not None:
+        bounds = bounds_by_count(count, -(-count // options.shard_records))
+    else:
+        bounds = bounds_by_count(count, options.shards or 1)
+    return name_shards(plan.name, bounds)
+
+
+def name_shards(name: str, bounds: list[int]) -> tuple[ShardPlan, ...]:
+    """Shards between these rows: NAME where there is one, and otherwise NAME-00000-of-00008 and so on."""
+    shards = len(bounds) - 1
     if shards == 1:
-        return (ShardPlan(name, 0, count),)
-    bounds = [count * shard // shards for shard in range(shards + 1)]
+        return (ShardPlan(name, bounds[0], bounds[1]),)
     return tuple(
         ShardPlan(f"{name}-{shard:05d}-of-{shards:05d}", bounds[shard], bounds[shard + 1]) for shard in range(shards)
     )

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import struct
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dali_rec.errors import ImageRejectedError, UnwritableRecordError
+from dali_rec.packing.report import Rejection, ShardReport
 from dali_rec.packing.transform import PreparedImage, prepare_image
 from dali_rec.recordio import RecordWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
     from concurrent.futures import Future
     from pathlib import Path
 
@@ -23,27 +26,17 @@ if TYPE_CHECKING:
 _SAMPLES_PER_TASK = 8
 _TASKS_PER_WORKER = 4
 
+#: Size in bytes and time of change in nanoseconds of the file that an image is in; zeros where there is none.
+Stamp = tuple[int, int]
+_STAMP = struct.Struct("<qq")
 
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """An image that was not packed, and why."""
+
+class Prepared(NamedTuple):
+    """An image made ready, or the reason why it was rejected."""
 
     sample: Sample
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class ShardReport:
-    """What came of one shard. ``rejected_rows`` and ``rejections`` go together; rows count from the plan's start."""
-
-    name: str
-    records: int
-    bytes: int
-    sha256: str
-    max_width: int
-    max_height: int
-    rejected_rows: tuple[int, ...]
-    rejections: tuple[Rejection, ...]
+    stamp: Stamp
+    result: PreparedImage | ImageRejectedError
 
 
 def pack_shard(
@@ -52,65 +45,73 @@ def pack_shard(
     directory: Path,
     options: PackOptions,
     on_image: Callable[[Rejection | None], None],
+    prepared: Iterator[Prepared] | None = None,
 ) -> ShardReport:
     """Pack one shard of ``plan`` to ``directory``, by threads, and in the plan's order whatever they do.
 
-    ``on_image`` is called after each image, in order, with its rejection or None; what it raises ends the work and
-    leaves no file. Threads are enough: the codec and the resizer let go of Python's lock.
+    on_image: called after each image, in order, with its rejection or None; what it raises ends the work and leaves no
+        file.
+    prepared: the images of this shard and those after it, where the caller makes them ready for several shards.
     """
-    rejections, rejected_rows = [], []
+    if prepared is None:
+        prepared = prepare_all([(plan, shard)], options)
+    rejected = []
+    inputs = hashlib.sha256()
     max_width = max_height = 0
-    rows = range(shard.start, shard.stop)
     with RecordWriter(directory / f"{shard.name}.rec") as writer:
-        samples = (plan.samples[row] for row in rows)
-        for row, (sample, result) in zip(rows, _prepare_all(samples, plan, options), strict=True):
-            rejection = None
+        for row in range(shard.stop - shard.start):
+            sample, stamp, result = next(prepared)
+            inputs.update(_STAMP.pack(*stamp))
+            reason = None
             if isinstance(result, PreparedImage):
                 try:
                     # One label is stored as mx.recordio.pack stores a number, several as an array.
                     labels = sample.labels[0] if len(sample.labels) == 1 else sample.labels
                     writer.write_image(result.data, labels, sample.key)
                 except UnwritableRecordError as error:
-                    rejection = Rejection(sample, str(error))
+                    reason = str(error)
                 else:
                     max_width, max_height = max(max_width, result.width), max(max_height, result.height)
             else:
-                rejection = Rejection(sample, str(result))
-            if rejection is not None:
-                rejections.append(rejection)
-                rejected_rows.append(row)
-            on_image(rejection)
+                reason = str(result)
+            if reason is not None:
+                rejected.append((row, reason))
+            on_image(None if reason is None else Rejection(sample, reason))
     return ShardReport(
         shard.name,
         len(writer),
         writer.position,
         writer.sha256,
+        writer.index_sha256,
         max_width,
         max_height,
-        tuple(rejected_rows),
-        tuple(rejections),
+        inputs.hexdigest(),
+        tuple(rejected),
     )
 
 
-Prepared = tuple["Sample", PreparedImage | ImageRejectedError]
+def prepare_all(shards: Iterable[tuple[Plan, ShardPlan]], options: PackOptions) -> Generator[Prepared]:
+    """Prepare the images of these shards in order, a bounded number of them at a time.
 
+    Threads are enough: the codec and the resizer let go of Python's lock. They go on from one shard to the next.
+    """
 
-def _prepare_all(samples: Iterable[Sample], plan: Plan, options: PackOptions) -> Iterator[Prepared]:
-    """Prepare the images in order, a bounded number of them at a time."""
-
-    def prepare(batch: list[Sample]) -> list[Prepared]:
-        return [(sample, _prepare(sample, plan, options)) for sample in batch]
+    def prepare(plan: Plan, samples: list[Sample]) -> list[Prepared]:
+        return [Prepared(sample, stamp_of(plan, sample), _prepare(sample, plan, options)) for sample in samples]
 
     workers, batch_size = options.worker_count, _SAMPLES_PER_TASK
-    if plan.has_urls:  # servers are waited for, which takes no processor
+    shards = list(shards)
+    if any(plan.has_urls for plan, _ in shards):  # servers are waited for, which takes no processor
         workers, batch_size = max(workers, options.fetch.connections), 1
     pool = ThreadPoolExecutor(workers, thread_name_prefix="dali-rec-pack")
     pending: deque[Future[list[Prepared]]] = deque()
     try:
-        for batch in _batches(samples, batch_size):
-            pending.append(pool.submit(prepare, batch))
-            if len(pending) >= workers * _TASKS_PER_WORKER:
-                yield from pending.popleft().result()
+        for plan, shard in shards:
+            for start in range(shard.start, shard.stop, batch_size):
+                rows = range(start, min(start + batch_size, shard.stop))
+                pending.append(pool.submit(prepare, plan, [plan.samples[row] for row in rows]))
+                if len(pending) >= workers * _TASKS_PER_WORKER:
+                    yield from pending.popleft().result()
         while pending:
             yield from pending.popleft().result()
     finally:
@@ -124,12 +125,20 @@ def _prepare(sample: Sample, plan: Plan, options: PackOptions) -> PreparedImage 
         return error
 
 
-def _batches(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
-    batch = []
-    for sample in samples:
-        batch.append(sample)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+def stamp_of(plan: Plan, sample: Sample) -> Stamp:
+    """What tells that the file of a sample has changed; zeros for what has no file or is not there."""
+    in_table = plan.pixels is not None and plan.pixels.holds(sample.location)
+    path = plan.pixels.path if plan.pixels is not None and in_table else plan.file_of(sample)
+    try:
+        status = os.stat(path)  # noqa: PTH116  # a Path takes longer than the call
+    except (OSError, ValueError):
+        return (0, 0)
+    return (status.st_size, status.st_mtime_ns)
+
+
+def input_digest(plan: Plan, shard: ShardPlan) -> str:
+    """What ``ShardReport.inputs`` would be now."""
+    inputs = hashlib.sha256()
+    for row in range(shard.start, shard.stop):
+        inputs.update(_STAMP.pack(*stamp_of(plan, plan.samples[row])))
+    return inputs.hexdigest()

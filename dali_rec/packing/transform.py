@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
+import os
 from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
@@ -12,7 +12,7 @@ import simplejpeg
 from PIL import Image
 
 from dali_rec.errors import ImageRejectedError
-from dali_rec.images import ImageInfo, check_image, decode_image, inspect_image, orientation_of
+from dali_rec.images import ImageInfo, check_pixels, decode_image, inspect_image, orientation_of
 from dali_rec.packing.geometry import Geometry, plan_geometry
 from dali_rec.sources.remote import fetch, is_url
 
@@ -49,19 +49,21 @@ def prepare_image(
 
     location: a path, relative to ``root`` or absolute, a URL, or the place of pixels in the table ``pixels``.
 
-    Every image is decoded once in full. Raises ImageRejectedError with the reason where that fails.
+    Every image is decoded once in full, unless ``options`` trust it. Raises ImageRejectedError with the reason where
+    that fails.
     """
     if any(character in location for character in "\t\r\n"):
         raise ImageRejectedError("its name holds a tab or a line break, which a .lst cannot; rename it")
     if pixels is not None and pixels.holds(location):
         return transform_image(pixels.read(location), options)
-    data = fetch(location, fetching) if is_url(location) else _read(Path(root, location))
+    data = fetch(location, fetching) if is_url(location) else _read(os.path.join(root, location))  # noqa: PTH118
     return transform_image(data, options)
 
 
-def _read(path: Path) -> bytes:
+def _read(path: str) -> bytes:
     try:
-        return path.read_bytes()
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123  # a Path takes longer than the reading
+            return file.read()
     except FileNotFoundError:
         raise ImageRejectedError(f"no such file: {path}") from None
     except OSError as error:
@@ -76,6 +78,8 @@ def transform_image(data: bytes, options: ImageOptions) -> PreparedImage:
     What the loader cannot decode (GIF, AVIF, 1-bit TIFF, …) is encoded anew; of an animation it is the first frame.
     """
     info = inspect_image(data, options.max_pixels)
+    if options.keeps_bytes and info.is_loadable:
+        return _keep(data, info, options)
     orientation = orientation_of(data)
     upright = (info.width, info.height) if orientation < 5 else (info.height, info.width)
     geometry = plan_geometry(*upright, options)
@@ -83,8 +87,7 @@ def transform_image(data: bytes, options: ImageOptions) -> PreparedImage:
     changes_color = options.color != "keep" and is_gray != (options.color == "gray")
     wanted = _ENCODINGS.get(options.encoding, info.format)
     if info.is_loadable and wanted == info.format and not changes_color and not geometry.changes(*upright):
-        check_image(data, options.max_pixels)
-        return PreparedImage(data, info.width, info.height)
+        return _keep(data, info, options)
     pixels = _decode(data, info, orientation, geometry, options)
     pixels = _crop(_scale(pixels, geometry, options), geometry)
     gray = is_gray if options.color == "keep" else options.color == "gray"
@@ -93,13 +96,19 @@ def transform_image(data: bytes, options: ImageOptions) -> PreparedImage:
     return PreparedImage(encoded, geometry.crop_width, geometry.crop_height)
 
 
+def _keep(data: bytes, info: ImageInfo, options: ImageOptions) -> PreparedImage:
+    if not options.trust:
+        check_pixels(data, info)
+    return PreparedImage(data, info.width, info.height)
+
+
 def _decode(
     data: bytes, info: ImageInfo, orientation: int, geometry: Geometry, options: ImageOptions
 ) -> NDArray[np.uint8]:
     """Upright pixels of shape (height, width, 1 or 3), at least as large as the geometry wants them."""
     if info.format != "JPEG" or info.mode == "CMYK":
         if info.is_loadable:
-            check_image(data, options.max_pixels)
+            check_pixels(data, info)
         return decode_image(data)
     bounds = {}
     if options.interpolation == "area":

@@ -13,8 +13,7 @@ from dali_rec.errors import IndexFileError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -62,7 +61,11 @@ def unsigned(key: int) -> int:
 def read_index(path: str | os.PathLike[str]) -> Index:
     """Read an .idx file. Raises IndexFileError, with the line, for anything but two whole numbers a line."""
     path = as_path(path)
-    data = path.read_bytes()
+    return parse_index(path.read_bytes(), str(path))
+
+
+def parse_index(data: bytes, path: str) -> Index:
+    """The index in the bytes of the file ``path``; raises as ``read_index`` does."""
     numbers = _parse_numbers(data)
     lines = data.count(b"\n") + (not data.endswith(b"\n"))
     if numbers is None or len(numbers) != 2 * lines:
@@ -83,7 +86,7 @@ def _parse_numbers(data: bytes) -> NDArray[np.int64] | None:
             return None
 
 
-def _read_slowly(path: Path, data: bytes) -> Index:
+def _read_slowly(path: str, data: bytes) -> Index:
     pairs = []
     for number, line in enumerate(data.split(b"\n"), start=1):
         if not line.strip():
@@ -93,7 +96,7 @@ def _read_slowly(path: Path, data: bytes) -> Index:
             shown = line[:60].decode("utf-8", "replace").rstrip("\r")
             raise IndexFileError(
                 f"{path}, line {number}: {shown!r} is not 'key<TAB>offset', two whole numbers; rebuild it with "
-                f"'dali-rec index {path.with_suffix('.rec')}'"
+                f"'dali-rec index {path.removesuffix('.idx')}.rec'"
             )
         pairs.append((int(match[1]), int(match[2])))
     return Index.from_pairs(pairs)
@@ -102,8 +105,13 @@ def _read_slowly(path: Path, data: bytes) -> Index:
 def write_index(path: str | os.PathLike[str], index: Index) -> None:
     """Write an .idx file atomically, in the order of ``index``."""
     with atomic_write(as_path(path)) as file:
-        for start in range(0, len(index), _LINES_PER_WRITE):
-            stop = start + _LINES_PER_WRITE
-            keys, offsets = index.keys[start:stop].tolist(), index.offsets[start:stop].tolist()
-            lines = (f"{unsigned(key)}\t{offset}\n" for key, offset in zip(keys, offsets, strict=True))
-            file.write("".join(lines).encode("ascii"))
+        file.writelines(format_index(index))
+
+
+def format_index(index: Index) -> Iterator[bytes]:
+    """The bytes of an .idx file, many lines at a time."""
+    for start in range(0, len(index), _LINES_PER_WRITE):
+        stop = start + _LINES_PER_WRITE
+        keys, offsets = index.keys[start:stop].tolist(), index.offsets[start:stop].tolist()
+        lines = (f"{unsigned(key)}\t{offset}\n" for key, offset in zip(keys, offsets, strict=True))
+        yield "".join(lines).encode("ascii")

@@ -13,7 +13,7 @@ from dali_rec._files import as_path, fsync_directory, partial_path, publish, try
 from dali_rec.errors import OutputExistsError, UnwritableRecordError
 from dali_rec.recordio.framing import Buffer, frame
 from dali_rec.recordio.header import pack_header
-from dali_rec.recordio.index import Index, signed, write_index
+from dali_rec.recordio.index import Index, format_index, signed, write_index
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,6 +64,14 @@ class RecordWriter:
     def sha256(self) -> str:
         """SHA-256 of the bytes written so far, in hex, as ``sha256sum`` prints it."""
         return self._checksum.hexdigest()
+
+    @property
+    def index_sha256(self) -> str:
+        """SHA-256 of the .idx file of what was written so far, in hex."""
+        checksum = hashlib.sha256()
+        for lines in format_index(self.index()):
+            checksum.update(lines)
+        return checksum.hexdigest()
 
     def write(self, payload: Buffer, key: int | None = None) -> int:
         """Append one payload; returns its offset. ``key`` in the index is the number of the record by default.

@@ -3,6 +3,7 @@ r"""MXNet's .lst: ``id\tlabel[\tlabel…]\tpath``, one image a line, as im2rec.p
 from __future__ import annotations
 
 import math
+from array import array
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,19 +28,27 @@ def read_list(path: Path, root: Path | None = None, label_width: int | None = No
     stands twice.
     """
     samples = SampleTable()
-    line_of: dict[int, int] = {}
+    numbers = array("Q")
     for number, line in _lines(path):
-        sample = _parse(line, f"{path}, line {number}", label_width)
-        if sample.key in line_of:
-            raise SourceError(
-                f"{path}, line {number}: id {sample.key} stands on line {line_of[sample.key]} already; "
-                "an id names one record: number the lines anew"
-            )
-        line_of[sample.key] = number
-        samples.append(sample)
+        samples.append(_parse(line, f"{path}, line {number}", label_width))
+        numbers.append(number)
     if not len(samples):
         raise SourceError(f"{path}: the list is empty")
+    _refuse_repeated_ids(path, samples, numbers)
     return Source(samples, str(root if root is not None else path.parent), keys_are_given=True)
+
+
+def _refuse_repeated_ids(path: Path, samples: SampleTable, numbers: array[int]) -> None:
+    keys = samples.keys
+    order = np.argsort(keys, kind="stable")
+    repeats = order[1:][keys[order[1:]] == keys[order[:-1]]]
+    if len(repeats):
+        row = int(repeats.min())
+        first = int((keys == keys[row]).argmax())
+        raise SourceError(
+            f"{path}, line {numbers[row]}: id {keys[row]} stands on line {numbers[first]} already; "
+            "an id names one record: number the lines anew"
+        )
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:

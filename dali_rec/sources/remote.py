@@ -73,6 +73,17 @@ def check_protocols(locations: Iterable[str], options: FetchOptions) -> bool:
     return bool(protocols)
 
 
+def filesystem_of(url: str) -> Any:
+    """The fsspec file system to write to ``url`` with.
+
+    Raises MissingDependencyError, with what to install, or SourceError where it cannot be written to.
+    """
+    protocol = url.partition("://")[0].lower()
+    if protocol in ("http", "https"):
+        raise SourceError(f"{shown(url)}: web servers cannot be written to; name a folder, s3:// or gs://")
+    return _filesystem(protocol, FetchOptions().timeout)
+
+
 @functools.lru_cache
 def _filesystem(protocol: str, timeout: float) -> Any:
     import fsspec
@@ -85,8 +96,7 @@ def _filesystem(protocol: str, timeout: float) -> Any:
     try:
         return fsspec.filesystem(protocol, **arguments)
     except ImportError as error:
-        extra = _EXTRAS.get(protocol)
-        remedy = f"pip install 'dali-rec[{extra}]'" if extra else "install the package that it names"
+        remedy = _EXTRAS.get(protocol, "install the package that it names")
         raise MissingDependencyError(f"{protocol}:// locations: {error}; {remedy}") from None
     except ValueError as error:
         raise SourceError(f"{protocol}:// locations cannot be read: {error}") from None

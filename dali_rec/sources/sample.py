@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -78,12 +79,36 @@ class SampleTable:
         table._locations, table._location_ends = bytearray(locations), location_ends
         return table
 
-    def renumbered(self) -> SampleTable:
-        """The same samples with keys 0, 1, 2 and so on."""
+    def renumbered(self, first: int = 0) -> SampleTable:
+        """The same samples with keys ``first``, ``first`` + 1 and so on."""
         table = SampleTable()
-        table._keys = array("Q", range(len(self)))
+        table._keys = array("Q", range(first, first + len(self)))
         table._labels, table._label_ends = self._labels, self._label_ends
         table._locations, table._location_ends = self._locations, self._location_ends
+        return table
+
+    @property
+    def keys(self) -> NDArray[np.uint64]:
+        """The ids, uint64 of shape (N,)."""
+        return np.array(self._keys, dtype=np.uint64)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, in hex, of all ids, labels and locations in their order."""
+        checksum = hashlib.sha256()
+        columns = (self._keys, self._labels, self._label_ends, self._locations, self._location_ends)
+        for column in columns:
+            checksum.update(f"{len(column)} ".encode())
+            checksum.update(column)
+        return checksum.hexdigest()
+
+    def relabelled(self, new_labels: Sequence[int]) -> SampleTable:
+        """The same samples with label ``new_labels[i]`` for each label i."""
+        table = SampleTable()
+        table._keys, table._label_ends = self._keys, self._label_ends
+        table._locations, table._location_ends = self._locations, self._location_ends
+        old = np.frombuffer(self._labels, np.float64).astype(np.int64)
+        table._labels = array("d", np.asarray(new_labels, np.float64)[old].tobytes())
         return table
 
     @property

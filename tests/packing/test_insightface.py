@@ -136,3 +136,8 @@ def test_loader_takes_the_images(people, tmp_path):
     pack_insightface(people, tmp_path / "train")
     loader = dali_rec.Loader(tmp_path / "train", 3, 32, augment=None, framework="numpy", device="cpu", shuffle="global")
     assert sorted(np.concatenate([labels for _, labels in loader]).tolist()) == [0] * 3 + [1] + [2] * 4
+
+
+def test_object_store_is_refused_before_any_work(people, capsys):
+    assert main(["pack", str(people), "s3://bucket/train", "--format", "insightface"]) == 1
+    assert "copy it there afterwards" in capsys.readouterr().err

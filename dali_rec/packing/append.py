@@ -1,0 +1,138 @@
+"""More images for a packed data set, as further shards: its files stay, its classes keep their numbers."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dali_rec.errors import DatasetNotFoundError, SourceError
+from dali_rec.manifest import parse_manifest
+from dali_rec.packing.options import ImageOptions
+from dali_rec.packing.plan import name_shards
+from dali_rec.recordio.index import parse_index
+
+if TYPE_CHECKING:
+    from dali_rec.manifest import Manifest
+    from dali_rec.packing.options import PackOptions
+    from dali_rec.packing.plan import Plan
+    from dali_rec.packing.store import Store
+    from dali_rec.sources import Source
+
+# These say which images are refused, and not what the others become.
+_FREE_OPTIONS = ("max_pixels", "trust")
+_APPENDED = re.compile(r"-append(\d+)(?:-\d{5}-of-\d{5})?\.rec\Z")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Base:
+    """The data set that is appended to. ``keys``: its ids, uint64. ``number``: of this appending, from 1."""
+
+    name: str
+    manifest: Manifest
+    manifest_sha256: str
+    keys: np.ndarray[tuple[int], np.dtype[np.uint64]]
+    number: int
+
+
+def append_to(
+    store: Store, source: Source, plans: tuple[Plan, ...], options: PackOptions
+) -> tuple[Source, tuple[Plan, ...], tuple[Base, ...]]:
+    """The source and the plans as what is added to the data sets of the same names in ``store``, and those.
+
+    Names of classes that the data sets have keep their numbers, new ones come after them. Ids go on after the largest,
+    unless the source gives them.
+
+    Raises DatasetNotFoundError, or SourceError where the two do not go together.
+    """
+    bases = tuple(_read_base(store, plan.name) for plan in plans)
+    for base in bases:
+        _refuse_other_labels(store.path(f"{base.name}.json"), base.manifest, source)
+        _refuse_other_options(store.path(f"{base.name}.json"), base.manifest, options)
+    classes, new_labels = _unite(bases[0].manifest.classes, source.classes)
+    extended = tuple(
+        _extend(plan, base, new_labels, keys_are_given=source.keys_are_given)
+        for plan, base in zip(plans, bases, strict=True)
+    )
+    added = len(classes or ()) - len(bases[0].manifest.classes or ())
+    notes = source.notes
+    if classes is not None and added:
+        notes = (*notes, f"{added} new classes: {', '.join(classes[-added:][:5])}{' …' if added > 5 else ''}")
+    return replace(source, classes=classes, notes=notes), extended, bases
+
+
+def _read_base(store: Store, name: str) -> Base:
+    path = store.path(f"{name}.json")
+    if not store.exists(f"{name}.json"):
+        raise DatasetNotFoundError(f"{path}: no such data set to append to; leave --append out to make it")
+    data = store.read(f"{name}.json")
+    manifest = parse_manifest(data, path)
+    keys = [parse_index(store.read(shard.idx), store.path(shard.idx)).keys for shard in manifest.shards]
+    numbers = [int(match[1]) for shard in manifest.shards if (match := _APPENDED.search(shard.rec))]
+    return Base(
+        name,
+        manifest,
+        hashlib.sha256(data).hexdigest(),
+        np.concatenate(keys).astype(np.uint64),
+        1 + max(numbers, default=0),
+    )
+
+
+def _refuse_other_labels(path: str, manifest: Manifest, source: Source) -> None:
+    widths = source.samples.label_widths
+    width = next(iter(widths)) if len(widths) == 1 else 0
+    is_class = source.classes is not None or source.samples.labels_are_class_indices
+    if (manifest.label_width, manifest.label_kind) != (width, "class" if is_class else "values"):
+        raise SourceError(
+            f"{path} has {_labels(manifest.label_width, manifest.label_kind)}, the images to append have "
+            f"{_labels(width, 'class' if is_class else 'values')}: pack them as a data set of their own"
+        )
+    if (manifest.classes is None) != (source.classes is None):
+        named, unnamed = ("the data set", "the images") if manifest.classes else ("the images", "the data set")
+        raise SourceError(f"{path}: {named} has names for its classes and {unnamed} to append has none")
+    if manifest.label_classes != source.label_classes:
+        raise SourceError(f"{path}: the columns of labels have other names; pack the images as a data set of their own")
+
+
+def _labels(width: int, kind: str) -> str:
+    what = "one label" if width == 1 else f"{width} labels" if width else "labels of different numbers"
+    return f"{what} an image ({'class numbers' if kind == 'class' else 'values'})"
+
+
+def _refuse_other_options(path: str, manifest: Manifest, options: PackOptions) -> None:
+    recorded = options.recorded()
+    for field in fields(ImageOptions):
+        before = manifest.options.get(field.name, field.default)
+        if field.name not in _FREE_OPTIONS and before != recorded[field.name]:
+            raise SourceError(
+                f"{path} was packed with {field.name} {before}, and this would be {recorded[field.name]}: say the "
+                "same, or pack a data set of its own"
+            )
+
+
+def _unite(old: tuple[str, ...] | None, new: tuple[str, ...] | None) -> tuple[tuple[str, ...] | None, list[int] | None]:
+    """All names, the old ones first, and for each new number the one that it becomes."""
+    if old is None or new is None:
+        return old, None
+    names = list(old) + [name for name in new if name not in set(old)]
+    numbers = {name: number for number, name in enumerate(names)}
+    return tuple(names), [numbers[name] for name in new]
+
+
+def _extend(plan: Plan, base: Base, new_labels: list[int] | None, *, keys_are_given: bool) -> Plan:
+    samples = plan.samples
+    if keys_are_given:
+        taken = np.intersect1d(samples.keys, base.keys)
+        if len(taken):
+            raise SourceError(
+                f"id {taken[0]}, and {len(taken) - 1} more, are in {base.name} already: number the new images otherwise"
+            )
+    else:
+        samples = samples.renumbered(int(base.keys.max()) + 1 if len(base.keys) else 0)
+    if new_labels is not None:
+        samples = samples.relabelled(new_labels)
+    bounds = [plan.shards[0].start, *(shard.stop for shard in plan.shards)]
+    return replace(plan, samples=samples, shards=name_shards(f"{plan.name}-append{base.number}", bounds))

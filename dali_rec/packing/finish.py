@@ -1,0 +1,162 @@
+"""The end of packing: the reports of all shards become one data set, with its list and its manifest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dali_rec._version import __version__
+from dali_rec.errors import TooManyBadImagesError
+from dali_rec.manifest import Manifest, ShardEntry
+from dali_rec.packing.work import format_rejections
+from dali_rec.sources import format_list
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from dali_rec.packing.append import Base
+    from dali_rec.packing.job import Job
+    from dali_rec.packing.plan import Plan
+    from dali_rec.packing.report import Rejection, ShardReport
+    from dali_rec.packing.work import WorkFolder
+
+_REASONS_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class PackedSet:
+    """One data set that was packed.
+
+    split: its split, or None where the source was not parted. location: of the manifest, a path or a URL. manifest: of
+    the whole data set. added: images that this run added to it. rejections: those of this run. rejected: where they
+    are listed, or None without any.
+    """
+
+    split: str | None
+    location: str
+    manifest: Manifest
+    added: int
+    rejections: tuple[Rejection, ...]
+    rejected: str | None
+
+    @property
+    def manifest_path(self) -> Path:
+        """The manifest, where it is a local file."""
+        return Path(self.location)
+
+    @property
+    def rejected_path(self) -> Path | None:
+        """The list of rejections, where it is a local file."""
+        return None if self.rejected is None else Path(self.rejected)
+
+
+def publish_all(job: Job, work: WorkFolder, reports: Mapping[str, ShardReport]) -> tuple[PackedSet, ...]:
+    """Publish each plan's data set from the reports of its shards."""
+    for plan in job.plans:
+        require_records(plan, reports)
+    bases: Sequence[Base | None] = job.bases or [None] * len(job.plans)
+    return tuple(
+        _publish(job, work, plan, [reports[shard.name] for shard in plan.shards], base)
+        for plan, base in zip(job.plans, bases, strict=True)
+    )
+
+
+def require_records(plan: Plan, reports: Mapping[str, ShardReport]) -> None:
+    """Raise TooManyBadImagesError for a shard of which not one image could be packed."""
+    for shard in plan.shards:
+        report = reports[shard.name]
+        if not report.records:
+            reasons = describe(list(report.rejections(plan, shard)))
+            raise TooManyBadImagesError(f"not one image for {report.name}.rec could be packed: {reasons}")
+
+
+def describe(rejections: Sequence[Rejection]) -> str:
+    """Some of the rejections in words."""
+    shown = "; ".join(f"{rejection.sample.location}: {rejection.reason}" for rejection in rejections[:_REASONS_SHOWN])
+    return shown if len(rejections) <= _REASONS_SHOWN else f"{shown}; …"
+
+
+def _publish(job: Job, work: WorkFolder, plan: Plan, reports: Sequence[ShardReport], base: Base | None) -> PackedSet:
+    pairs = list(zip(plan.shards, reports, strict=True))
+    rejections = [rejection for shard, report in pairs for rejection in report.rejections(plan, shard)]
+    added = _manifest(job, plan, reports)
+    manifest = added if base is None else _join(base.manifest, added)
+    old_list, old_rejections = _old_texts(work, plan.name) if base is not None else (b"", b"")
+    rejected_rows = [shard.start + row for shard, report in pairs for row, _ in report.rejected]
+    lines = "".join(_list_pieces(plan, rejected_rows)).encode("utf-8", "surrogateescape")
+    work.publish(plan.name, manifest, old_list + lines, old_rejections + format_rejections(rejections))
+    store = work.store
+    return PackedSet(
+        plan.split,
+        store.path(f"{plan.name}.json"),
+        manifest,
+        added.records,
+        tuple(rejections),
+        store.path(f"{plan.name}.rejected.jsonl") if rejections else None,
+    )
+
+
+def _list_pieces(plan: Plan, rejected_rows: Sequence[int]) -> Iterable[str]:
+    rejected = frozenset(rejected_rows)
+    return (format_list([sample]) for row, sample in enumerate(plan.samples) if row not in rejected)
+
+
+def _old_texts(work: WorkFolder, name: str) -> tuple[bytes, bytes]:
+    names = (f"{name}.lst", f"{name}.rejected.jsonl")
+    lines, rejections = (work.store.read(one) if work.store.exists(one) else b"" for one in names)
+    return lines, rejections
+
+
+def _manifest(job: Job, plan: Plan, reports: Sequence[ShardReport]) -> Manifest:
+    source = job.source
+    # Over the whole source, so that the splits agree on what their labels are.
+    is_class = source.classes is not None or source.samples.labels_are_class_indices
+    widths = source.samples.label_widths
+    return Manifest(
+        records=sum(report.records for report in reports),
+        shards=tuple(
+            ShardEntry(f"{report.name}.rec", f"{report.name}.idx", report.records, report.bytes, report.sha256)
+            for report in reports
+        ),
+        label_width=next(iter(widths)) if len(widths) == 1 else 0,
+        label_kind="class" if is_class else "values",
+        max_width=max(report.max_width for report in reports),
+        max_height=max(report.max_height for report in reports),
+        bytes=sum(report.bytes for report in reports),
+        classes=source.classes,
+        label_classes=source.label_classes,
+        split=plan.split,
+        options={**job.recorded_options, "shards": len(plan.shards)},
+        created_by=f"dali-rec {__version__}",
+    )
+
+
+def _join(old: Manifest, new: Manifest) -> Manifest:
+    """The manifest of a data set with more shards. It keeps the options that made the first of them."""
+    return Manifest(
+        records=old.records + new.records,
+        shards=old.shards + new.shards,
+        label_width=old.label_width,
+        label_kind=old.label_kind,
+        max_width=max(old.max_width, new.max_width),
+        max_height=max(old.max_height, new.max_height),
+        bytes=old.bytes + new.bytes,
+        classes=new.classes,
+        label_classes=old.label_classes,
+        split=old.split,
+        options=old.options,
+        created_by=new.created_by,
+    )
+
+
+def allowed_bad(job: Job) -> int:
+    """How many images of the job may be rejected."""
+    return job.options.allowed_bad(job.images)
+
+
+def row_count(reports: Iterable[ShardReport]) -> int:
+    """Images that were looked at, packed or rejected."""
+    return int(np.sum([report.records + len(report.rejected) for report in reports], dtype=np.int64))

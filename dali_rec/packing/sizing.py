@@ -1,0 +1,88 @@
+"""Where one shard ends and the next begins: by number of records, or by bytes."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dali_rec.errors import ImageRejectedError
+from dali_rec.packing.transform import prepare_image
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from dali_rec.packing.options import PackOptions
+    from dali_rec.packing.plan import Plan
+    from dali_rec.sources import Sample
+
+_IMAGES_TRIED = 128
+_FRAME_BYTES = 8 + 24 + 3  # the part's head, the image header, and the most that padding takes
+_BYTES_A_LABEL = 4
+
+
+def bounds_by_count(count: int, shards: int) -> list[int]:
+    """The rows at which ``shards`` runs begin, and ``count``; their lengths differ by one at most."""
+    return [count * shard // shards for shard in range(shards + 1)]
+
+
+def bounds_by_size(plan: Plan, options: PackOptions, size: int) -> list[int]:
+    """The rows at which shards of about ``size`` bytes begin, and the number of rows.
+
+    No shard is larger where files are stored untouched (but for a single image that is). Where images are encoded
+    anew, their bytes are estimated from some of them, which are packed on trial, and the shards have the same number
+    of records.
+    """
+    if options.image.keeps_bytes and not plan.has_urls and plan.pixels is None:
+        return _cut(_file_bytes(plan), size)
+    count = len(plan.samples)
+    total = count * _mean_bytes(plan, options)
+    return bounds_by_count(count, min(count, max(1, -int(-total // size))))
+
+
+def _cut(lengths: NDArray[np.int64], size: int) -> list[int]:
+    """Cut greedily: a shard takes what still fits, and one record at least."""
+    ends = np.cumsum(lengths)
+    bounds = [0]
+    while bounds[-1] < len(lengths):
+        before = int(ends[bounds[-1] - 1]) if bounds[-1] else 0
+        bounds.append(max(bounds[-1] + 1, int(np.searchsorted(ends, before + size, side="right"))))
+    return bounds
+
+
+def _file_bytes(plan: Plan) -> NDArray[np.int64]:
+    lengths = np.empty(len(plan.samples), np.int64)
+    for row, sample in enumerate(plan.samples):
+        lengths[row] = _record_bytes(plan, sample)
+    return lengths
+
+
+def _record_bytes(plan: Plan, sample: Sample) -> int:
+    try:
+        return os.stat(plan.file_of(sample)).st_size + _header_bytes(sample)  # noqa: PTH116  # a Path takes longer
+    except (OSError, ValueError):  # packing will say why
+        return 0
+
+
+def _header_bytes(sample: Sample) -> int:
+    return _FRAME_BYTES + (_BYTES_A_LABEL * len(sample.labels) if len(sample.labels) > 1 else 0)
+
+
+def _mean_bytes(plan: Plan, options: PackOptions) -> float:
+    rows = np.unique(np.linspace(0, len(plan.samples) - 1, _IMAGES_TRIED).round().astype(np.int64))
+    samples: Sequence[Sample] = [plan.samples[row] for row in rows.tolist()]
+
+    def try_one(sample: Sample) -> int | None:
+        try:
+            prepared = prepare_image(sample.location, plan.root, options.image, options.fetch, plan.pixels)
+        except ImageRejectedError:
+            return None
+        return len(prepared.data) + _header_bytes(sample)
+
+    with ThreadPoolExecutor(options.worker_count) as pool:
+        lengths = [length for length in pool.map(try_one, samples) if length is not None]
+    return sum(lengths) / len(lengths) if lengths else 0.0

@@ -1,0 +1,255 @@
+"""Where packed files go: a folder of this machine's file system, or whatever fsspec reaches (s3://, gs://, …).
+
+Both put a file under its name whole or not at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Protocol
+
+from dali_rec._files import PARTIAL_SUFFIX, as_path, fsync_directory, partial_path, try_lock
+from dali_rec.errors import OutputExistsError, SourceError
+from dali_rec.sources.remote import filesystem_of, is_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_CHUNK = 1 << 20
+
+
+class Store(Protocol):
+    """A place for files. Names are relative to it, with at most one folder in them."""
+
+    def path(self, name: str) -> str:
+        """What the user would call the file."""
+
+    def exists(self, name: str) -> bool:
+        """Whether there is a file of this name."""
+
+    def size(self, name: str) -> int | None:
+        """Bytes of a file, or None if it is not there."""
+
+    def sha256(self, name: str) -> str | None:
+        """Of a file, in hex; None where to know it would mean to fetch the file."""
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file."""
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file, replacing what stood there."""
+
+    def move(self, name: str, to: str) -> None:
+        """Give a file another name, replacing what stood there."""
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+
+    def names(self, folder: str) -> list[str]:
+        """The names, without the folder's, of what lies in a folder."""
+
+    def make_folder(self, folder: str) -> None:
+        """Make a folder, if it is not there."""
+
+    def remove_folder(self, folder: str) -> None:
+        """Remove a folder with all that is in it."""
+
+    def lock(self, name: str, *, shared: bool = False) -> contextlib.AbstractContextManager[bool]:
+        """Hold a lock while the block lasts; gives False if another process has it. Always True without locks."""
+
+    def scratch(self, folder: str) -> contextlib.AbstractContextManager[Path]:
+        """A folder of this machine in which files are made before ``keep``."""
+
+    def keep(self, made: Path, folder: str) -> None:
+        """Bring a file from ``scratch`` to ``folder``."""
+
+
+def open_store(out: str | os.PathLike[str]) -> tuple[Store, str]:
+    """The store that a prefix is in, and the prefix's name in it."""
+    if isinstance(out, str) and is_url(out):
+        directory, _, name = out.rstrip("/").rpartition("/")
+        if directory.endswith(":/") or not name:
+            raise SourceError(f"{out}: the output needs a name after the bucket, such as {out.rstrip('/')}/train")
+        filesystem_of(directory)  # fails here, before any work, where the package for it is missing
+        return RemoteStore(directory), name
+    path = as_path(out)
+    if not path.name:
+        raise SourceError(f"{path}: the output needs a name, such as {path / 'train'}")
+    return LocalStore(path.parent), path.name
+
+
+@dataclass(frozen=True, slots=True)
+class LocalStore:
+    """A folder. Files are made in its work folder, so that bringing them to their names is a rename."""
+
+    directory: Path
+
+    def path(self, name: str) -> str:
+        return str(self.directory / name)
+
+    def exists(self, name: str) -> bool:
+        return (self.directory / name).exists()
+
+    def size(self, name: str) -> int | None:
+        try:
+            return (self.directory / name).stat().st_size
+        except FileNotFoundError:
+            return None
+
+    def sha256(self, name: str) -> str | None:
+        checksum = hashlib.sha256()
+        with (self.directory / name).open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                checksum.update(chunk)
+        return checksum.hexdigest()
+
+    def read(self, name: str) -> bytes:
+        return (self.directory / name).read_bytes()
+
+    def write(self, name: str, data: bytes) -> None:
+        path = self.directory / name
+        # Under a name of its own: several machines may write the same file, with the same content.
+        temporary = partial_path(path.with_name(f"{path.name}.{uuid.uuid4().hex}"))
+        try:
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        fsync_directory(path.parent)
+
+    def move(self, name: str, to: str) -> None:
+        (self.directory / name).replace(self.directory / to)
+
+    def remove(self, name: str) -> None:
+        path = self.directory / name
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+    def names(self, folder: str) -> list[str]:
+        path = self.directory / folder
+        return sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
+
+    def make_folder(self, folder: str) -> None:
+        (self.directory / folder).mkdir(parents=True, exist_ok=True)
+
+    def remove_folder(self, folder: str) -> None:
+        shutil.rmtree(self.directory / folder, ignore_errors=True)
+        fsync_directory(self.directory)
+
+    @contextlib.contextmanager
+    def lock(self, name: str, *, shared: bool = False) -> Iterator[bool]:
+        path = self.directory / name
+        with path.open("wb") as file:
+            # The second half: the other process finished, and removed the folder, between our open and our lock.
+            yield try_lock(file, shared=shared) and _is_at(file, path)
+
+    @contextlib.contextmanager
+    def scratch(self, folder: str) -> Iterator[Path]:
+        yield self.directory / folder
+
+    def keep(self, made: Path, folder: str) -> None:
+        assert made.parent == self.directory / folder
+
+
+def _is_at(file: IO[bytes], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteStore:
+    """A folder of an object store. Files are made on this machine, uploaded whole, and have no locks."""
+
+    url: str
+
+    @property
+    def _filesystem(self) -> Any:
+        return filesystem_of(self.url)
+
+    def path(self, name: str) -> str:
+        return f"{self.url}/{name}"
+
+    def exists(self, name: str) -> bool:
+        return self.size(name) is not None
+
+    def size(self, name: str) -> int | None:
+        try:
+            info = self._filesystem.info(self.path(name))
+        except FileNotFoundError:
+            return None
+        return int(info["size"] or 0)
+
+    def sha256(self, name: str) -> str | None:  # noqa: ARG002  # the service vouches for what it took
+        return None
+
+    def read(self, name: str) -> bytes:
+        data: bytes = self._filesystem.cat_file(self.path(name))
+        return data
+
+    def write(self, name: str, data: bytes) -> None:
+        self._filesystem.pipe_file(self.path(name), data)
+
+    def move(self, name: str, to: str) -> None:
+        self._filesystem.mv(self.path(name), self.path(to))
+
+    def remove(self, name: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self._filesystem.rm_file(self.path(name))
+
+    def names(self, folder: str) -> list[str]:
+        filesystem = self._filesystem
+        filesystem.invalidate_cache()
+        try:
+            found = filesystem.ls(self.path(folder), detail=False)
+        except FileNotFoundError:
+            return []
+        return sorted(str(path).rstrip("/").rpartition("/")[2] for path in found)
+
+    def make_folder(self, folder: str) -> None:
+        """Object stores have no folders."""
+
+    def remove_folder(self, folder: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self._filesystem.rm(self.path(folder), recursive=True)
+
+    @contextlib.contextmanager
+    def lock(self, name: str, *, shared: bool = False) -> Iterator[bool]:  # noqa: ARG002
+        yield True
+
+    @contextlib.contextmanager
+    def scratch(self, folder: str) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory(prefix=folder.replace("/", "-") + ".") as path:
+            yield Path(path)
+
+    def keep(self, made: Path, folder: str) -> None:
+        try:
+            self._filesystem.put_file(str(made), self.path(f"{folder}/{made.name}"))
+        except Exception as error:
+            raise OSError(f"{self.path(f'{folder}/{made.name}')}: upload failed: {error}") from error
+        made.unlink()
+
+
+def clear_partials(folder: Path) -> None:
+    """Remove what a run that was killed left half-written in a work folder."""
+    for path in folder.glob(f"*{PARTIAL_SUFFIX}"):
+        path.unlink(missing_ok=True)
+
+
+def refuse_lock(prefix: str) -> OutputExistsError:
+    """The error for an output that another process is at."""
+    return OutputExistsError(f"{prefix}: another process is packing to it; wait or choose another name")

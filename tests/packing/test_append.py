@@ -1,0 +1,114 @@
+import pytest
+from support import jpeg, make_class_folder
+
+import dali_rec
+from dali_rec.errors import DatasetNotFoundError, OutputExistsError, SourceError
+from dali_rec.manifest import read_manifest
+
+
+@pytest.fixture
+def first(tmp_path):
+    photos = make_class_folder(tmp_path / "first", {"bee": 3, "dog": 3})
+    dali_rec.pack(photos, tmp_path / "x")
+    return tmp_path / "x"
+
+
+def labels_by_name(prefix):
+    dataset = dali_rec.open(prefix)
+    names = {}
+    for line in prefix.with_suffix(".lst").read_text().splitlines():
+        key, _, path = line.split("\t")
+        names[int(key)] = path
+    return {names[record.key]: dataset.classes[int(record.labels[0])] for record in dataset}
+
+
+def test_classes_keep_their_numbers_and_new_ones_follow(first, tmp_path):
+    more = make_class_folder(tmp_path / "more", {"ant": 2, "dog": 2, "emu": 1})
+    before = first.with_suffix(".rec").read_bytes()
+    report = dali_rec.pack(more, first, append=True)
+    manifest = read_manifest(first.with_suffix(".json"))
+    assert manifest.classes == ("bee", "dog", "ant", "emu")
+    assert [shard.rec for shard in manifest.shards] == ["x.rec", "x-append1.rec"]
+    assert (report.records, manifest.records, len(dali_rec.open(first))) == (5, 11, 11)
+    assert first.with_suffix(".rec").read_bytes() == before
+    assert all(path.startswith(name) for path, name in labels_by_name(first).items())
+    assert any("2 new classes: ant, emu" in note for note in report.notes)
+
+
+def test_ids_go_on_and_every_record_verifies(first, tmp_path):
+    more = make_class_folder(tmp_path / "more", {"bee": 4, "dog": 1})
+    dali_rec.pack(more, first, append=True, shards=2)
+    dali_rec.pack(more, first, append=True)
+    dataset = dali_rec.open(first)
+    assert sorted(record.key for record in dataset) == list(range(16))
+    assert len(first.with_suffix(".lst").read_text().splitlines()) == 16
+    assert dali_rec.verify(first).ok
+    assert [shard.rec for shard in read_manifest(first.with_suffix(".json")).shards] == [
+        "x.rec",
+        "x-append1-00000-of-00002.rec",
+        "x-append1-00001-of-00002.rec",
+        "x-append2.rec",
+    ]
+
+
+def test_every_split_grows(tmp_path):
+    for name in ("a", "b"):
+        for split in ("train", "val"):
+            make_class_folder(tmp_path / name / split, {"ant": 2, "bee": 2})
+    dali_rec.pack(tmp_path / "a", tmp_path / "x")
+    report = dali_rec.pack(tmp_path / "b", tmp_path / "x", append=True)
+    assert [(one.split, one.added, one.manifest.records) for one in report.sets] == [("train", 4, 8), ("val", 4, 8)]
+
+
+def test_list_with_ids_of_its_own(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(jpeg())
+    (tmp_path / "1.lst").write_text("5\t0.5\ta.jpg\n")
+    (tmp_path / "2.lst").write_text("5\t0.25\ta.jpg\n")
+    (tmp_path / "3.lst").write_text("9\t0.25\ta.jpg\n")
+    dali_rec.pack(tmp_path / "1.lst", tmp_path / "x")
+    with pytest.raises(SourceError, match="id 5, and 0 more, are in x already"):
+        dali_rec.pack(tmp_path / "2.lst", tmp_path / "x", append=True)
+    dali_rec.pack(tmp_path / "3.lst", tmp_path / "x", append=True)
+    assert [(record.key, record.labels.tolist()) for record in dali_rec.open(tmp_path / "x")] == [
+        (5, [0.5]),
+        (9, [0.25]),
+    ]
+
+
+def test_rejections_are_added_to_those_before(first, tmp_path):
+    more = make_class_folder(tmp_path / "more", {"bee": 3})
+    for number in (1, 2):
+        (more / "bee" / "bad.jpg").write_bytes(b"")
+        dali_rec.pack(more, first, append=True, max_bad=1)
+        assert len((tmp_path / "x.rejected.jsonl").read_text().splitlines()) == number
+
+
+def test_what_does_not_go_together_is_refused(first, tmp_path):
+    more = make_class_folder(tmp_path / "more", {"bee": 3})
+    with pytest.raises(SourceError, match=r"packed with resize None, and this would be 16: say the same"):
+        dali_rec.pack(more, first, append=True, resize=16)
+    (tmp_path / "y.lst").write_text("100\t0.5\tmore/bee/bee_000.jpg\n")
+    with pytest.raises(SourceError, match="one label an image .class numbers., the images to append have one label"):
+        dali_rec.pack(tmp_path / "y.lst", first, append=True)
+    (tmp_path / "z.lst").write_text("100\t1\tmore/bee/bee_000.jpg\n")
+    with pytest.raises(SourceError, match="the data set has names for its classes"):
+        dali_rec.pack(tmp_path / "z.lst", first, append=True)
+    with pytest.raises(DatasetNotFoundError, match="no such data set to append to"):
+        dali_rec.pack(more, tmp_path / "none", append=True)
+    assert dali_rec.verify(first).records == 6
+
+
+def test_interrupted_appending_leaves_the_data_set_whole_and_resumes(first, tmp_path):
+    more = make_class_folder(tmp_path / "more", {"bee": 3, "cow": 3})
+
+    def stop(done, total):
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        dali_rec.pack(more, first, append=True, shards=2, progress=stop)
+    assert dali_rec.verify(first).records == 6
+    with pytest.raises(OutputExistsError, match="1 finished shards"):
+        dali_rec.pack(more, first, append=True, shards=2)
+    report = dali_rec.pack(more, first, append=True, shards=2, resume=True)
+    assert (report.images, report.manifest.records) == (3, 12)
