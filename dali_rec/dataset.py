@@ -13,6 +13,7 @@ import numpy as np
 
 from dali_rec._files import as_path
 from dali_rec.errors import DatasetError, DatasetNotFoundError, IndexFileError
+from dali_rec.faces import MAX_EXACT_ID, FaceLayout, Identities, exact_ranges, find_faces, read_property, stored_ranges
 from dali_rec.manifest import Manifest, is_manifest, read_manifest
 from dali_rec.recordio import Index, Record, RecordReader
 from dali_rec.recordio.framing import MAGIC, MAX_RECORD_LENGTH
@@ -31,6 +32,8 @@ _ROWS_AT_ONCE = 65536
 
 class Shard:
     """One .rec file of a data set, with its index sorted by offset, as the file lies.
+
+    Of a face set of InsightFace the index has the images alone, and ``faces`` says where the identities are.
 
     ``index_path``: its .idx, where that is not beside it.
     """
@@ -54,8 +57,11 @@ class Shard:
             # A record is a record once, also where the .idx names it twice.
             _, rows = np.unique(index.offsets, return_index=True)
             index = Index(index.keys[rows], index.offsets[rows])
+        self._whole = index
+        self.faces: FaceLayout | None = find_faces(self.reader, index)
+        if self.faces is not None:
+            index = Index(index.keys[self.faces.images], index.offsets[self.faces.images])
         self.index = index
-        self._all_offsets = index.offsets
         if expected_records is not None and len(self.index) != expected_records:
             raise IndexFileError(
                 f"{path.with_suffix('.idx')}: {len(self.index)} records, the manifest says {expected_records}: it "
@@ -67,19 +73,46 @@ class Shard:
 
     def end_of(self, offset: int) -> int:
         """Where the record after that at ``offset`` begins, by the whole index; the file's size after the last."""
-        row = int(np.searchsorted(self._all_offsets, offset, side="right"))
-        return int(self._all_offsets[row]) if row < len(self._all_offsets) else self.reader.size
+        offsets = self._whole.offsets
+        row = int(np.searchsorted(offsets, offset, side="right"))
+        return int(offsets[row]) if row < len(offsets) else self.reader.size
 
     def ends(self) -> NDArray[np.int64]:
         """What ``end_of`` says of each record of this view, shape (N,)."""
-        rows = np.searchsorted(self._all_offsets, self.index.offsets, side="right")
-        return np.append(self._all_offsets, self.reader.size)[rows]
+        offsets = self._whole.offsets
+        rows = np.searchsorted(offsets, self.index.offsets, side="right")
+        return np.append(offsets, self.reader.size)[rows]
 
     def take(self, rows: NDArray[np.intp]) -> Shard:
         """A view of the same file that has only these rows of the index, which ascend."""
         view = copy.copy(self)
         view.index = Index(self.index.keys[rows], self.index.offsets[rows])
         return view
+
+    def identities(self) -> Identities | None:
+        """The identities of a face set, of the whole file also in a view; None for any other file.
+
+        Raises DatasetError where ids beyond 2^24, which float32 rounds, cannot be told from the images' classes.
+        """
+        if self.faces is None:
+            return None
+        rows = self.faces.identities
+        stored = stored_ranges(self.reader, self._whole.offsets[rows])
+        ids = classes = np.zeros(0, np.int64)
+        if (stored > MAX_EXACT_ID - 1).any():
+            images = self.faces.images
+            by_id = images[np.argsort(self._whole.keys[images], kind="stable")]
+            ids = self._whole.keys[by_id]
+            everything = copy.copy(self)
+            everything.index = Index(ids, self._whole.offsets[by_id])
+            classes = everything.first_labels().astype(np.int64)
+        ranges = exact_ranges(stored, ids, classes)
+        if ranges is None:
+            raise DatasetError(
+                f"{self.path}: its identities name images by float32 numbers beyond 2^24, which are rounded, and its "
+                "images do not lie in the order of the identities, which would tell; go by the classes of the images"
+            )
+        return Identities(self._whole.keys[rows], ranges[:, 0], ranges[:, 1])
 
     def first_labels(self) -> NDArray[np.float32]:
         """The first label of each record, shape (N,), from the headers alone. Raises RecordError where one is damaged.
@@ -125,7 +158,43 @@ class Dataset(Sequence[Record]):
     @property
     def has_class_labels(self) -> bool | None:
         """Whether each record has one class index; None where only the records can tell."""
+        if self.is_face_set:
+            return True
         return None if self.manifest is None else self.manifest.label_kind == "class"
+
+    @property
+    def is_face_set(self) -> bool:
+        """Whether it is InsightFace's: the class is the first label, also where images have a second one (aligned)."""
+        return bool(self.shards) and all(shard.faces is not None for shard in self.shards)
+
+    @cached_property
+    def identities(self) -> Identities | None:
+        """The identity table of a face set in one file: which image ids are whose. None for other data sets.
+
+        The class of an image is its label; this says which ids InsightFace's tools take together. A view has the table
+        of the whole. Raises DatasetError where the table cannot be told exactly (see ``Shard.identities``).
+        """
+        return self.shards[0].identities() if self.is_face_set and len(self.shards) == 1 else None
+
+    @cached_property
+    def num_classes(self) -> int | None:
+        """How many classes there are, where that is written down: by name, or in a face set's ``property`` file.
+
+        Of a face set without that file it is the number of its identities; otherwise None.
+        """
+        if self.classes is not None:
+            return len(self.classes)
+        if not self.is_face_set or len(self.shards) != 1:
+            return None
+        stated = read_property(self.shards[0].path)
+        return stated[0] if stated is not None else self.num_identities
+
+    @property
+    def num_identities(self) -> int | None:
+        """How many identities a face set has, in all of its files, without reading them; None for other data sets."""
+        if not self.is_face_set:
+            return None
+        return sum(len(shard.faces.identities) for shard in self.shards if shard.faces is not None)
 
     @cached_property
     def keys(self) -> NDArray[np.uint64]:

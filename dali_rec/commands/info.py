@@ -63,6 +63,8 @@ def _facts(found: DatasetInfo) -> Iterable[tuple[str, str]]:
     yield "bytes", f"{found.bytes:,} in {_number(len(found.shards), 'shard')}"
     if found.classes is not None:
         yield "classes", f"{len(found.classes):,}"
+    if found.identities is not None:
+        yield "identities", f"{found.identities:,}"
     yield "labels", _labels(found)
     yield "images", f"{found.images:,}"
     yield "formats", _counted(found.formats)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -48,13 +48,24 @@ TopOption = Annotated[bool, typer.Option("--top-labels", help="A class for each 
 ClassesOption = Annotated[
     Path | None, typer.Option(help="File with the class names in the order of their numbers, one a line.")
 ]
+AnyFormat = Literal["auto", "coco", "voc", "yolo", "insightface"]
+FormatOption = Annotated[
+    AnyFormat,
+    typer.Option(
+        "--format",
+        help="Of annotations for object detection, which auto knows by their content; or insightface: what is written "
+        "is sorted by class, with the identities, for face recognition.",
+    ),
+]
 SeedOption = Annotated[int, typer.Option(help="Seed of the shuffle and of the split.")]
 
 
 def pack(
     source: Annotated[
         Path,
-        typer.Argument(help="Folder of images, .lst, .csv, .tsv, .json, .jsonl, or COCO, VOC or YOLO annotations."),
+        typer.Argument(
+            help="Folder of images, .lst, .csv, .tsv, .json, .jsonl, COCO, VOC or YOLO files, .bin of InsightFace."
+        ),
     ],
     out: Annotated[
         str, typer.Argument(help="Prefix of the files to make: data/train gives data/train.rec. Also s3://….")
@@ -90,9 +101,7 @@ def pack(
     label_width: Annotated[
         int | None, typer.Option(min=1, help="Labels of a .lst whose columns are parted by blanks.")
     ] = None,
-    source_format: Annotated[
-        Format, typer.Option("--format", help="Of annotations for object detection; auto knows them by their content.")
-    ] = "auto",
+    data_format: FormatOption = "auto",
     flagged: Annotated[
         Flagged,
         typer.Option(
@@ -130,8 +139,13 @@ def pack(
 
     Images that cannot be decoded are left out and named, with the reason, in OUT.rejected.jsonl.
     """
-    from dali_rec.packing import plan_pack, run_pack
+    from dali_rec.packing import plan_pack, run_pack, run_pack_insightface
 
+    one_file = shards in (None, 1) and not shard_size and not shard_records and split is None and not append
+    if data_format == "insightface" and not (one_file and num_nodes in (None, 1) and not resume):
+        raise typer.BadParameter(
+            "InsightFace's layout is one file, made at once: leave out shards, splits, nodes, --append and --resume"
+        )
     named = None if columns is None else tuple(name.strip() for name in columns.split(","))
     image = ImageOptions(
         resize, resize_mode, upscale, center_crop, interpolation, encoding, quality, color, max_pixels, trust
@@ -153,14 +167,18 @@ def pack(
     labels = _labels(leaf=leaf_labels, top=top_labels)
     table = TableOptions(tuple(label_column or ("label",)), location_column, id_column, named)
     names = _read_classes(classes)
-    source_options = SourceOptions(root, labels, names, table, label_width, source_format, flagged, empty)
+    annotations: Format = "auto" if data_format == "insightface" else data_format
+    source_options = SourceOptions(root, labels, names, table, label_width, annotations, flagged, empty)
     if dry_run:
         _print_plan(*plan_pack(source, out, options, source_options))
         return
     nodes = _nodes(node_rank, num_nodes)
     run = RunOptions(resume, overwrite, *nodes, engine, address)
     with progress_bar("packing", "images") as progress:
-        report = run_pack(source, out, options, source_options, run, append=append, progress=progress)
+        if data_format == "insightface":
+            report = run_pack_insightface(source, out, options, source_options, run, progress=progress)
+        else:
+            report = run_pack(source, out, options, source_options, run, append=append, progress=progress)
     for packed in report.sets:
         manifest = packed.manifest
         in_classes = f" in {len(manifest.classes)} classes" if manifest.classes else ""

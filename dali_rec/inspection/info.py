@@ -62,7 +62,8 @@ class DatasetInfo:
     Pillow's names. jpeg: the JPEGs by process ("baseline", "progressive", …); sampling: those in colour by chroma
     sampling; cmyk_jpeg: those of four components. engine_missed: images that the GPU's JPEG engine does not take, by
     the first reason that applies; they are decoded by its general processors or by the CPU. not_images: records
-    without an image whose header can be read, by the reason. options, created_by, split: from the manifest.
+    without an image whose header can be read, by the reason. identities: of a face set of InsightFace, whose records
+    are its images alone; None for other data sets. options, created_by, split: from the manifest.
     """
 
     name: str
@@ -79,6 +80,7 @@ class DatasetInfo:
     cmyk_jpeg: int
     engine_missed: dict[str, int]
     not_images: dict[str, int]
+    identities: int | None
     width: tuple[float, ...]
     height: tuple[float, ...]
     aspect: tuple[float, ...]
@@ -106,9 +108,9 @@ def info(
 
     Example: ``dali_rec.info("data/train").formats`` is ``{"JPEG": 1281167}``.
     """
-    files, manifest = _open(path)
+    files, manifest, identities = _open(path)
     try:
-        return _info(files, manifest, progress)
+        return _info(files, manifest, identities, progress)
     finally:
         for file in files:
             file.reader.close()
@@ -122,7 +124,7 @@ class _File(NamedTuple):
     gaps: int = 0
 
 
-def _open(path: Paths) -> tuple[list[_File], Manifest | None]:
+def _open(path: Paths) -> tuple[list[_File], Manifest | None, int | None]:
     if isinstance(path, (str, os.PathLike)):
         rec = as_path(path)
         if rec.suffix != ".rec" and not rec.exists():
@@ -132,12 +134,21 @@ def _open(path: Paths) -> tuple[list[_File], Manifest | None]:
             # An index made from the records would need an image header in each.
             reader = RecordReader(rec)
             walked = walk(reader)
-            return [_File(reader, walked.offsets, len(walked.gaps))], None
+            return [_File(reader, walked.offsets, len(walked.gaps))], None, None
     dataset = open_dataset(path)
-    return [_File(shard.reader, shard.index.offsets) for shard in dataset.shards], dataset.manifest
+    return (
+        [_File(shard.reader, shard.index.offsets) for shard in dataset.shards],
+        dataset.manifest,
+        dataset.num_identities,
+    )
 
 
-def _info(files: list[_File], manifest: Manifest | None, progress: Callable[[int, int], None] | None) -> DatasetInfo:
+def _info(
+    files: list[_File],
+    manifest: Manifest | None,
+    identities: int | None,
+    progress: Callable[[int, int], None] | None,
+) -> DatasetInfo:
     labels = LabelColumns(manifest)
     counts = _Counts()
     done, total = 0, sum(len(file.offsets) for file in files)
@@ -169,6 +180,7 @@ def _info(files: list[_File], manifest: Manifest | None, progress: Callable[[int
             for code, (name, count) in enumerate(zip(OUTCOMES, counts.outcomes, strict=True))
             if code != IMAGE and count
         },
+        identities=identities,
         width=_quantiles(sizes.width),
         height=_quantiles(sizes.height),
         aspect=_quantiles(sizes.width / np.maximum(sizes.height, 1)),

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from dali_rec._files import atomic_write
 from dali_rec.errors import DatasetError
-from dali_rec.recordio import write_index
+from dali_rec.faces import count_images
+from dali_rec.recordio import RecordReader, write_index
 from dali_rec.recordio.index import unsigned
 
 if TYPE_CHECKING:
@@ -108,7 +109,9 @@ def _repaired(manifest: Manifest, findings: Findings) -> Manifest:
 def _entry(shard: ShardFindings) -> ShardEntry:
     if shard.entry is None or shard.sha256 is None:
         raise DatasetError(f"{shard.path}: the manifest does not name it")
-    return dataclasses.replace(shard.entry, records=len(shard.index), bytes=shard.bytes, sha256=shard.sha256)
+    with RecordReader(shard.path) as reader:
+        records = count_images(reader, shard.index)
+    return dataclasses.replace(shard.entry, records=records, bytes=shard.bytes, sha256=shard.sha256)
 
 
 def _list_path(findings: Findings) -> Path:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dali_rec.errors import DaliRecError
+from dali_rec.faces import count_images
 from dali_rec.inspection.faults import Fault, FaultKind, ShardFindings
 from dali_rec.inspection.shard_records import ShardRecords
 from dali_rec.inspection.walk import Gap, walk
@@ -59,6 +60,7 @@ class ShardCheck:
         self._advance = advance
         self._sha256: str | None = None
         self._renumbered = False
+        self._bare = 0  # records of a face set that describe the others: the manifest counts images alone
 
     def run(self, pool: Executor) -> ShardFindings:
         """Check the file; the faults are in ``faults`` and ``notes`` afterwards, in the order of the file."""
@@ -67,6 +69,7 @@ class ShardCheck:
             offsets, gaps = walk(reader)
             index = self._read_index()
             entries = None if index is None else _once_each(index)
+            self._bare = 0 if entries is None else len(entries) - count_images(reader, entries)
             usable = entries is not None and self._is_usable(entries, offsets, reader.size)
             named = offsets[_among(offsets, entries.offsets)] if entries is not None and usable else offsets
             self.records = len(named)
@@ -119,7 +122,7 @@ class ShardCheck:
             )
             return False
         if self.entry is not None:
-            return len(entries) == self.entry.records
+            return len(entries) - self._bare == self.entry.records
         if len(offsets) and not len(entries):
             self._fault("index", f"it is empty; {self._remedy}", path=self._idx)
         return bool(len(inside))
@@ -183,10 +186,12 @@ class ShardCheck:
 
     def _check_length(self, entries: Index) -> None:
         """As many lines as the manifest says, where nothing else is wrong with the index."""
-        if self.entry is None or len(entries) == self.entry.records:
+        if self.entry is None or len(entries) - self._bare == self.entry.records:
             return
         if not any(fault.path == str(self._idx) for fault in self.faults):
-            message = f"{len(entries)} records are in it, the manifest says {self.entry.records}; {self._remedy}"
+            message = (
+                f"{len(entries) - self._bare} records are in it, the manifest says {self.entry.records}; {self._remedy}"
+            )
             self._fault("index", message, path=self._idx)
 
     def _note_oddities(self, index: Index | None, entries: Index, absent: int) -> None:
@@ -206,8 +211,8 @@ class ShardCheck:
             return
         if size != entry.bytes:
             self._fault("manifest", f"{size} bytes, the manifest says {entry.bytes}")
-        if self.records != entry.records:
-            self._fault("manifest", f"{self.records} whole records, the manifest says {entry.records}")
+        if self.records - self._bare != entry.records:
+            self._fault("manifest", f"{self.records - self._bare} whole records, the manifest says {entry.records}")
         if self._sha256 != entry.sha256:
             self._fault("checksum", "its SHA-256 is not the manifest's: it has changed since it was packed")
 

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dali_rec.faces import find_bare
 from dali_rec.inspection.faults import Fault
 from dali_rec.inspection.headers import IMAGE, scan_headers
 from dali_rec.inspection.record_check import check_record, check_records
+from dali_rec.recordio import Index
 from dali_rec.recordio.index import signed, unsigned
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
     from dali_rec.inspection.headers import RecordHeaders
     from dali_rec.inspection.record_check import Checked, CheckOptions, LabelRule
-    from dali_rec.recordio import Index, RecordReader
+    from dali_rec.recordio import RecordReader
 
 
 class ShardRecords:
@@ -106,17 +108,17 @@ class ShardRecords:
     def _judge_empty(self) -> None:
         """Records without an image are faults, but for those of InsightFace.
 
-        Its first record has the labels [a, b] and no image, and the records with ids a to b - 1 say, without an image,
-        which records are of one person. They stay, as they are, also in a repaired index.
+        Its header and its identities say, without an image, which records are of one person. They stay, as they are,
+        also in a repaired index; so what counts is whether the records that are kept make a face set.
         """
-        bounds = range(0)
-        if self._empty and self._empty[0][0] == 0:
-            labels = self._empty[0][1].empty_labels or ()
-            if len(labels) == 2 and all(label.is_integer() for label in labels) and 0 < labels[0] <= labels[1]:
-                bounds = range(int(labels[0]), int(labels[1]))
+        if not self._empty:
+            return
+        kept = self.sound.copy()
+        kept[[row for row, _ in self._empty]] = True
+        bare = find_bare(self._reader, Index(self.keys[kept], self.offsets[kept]))
         of_faces = 0
         for row, checked in self._empty:
-            if bounds and (row == 0 or checked.key in bounds):
+            if checked.offset in bare:
                 of_faces += 1
                 self.sound[row] = True
             else:

@@ -49,6 +49,8 @@ class LabelReader:
         self._ragged = ragged
         self._are_classes = are_classes
         self._override = None if lst is None else _labels_by_row(dataset, lst)
+        # An image of InsightFace's may be labelled [class, aligned], and others of the same file [class].
+        self._first_only = dataset.is_face_set and lst is None
         if self._override is not None:
             self._are_classes = all(len(labels) == 1 and float(labels[0]).is_integer() for labels in self._override)
 
@@ -75,6 +77,8 @@ class LabelReader:
     def _convert(
         self, labels: NDArray[np.float32] | Sequence[NDArray[np.float32]]
     ) -> NDArray[Any] | PaddedLabels | list[NDArray[np.float32]]:
+        if self._first_only:
+            labels = [one[:1] for one in labels]
         if self._ragged != "error" and not self._are_classes:
             return _pad(labels) if self._ragged == "pad" else [np.array(one, np.float32) for one in labels]
         widths = sorted({len(one) for one in labels})

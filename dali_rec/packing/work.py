@@ -109,7 +109,8 @@ class WorkFolder:
                 "with --resume, or begin anew with --overwrite"
             )
         for name in names:
-            if not name.startswith("lock"):
+            # Not of machines that begin at this very moment: they are writing the same job.json.
+            if not name.startswith("lock") and run.num_nodes == 1:
                 self.store.remove(self._in(name))
         self.store.write(self._in("job.json"), json.dumps(self.job.fingerprint, indent=1).encode())
 

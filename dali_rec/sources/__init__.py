@@ -10,6 +10,7 @@ from dali_rec.errors import SourceError
 from dali_rec.sources.detection import EMPTY, FLAGGED, FORMATS, Empty, Flagged, Format, find_format, read_detection
 from dali_rec.sources.folder import FolderLabels, read_folder
 from dali_rec.sources.lst import format_label, format_list, read_list
+from dali_rec.sources.pairs import PAIRS_SUFFIX, read_pairs
 from dali_rec.sources.pixels import PixelTable
 from dali_rec.sources.remote import FetchOptions
 from dali_rec.sources.rows import TABLE_SUFFIXES
@@ -39,6 +40,7 @@ __all__ = [
     "read_detection",
     "read_folder",
     "read_list",
+    "read_pairs",
     "read_table",
 ]
 
@@ -72,9 +74,10 @@ class SourceOptions:
 
 
 def open_source(path: Path, options: SourceOptions | None = None) -> Source:
-    """The source at ``path``: a folder of images, a .lst, a table (.csv, .tsv, .json, .jsonl), or data for detection.
+    """The source at ``path``: a folder of images, a .lst, a table, data for detection, or InsightFace's pairs (.bin).
 
-    A COCO file, and a folder with the parts of VOC or YOLO, are known by what is in them, or by ``format``.
+    Tables are .csv, .tsv, .json and .jsonl. A COCO file, and a folder with the parts of VOC or YOLO, are known by what
+    is in them, or by ``format``.
     """
     options = options or SourceOptions()
     if not path.exists():
@@ -91,4 +94,10 @@ def open_source(path: Path, options: SourceOptions | None = None) -> Source:
         return read_list(path, root, options.label_width)
     if path.suffix.lower() in TABLE_SUFFIXES:
         return read_table(path, root, options.table, options.classes)
-    raise SourceError(f"{path}: not a folder, .lst, {', '.join(TABLE_SUFFIXES)}; those are what can be packed")
+    if path.suffix.lower() == PAIRS_SUFFIX:
+        if root is not None:
+            raise SourceError(f"{path} holds its images: --root goes with a list, whose paths it completes")
+        return read_pairs(path)
+    raise SourceError(
+        f"{path}: not a folder, .lst, {', '.join((*TABLE_SUFFIXES, PAIRS_SUFFIX))}; those are what can be packed"
+    )

@@ -11,6 +11,7 @@ import pytest
 
 import dali_rec
 from dali_rec.demo import write_images
+from dali_rec.packing import pack_insightface
 
 pytest.importorskip("nvidia.dali", reason="DALI is not installed")
 pytestmark = pytest.mark.slow
@@ -57,6 +58,22 @@ def test_example_trains_to_the_accuracy_it_states(drawn, example, framework):
     if subprocess.run([sys.executable, "-c", f"import {framework}"], capture_output=True, check=False).returncode:
         pytest.skip(f"{framework} is not installed")
     assert accuracy(EXAMPLES / example, drawn) > stated(example)
+
+
+@pytest.fixture(scope="module")
+def drawn_faces(tmp_path_factory, drawn):
+    """The same images as a face set of InsightFace."""
+    out = tmp_path_factory.mktemp("faces") / "train"
+    pack_insightface(drawn.parent / "in", out, resize=48, resize_mode="fill")
+    return out
+
+
+@pytest.mark.parametrize("launcher", [(), ("-m", "torch.distributed.run", "--nproc-per-node", 2, "--standalone")])
+def test_arcface_trains_to_the_accuracy_it_states(drawn_faces, launcher):
+    pytest.importorskip("torch")
+    batch = 8 if launcher else 16
+    command = (*launcher, EXAMPLES / "arcface.py", drawn_faces, "--image-size", 48, "--batch-size", batch)
+    assert accuracy(*command) > stated("arcface.py")
 
 
 def test_pytorch_trains_in_two_processes(drawn):

@@ -89,7 +89,9 @@ def test_repair_always_ends_in_a_clean_data_set(sound, tmp_path, name, part, to_
     assert rec.read_bytes() == before
     again = dali_rec.verify(path, decode=decode)
     assert again.faults == ()
-    assert again.records == sum(len(shard.index) for shard in report.findings.shards) == len(dali_rec.open(path))
+    assert again.records == sum(len(shard.index) for shard in report.findings.shards)
+    dataset = dali_rec.open(path)
+    assert len(dataset) == again.images if decode else len(dataset) <= again.records
     for record in itertools.islice(dali_rec.open(path), 20):
         if len(record.image):
             dali_rec.decode_image(record.image)

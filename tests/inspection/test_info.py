@@ -76,9 +76,9 @@ def test_files_of_mxnet_agree_with_pillow(tmp_path, name, width, at_most, with_i
     assert (found.classes is None) == (name != "single")
 
 
-def test_faces_headers_are_counted_as_records_without_an_image():
+def test_face_set_says_its_identities_and_counts_its_images():
     found = dali_rec.info(DATA / "faces.rec")
-    assert (found.records, found.images, found.not_images) == (16, 12, {"no image": 4})
+    assert (found.records, found.images, found.not_images, found.identities) == (12, 12, {}, 3)
     assert [one.records for one in found.classes] == [4, 4, 4]
 
 

@@ -90,7 +90,7 @@ def test_what_does_not_go_together_is_refused(first, tmp_path):
     with pytest.raises(SourceError, match=r"packed with resize None, and this would be 16: say the same"):
         dali_rec.pack(more, first, append=True, resize=16)
     (tmp_path / "y.lst").write_text("100\t0.5\tmore/bee/bee_000.jpg\n")
-    with pytest.raises(SourceError, match="one label an image .class numbers., the images to append have one label"):
+    with pytest.raises(SourceError, match=r"one label an image .class numbers., the images to append have one label"):
         dali_rec.pack(tmp_path / "y.lst", first, append=True)
     (tmp_path / "z.lst").write_text("100\t1\tmore/bee/bee_000.jpg\n")
     with pytest.raises(SourceError, match="the data set has names for its classes"):

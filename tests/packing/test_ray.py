@@ -1,3 +1,4 @@
+import contextlib
 import os
 import signal
 import subprocess
@@ -63,11 +64,9 @@ def test_same_bytes_as_on_one_machine(cluster, photos, tmp_path):
 def task_processes():
     found = []
     for entry in Path("/proc").iterdir():
-        try:
+        with contextlib.suppress(OSError):
             if entry.name.isdecimal() and b"_pack_one" in (entry / "cmdline").read_bytes():
                 found.append(int(entry.name))
-        except OSError:
-            continue
     return found
 
 
@@ -128,7 +127,7 @@ def test_relative_paths_are_found_by_every_worker(cluster, photos, tmp_path, mon
 
 
 def test_cluster_that_is_not_there_is_an_error(photos, tmp_path):
-    with pytest.raises(EngineError, match="no Ray cluster at '127.0.0.1:1'"):
+    with pytest.raises(EngineError, match=r"no Ray cluster at '127\.0\.0\.1:1'"):
         dali_rec.pack(photos, tmp_path / "x", engine="ray", address="127.0.0.1:1")
     assert list(tmp_path.iterdir()) == []
 

@@ -1,0 +1,225 @@
+"""``pack_insightface``: images in the layout of InsightFace's train.rec, which face-recognition code reads.
+
+The images come first, sorted by class, under the ids 1…N. Record 0, the header, follows: flag 2, labels [N+1, N+1+I].
+Then come the I identities, N+1…N+I: flag 2, labels [first, end) of the ids of their images. Beside OUT.rec lies the
+file ``property`` with "classes,height,width". (face2rec2 of deepinsight/insightface.)
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dali_rec._files import as_path, write_text_atomically
+from dali_rec.dataset import Dataset, open_dataset
+from dali_rec.errors import OutputExistsError, SourceError, TooManyBadImagesError
+from dali_rec.images import inspect_image
+from dali_rec.manifest import Manifest, ShardEntry
+from dali_rec.packing.pack import PackReport, pack, run_pack
+from dali_rec.recordio import RecordWriter
+from dali_rec.recordio.header import HEADER
+from dali_rec.sources import Sample, SampleTable, format_list, read_list
+from dali_rec.sources.remote import is_url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from dali_rec.packing.options import PackOptions, RunOptions
+    from dali_rec.sources import SourceOptions
+
+_REJECTED = ".rejected.jsonl"
+_REFUSED = {
+    "shards": 1,
+    "shard_size": None,
+    "shard_records": None,
+    "split": None,
+    "stratify": False,
+    "append": False,
+    "resume": False,
+    "num_nodes": 1,
+}
+
+
+def pack_insightface(
+    source: str | os.PathLike[str], out: str | os.PathLike[str], *, overwrite: bool = False, **options: Any
+) -> PackReport:
+    """Pack the images of ``source`` into OUT.rec as InsightFace has it, OUT.idx, OUT.lst, OUT.json and ``property``.
+
+    source, out, options: as for ``pack``, but for shards and splits: the layout is one file. All images must have one
+    size; ``resize=112, resize_mode="fill"`` makes it so. The images are packed once beside OUT, then copied in order,
+    so that for a while they are on disk twice.
+
+    Raises what ``pack`` does, ValueError for shards and splits, SourceError where images differ in size or have no
+    class.
+    """
+    for name, usual in _REFUSED.items():
+        if options.get(name) not in (usual, None):
+            raise ValueError(f"{name} is {options[name]!r}: InsightFace's layout is one file; pack without it")
+    return _pack_and_arrange(lambda prefix: pack(source, prefix, **options), out, overwrite=overwrite)
+
+
+def run_pack_insightface(
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    options: PackOptions,
+    source_options: SourceOptions,
+    run: RunOptions,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> PackReport:
+    """``pack_insightface`` with its arguments in groups, as ``run_pack`` has them."""
+    fresh = replace(run, overwrite=False)
+    return _pack_and_arrange(
+        lambda prefix: run_pack(source, prefix, options, source_options, fresh, progress=progress),
+        out,
+        overwrite=run.overwrite,
+    )
+
+
+def _pack_and_arrange(
+    packing: Callable[[Path], PackReport], out: str | os.PathLike[str], *, overwrite: bool
+) -> PackReport:
+    """Let ``packing`` pack to a prefix beside ``out``, and write that anew to ``out``."""
+    if is_url(os.fspath(out)):
+        raise ValueError(
+            f"{os.fspath(out)}: InsightFace's layout is written to a file system; copy it there afterwards"
+        )
+    out = as_path(out)
+    began = time.perf_counter()
+    _refuse_to_replace(out, overwrite=overwrite)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f"{out.name}.packing-", dir=out.parent) as folder:
+        try:
+            report = packing(Path(folder) / out.name)
+        except TooManyBadImagesError as error:
+            raise TooManyBadImagesError(_keep_rejections(Path(folder), out, str(error))) from None
+        if len(report.sets) != 1:
+            splits = ", ".join(str(one.split) for one in report.sets)
+            raise SourceError(
+                f"{out}: the source is parted into {splits}, and InsightFace's layout is one file; pack one of its "
+                "folders"
+            )
+        packed = report.sets[0]
+        with open_dataset(packed.location) as dataset:
+            manifest = write_insightface(dataset, out, overwrite=overwrite)
+        _keep_rejections(Path(folder), out)
+    rejected = str(out.with_name(out.name + _REJECTED)) if packed.rejections else None
+    location = str(out.with_name(out.name + ".json"))
+    arranged = replace(packed, location=location, manifest=manifest, rejected=rejected)
+    return replace(report, sets=(arranged,), seconds=time.perf_counter() - began)
+
+
+def _keep_rejections(folder: Path, out: Path, message: str = "") -> str:
+    """Move the list of rejected images beside OUT, or remove an old one; returns the message with its new place."""
+    made, kept = folder / (out.name + _REJECTED), out.with_name(out.name + _REJECTED)
+    if made.exists():
+        made.replace(kept)
+    else:
+        kept.unlink(missing_ok=True)
+    return message.replace(str(made), str(kept))
+
+
+def write_insightface(dataset: Dataset, out: str | os.PathLike[str], *, overwrite: bool = False) -> Manifest:
+    """Write a packed data set anew in InsightFace's layout; returns its manifest, whose records are the images.
+
+    The bytes of the images are copied. Raises DatasetError where a first label is no class index, SourceError where
+    images differ in size, OutputExistsError.
+    """
+    out = as_path(out)
+    _refuse_to_replace(out, overwrite=overwrite)
+    rec = out.with_name(out.name + ".rec")
+    if any(shard.path.exists() and rec.exists() and shard.path.samefile(rec) for shard in dataset.shards):
+        raise OutputExistsError(f"{rec} is what is being read; choose another name")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    classes = dataset.class_indices
+    order = np.argsort(classes, kind="stable")
+    manifest_path = out.with_name(out.name + ".json")
+    with RecordWriter(rec) as writer:
+        height, width = _write_images(writer, dataset, order, classes)
+        _write_identities(writer, classes[order])
+        manifest_path.unlink(missing_ok=True)  # that of what is replaced
+    count = len(dataset.classes) if dataset.classes is not None else int(classes.max()) + 1
+    write_text_atomically(out.with_name("property"), f"{count},{height},{width}\n")
+    write_text_atomically(out.with_name(out.name + ".lst"), format_list(_listed(dataset, order, classes)))
+    options = dict(dataset.manifest.options) if dataset.manifest is not None else {}
+    manifest = Manifest(
+        records=len(dataset),
+        shards=(ShardEntry(rec.name, writer.index_path.name, len(dataset), writer.position, writer.sha256),),
+        label_width=1,
+        label_kind="class",
+        max_width=width,
+        max_height=height,
+        bytes=writer.position,
+        classes=dataset.classes,
+        options={**options, "format": "insightface"},
+    )
+    if dataset.manifest is not None:
+        manifest = replace(manifest, created_by=dataset.manifest.created_by)
+    manifest.write(manifest_path)
+    return manifest
+
+
+def _write_images(
+    writer: RecordWriter, dataset: Dataset, order: NDArray[np.intp], classes: NDArray[np.int64]
+) -> tuple[int, int]:
+    """Write the images under the ids from 1 on; returns their height and width, which must be the same for all."""
+    size: tuple[int, int] | None = None
+    for key, row in enumerate(order.tolist(), start=1):
+        record = dataset[row]
+        info = inspect_image(record.image)
+        if size is None:
+            size = info.height, info.width
+        elif size != (info.height, info.width):
+            raise SourceError(
+                f"{dataset.name}: record {record.key} has {info.width} × {info.height} pixels, others {size[1]} × "
+                f"{size[0]}: InsightFace wants one size; pack with --resize 112 --resize-mode fill"
+            )
+        writer.write_image(record.image, float(classes[row]), key)
+    if size is None:
+        raise SourceError(f"{dataset.name}: no images to write")
+    return size
+
+
+def _write_identities(writer: RecordWriter, classes: NDArray[np.int64]) -> None:
+    """Write the header and the identities of images that have these classes, in order, under the ids from 1 on."""
+    starts = np.concatenate([[0], np.nonzero(np.diff(classes))[0] + 1]) + 1
+    ends = np.append(starts[1:], len(classes) + 1)
+    first = len(classes) + 1
+    writer.write(_bare(0, first, first + len(starts)), 0)
+    for key, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True), start=first):
+        writer.write(_bare(key, start, end), key)
+
+
+def _bare(key: int, start: int, end: int) -> bytes:
+    # Not by pack_header, which refuses numbers that float32 rounds: beyond 2^24 InsightFace rounds them as well.
+    return HEADER.pack(2, 0.0, key, 0) + np.array([start, end], "<f4").tobytes()
+
+
+def _listed(dataset: Dataset, order: NDArray[np.intp], classes: NDArray[np.int64]) -> SampleTable:
+    """Id, class and original path of each image; the old id where no list beside the data set says the path."""
+    keys = dataset.keys.tolist()
+    paths: dict[int, str] = {}
+    lists = {path for shard in dataset.shards if (path := shard.path.with_suffix(".lst")).exists()}
+    for path in lists:
+        paths |= {sample.key: sample.location for sample in read_list(path).samples}
+    return SampleTable.of(
+        Sample(key, (float(classes[row]),), paths.get(keys[row], str(keys[row])))
+        for key, row in enumerate(order.tolist(), start=1)
+    )
+
+
+def _refuse_to_replace(out: Path, *, overwrite: bool) -> None:
+    if overwrite:
+        return
+    names = [out.name + suffix for suffix in (".rec", ".idx", ".lst", ".json")]
+    for file in (out.with_name(name) for name in (*names, "property")):
+        if file.exists():
+            raise OutputExistsError(f"{file} exists already; choose another name or say --overwrite")

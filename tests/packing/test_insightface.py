@@ -1,0 +1,143 @@
+"""InsightFace's layout, as its own readers take it."""
+
+import json
+
+import numpy as np
+import pytest
+from support import jpeg, make_class_folder
+
+import dali_rec
+from dali_rec.cli import main
+from dali_rec.compat.mxnet import recordio
+from dali_rec.errors import DatasetError, OutputExistsError, SourceError, TooManyBadImagesError
+from dali_rec.inspection import verify
+from dali_rec.packing import pack_insightface, write_insightface
+
+
+@pytest.fixture
+def people(tmp_path):
+    return make_class_folder(tmp_path / "people", {"ann": 3, "bob": 1, "cy": 4}, (32, 32))
+
+
+def read_as_insightface(folder):
+    """What InsightFace's reader and its triplet sampler see: (label, image) by id, and the images of each identity."""
+    reader = recordio.MXIndexedRecordIO(str(folder / "train.idx"), str(folder / "train.rec"), "r")
+    header, _ = recordio.unpack(reader.read_idx(0))
+    assert header.flag > 0
+    first, end = int(header.label[0]), int(header.label[1])
+    images = {}
+    for key in range(1, first):
+        one, content = recordio.unpack(reader.read_idx(key))
+        label = one.label if isinstance(one.label, float) else one.label[0]
+        assert one.id == key
+        images[key] = (int(label), content)
+    groups = []
+    for key in range(first, end):
+        one, content = recordio.unpack(reader.read_idx(key))
+        assert content == b""
+        groups.append(range(int(one.label[0]), int(one.label[1])))
+    reader.close()
+    return images, groups
+
+
+def test_reader_of_insightface_finds_every_image_and_identity(people, tmp_path):
+    report = pack_insightface(people, tmp_path / "out" / "train")
+    images, groups = read_as_insightface(tmp_path / "out")
+    assert [label for label, _ in images.values()] == [0] * 3 + [1] + [2] * 4
+    assert groups == [range(1, 4), range(4, 5), range(5, 9)]
+    files = {path.read_bytes(): ["ann", "bob", "cy"].index(path.parent.name) for path in people.glob("*/*.jpg")}
+    assert {content: label for label, content in images.values()} == files
+    assert (tmp_path / "out" / "property").read_text() == "3,32,32\n"
+    assert (report.records, report.manifest.classes) == (8, ("ann", "bob", "cy"))
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "property", "train.idx", "train.json", "train.lst", "train.rec",
+    ]  # fmt: skip
+
+
+def test_data_set_opens_verifies_and_names_its_images(people, tmp_path):
+    pack_insightface(people, tmp_path / "train")
+    dataset = dali_rec.open(tmp_path / "train")
+    assert (len(dataset), dataset.classes, dataset.num_classes) == (8, ("ann", "bob", "cy"), 3)
+    assert dataset.identities.first.tolist() == [1, 4, 5]
+    report = verify(tmp_path / "train")
+    assert (report.ok, report.records, report.images) == (True, 12, 8), report.faults
+    lines = [line.split("\t") for line in (tmp_path / "train.lst").read_text().splitlines()]
+    for record, (key, label, path) in zip(dataset, lines, strict=True):
+        assert (record.key, record.labels[0]) == (int(key), float(label))
+        assert bytes(record.image) == (people / path).read_bytes()
+
+
+def test_rejected_image_leaves_no_gap(people, tmp_path):
+    (people / "ann" / "ann_000.jpg").write_bytes(b"not an image")
+    (people / "bob" / "bob_000.jpg").write_bytes(b"")
+    report = pack_insightface(people, tmp_path / "train", max_bad=2)
+    images, groups = read_as_insightface(tmp_path)
+    assert (list(images), groups) == ([1, 2, 3, 4, 5, 6], [range(1, 3), range(3, 7)])
+    assert report.sets[0].rejected_path == tmp_path / "train.rejected.jsonl"
+    assert len((tmp_path / "train.rejected.jsonl").read_text().splitlines()) == 2
+    assert verify(tmp_path / "train").ok
+
+
+def test_too_many_bad_images_leave_the_list_of_them_alone(people, tmp_path):
+    (people / "ann" / "ann_000.jpg").write_bytes(b"not an image")
+    out = tmp_path / "out" / "train"
+    with pytest.raises(TooManyBadImagesError) as failure:
+        pack_insightface(people, out)
+    assert str(failure.value).endswith(f"the list is in {out}.rejected.jsonl")
+    assert [path.name for path in out.parent.iterdir()] == ["train.rejected.jsonl"]
+
+
+def test_images_of_different_sizes_are_refused_with_the_remedy(people, tmp_path):
+    (people / "ann" / "ann_001.jpg").write_bytes(jpeg(5, (40, 32)))
+    out = tmp_path / "out" / "train"
+    with pytest.raises(SourceError, match="--resize 112 --resize-mode fill"):
+        pack_insightface(people, out)
+    assert list(out.parent.iterdir()) == []
+    pack_insightface(people, out, resize=24, resize_mode="fill")
+    assert (out.parent / "property").read_text() == "3,24,24\n"
+
+
+def test_nothing_is_replaced_unasked(people, tmp_path):
+    (tmp_path / "property").write_text("somebody else's")
+    with pytest.raises(OutputExistsError, match="property exists already"):
+        pack_insightface(people, tmp_path / "train")
+    pack_insightface(people, tmp_path / "train", overwrite=True)
+    assert (tmp_path / "property").read_text() == "3,32,32\n"
+
+
+def test_packed_data_set_is_written_anew(people, tmp_path):
+    dali_rec.pack(people, tmp_path / "plain", shards=2)
+    with dali_rec.open(tmp_path / "plain") as dataset:
+        write_insightface(dataset, tmp_path / "faces" / "train")
+        with pytest.raises(OutputExistsError):
+            write_insightface(dali_rec.open(tmp_path / "faces" / "train"), tmp_path / "faces" / "train", overwrite=True)
+    assert len(read_as_insightface(tmp_path / "faces")[0]) == 8
+
+
+def test_labels_that_are_no_classes_are_refused(people, tmp_path):
+    (tmp_path / "x.lst").write_text("0\t0.5\tpeople/ann/ann_000.jpg\n")
+    with pytest.raises(DatasetError, match="no class index"):
+        pack_insightface(tmp_path / "x.lst", tmp_path / "train")
+
+
+def test_command_packs_and_refuses_shards(people, tmp_path, capsys):
+    out = tmp_path / "out" / "train"
+    assert main(["pack", str(people), str(out), "--format", "insightface"]) == 0
+    assert "8 records in 3 classes" in capsys.readouterr().out
+    assert json.loads((tmp_path / "out" / "train.json").read_text())["options"]["format"] == "insightface"
+    assert main(["pack", str(people), str(tmp_path / "y"), "--format", "insightface", "--shards", "2"]) == 2
+    assert "one file" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="one file"):
+        pack_insightface(people, tmp_path / "y", split={"a": 0.5, "b": 0.5})
+
+
+def test_loader_takes_the_images(people, tmp_path):
+    pytest.importorskip("nvidia.dali", reason="DALI is not installed")
+    pack_insightface(people, tmp_path / "train")
+    loader = dali_rec.Loader(tmp_path / "train", 3, 32, augment=None, framework="numpy", device="cpu", shuffle="global")
+    assert sorted(np.concatenate([labels for _, labels in loader]).tolist()) == [0] * 3 + [1] + [2] * 4
+
+
+def test_object_store_is_refused_before_any_work(people, capsys):
+    assert main(["pack", str(people), "s3://bucket/train", "--format", "insightface"]) == 1
+    assert "copy it there afterwards" in capsys.readouterr().err
