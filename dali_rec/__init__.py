@@ -5,7 +5,7 @@ from dali_rec._version import __version__
 from dali_rec.dataset import Dataset
 from dali_rec.dataset import open_dataset as open  # noqa: A004  # dali_rec.open, as in gzip.open
 from dali_rec.images import decode_image
-from dali_rec.inspection import contact_sheet, info, repair, verify
+from dali_rec.inspection import contact_sheet, info, repair, unpack, verify
 from dali_rec.loading import Loader, image_pipeline
 from dali_rec.packing import PackReport, pack
 from dali_rec.recordio import Record, RecordReader, RecordWriter
@@ -26,5 +26,6 @@ __all__ = [
     "open",
     "pack",
     "repair",
+    "unpack",
     "verify",
 ]

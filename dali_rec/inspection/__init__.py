@@ -4,6 +4,18 @@ from dali_rec.inspection.faults import Fault, VerifyReport
 from dali_rec.inspection.info import DatasetInfo, info
 from dali_rec.inspection.repair import RepairReport, repair
 from dali_rec.inspection.sheet import contact_sheet
+from dali_rec.inspection.unpack import UnpackReport, unpack
 from dali_rec.inspection.verify import verify
 
-__all__ = ["DatasetInfo", "Fault", "RepairReport", "VerifyReport", "contact_sheet", "info", "repair", "verify"]
+__all__ = [
+    "DatasetInfo",
+    "Fault",
+    "RepairReport",
+    "UnpackReport",
+    "VerifyReport",
+    "contact_sheet",
+    "info",
+    "repair",
+    "unpack",
+    "verify",
+]

@@ -19,7 +19,8 @@ from dali_rec.arrange.scatter import plan_buckets
 from dali_rec.arrange.sharding import Sharding, ShardState, parse_size, shard_names
 from dali_rec.arrange.work import Target
 from dali_rec.errors import OutputExistsError
-from dali_rec.packing.plan import plan_shards
+from dali_rec.packing.plan import name_shards
+from dali_rec.packing.sizing import bounds_by_count
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def test_number_of_shards_is_cut_as_packing_cuts_it(lengths, shards):
         with pytest.raises(ValueError, match="cannot fill"):
             Sharding(shards=shards).check(len(lengths), "x")
         return
-    plan = plan_shards(len(lengths), "x", shards)
+    plan = name_shards("x", bounds_by_count(len(lengths), shards))
     assert shard_lengths(Sharding(shards=shards), lengths) == [shard.stop - shard.start for shard in plan]
     assert shard_names("x", shards) == [shard.name for shard in plan]
 
