@@ -15,6 +15,7 @@ from dali_rec.commands.arrange import merge, shuffle, split
 from dali_rec.commands.doctor import doctor
 from dali_rec.commands.info import info
 from dali_rec.commands.pack import list_images, pack
+from dali_rec.commands.show import show
 from dali_rec.commands.unpack import unpack
 from dali_rec.commands.verify import verify
 from dali_rec.errors import DaliRecError
@@ -74,6 +75,7 @@ def index(
 
 app.command()(info)
 app.command()(verify)
+app.command()(show)
 app.command()(unpack)
 
 

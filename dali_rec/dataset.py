@@ -89,6 +89,14 @@ class Shard:
         view.index = Index(self.index.keys[rows], self.index.offsets[rows])
         return view
 
+    def with_all_records(self) -> Shard:
+        """A view that has the header and identities of a face set too; itself for any other file."""
+        if self.faces is None:
+            return self
+        view = copy.copy(self)
+        view.index, view.faces = self._whole, None
+        return view
+
     def identities(self) -> Identities | None:
         """The identities of a face set, of the whole file also in a view; None for any other file.
 

@@ -82,7 +82,9 @@ def open_input(
         *shards,
         *(shard.with_suffix(".idx") for shard in shards),
     )
-    if ids is not None or classes is not None:
+    if ids is None and classes is None:  # whatever is in the files, a face set's table of identities as well
+        dataset = Dataset([shard.with_all_records() for shard in dataset.shards], dataset.manifest)
+    else:
         if classes is not None and dataset.classes is None:  # without names, numbers go for names
             classes = [int(name) if isinstance(name, str) and name.isdecimal() else name for name in classes]
         dataset = dataset.subset(ids=ids, classes=classes)

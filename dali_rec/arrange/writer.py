@@ -14,9 +14,10 @@ import numpy as np
 from dali_rec.arrange.headers import all_labels, first_labels, has_image, images, label_counts
 from dali_rec.arrange.sharding import Sharding, ShardState, shard_names
 from dali_rec.errors import ImageRejectedError
+from dali_rec.faces import count_images
 from dali_rec.images import inspect_image
 from dali_rec.manifest import ShardEntry
-from dali_rec.recordio import Index, write_index
+from dali_rec.recordio import Index, RecordReader, read_index, write_index
 from dali_rec.recordio.index import unsigned
 from dali_rec.sources.lst import format_label
 
@@ -113,8 +114,9 @@ class SetWriter:
         entries = []
         files = {f"{name}.lst": self._folder / "lst"}
         for final, shard in zip(names, self._shards, strict=True):
+            records = _samples(shard) if self.facts.without_image else shard.records
             entries.append(
-                ShardEntry(f"{final}.rec", f"{final}.idx", shard.records, shard.position, shard.checksum.hexdigest())
+                ShardEntry(f"{final}.rec", f"{final}.idx", records, shard.position, shard.checksum.hexdigest())
             )
             files[f"{final}.idx"], files[f"{final}.rec"] = shard.index_path, shard.path
         return tuple(entries), files
@@ -151,6 +153,14 @@ def _label_columns(frames: Frames) -> list[bytes]:
         "\t".join(map(format_label, all_labels(frames, number).tolist())).encode("ascii")
         for number in range(len(frames))
     ]
+
+
+def _samples(shard: _ShardFile) -> int:
+    """How many records a manifest counts: of a face set the images alone."""
+    index = read_index(shard.index_path)
+    order = np.argsort(index.offsets)
+    with RecordReader(shard.path) as reader:
+        return count_images(reader, Index(index.keys[order], index.offsets[order]))
 
 
 class _Threads(NamedTuple):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from dali_rec._files import as_path, atomic_write
@@ -13,6 +14,8 @@ from dali_rec.images import decode_image
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
+    from pathlib import Path
 
     from dali_rec.dataset import Dataset
     from dali_rec.recordio import Record
@@ -23,40 +26,118 @@ _CAPTION = 32
 _PAPER, _INK, _FAINT, _TILE = (250, 250, 248), (28, 28, 30), (120, 120, 124), (236, 236, 232)
 
 
+class _Tile(NamedTuple):
+    """A picture, or None where it cannot be decoded, and the two lines under it."""
+
+    picture: Image.Image | None
+    title: str
+    line: str
+
+
 def contact_sheet(
-    dataset: Dataset, path: str | os.PathLike[str], *, count: int = 40, columns: int = 8, tile: int = 144, seed: int = 0
+    dataset: Dataset,
+    path: str | os.PathLike[str],
+    *,
+    count: int = 40,
+    columns: int = 8,
+    tile: int = 144,
+    seed: int = 0,
+    order: Literal["class", "random"] = "class",
+    ids: Sequence[int] | None = None,
 ) -> None:
     """Draw ``count`` records of ``dataset``, evenly over its classes as far as they go, as a PNG at ``path``.
 
-    tile: side of each picture in pixels. The choice follows ``seed``. An image that cannot be decoded is said to be so
-    in its place.
+    columns: pictures a row. tile: side of each picture in pixels. order: "random" takes any records as they come, and
+    not as many of each class. ids: these records and no others. The choice follows ``seed``. An image that cannot be
+    decoded is said to be so in its place.
     """
-    chosen = _choose(dataset, count, seed)
-    columns = max(1, min(columns, len(chosen)))
-    rows = -(-len(chosen) // columns)
+    records = choose_records(dataset, count, seed, order=order, ids=ids)
+    tiles = [_Tile(thumbnail(record, tile), class_name(dataset, record), f"id {record.key}") for record in records]
+    _draw(tiles, as_path(path), columns, tile)
+
+
+def augmented_sheet(
+    dataset: Dataset,
+    path: str | os.PathLike[str],
+    *,
+    count: int = 6,
+    versions: int = 7,
+    tile: int = 144,
+    seed: int = 0,
+    order: Literal["class", "random"] = "class",
+    ids: Sequence[int] | None = None,
+) -> None:
+    """Draw some records, a row each, and what ``Loader(augment="train")`` makes of them, as a PNG at ``path``.
+
+    The first picture of a row is the image as it is stored. The rest as in ``contact_sheet``; needs DALI.
+    """
+    from dali_rec.loading import Loader
+
+    keys = sorted({record.key for record in choose_records(dataset, count, seed, order=order, ids=ids)})
+    chosen = dataset.subset(ids=keys)
+    loader = Loader(
+        chosen,
+        len(chosen),
+        tile,
+        augment="train",
+        framework="numpy",
+        device="cpu",
+        dtype="uint8",
+        shuffle=False,
+        seed=seed,
+        boxes="off",
+        ragged="pad",
+        rank=0,
+        world_size=1,
+    )
+    epochs = [next(iter(loader))[0] for _ in range(versions)]
+    tiles = []
+    for row, record in enumerate(chosen):
+        tiles.append(_Tile(thumbnail(record, tile), class_name(dataset, record), f"id {record.key}"))
+        tiles += [_Tile(Image.fromarray(np.asarray(images[row])), "", "") for images in epochs]
+    _draw(tiles, as_path(path), versions + 1, tile)
+
+
+def _draw(tiles: Sequence[_Tile], path: Path, columns: int, tile: int) -> None:
+    columns = max(1, min(columns, len(tiles)))
+    rows = -(-len(tiles) // columns)
     width = 2 * _MARGIN + columns * tile + (columns - 1) * _GAP
     height = 2 * _MARGIN + rows * (tile + _CAPTION) + (rows - 1) * _GAP
     sheet = Image.new("RGB", (width, height), _PAPER)
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(size=12)
-    for number, record in enumerate(chosen):
+    for number, (picture, title, line) in enumerate(tiles):
         x = _MARGIN + number % columns * (tile + _GAP)
         y = _MARGIN + number // columns * (tile + _CAPTION + _GAP)
         draw.rectangle((x, y, x + tile - 1, y + tile - 1), fill=_TILE)
-        picture = _picture(record, tile)
         if picture is None:
             draw.text((x + 8, y + tile // 2 - 8), "cannot be decoded", fill=_INK, font=font)
         else:
             sheet.paste(picture, (x + (tile - picture.width) // 2, y + (tile - picture.height) // 2))
-        draw.text((x, y + tile + 3), _shorten(_class_name(dataset, record), tile, font), fill=_INK, font=font)
-        draw.text((x, y + tile + 16), _shorten(f"id {record.key}", tile, font), fill=_FAINT, font=font)
-    with atomic_write(as_path(path)) as file:
+        draw.text((x, y + tile + 3), _shorten(title, tile, font), fill=_INK, font=font)
+        draw.text((x, y + tile + 16), _shorten(line, tile, font), fill=_FAINT, font=font)
+    with atomic_write(path) as file:
         sheet.save(file, "PNG")
 
 
-def _choose(dataset: Dataset, count: int, seed: int) -> list[Record]:
-    """Records in order of class: one of each class in turn from a random sample, until there are enough."""
+def choose_records(
+    dataset: Dataset,
+    count: int,
+    seed: int,
+    *,
+    order: Literal["class", "random"] = "class",
+    ids: Sequence[int] | None = None,
+) -> list[Record]:
+    """Some records: these ids, any, or one of each class in turn until there are enough, in order of class."""
+    if ids is not None:
+        return list(dataset.subset(ids=ids))
     generator = random.Random(seed)  # noqa: S311  # a repeatable choice, not a secret
+    if order == "random":
+        return [dataset[at] for at in generator.sample(range(len(dataset)), min(len(dataset), count))]
+    return _choose(dataset, count, generator)
+
+
+def _choose(dataset: Dataset, count: int, generator: random.Random) -> list[Record]:
     positions = generator.sample(range(len(dataset)), min(len(dataset), 50 * count))
     by_class: dict[float, list[int]] = {}
     for position in positions:
@@ -72,14 +153,16 @@ def _label(record: Record) -> float:
     return float(record.labels[0]) if len(record.labels) else -1.0
 
 
-def _class_name(dataset: Dataset, record: Record) -> str:
+def class_name(dataset: Dataset, record: Record) -> str:
+    """The name of a record's class, or its first labels where it has none."""
     classes, label = dataset.classes, _label(record)
     if classes is not None and label.is_integer() and 0 <= label < len(classes):
         return classes[int(label)]
     return " ".join(f"{value:g}" for value in record.labels[:4].tolist())
 
 
-def _picture(record: Record, tile: int) -> Image.Image | None:
+def thumbnail(record: Record, tile: int) -> Image.Image | None:
+    """The picture in a square of ``tile`` pixels, or None if it cannot be decoded."""
     try:
         picture = Image.fromarray(decode_image(record.image))
     except ImageRejectedError:

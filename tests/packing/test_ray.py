@@ -16,7 +16,9 @@ from dali_rec.errors import EngineError, MissingDependencyError, TooManyBadImage
 ray = pytest.importorskip("ray", reason="Ray is not installed")
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore:.*:ResourceWarning", "ignore:.*:FutureWarning", "ignore:.*:DeprecationWarning"),
+    # Ray's own, and JAX's where another test has loaded it: what Ray starts runs a program of its own at once.
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning", "ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
 

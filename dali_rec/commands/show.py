@@ -1,0 +1,54 @@
+"""``dali-rec show``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from dali_rec.commands.unpack import parse_ids
+
+
+def show(
+    dataset: Annotated[Path, typer.Argument(help="Prefix, manifest or .rec file.")],
+    *,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The contact sheet, a PNG.")] = None,
+    page: Annotated[Path | None, typer.Option("--html", help="A page of samples, counts, sizes and formats.")] = None,
+    count: Annotated[
+        int | None, typer.Option(min=1, help="Samples; by default 40, 6 augmented, 120 on a page.")
+    ] = None,
+    columns: Annotated[int, typer.Option(min=1, help="Pictures in a row of the sheet.")] = 8,
+    tile: Annotated[int, typer.Option(min=16, max=1024, help="Side of a picture on the sheet, in pixels.")] = 144,
+    at_random: Annotated[bool, typer.Option("--random", help="Any records, not as many of each class.")] = False,
+    ids: Annotated[str | None, typer.Option(metavar="ID,…", help="These records.")] = None,
+    augmented: Annotated[bool, typer.Option("--augmented", help="A row for each: what training would see.")] = False,
+    seed: Annotated[int, typer.Option(help="Of the choice, and of the augmentation.")] = 0,
+) -> None:
+    """Draw a contact sheet of a data set, or write a page about it.
+
+    Example: dali-rec show data/train -o sheet.png --html report.html
+
+    Without -o and --html the sheet goes to NAME.png in this folder.
+    """
+    from dali_rec.dataset import open_dataset
+    from dali_rec.inspection import augmented_sheet, contact_sheet, write_report
+
+    if out is None and page is None:
+        out = Path(f"{dataset.stem if dataset.suffix in ('.rec', '.json') else dataset.name}.png")
+    if out is not None:
+        chosen = parse_ids(ids)
+        order: Literal["class", "random"] = "random" if at_random else "class"
+        drawn = count or (6 if augmented else 40)
+        with open_dataset(dataset) as opened:
+            if augmented:
+                versions = max(1, columns - 1)
+                augmented_sheet(
+                    opened, out, count=drawn, versions=versions, tile=tile, seed=seed, order=order, ids=chosen
+                )
+            else:
+                contact_sheet(opened, out, count=drawn, columns=columns, tile=tile, seed=seed, order=order, ids=chosen)
+        print(out)  # noqa: T201
+    if page is not None:
+        write_report(dataset, page, count=count or 120, seed=seed)
+        print(page)  # noqa: T201
