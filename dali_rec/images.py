@@ -36,6 +36,8 @@ _LOADABLE_MODES = {
     "JPEG2000": frozenset({"L", "RGB", "RGBA"}),
 }
 _ORIENTATION_TAG = 0x0112
+# Where Pillow finds an orientation in a JPEG: in EXIF data, or in XMP.
+_JPEG_ORIENTATION_MARKS = (b"Exif\x00", b"tiff:Orientation")
 _DECODING_ERRORS = (OSError, SyntaxError, ValueError, KeyError, Image.DecompressionBombError)
 
 
@@ -136,6 +138,8 @@ def _check_jpeg(data: Buffer, info: ImageInfo) -> None:
 
 def orientation_of(data: Buffer) -> int:
     """The EXIF orientation of an encoded image, 1…8; 1 (upright) where it has none or damaged EXIF data."""
+    if is_jpeg(data) and not any(mark in bytes(data) for mark in _JPEG_ORIENTATION_MARKS):
+        return 1  # without opening the file, which takes as long as to encode it again
     try:
         with Image.open(io.BytesIO(data)) as image:
             orientation = image.getexif().get(_ORIENTATION_TAG, 1)
