@@ -112,9 +112,10 @@ def _decode(
         return decode_image(data)
     bounds = {}
     if options.interpolation == "area":
-        # The codec scales by eighths while it decodes, which costs less than nothing; the rest is up to the resizer.
+        # The codec scales by eighths while it decodes, which costs less than nothing. Down to twice the wanted size it
+        # is as good as decoding in full; all the way costs 4 dB (tools/compare_codecs).
         width, height = (geometry.width, geometry.height) if orientation < 5 else (geometry.height, geometry.width)
-        bounds = {"min_width": width, "min_height": height}
+        bounds = {"min_width": 2 * width, "min_height": 2 * height}
     try:
         pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, "GRAY" if info.mode == "L" else "RGB", **bounds)
     except ValueError as error:
