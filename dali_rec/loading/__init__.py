@@ -1,6 +1,7 @@
 """The DALI graph and the loader over it."""
 
 from dali_rec.loading.augment import Augmentation
+from dali_rec.loading.batch_mix import BatchMix
 from dali_rec.loading.box_augment import BoxAugmentation
 from dali_rec.loading.device import Device, choose_device
 from dali_rec.loading.graph import IMAGENET_MEAN, IMAGENET_STD
@@ -12,6 +13,7 @@ __all__ = [
     "IMAGENET_MEAN",
     "IMAGENET_STD",
     "Augmentation",
+    "BatchMix",
     "BoxAugmentation",
     "Device",
     "Loader",

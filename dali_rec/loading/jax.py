@@ -9,6 +9,7 @@ from dali_rec.errors import MissingDependencyError
 try:
     import jax
     import jax.dlpack
+    import jax.numpy as jnp
 except ImportError as error:
     raise MissingDependencyError(
         f"framework='jax' needs JAX ({error}); install it with: pip install jax, or take framework='numpy'"
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dali_rec.loading.device import Device
+
+#: The module whose functions work on these arrays.
+xp: Any = jnp
 
 
 def current_stream(_device: Device) -> None:

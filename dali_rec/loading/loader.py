@@ -13,6 +13,15 @@ import numpy as np
 
 from dali_rec._files import as_path
 from dali_rec.errors import LoaderError
+from dali_rec.loading.batch_mix import (
+    BatchMix,
+    BatchMixName,
+    box_mask,
+    choose_mix,
+    draw_mixture,
+    mix_images,
+    mix_labels,
+)
 from dali_rec.loading.box_augment import BoxAugmentation, box_augmentation
 from dali_rec.loading.boxes import BoxMode, BoxReader, find_boxes
 from dali_rec.loading.dealing import Deal
@@ -110,6 +119,8 @@ class Loader:
         packed as boxes, "off" otherwise. ``augment`` is then "train" (SSD's crop, and flip), "eval" or None (the whole
         image, aspect not kept), or a ``BoxAugmentation``.
     max_objects: how many objects boxes are padded to; by default as many as the fullest image of the batch has.
+    batch_mix: "mixup" (alpha 0.2), "cutmix" (alpha 1), "both" (one or the other by chance), or a ``BatchMix``: images
+        are mixed with others of their batch, and labels are float32 of shape (batch, classes).
     with_ids: also yield the record ids: ``(images, labels, ids)``, a NumPy array of uint64.
     on_error: "raise", or "skip": leave out images that cannot be decoded, and put their ids into ``skipped``.
     threads: for decoding and resizing on the CPU; by default one a core.
@@ -152,6 +163,7 @@ class Loader:
         ragged: Ragged = "error",
         boxes: BoxMode = "auto",
         max_objects: int | None = None,
+        batch_mix: BatchMix | BatchMixName | None = None,
         with_ids: bool = False,
         on_error: Literal["raise", "skip"] = "raise",
         threads: int | None = None,
@@ -169,6 +181,7 @@ class Loader:
         made = augment if layout is None else box_augmentation(augment)
         self._image = ImageSpec(image_sides(image_size), made, dtype, mean, std, antialias, layout)
         self.device = choose_device(device, ranks.local_rank)
+        self._mix = choose_mix(batch_mix)
         self._execution = Execution(self.device, batch_size, threads, prefetch)
         self._ranks = (ranks.rank, ranks.world_size)
         self._with_ids = with_ids
@@ -180,6 +193,7 @@ class Loader:
             if labels is not None:
                 raise ValueError(f"labels is {labels!r}: boxes of a list are packed with it ('dali-rec pack LIST OUT')")
             self._labels = BoxReader(self.dataset, layout, boxes, max_objects, crops=self._image.crops_boxes)
+        self._classes = self._classes_to_mix()
         shuffle = augment not in ("eval", None) and not callable(augment) if shuffle is None else shuffle
         spec = ReaderSpec(*self._ranks, bool(shuffle), shuffle_buffer, shuffle_files=False, seed=seed)
         drawn = choose_weights(self.dataset, weights, balance, mix, sizes)
@@ -210,6 +224,7 @@ class Loader:
             "weights": None if drawn is None else zlib.crc32(drawn.tobytes()),
             "labels": None if labels is None else zlib.crc32(as_path(labels).read_bytes()),
             "on_error": on_error,
+            "batch_mix": repr(self._mix),
         }
         self._place = Place()
         self._is_running = False
@@ -223,6 +238,25 @@ class Loader:
             self.device.why,
         )
         self._start_pipeline(self._place, None)
+
+    def _classes_to_mix(self) -> int | None:
+        """Of how many classes mixed labels are; None where nothing is mixed, or the records have a number for each."""
+        if self._mix is None:
+            return None
+        labels = self._labels.one(self.dataset) if isinstance(self._labels, LabelReader) else None
+        if not isinstance(labels, np.ndarray) or self._image.views > 1 or self._image.dtype == "uint8":
+            raise ValueError(
+                f"batch_mix is {self._mix}: it mixes one view of normalised images (dtype 'float32' or 'float16') that "
+                "have a class or as many labels each, no boxes"
+            )
+        classes = self._mix.classes or self.dataset.num_classes
+        if labels.ndim > 1:
+            return None
+        if classes is None:
+            raise ValueError(
+                f"{self.dataset.name}: how many classes there are is not written down; say BatchMix(classes=…)"
+            )
+        return classes
 
     def _start_pipeline(self, place: Place, checkpoint: bytes | None) -> None:
         self._pipeline = self._reader.build(place, self._image, checkpoint)
@@ -256,6 +290,8 @@ class Loader:
         Raises ValueError where a batch is not just one array of each: ids, several views, ragged labels.
         """
         labels = self._labels.one(self.dataset)
+        if self._mix is not None and isinstance(labels, np.ndarray):
+            labels = mix_labels(labels, self._classes, self._mix.smoothing, None)
         if self._with_ids or self._image.views > 1 or not isinstance(labels, np.ndarray):
             raise ValueError("a batch is not one array of images and one of labels: it has ids, views or ragged labels")
         number = None if self._options["last_batch"] == "partial" else self._batch_size
@@ -390,7 +426,7 @@ class Loader:
         if not valid:
             return None
         rows = self._reader.rows(outputs[-1])[:valid] if self._with_ids or self._labels.needs_rows else None
-        return self._batch(outputs, valid, rows)
+        return self._batch(outputs, valid, rows, place)
 
     def _recover(self, place: Place, error: RuntimeError) -> tuple[Any, ...] | None:
         """What becomes of a batch that DALI cannot make: an error that names the record, or the batch without it."""
@@ -426,9 +462,9 @@ class Loader:
             return None
         seed = rank_seed(self._options["seed"], *self._ranks, place.epoch, place.batch)
         outputs = run_once(self.dataset, good, self._image, self._execution, seed)
-        return self._batch(outputs, len(good), good)
+        return self._batch(outputs, len(good), good, place)
 
-    def _batch(self, outputs: Any, valid: int, rows: NDArray[np.int64] | None) -> tuple[Any, ...]:
+    def _batch(self, outputs: Any, valid: int, rows: NDArray[np.int64] | None, place: Place) -> tuple[Any, ...]:
         arrays, views = self._arrays, self._image.views
         images = tuple(self._images(output, valid) for output in outputs[:views])
         labels: NDArray[Any] | PaddedLabels | list[NDArray[np.float32]]
@@ -438,6 +474,8 @@ class Loader:
             labels = self._labels.of_rows(rows)
         else:
             labels = self._labels.of_batch(outputs[views], valid)
+        if self._mix is not None and isinstance(labels, np.ndarray):
+            images, labels = self._mixed(images, labels, self._mix, place)
         if isinstance(labels, np.ndarray):
             labels = arrays.from_host(labels, self.device)
         elif isinstance(labels, PaddedLabels):
@@ -450,3 +488,16 @@ class Loader:
     def _images(self, output: Any, valid: int) -> Any:
         array = self._arrays.from_images(output.as_tensor(), self.device)
         return array[:valid] if valid < len(output) else array
+
+    def _mixed(
+        self, images: tuple[Any, ...], labels: NDArray[Any], mix: BatchMix, place: Place
+    ) -> tuple[tuple[Any, ...], NDArray[np.float32]]:
+        seeds = (self._options["seed"], *self._ranks, place.epoch, place.start, place.batch)
+        mixture = draw_mixture(mix, self._image.size, seeds)
+        targets = mix_labels(labels, self._classes, mix.smoothing, mixture)
+        if mixture is None:
+            return images, targets
+        mask = None if mixture.box is None else box_mask(mixture.box, self._image.size)
+        if mask is not None:
+            mask = self._arrays.from_host(mask, self.device)
+        return (mix_images(self._arrays.xp, images[0], mixture, mask),), targets

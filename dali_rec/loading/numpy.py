@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
     from dali_rec.loading.device import Device
 
+#: The module whose functions work on these arrays.
+xp: Any = np
+
 
 def current_stream(_device: Device) -> None:
     """No CUDA stream to order batches on: each is complete when it is handed out."""

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from dali_rec.loading.device import Device
     from dali_rec.loading.loader import Loader
 
+#: The module whose functions work on these arrays.
+xp: Any = tf
+
 
 def current_stream(_device: Device) -> None:
     """No CUDA stream to order batches on: TensorFlow does not show its own."""

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from dali_rec.loading.device import Device
 
+#: The module whose functions work on these arrays.
+xp: Any = torch
+
 
 def current_stream(device: Device) -> Any:
     """The CUDA stream on which torch works, None on the CPU.
