@@ -48,4 +48,7 @@ clean:
 
 .venv/installed-dev: .venv/installed
 	$(INSTALL) --editable '.[cuda12,torch,plots]' --group dev --group clusters --group frameworks
+	$(INSTALL) setuptools
+	$(INSTALL) --no-build-isolation --no-cache-dir --no-deps $$($(BIN)/python -c \
+	  'from importlib.metadata import version; print("nvidia-dali-tf-plugin-cuda120==" + version("nvidia-dali-cuda120"))')
 	@touch $@

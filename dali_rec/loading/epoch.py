@@ -61,6 +61,12 @@ class EpochPlan:
         size = self.shard_size(epoch)
         return size // self.batch_size if self.last_batch == "drop" else -(-size // self.batch_size)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether in every epoch all batches that the pipeline makes are handed out, as they are."""
+        last = self.pipeline_batches - 1
+        return all(self.valid(epoch, last) == self.batch_size for epoch in range(self.world_size))
+
     def valid(self, epoch: int, batch: int) -> int:
         """How many samples of the pipeline's ``batch`` are to be handed out: the rest is padding. 0: skip the batch."""
         if batch >= self.batches(epoch):

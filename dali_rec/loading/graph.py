@@ -181,6 +181,23 @@ def build_pipeline(
         return _build(read, dataset, image, execution, rank_seed(reader.seed, reader.rank), checkpoint)
 
 
+def build_plugin_pipeline(
+    dataset: Dataset, image: ImageSpec, reader: ReaderSpec, execution: Execution, index: Path
+) -> Any:
+    """Build the pipeline for TensorFlow's plugin, which makes another like it: images, and class indices of shape ().
+
+    index: where the derived index is written. The plugin reads it once more, so it must stay.
+    """
+    files = write_derived_index(dataset, index)
+
+    def read(dali: Any) -> tuple[Any, ...]:
+        encoded, labels = _read(dali.fn, files, index, reader)
+        classes = dali.fn.cast(dali.fn.squeeze(labels, axes=[0]), dtype=dali.types.INT64)
+        return encoded, classes.gpu() if execution.device.is_gpu else classes
+
+    return _build(read, dataset, image, execution, rank_seed(reader.seed, reader.rank), None)
+
+
 def build_fed_pipeline(
     feed: Callable[[Any], Any],
     dataset: Dataset,

@@ -58,6 +58,7 @@ from dali_rec.loading.state import (
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -323,6 +324,36 @@ class Loader:
     def _begin_next_epoch(self) -> None:
         self._is_running = False
         self._place = dataclasses.replace(self._place, epoch=self._place.epoch + 1, batch=0)
+
+    def plugin_pipeline(self, index: Path) -> Any:
+        """A DALI pipeline that makes this loader's batches by itself, from the first epoch on, without end.
+
+        For TensorFlow's plugin (loading/tensorflow.py). Outputs: images, and labels int64 of shape (). index: a file
+        that the reader's index is written to; it must stay.
+
+        Raises ValueError with the reason where Python has a part in the batches.
+        """
+        labels = self._labels
+        reasons = (
+            (self._place != Place(), "it has begun, or a state was loaded"),
+            (not isinstance(self._reader, BufferReader), "its order is not that of DALI's reader"),
+            (not isinstance(labels, LabelReader) or labels.needs_rows, "its labels are boxes, or of a list"),
+            (
+                not self.dataset.has_class_labels or self.dataset.is_face_set,
+                "its records have not one class index each",
+            ),
+            (self._mix is not None, "its batches are mixed"),
+            (self._with_ids or self._image.views > 1, "it yields ids or several views"),
+            (self._on_error == "skip", "it skips what cannot be decoded"),
+        )
+        for applies, reason in reasons:
+            if applies:
+                raise ValueError(reason)
+        if not isinstance(self._reader, BufferReader) or not self._reader.is_whole:
+            raise ValueError(
+                "its last batches are not whole on every rank; last_batch='pad' and even=True make them so"
+            )
+        return self._reader.build_for_plugin(self._image, index)
 
     def _is_exhausted(self) -> bool:
         """Whether no batch of the epoch is left to hand out."""

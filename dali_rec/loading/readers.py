@@ -15,10 +15,17 @@ import numpy as np
 from dali_rec.errors import DatasetError
 from dali_rec.loading.derived_index import RecordFinder
 from dali_rec.loading.feed import RecordFeed
-from dali_rec.loading.graph import build_fed_pipeline, build_pipeline, build_reader_pipeline, rank_seed
+from dali_rec.loading.graph import (
+    build_fed_pipeline,
+    build_pipeline,
+    build_plugin_pipeline,
+    build_reader_pipeline,
+    rank_seed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -102,6 +109,15 @@ class BufferReader(Reader):
             with_source=self._with_source,
             checkpoint=checkpoint,
         )
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the pipeline's batches are handed out as they are, none cut or left out."""
+        return self._plan.is_whole
+
+    def build_for_plugin(self, image: ImageSpec, index: Path) -> Any:
+        """The pipeline from the first epoch on for TensorFlow's plugin, which reads ``index`` itself."""
+        return build_plugin_pipeline(self._dataset, image, self._spec_from(0), self._execution, index)
 
     def rows(self, origin: Any) -> NDArray[np.int64]:
         """Rows from the last output of the pipeline; see ``Reader``."""

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
+import logging
+import shutil
+import tempfile
+import weakref
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dali_rec.errors import MissingDependencyError
@@ -21,6 +27,8 @@ if TYPE_CHECKING:
 
     from dali_rec.loading.device import Device
     from dali_rec.loading.loader import Loader
+
+logger = logging.getLogger("dali_rec")
 
 #: The module whose functions work on these arrays.
 xp: Any = tf
@@ -58,3 +66,51 @@ def as_dataset(loader: Loader) -> Any:
 
     dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
     return dataset.apply(tf.data.experimental.assert_cardinality(len(loader)))
+
+
+def as_endless_dataset(loader: Loader) -> Any:
+    """The loader as a tf.data.Dataset without end, one epoch after the other: Keras wants ``steps_per_epoch`` with it.
+
+    DALI's TensorFlow plugin makes the batches where it is installed and the loader allows it: no Python in between,
+    and images stay on the GPU. That takes ``last_batch="pad"`` (``even=True`` with several ranks) and a fresh loader
+    in the order of DALI's reader, whose ``state_dict`` then stands still. Otherwise the loader itself makes them, as
+    for ``as_dataset``; the logger "dali_rec" says why (level INFO). The batches are the same both ways.
+
+    Raises ValueError for a loader whose batches are not one tensor of images and one of labels.
+    """
+    signature = tuple(tf.TensorSpec(part.shape, part.dtype) for part in loader.element_spec)
+    try:
+        return _plugin_dataset(loader, signature)
+    except (ImportError, RuntimeError, ValueError, tf.errors.OpError) as error:
+        logger.info("%s: without DALI's TensorFlow plugin: %s", loader.dataset, error)
+
+    def batches() -> Iterator[tuple[Any, ...]]:
+        while True:
+            yield from loader
+
+    endless = tf.data.Dataset.from_generator(batches, output_signature=signature)
+    return endless.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+
+
+def _plugin_dataset(loader: Loader, signature: tuple[Any, ...]) -> Any:
+    plugin = importlib.import_module("nvidia.dali.plugin.tf")
+    # A pipeline is made from it whenever an iteration begins, so it goes only with the data set.
+    folder = tempfile.mkdtemp(prefix="dali-rec-")
+    try:
+        pipeline = loader.plugin_pipeline(Path(folder, "derived.idx"))
+    except ValueError:
+        shutil.rmtree(folder)
+        raise
+    device = loader.device
+    with tf.device(f"/GPU:{device.index}" if device.is_gpu else "/CPU:0"):
+        dataset = plugin.DALIDataset(
+            pipeline=pipeline,
+            batch_size=loader.batch_size,
+            output_shapes=tuple((loader.batch_size, *spec.shape[1:]) for spec in signature),
+            output_dtypes=tuple(spec.dtype for spec in signature),
+            device_id=device.index,
+            num_threads=pipeline.num_threads,
+            prefetch_queue_depth=pipeline.cpu_queue_size,
+        )
+    weakref.finalize(dataset, shutil.rmtree, folder, ignore_errors=True)
+    return dataset

@@ -103,3 +103,85 @@ def test_tf_data_wants_one_array_of_each(packed):
 
     with pytest.raises(ValueError, match="ids, views or ragged labels"):
         as_dataset(Loader(packed, 5, 8, framework="tensorflow", device="cpu", augment="ssl"))
+
+
+def plugin_or_skip():
+    try:
+        importlib.import_module("nvidia.dali.plugin.tf")
+    except ImportError:
+        pytest.skip("DALI's TensorFlow plugin is not installed")
+
+
+def keras_loader(packed, **options):
+    options = {"last_batch": "pad", "seed": 7, **options}
+    return Loader(packed, 5, 8, framework="tensorflow", device="cpu", threads=2, **options)
+
+
+@pytest.mark.parametrize("options", [{}, {"shuffle": False}, {"rank": 1, "world_size": 2}, {"dtype": "uint8"}])
+def test_the_plugin_makes_the_batches_of_the_loader(packed, caplog, options):
+    require("tensorflow")
+    plugin_or_skip()
+    from dali_rec.loading.tensorflow import as_endless_dataset
+
+    loader = keras_loader(packed, **options)
+    with caplog.at_level("INFO", "dali_rec"):
+        dataset = as_endless_dataset(keras_loader(packed, **options))
+    assert "without DALI's TensorFlow plugin" not in caplog.text
+    assert dataset.cardinality().numpy() == -1
+    epochs = 3
+    wanted = [batch for _ in range(epochs) for batch in loader]
+    assert len(wanted) == epochs * len(loader)
+    for (images, labels), (expected, classes) in zip(dataset.take(len(wanted)), wanted, strict=True):
+        assert np.array_equal(images.numpy(), expected.numpy())
+        assert labels.dtype == classes.dtype
+        assert np.array_equal(labels.numpy(), classes.numpy())
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"last_batch": "partial"}, "not whole"),
+        ({"last_batch": "drop"}, "not whole"),
+        ({"shuffle": "global"}, "order"),
+        ({"on_error": "skip"}, "skips"),
+        ({"batch_mix": "mixup"}, "mixed"),
+    ],
+)
+def test_without_the_plugin_the_loader_makes_the_batches(packed, caplog, options, reason):
+    require("tensorflow")
+    plugin_or_skip()
+    from dali_rec.loading.tensorflow import as_endless_dataset
+
+    loader = keras_loader(packed, **options)
+    with caplog.at_level("INFO", "dali_rec"):
+        dataset = as_endless_dataset(keras_loader(packed, **options))
+    assert reason in caplog.text
+    assert dataset.cardinality().numpy() == -1
+    wanted = [batch for _ in range(2) for batch in loader]
+    for (images, labels), (expected, classes) in zip(dataset.take(len(wanted)), wanted, strict=True):
+        assert np.array_equal(images.numpy(), expected.numpy())
+        assert np.array_equal(labels.numpy(), classes.numpy())
+
+
+def test_the_endless_dataset_works_without_the_plugin(packed, caplog, monkeypatch):
+    require("tensorflow")
+    from dali_rec.loading.tensorflow import as_endless_dataset
+
+    monkeypatch.setitem(sys.modules, "nvidia.dali.plugin.tf", None)
+    with caplog.at_level("INFO", "dali_rec"):
+        dataset = as_endless_dataset(keras_loader(packed))
+    assert "without DALI's TensorFlow plugin" in caplog.text
+    labels = np.concatenate([classes.numpy() for _, classes in dataset.take(6)])
+    assert len(labels) == 30
+
+
+def test_keras_fits_the_endless_dataset(packed):
+    keras = require("keras")
+    require("tensorflow")
+    from dali_rec.loading.tensorflow import as_endless_dataset
+
+    loader = keras_loader(packed, dtype="uint8")
+    model = keras.Sequential([keras.layers.Rescaling(1 / 255), keras.layers.Flatten(), keras.layers.Dense(3)])
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    history = model.fit(as_endless_dataset(loader), steps_per_epoch=len(loader), epochs=3, shuffle=False, verbose=0)
+    assert len(history.history["loss"]) == 3
