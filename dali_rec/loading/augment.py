@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from dali_rec.loading.host_resize import resize_on_host
+
 if TYPE_CHECKING:
     from dali_rec.loading.graph import ImageSpec
 
@@ -90,14 +92,17 @@ def random_augmentation(augment: object) -> Augmentation | None:
     return NAMED.get(augment) if isinstance(augment, str) else None
 
 
-def decode_views(dali: Any, encoded: Any, image: ImageSpec, decoder: dict[str, Any]) -> list[tuple[Any, Any]]:
+def decode_views(
+    dali: Any, encoded: Any, image: ImageSpec, decoder: dict[str, Any], threads: int
+) -> list[tuple[Any, Any]]:
     """Decode and bring to size: for each view uint8 HWC, and whether to mirror it.
 
-    "eval" images are larger than ``image.size``: their crop is cut when they are normalised.
+    threads: for resizing, where DALI does not do that. "eval" images are larger than ``image.size``: their crop is cut
+    when they are normalised.
     """
     random = random_augmentation(image.augment)
     if random is not None:
-        return [_random_view(dali, encoded, image, random, decoder) for _ in range(random.views)]
+        return [_random_view(dali, encoded, image, random, decoder, threads) for _ in range(random.views)]
     fn = dali.fn
     resize = _resize_options(dali, image)
     images = fn.decoders.image(encoded, **decoder)
@@ -115,7 +120,7 @@ def _resize_options(dali: Any, image: ImageSpec) -> dict[str, Any]:
 
 
 def _random_view(
-    dali: Any, encoded: Any, image: ImageSpec, random: Augmentation, decoder: dict[str, Any]
+    dali: Any, encoded: Any, image: ImageSpec, random: Augmentation, decoder: dict[str, Any], threads: int
 ) -> tuple[Any, Any]:
     fn = dali.fn
     # Inception's crop, as torchvision's RandomResizedCrop has it; only the crop is decoded.
@@ -126,7 +131,10 @@ def _random_view(
         num_attempts=10,
         **decoder,
     )
-    images = fn.resize(images, size=list(image.size), **_resize_options(dali, image))
+    if image.resizer == "dali":
+        images = fn.resize(images, size=list(image.size), **_resize_options(dali, image))
+    else:
+        images = resize_on_host(dali, images, image.size, image.resizer, threads)
     if random.policy is not None:
         images = _apply_policy(images, random, image)
     if any(random.jitter) or random.grey:

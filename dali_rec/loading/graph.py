@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dali_rec.loading.augment import Augment
     from dali_rec.loading.boxes import BoxLayout
     from dali_rec.loading.device import Device
+    from dali_rec.loading.host_resize import Resizer
 
 DType = Literal["float32", "float16", "uint8"]
 
@@ -39,7 +40,8 @@ class ImageSpec:
 
     ``size``: (height, width) in pixels. ``dtype``: "float32" or "float16" gives normalised NCHW, "uint8" plain NHWC.
     ``mean`` and ``std``: of the channels R, G, B in images of 0…1. ``antialias``: whether resizing averages over the
-    pixels it drops. ``boxes``: of labels that hold boxes, which are to follow the augmentation.
+    pixels it drops. ``boxes``: of labels that hold boxes, which are to follow the augmentation. ``resizer``: of random
+    crops (loading/host_resize.py).
     """
 
     size: tuple[int, int]
@@ -49,6 +51,7 @@ class ImageSpec:
     std: tuple[float, float, float] = IMAGENET_STD
     antialias: bool = True
     boxes: BoxLayout | None = None
+    resizer: Resizer = "dali"
 
     def __post_init__(self) -> None:
         if len(self.size) != 2 or min(self.size) < 1:
@@ -261,7 +264,7 @@ def _build(
             boxed = decode_boxed(dali, encoded, labels, image.boxes, image, decoder)
             found = [boxed.corners] if boxed.kept is None else [boxed.corners, boxed.kept]
             return (_finish(dali, boxed.images, image, boxed.mirror), labels, *found, *rest)
-        views = decode_views(dali, encoded, image, decoder)
+        views = decode_views(dali, encoded, image, decoder, execution.threads or available_cores())
         return (*(_finish(dali, images, image, mirror) for images, mirror in views), *others)
 
     random = random_augmentation(image.augment)

@@ -42,6 +42,7 @@ from dali_rec.loading.graph import (
     import_dali,
     rank_seed,
 )
+from dali_rec.loading.host_resize import Resizer, choose_resizer
 from dali_rec.loading.labels import LabelReader, PaddedLabels, Ragged
 from dali_rec.loading.order import SampleOrder
 from dali_rec.loading.readers import BufferReader, OrderReader, Place, Reader
@@ -97,6 +98,9 @@ class Loader:
         width, 3).
     mean, std: of R, G, B for images of 0…1; ImageNet's by default. Not used with uint8.
     antialias: average over the pixels that resizing drops, as Pillow does. Off is faster on the CPU, and noisier.
+    resizer: of random crops on the CPU: "dali"; "torch", PyTorch's kernel, which antialiases in a fifth of the time, or
+        "opencv", which does not antialias. "auto" is the fastest of them that the framework allows: "torch" with
+        PyTorch and "opencv" without antialiasing.
     shuffle: True draws from a buffer of ``shuffle_buffer`` records that slides over the file, and permutes the .rec
         files each epoch; by default with random augmentation. "global" permutes all records anew each epoch, the same
         whatever the number of ranks. Data sorted by class wants "global", or shuffling when it is packed.
@@ -148,6 +152,7 @@ class Loader:
         mean: tuple[float, float, float] = IMAGENET_MEAN,
         std: tuple[float, float, float] = IMAGENET_STD,
         antialias: bool = True,
+        resizer: Literal["auto"] | Resizer = "auto",
         shuffle: bool | Literal["global"] | None = None,
         shuffle_buffer: int = 4096,
         seed: int = 0,
@@ -180,8 +185,9 @@ class Loader:
         check_files(self.dataset)
         layout = find_boxes(self.dataset, boxes)
         made = augment if layout is None else box_augmentation(augment)
-        self._image = ImageSpec(image_sides(image_size), made, dtype, mean, std, antialias, layout)
         self.device = choose_device(device, ranks.local_rank)
+        chosen = choose_resizer(resizer, on_gpu=self.device.is_gpu, antialias=antialias, framework=framework)
+        self._image = ImageSpec(image_sides(image_size), made, dtype, mean, std, antialias, layout, chosen)
         self._mix = choose_mix(batch_mix)
         self._execution = Execution(self.device, batch_size, threads, prefetch)
         self._ranks = (ranks.rank, ranks.world_size)
@@ -353,7 +359,8 @@ class Loader:
             raise ValueError(
                 "its last batches are not whole on every rank; last_batch='pad' and even=True make them so"
             )
-        return self._reader.build_for_plugin(self._image, index)
+        # Python has no part in what the plugin runs.
+        return self._reader.build_for_plugin(dataclasses.replace(self._image, resizer="dali"), index)
 
     def _is_exhausted(self) -> bool:
         """Whether no batch of the epoch is left to hand out."""

@@ -276,7 +276,8 @@ def test_torch_tensors_come_out(packed, dtype, shape):
 
 
 def test_torch_and_numpy_agree(packed):
-    both = [list(Loader(packed, 5, 8, device="cpu", framework=framework)) for framework in ("torch", "numpy")]
+    options = {"device": "cpu", "resizer": "torch"}
+    both = [list(Loader(packed, 5, 8, framework=framework, **options)) for framework in ("torch", "numpy")]
     for (images, labels), (image_array, label_array) in zip(*both, strict=True):
         assert np.array_equal(images.numpy(), image_array)
         assert np.array_equal(labels.numpy(), label_array)
