@@ -89,10 +89,13 @@ class BatchResizer:
 
     def __call__(self, images: list[NDArray[np.uint8]]) -> list[NDArray[Any]]:
         """Rows of the pixels of each image, shape (height · width · 3 / item size,)."""
-        resized = np.empty((len(images), *self._size, 3), np.uint8)
-        # A failure here is one of memory, not of an image: these have been decoded.
-        list(_pool(self._threads).map(self._resize, images, resized))
-        return list(resized.reshape(len(images), -1).view(self._element))
+        # Every nth image, so that each thread gets large and small ones; a task an image costs more than that evens.
+        tasks = 2 * self._threads
+        parts = list(_pool(self._threads).map(self._several, [images[task::tasks] for task in range(tasks)]))
+        return [parts[number % tasks][number // tasks] for number in range(len(images))]
+
+    def _several(self, images: list[NDArray[np.uint8]]) -> list[NDArray[Any]]:
+        return [self._resize(image, self._size).reshape(-1).view(self._element) for image in images]
 
 
 @functools.cache
@@ -100,13 +103,13 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="dali-rec-resize")
 
 
-def _resize_by_torch(image: NDArray[np.uint8], resized: NDArray[np.uint8]) -> None:
+def _resize_by_torch(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     torch = _import_torch()
     planes = torch.from_numpy(np.asarray(image)).permute(2, 0, 1).unsqueeze(0)
-    scaled = torch.nn.functional.interpolate(planes, size=resized.shape[:2], mode="bilinear", antialias=True)
-    torch.from_numpy(resized).copy_(scaled[0].permute(1, 2, 0))
+    scaled = torch.nn.functional.interpolate(planes, size=size, mode="bilinear", antialias=True)
+    resized: NDArray[np.uint8] = scaled[0].permute(1, 2, 0).numpy()
+    return resized
 
 
-def _resize_by_opencv(image: NDArray[np.uint8], resized: NDArray[np.uint8]) -> None:
-    height, width = resized.shape[:2]
-    cv2.resize(image, (width, height), dst=resized, interpolation=cv2.INTER_LINEAR)
+def _resize_by_opencv(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    return np.asarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR), np.uint8)

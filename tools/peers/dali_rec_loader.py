@@ -6,5 +6,5 @@ import dali_rec
 
 task = Task()
 dali_rec.pack(task.images, task.work / "packed")
-loader = dali_rec.Loader(task.work / "packed", task.batch, task.size, framework="numpy", threads=task.threads)
+loader = dali_rec.Loader(task.work / "packed", task.batch, task.size, threads=task.threads)
 serve("dali-rec", dali_rec.__version__, forever(lambda: (len(labels) for _, labels in loader)))
