@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from dali_rec.dataset import Dataset, open_dataset
 from dali_rec.loading.device import choose_device
@@ -16,6 +16,7 @@ from dali_rec.loading.graph import (
     build_pipeline,
     image_sides,
 )
+from dali_rec.loading.host_resize import Resizer, choose_resizer
 
 if TYPE_CHECKING:
     import os
@@ -35,6 +36,7 @@ def image_pipeline(
     mean: tuple[float, float, float] = IMAGENET_MEAN,
     std: tuple[float, float, float] = IMAGENET_STD,
     antialias: bool = True,
+    resizer: Literal["auto"] | Resizer = "dali",
     shuffle: bool | None = None,
     shuffle_buffer: int = 4096,
     seed: int = 0,
@@ -45,6 +47,8 @@ def image_pipeline(
 ) -> Any:
     """The Loader's pipeline by itself, built, for DALI's own iterators; the parameters are the Loader's.
 
+    resizer: as the Loader's, but DALI by default: with any other the pipeline cannot be serialised.
+
     Outputs: images and labels (float32, shape (labels,) each). The reader is called "reader" and pads its last batch,
     so iterate with ``last_batch_policy=PARTIAL`` and ``reader_name="reader"``.
     """
@@ -54,10 +58,12 @@ def image_pipeline(
             f"augment is {augment!r}: {dataset.name} has boxes, which it would not move; take Loader, or None"
         )
     shuffle = augment == "train" if shuffle is None else shuffle
+    place = choose_device(device)
+    chosen = choose_resizer(resizer, on_gpu=place.is_gpu, antialias=antialias, framework="torch")
     return build_pipeline(
         dataset,
-        ImageSpec(image_sides(image_size), augment, dtype, mean, std, antialias),
+        ImageSpec(image_sides(image_size), augment, dtype, mean, std, antialias, resizer=chosen),
         ReaderSpec(rank, world_size, shuffle, shuffle_buffer, shuffle and len(dataset.shards) > 1, seed),
-        Execution(choose_device(device), batch_size, threads, prefetch),
+        Execution(place, batch_size, threads, prefetch),
         with_source=False,
     )
