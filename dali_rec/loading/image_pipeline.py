@@ -16,6 +16,7 @@ from dali_rec.loading.graph import (
     build_pipeline,
     image_sides,
 )
+from dali_rec.loading.tuned import Tuned, choose_tuned
 
 if TYPE_CHECKING:
     import os
@@ -41,7 +42,8 @@ def image_pipeline(
     rank: int = 0,
     world_size: int = 1,
     threads: int | None = None,
-    prefetch: int = 2,
+    prefetch: int | None = None,
+    tuned: bool | Tuned = True,
 ) -> Any:
     """The Loader's pipeline by itself, built, for DALI's own iterators; the parameters are the Loader's.
 
@@ -54,10 +56,12 @@ def image_pipeline(
             f"augment is {augment!r}: {dataset.name} has boxes, which it would not move; take Loader, or None"
         )
     shuffle = augment == "train" if shuffle is None else shuffle
+    place = choose_device(device)
+    settings, _ = choose_tuned(tuned, dataset, place, world_size)
     return build_pipeline(
         dataset,
         ImageSpec(image_sides(image_size), augment, dtype, mean, std, antialias),
         ReaderSpec(rank, world_size, shuffle, shuffle_buffer, shuffle and len(dataset.shards) > 1, seed),
-        Execution(choose_device(device), batch_size, threads, prefetch),
+        Execution(place, batch_size, threads, prefetch, settings),
         with_source=False,
     )

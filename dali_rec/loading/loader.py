@@ -45,6 +45,7 @@ from dali_rec.loading.state import (
     make_state,
     place_of,
 )
+from dali_rec.loading.tuned import Tuned, choose_tuned
 
 if TYPE_CHECKING:
     import os
@@ -112,8 +113,10 @@ class Loader:
     max_objects: how many objects boxes are padded to; by default as many as the fullest image of the batch has.
     with_ids: also yield the record ids: ``(images, labels, ids)``, a NumPy array of uint64.
     on_error: "raise", or "skip": leave out images that cannot be decoded, and put their ids into ``skipped``.
-    threads: for decoding and resizing on the CPU; by default one a core.
-    prefetch: batches made ahead.
+    threads: for decoding and resizing on the CPU; by default as tuned, or one a core.
+    prefetch: batches made ahead; by default as tuned, or 2.
+    tuned: True takes the settings that ``dali-rec bench DATASET --tune`` kept for this machine, False none; or a
+        ``Tuned``. They make no other batches, only faster ones.
 
     Labels are int64 of shape (batch,) where each record has one class index, and float32 of shape (batch, labels)
     otherwise. Every epoch yields every record exactly once over all ranks, "drop", "pad" and drawing aside.
@@ -155,7 +158,8 @@ class Loader:
         with_ids: bool = False,
         on_error: Literal["raise", "skip"] = "raise",
         threads: int | None = None,
-        prefetch: int = 2,
+        prefetch: int | None = None,
+        tuned: bool | Tuned = True,
     ) -> None:
         check_choice("framework", framework, _FRAMEWORKS)
         check_choice("last_batch", last_batch, ("partial", "drop", "pad"))
@@ -169,7 +173,8 @@ class Loader:
         made = augment if layout is None else box_augmentation(augment)
         self._image = ImageSpec(image_sides(image_size), made, dtype, mean, std, antialias, layout)
         self.device = choose_device(device, ranks.local_rank)
-        self._execution = Execution(self.device, batch_size, threads, prefetch)
+        settings, why_these = choose_tuned(tuned, self.dataset, self.device, ranks.world_size)
+        self._execution = Execution(self.device, batch_size, threads, prefetch, settings)
         self._ranks = (ranks.rank, ranks.world_size)
         self._with_ids = with_ids
         self._on_error = on_error
@@ -215,12 +220,16 @@ class Loader:
         self._is_running = False
         self._skipped: list[int] = []
         logger.info(
-            "Loader: %s; rank %d of %d (%s); decode and resize on the %s (%s)",
+            "Loader: %s; rank %d of %d (%s); decode and resize on the %s (%s); %d threads, prefetch %d; tuned: %s (%s)",
             self.dataset,
             *self._ranks,
             ranks.why,
             self.device,
             self.device.why,
+            self._execution.num_threads,
+            self._execution.queue_depth,
+            self.tuned,
+            why_these,
         )
         self._start_pipeline(self._place, None)
 
@@ -238,6 +247,11 @@ class Loader:
     def image_size(self) -> tuple[int, int]:
         """Height and width of the images, in pixels."""
         return self._image.size
+
+    @property
+    def tuned(self) -> Tuned:
+        """The settings in force that tuning chose; an explicit ``threads`` or ``prefetch`` goes before it."""
+        return self._execution.in_force
 
     @property
     def epoch(self) -> int:
