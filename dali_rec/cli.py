@@ -100,10 +100,12 @@ def bench(
 ) -> None:
     """Measure reading, decoding and loading on this machine, and say what holds it up.
 
-    With --tune, try threads, prefetch and the GPU decoder's settings one after the other, some minutes, and keep what
-    is faster in DATASET.tuned.json: the Loader takes it on this machine. Batch size and shuffle buffer are measured too.
+    With --tune, try threads, prefetch and the settings of the GPU's decoder one after the other, some minutes, and keep
+    what is faster in DATASET.tuned.json: the Loader takes it on this machine. Batch size and shuffle buffer are only
+    measured, as training depends on them.
 
     Example: dali-rec bench data/train --seconds 5
+    Example: dali-rec bench data/train --tune
     """
     from dali_rec.commands.bench import run_bench, run_tune
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import statistics
 import tempfile
 from pathlib import Path
@@ -16,6 +18,8 @@ from dali_rec.bench.chart import LABELS, draw
 from dali_rec.progress import progress_bar
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from dali_rec.bench import BenchReport, TuneReport
 
 
@@ -36,7 +40,7 @@ def run_bench(dataset: Path | None, *, as_json: bool, plot: Path | None, **optio
 
 def run_tune(dataset: Path, *, as_json: bool, **options: Any) -> None:
     """Search for the fastest settings for ``dataset``, print what came of it, and keep them beside it."""
-    with progress_bar("tuning", "rounds") as progress:
+    with _without_a_line_each_loader(), progress_bar("tuning", "rounds") as progress:
         report = tune(dataset, BenchOptions(**options), progress=progress)
     if as_json:
         print(json.dumps(report.as_json(), indent=1))  # noqa: T201
@@ -47,6 +51,18 @@ def run_tune(dataset: Path, *, as_json: bool, **options: Any) -> None:
         Console(soft_wrap=True).print(
             f"Kept in {report.path}; the Loader takes it on this machine by itself.", highlight=False, markup=False
         )
+
+
+@contextlib.contextmanager
+def _without_a_line_each_loader() -> Iterator[None]:
+    logger = logging.getLogger("dali_rec")
+    level = logger.level
+    if logger.getEffectiveLevel() == logging.INFO:  # with --debug they are wanted
+        logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _print_tuned(report: TuneReport) -> None:
