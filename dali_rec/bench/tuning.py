@@ -71,6 +71,7 @@ class TuneReport:
             "image_size": options.image_size,
             "augment": options.augment,
             "dtype": options.dtype,
+            "threads": options.threads,
             "gain": round(self.gain, 4),
         }
         save_tuned(self.path, Entry(self.key, self.rec_bytes, self.settings, measured))
