@@ -12,6 +12,8 @@ _VARIABLES = (
     ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK"),
     ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID"),
 )
+#: How many processes a launcher started on this machine: torchrun and most launchers, Open MPI.
+_LOCAL_SIZES = ("LOCAL_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE")
 
 
 class EnvironmentRanks(NamedTuple):
@@ -36,6 +38,11 @@ def local_rank_in_environment() -> int | None:
         if local in os.environ:
             return _number(local)
     return None
+
+
+def local_world_size_in_environment() -> int | None:
+    """How many processes a launcher started on this machine, or None where it does not say."""
+    return next((_number(name) for name in _LOCAL_SIZES if name in os.environ), None)
 
 
 def _number(variable: str) -> int:

@@ -6,7 +6,7 @@ import logging
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 
@@ -94,27 +94,40 @@ def bench(
     seconds: Annotated[float, typer.Option(help="Seconds a round; below 1 nothing is quoted.")] = 2.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
     plot: Annotated[Optional[Path], typer.Option(help="Also draw a bar chart, as a PNG.")] = None,
+    tune: Annotated[
+        bool, typer.Option("--tune", help="Search for the fastest settings, and keep them beside DATASET.")
+    ] = False,
 ) -> None:
     """Measure reading, decoding and loading on this machine, and say what holds it up.
 
+    With --tune, try threads, prefetch and the settings of the GPU's decoder one after the other, some minutes, and keep
+    what is faster in DATASET.tuned.json: the Loader takes it on this machine. Batch size and shuffle buffer are only
+    measured, as training depends on them.
+
     Example: dali-rec bench data/train --seconds 5
+    Example: dali-rec bench data/train --tune
     """
-    from dali_rec.commands.bench import run_bench
+    from dali_rec.commands.bench import run_bench, run_tune
 
     if augment not in ("train", "eval"):
         raise typer.BadParameter(f"{augment!r}: expected train or eval", param_hint="--augment")
-    run_bench(
-        dataset,
-        batch_size=batch_size,
-        image_size=image_size,
-        augment=augment,
-        device=_device(device),
-        threads=threads,
-        rounds=rounds,
-        seconds=seconds,
-        as_json=as_json,
-        plot=plot,
-    )
+    options: dict[str, Any] = {
+        "batch_size": batch_size,
+        "image_size": image_size,
+        "augment": augment,
+        "device": _device(device),
+        "threads": threads,
+        "rounds": rounds,
+        "seconds": seconds,
+    }
+    if not tune:
+        run_bench(dataset, as_json=as_json, plot=plot, **options)
+    elif dataset is None:
+        raise typer.BadParameter("it keeps what it finds beside a data set: name one", param_hint="--tune")
+    elif plot is not None:
+        raise typer.BadParameter("what --tune finds is no chart: leave it out", param_hint="--plot")
+    else:
+        run_tune(dataset, as_json=as_json, **options)
 
 
 @app.command()

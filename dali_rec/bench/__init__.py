@@ -2,5 +2,6 @@
 
 from dali_rec.bench.measure import BenchReport, Round, StageResult, bench, explain
 from dali_rec.bench.stages import BenchOptions
+from dali_rec.bench.tuning import TuneReport, tune
 
-__all__ = ["BenchOptions", "BenchReport", "Round", "StageResult", "bench", "explain"]
+__all__ = ["BenchOptions", "BenchReport", "Round", "StageResult", "TuneReport", "bench", "explain", "tune"]

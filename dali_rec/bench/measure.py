@@ -18,6 +18,7 @@ from dali_rec.bench.stages import (
 )
 from dali_rec.dataset import Dataset, open_dataset
 from dali_rec.loading.device import choose_device
+from dali_rec.loading.tuned import choose_tuned
 
 if TYPE_CHECKING:
     import os
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 SHORTEST_ROUND = 1.0  # seconds
 FEWEST_BATCHES = 10
 WARM_UP_BATCHES = 5
+WAIT, LONGEST_WAIT = 0.04, 2.0  # seconds; the clock of processor time has ticks of 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,10 @@ class StageResult:
 
 @dataclass(frozen=True, slots=True)
 class BenchReport:
-    """What was measured, on what. ``bytes_per_image``: of the encoded images with their headers."""
+    """What was measured, on what. ``bytes_per_image``: of the encoded images with their headers.
+
+    tuned: the settings that the Loader took, and why.
+    """
 
     machine: Machine
     device: str
@@ -92,6 +97,7 @@ class BenchReport:
     options: BenchOptions
     stages: tuple[StageResult, ...]
     limit: str
+    tuned: str = ""
 
     def stage(self, name: str) -> StageResult:
         """The stage of this name: read, decode, pipeline or train."""
@@ -127,10 +133,9 @@ def bench(
     options = options or BenchOptions()
     dataset = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
     pipeline = pipeline_stage(dataset, options)
-    _warm_up(pipeline)
     step = options.step
     if step is None:
-        trial = _time(pipeline, options.seconds)
+        trial = time_round(pipeline, options.seconds)
         step = trial.seconds / trial.batches
     stages = [
         reading_stage(dataset, options),
@@ -139,17 +144,18 @@ def bench(
         training_stage(dataset, options, step),
     ]
     for stage in stages:
-        _warm_up(stage)
+        warm_up(stage)
     rounds: dict[str, list[Round]] = {stage.name: [] for stage in stages}
     total = options.rounds * len(stages)
     for done in range(total):
         stage = stages[done % len(stages)]
-        rounds[stage.name].append(_time(stage, options.seconds))
+        rounds[stage.name].append(time_round(stage, options.seconds))
         if progress is not None:
             progress(done + 1, total)
     results = tuple(StageResult(name, tuple(measured)) for name, measured in rounds.items())
     machine = this_machine()
     device = choose_device(options.device)
+    settings, why = choose_tuned(wanted=True, dataset=dataset, device=device, world_size=1)
     return BenchReport(
         machine,
         str(device),
@@ -159,23 +165,43 @@ def bench(
         options,
         results,
         explain(results, machine.cores, on_gpu=device.is_gpu, pace=options.batch_size / step),
+        f"{settings} ({why})" if settings.changed else why,
     )
 
 
-def _warm_up(stage: Stage) -> None:
+def warm_up(stage: Stage) -> None:
+    """Run a few batches that are not timed."""
     for _ in range(WARM_UP_BATCHES):
         stage.next_batch()
     stage.finish()
 
 
-def _time(stage: Stage, seconds: float) -> Round:
+def time_round(stage: Stage, seconds: float, fewest_batches: int = 1) -> Round:
+    """Run a stage for so long, and until it has made so many batches.
+
+    What the stage made ahead while others had their turn does not count, and they have come to rest before.
+    """
+    _wait_for_rest()
+    warm_up(stage)
     images = batches = 0
     began, processor_began = time.perf_counter(), processor_seconds()
-    while time.perf_counter() - began < seconds:
+    while time.perf_counter() - began < seconds or batches < fewest_batches:
         images += stage.next_batch()
         batches += 1
     stage.finish()
     return Round(images, batches, time.perf_counter() - began, processor_seconds() - processor_began)
+
+
+def _wait_for_rest() -> None:
+    """Wait until the pipelines of this process have filled their queues, and so do nothing."""
+    deadline = time.perf_counter() + LONGEST_WAIT
+    before = processor_seconds()
+    while time.perf_counter() < deadline:
+        time.sleep(WAIT)
+        now = processor_seconds()
+        if now - before < WAIT / 4:
+            return
+        before = now
 
 
 def explain(stages: tuple[StageResult, ...], cores: int, *, on_gpu: bool, pace: float) -> str:

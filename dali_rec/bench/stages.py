@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from dali_rec.loading import Loader
 from dali_rec.loading.derived_index import write_derived_index
 from dali_rec.loading.device import choose_device
-from dali_rec.loading.graph import import_dali
-from dali_rec.packing.options import available_cores
+from dali_rec.loading.graph import Execution, decoder_options, import_dali
+from dali_rec.loading.tuned import Tuned, choose_tuned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -73,9 +73,11 @@ def decoding_stage(dataset: Dataset, options: BenchOptions) -> Stage:
 def _bare_stage(name: str, dataset: Dataset, options: BenchOptions, decode: str | None) -> Stage:
     dali = import_dali()
     device = choose_device(options.device)
+    settings, _ = choose_tuned(wanted=True, dataset=dataset, device=device, world_size=1)  # as the Loader beside it
+    execution = Execution(device, options.batch_size, options.threads, tuned=settings)
     pipeline = dali.Pipeline(
         batch_size=options.batch_size,
-        num_threads=options.threads or available_cores(),
+        num_threads=execution.num_threads,
         device_id=device.index,
         seed=0,
     )
@@ -89,10 +91,7 @@ def _bare_stage(name: str, dataset: Dataset, options: BenchOptions, decode: str 
                 random_shuffle=True,
                 initial_fill=SHUFFLE_BUFFER,
             )
-            decoder: dict[str, Any] = {"device": "mixed" if device.is_gpu else "cpu"}
-            if device.is_gpu and dataset.manifest is not None:
-                decoder["preallocate_width_hint"] = dataset.manifest.max_width
-                decoder["preallocate_height_hint"] = dataset.manifest.max_height
+            decoder = decoder_options(dali, dataset, execution)
             if decode == "train":
                 images = dali.fn.decoders.image_random_crop(encoded, random_area=[0.08, 1.0], **decoder)
             elif decode == "eval":
@@ -116,15 +115,24 @@ def _bare_stage(name: str, dataset: Dataset, options: BenchOptions, decode: str 
 
 def pipeline_stage(dataset: Dataset, options: BenchOptions) -> Stage:
     """The Loader, as a training loop takes its batches."""
-    return _loader_stage("pipeline", dataset, options, 0.0)
+    return loader_stage("pipeline", dataset, options)
 
 
 def training_stage(dataset: Dataset, options: BenchOptions, step: float) -> Stage:
     """The Loader, with a training step of ``step`` seconds after each batch that leaves the processor alone."""
-    return _loader_stage("train", dataset, options, step)
+    return loader_stage("train", dataset, options, step)
 
 
-def _loader_stage(name: str, dataset: Dataset, options: BenchOptions, step: float) -> Stage:
+def loader_stage(
+    name: str,
+    dataset: Dataset,
+    options: BenchOptions,
+    step: float = 0.0,
+    *,
+    tuned: bool | Tuned = True,
+    shuffle_buffer: int = SHUFFLE_BUFFER,
+) -> Stage:
+    """The Loader, with these settings, and with a training step of ``step`` seconds after each batch."""
     # NumPy would copy each batch from the GPU, which no training on a GPU does.
     framework: Literal["torch", "numpy"] = "torch" if importlib.util.find_spec("torch") else "numpy"
     loader = Loader(
@@ -137,7 +145,8 @@ def _loader_stage(name: str, dataset: Dataset, options: BenchOptions, step: floa
         device=options.device,
         threads=options.threads,
         shuffle=True,
-        shuffle_buffer=SHUFFLE_BUFFER,
+        shuffle_buffer=shuffle_buffer,
+        tuned=tuned,
     )
     last: list[Any] = []
 

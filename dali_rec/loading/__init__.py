@@ -8,6 +8,7 @@ from dali_rec.loading.graph import IMAGENET_MEAN, IMAGENET_STD
 from dali_rec.loading.image_pipeline import image_pipeline
 from dali_rec.loading.labels import PaddedLabels
 from dali_rec.loading.loader import Loader
+from dali_rec.loading.tuned import Tuned
 
 __all__ = [
     "IMAGENET_MEAN",
@@ -18,6 +19,7 @@ __all__ = [
     "Device",
     "Loader",
     "PaddedLabels",
+    "Tuned",
     "choose_device",
     "image_pipeline",
 ]

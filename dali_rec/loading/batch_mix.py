@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 BatchMixName = Literal["mixup", "cutmix", "both"]
@@ -109,18 +111,30 @@ def _cut(side: int, weight: float, random: np.random.Generator) -> tuple[int, in
     return max(centre - half, 0), min(centre + half, side)
 
 
-def mix_images(xp: Any, images: Any, mixture: Mixture, mask: Any | None) -> Any:
-    """The images mixed, by the functions of the framework's module ``xp``.
-
-    mask: bool of shape (1, 1, height, width), on the images' device, true where the other image shows; for CutMix only.
-    """
+def mix_whole(xp: Any, images: Any, mixture: Mixture, as_array: Callable[[NDArray[Any]], Any]) -> Any:
+    """The images mixed, by the functions of the framework's module ``xp``; ``as_array`` makes an array of its kind."""
     others = xp.roll(images, 1, 0)
-    if mask is not None:
+    if mixture.box is not None:
+        mask = as_array(_box_mask(mixture.box, tuple(images.shape[2:])))
         return xp.where(mask, others, images)
     return images * mixture.weight + others * (1 - mixture.weight)
 
 
-def box_mask(box: tuple[int, int, int, int], size: tuple[int, int]) -> NDArray[np.bool_]:
+def mix_rows(images: Any, mixture: Mixture) -> Any:
+    """The same in place, image by image: in host memory several times as fast, since no batch is made anew."""
+    last = images[-1:] + 0
+    for row in range(len(images) - 1, -1, -1):
+        other = images[row - 1] if row else last[0]
+        if mixture.box is None:
+            images[row] *= mixture.weight
+            images[row] += other * (1 - mixture.weight)
+        else:
+            top, bottom, left, right = mixture.box
+            images[row, :, top:bottom, left:right] = other[:, top:bottom, left:right]
+    return images
+
+
+def _box_mask(box: tuple[int, int, int, int], size: tuple[int, int]) -> NDArray[np.bool_]:
     """True within the box: shape (1, 1, height, width)."""
     top, bottom, left, right = box
     mask = np.zeros((1, 1, *size), np.bool_)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dali_rec.errors import DeviceUnavailableError, MissingDependencyError
+from dali_rec.loading.batch_mix import mix_whole
 
 try:
     import cupy
@@ -16,10 +17,8 @@ except ImportError as error:
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from dali_rec.loading.batch_mix import Mixture
     from dali_rec.loading.device import Device
-
-#: The module whose functions work on these arrays.
-xp: Any = cupy
 
 
 def current_stream(device: Device) -> Any:
@@ -34,6 +33,11 @@ def from_images(tensor: Any, device: Device) -> Any:
     """A DALI tensor as a CuPy array, without a copy; DLPack orders it after DALI's work on CuPy's current stream."""
     _check(device)
     return cupy.from_dlpack(tensor)
+
+
+def mixed(images: Any, mixture: Mixture, device: Device) -> Any:
+    """The images mixed; see loading/batch_mix.py."""
+    return mix_whole(cupy, images, mixture, lambda mask: from_host(mask, device))
 
 
 def from_host(array: NDArray[Any], device: Device) -> Any:

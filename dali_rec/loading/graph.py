@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import tempfile
 import warnings
@@ -16,6 +17,7 @@ from dali_rec.errors import DatasetError, MissingDependencyError
 from dali_rec.loading.augment import NAMED, Augmentation, decode_views, random_augmentation
 from dali_rec.loading.box_augment import BoxAugmentation, decode_boxed
 from dali_rec.loading.derived_index import write_derived_index
+from dali_rec.loading.tuned import DEFAULTS, Tuned
 from dali_rec.packing.options import available_cores
 
 if TYPE_CHECKING:
@@ -28,6 +30,11 @@ if TYPE_CHECKING:
     from dali_rec.loading.host_resize import Resizer
 
 DType = Literal["float32", "float16", "uint8"]
+
+DEFAULT_PREFETCH = 2
+
+#: DALI's own, in bytes a thread.
+DEVICE_PADDING, HOST_PADDING = 16 << 20, 8 << 20
 
 #: Mean and standard deviation of ImageNet's pixels, RGB, for images of 0…1.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -109,20 +116,37 @@ class ReaderSpec:
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """How DALI runs it."""
+    """How DALI runs it; ``tuned`` as in loading/tuned.py, and ``threads`` and ``prefetch`` go before it."""
 
     device: Device
     batch_size: int
     threads: int | None = None
-    prefetch: int = 2
+    prefetch: int | None = None
+    tuned: Tuned = DEFAULTS
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise ValueError(f"batch_size is {self.batch_size}: at least 1")
         if self.threads is not None and self.threads < 1:
             raise ValueError(f"threads is {self.threads}: at least 1")
-        if self.prefetch < 1:
+        if self.prefetch is not None and self.prefetch < 1:
             raise ValueError(f"prefetch is {self.prefetch}: at least 1 batch")
+
+    @property
+    def num_threads(self) -> int:
+        """Threads, by default one a core."""
+        return self.threads or self.tuned.threads or available_cores()
+
+    @property
+    def queue_depth(self) -> int:
+        """Batches made ahead."""
+        return self.prefetch or self.tuned.prefetch or DEFAULT_PREFETCH
+
+    @property
+    def in_force(self) -> Tuned:
+        """What of ``tuned`` is used."""
+        given = {"threads": self.threads, "prefetch": self.prefetch}
+        return dataclasses.replace(self.tuned, **{name: None for name, value in given.items() if value is not None})
 
 
 def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
@@ -258,13 +282,13 @@ def _build(
 
     def graph() -> tuple[Any, ...]:
         encoded, *others = read(dali)
-        decoder = _decoder_options(dali, dataset, execution.device)
+        decoder = decoder_options(dali, dataset, execution)
         if image.boxes is not None:
             labels, *rest = others
             boxed = decode_boxed(dali, encoded, labels, image.boxes, image, decoder)
             found = [boxed.corners] if boxed.kept is None else [boxed.corners, boxed.kept]
             return (_finish(dali, boxed.images, image, boxed.mirror), labels, *found, *rest)
-        views = decode_views(dali, encoded, image, decoder, execution.threads or available_cores())
+        views = decode_views(dali, encoded, image, decoder, execution.num_threads)
         return (*(_finish(dali, images, image, mirror) for images, mirror in views), *others)
 
     random = random_augmentation(image.augment)
@@ -273,11 +297,11 @@ def _build(
     with _without_dalis_deprecations():
         pipeline = definition(
             batch_size=execution.batch_size,
-            num_threads=execution.threads or available_cores(),
+            num_threads=execution.num_threads,
             # Without a GPU the device must be None: types.CPU_ONLY_DEVICE_ID looks for a driver.
             device_id=execution.device.index,
             seed=seed,
-            prefetch_queue_depth=execution.prefetch,
+            prefetch_queue_depth=execution.queue_depth,
             enable_checkpointing=True,
             checkpoint=checkpoint,
         )
@@ -319,12 +343,22 @@ def _read(fn: Any, files: list[Path], index: Path, reader: ReaderSpec) -> Any:
     )
 
 
-def _decoder_options(dali: Any, dataset: Dataset, device: Device) -> dict[str, Any]:
-    decoder: dict[str, Any] = {"device": "mixed" if device.is_gpu else "cpu", "output_type": dali.types.RGB}
-    if device.is_gpu and dataset.manifest is not None:
+def decoder_options(dali: Any, dataset: Dataset, execution: Execution) -> dict[str, Any]:
+    """What all of DALI's decoders are told, whatever part of the image they decode."""
+    if not execution.device.is_gpu:
+        return {"device": "cpu", "output_type": dali.types.RGB}
+    decoder: dict[str, Any] = {"device": "mixed", "output_type": dali.types.RGB}
+    tuned, manifest = execution.tuned, dataset.manifest
+    if tuned.hw_decoder_load is not None:
+        decoder["hw_decoder_load"] = float(tuned.hw_decoder_load)
+    if manifest is not None and tuned.preallocate is not False:
         # Buffers are made once and never grow in the middle of an epoch.
-        decoder["preallocate_width_hint"] = dataset.manifest.max_width
-        decoder["preallocate_height_hint"] = dataset.manifest.max_height
+        decoder["preallocate_width_hint"] = manifest.max_width
+        decoder["preallocate_height_hint"] = manifest.max_height
+    if manifest is not None and tuned.pad_memory:
+        largest = 3 * manifest.max_width * manifest.max_height
+        decoder["device_memory_padding"] = max(DEVICE_PADDING, largest)
+        decoder["host_memory_padding"] = max(HOST_PADDING, largest)
     return decoder
 
 

@@ -17,6 +17,7 @@ from dali_rec.loading.graph import (
     image_sides,
 )
 from dali_rec.loading.host_resize import Resizer, choose_resizer
+from dali_rec.loading.tuned import Tuned, choose_tuned
 
 if TYPE_CHECKING:
     import os
@@ -43,7 +44,8 @@ def image_pipeline(
     rank: int = 0,
     world_size: int = 1,
     threads: int | None = None,
-    prefetch: int = 2,
+    prefetch: int | None = None,
+    tuned: bool | Tuned = True,
 ) -> Any:
     """The Loader's pipeline by itself, built, for DALI's own iterators; the parameters are the Loader's.
 
@@ -60,10 +62,11 @@ def image_pipeline(
     shuffle = augment == "train" if shuffle is None else shuffle
     place = choose_device(device)
     chosen = choose_resizer(resizer, on_gpu=place.is_gpu, antialias=antialias, framework="torch")
+    settings, _ = choose_tuned(tuned, dataset, place, world_size)
     return build_pipeline(
         dataset,
         ImageSpec(image_sides(image_size), augment, dtype, mean, std, antialias, resizer=chosen),
         ReaderSpec(rank, world_size, shuffle, shuffle_buffer, shuffle and len(dataset.shards) > 1, seed),
-        Execution(place, batch_size, threads, prefetch),
+        Execution(place, batch_size, threads, prefetch, settings),
         with_source=False,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dali_rec.errors import MissingDependencyError
+from dali_rec.loading.batch_mix import mix_whole
 
 try:
     import jax
@@ -18,10 +19,8 @@ except ImportError as error:
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from dali_rec.loading.batch_mix import Mixture
     from dali_rec.loading.device import Device
-
-#: The module whose functions work on these arrays.
-xp: Any = jnp
 
 
 def current_stream(_device: Device) -> None:
@@ -31,6 +30,11 @@ def current_stream(_device: Device) -> None:
 def from_images(tensor: Any, _device: Device) -> jax.Array:
     """A DALI tensor as a JAX array, without a copy where its memory is aligned as JAX wants it."""
     return jax.dlpack.from_dlpack(tensor)
+
+
+def mixed(images: Any, mixture: Mixture, device: Device) -> Any:
+    """The images mixed; see loading/batch_mix.py."""
+    return mix_whole(jnp, images, mixture, lambda mask: from_host(mask, device))
 
 
 def from_host(array: NDArray[Any], device: Device) -> jax.Array:

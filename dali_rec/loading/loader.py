@@ -16,10 +16,8 @@ from dali_rec.errors import LoaderError
 from dali_rec.loading.batch_mix import (
     BatchMix,
     BatchMixName,
-    box_mask,
     choose_mix,
     draw_mixture,
-    mix_images,
     mix_labels,
 )
 from dali_rec.loading.box_augment import BoxAugmentation, box_augmentation
@@ -55,6 +53,7 @@ from dali_rec.loading.state import (
     make_state,
     place_of,
 )
+from dali_rec.loading.tuned import Tuned, choose_tuned
 
 if TYPE_CHECKING:
     import os
@@ -128,8 +127,10 @@ class Loader:
         are mixed with others of their batch, and labels are float32 of shape (batch, classes).
     with_ids: also yield the record ids: ``(images, labels, ids)``, a NumPy array of uint64.
     on_error: "raise", or "skip": leave out images that cannot be decoded, and put their ids into ``skipped``.
-    threads: for decoding and resizing on the CPU; by default one a core.
-    prefetch: batches made ahead.
+    threads: for decoding and resizing on the CPU; by default as tuned, or one a core.
+    prefetch: batches made ahead; by default as tuned, or 2.
+    tuned: True takes the settings that ``dali-rec bench DATASET --tune`` kept for this machine, False none; or a
+        ``Tuned``. They make no other batches, only faster ones.
 
     Labels are int64 of shape (batch,) where each record has one class index, and float32 of shape (batch, labels)
     otherwise. Every epoch yields every record exactly once over all ranks, "drop", "pad" and drawing aside.
@@ -173,7 +174,8 @@ class Loader:
         with_ids: bool = False,
         on_error: Literal["raise", "skip"] = "raise",
         threads: int | None = None,
-        prefetch: int = 2,
+        prefetch: int | None = None,
+        tuned: bool | Tuned = True,
     ) -> None:
         check_choice("framework", framework, _FRAMEWORKS)
         check_choice("last_batch", last_batch, ("partial", "drop", "pad"))
@@ -189,7 +191,8 @@ class Loader:
         chosen = choose_resizer(resizer, on_gpu=self.device.is_gpu, antialias=antialias, framework=framework)
         self._image = ImageSpec(image_sides(image_size), made, dtype, mean, std, antialias, layout, chosen)
         self._mix = choose_mix(batch_mix)
-        self._execution = Execution(self.device, batch_size, threads, prefetch)
+        settings, why_these = choose_tuned(tuned, self.dataset, self.device, ranks.world_size)
+        self._execution = Execution(self.device, batch_size, threads, prefetch, settings)
         self._ranks = (ranks.rank, ranks.world_size)
         self._with_ids = with_ids
         self._on_error = on_error
@@ -237,12 +240,16 @@ class Loader:
         self._is_running = False
         self._skipped: list[int] = []
         logger.info(
-            "Loader: %s; rank %d of %d (%s); decode and resize on the %s (%s)",
+            "Loader: %s; rank %d of %d (%s); decode and resize on the %s (%s); %d threads, prefetch %d; tuned: %s (%s)",
             self.dataset,
             *self._ranks,
             ranks.why,
             self.device,
             self.device.why,
+            self._execution.num_threads,
+            self._execution.queue_depth,
+            self.tuned,
+            why_these,
         )
         self._start_pipeline(self._place, None)
 
@@ -279,6 +286,11 @@ class Loader:
     def image_size(self) -> tuple[int, int]:
         """Height and width of the images, in pixels."""
         return self._image.size
+
+    @property
+    def tuned(self) -> Tuned:
+        """The settings in force that tuning chose; an explicit ``threads`` or ``prefetch`` goes before it."""
+        return self._execution.in_force
 
     @property
     def epoch(self) -> int:
@@ -535,7 +547,4 @@ class Loader:
         targets = mix_labels(labels, self._classes, mix.smoothing, mixture)
         if mixture is None:
             return images, targets
-        mask = None if mixture.box is None else box_mask(mixture.box, self._image.size)
-        if mask is not None:
-            mask = self._arrays.from_host(mask, self.device)
-        return (mix_images(self._arrays.xp, images[0], mixture, mask),), targets
+        return (self._arrays.mixed(images[0], mixture, self.device),), targets

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dali_rec.loading.batch_mix import mix_rows
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from dali_rec.loading.batch_mix import Mixture
     from dali_rec.loading.device import Device
-
-#: The module whose functions work on these arrays.
-xp: Any = np
 
 
 def current_stream(_device: Device) -> None:
@@ -23,6 +23,11 @@ def from_images(tensor: Any, _device: Device) -> NDArray[Any]:
     """A DALI tensor as an array: a view where the pipeline runs on the CPU, a copy from the GPU otherwise."""
     # __array_interface__ keeps the tensor alive, so the view stays valid while later batches are made.
     return np.asarray(tensor.as_cpu())
+
+
+def mixed(images: NDArray[Any], mixture: Mixture, _device: Device) -> Any:
+    """The images mixed; see loading/batch_mix.py."""
+    return mix_rows(images.copy(), mixture)  # the view of DALI's memory is read-only
 
 
 def from_host(array: NDArray[Any], _device: Device) -> NDArray[Any]:

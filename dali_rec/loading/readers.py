@@ -170,7 +170,7 @@ class OrderReader(Reader):
 
     def build(self, place: Place, image: ImageSpec, checkpoint: bytes | None) -> Any:
         """The pipeline; see ``Reader``."""
-        feed = RecordFeed(self._dataset, self._schedule(place), held=self._execution.prefetch + 4)
+        feed = RecordFeed(self._dataset, self._schedule(place), held=self._execution.queue_depth + 4)
         seed = rank_seed(self._order.seed, self._deal.rank, place.began, place.start)
         return build_fed_pipeline(feed, self._dataset, image, self._execution, seed, checkpoint)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dali_rec.errors import MissingDependencyError
+from dali_rec.loading.batch_mix import mix_whole
 
 try:
     import tensorflow as tf
@@ -25,13 +26,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from dali_rec.loading.batch_mix import Mixture
     from dali_rec.loading.device import Device
     from dali_rec.loading.loader import Loader
 
 logger = logging.getLogger("dali_rec")
-
-#: The module whose functions work on these arrays.
-xp: Any = tf
 
 
 def current_stream(_device: Device) -> None:
@@ -43,6 +42,11 @@ def from_images(tensor: Any, _device: Device) -> Any:
     # TensorFlow names no stream to wait on; none is needed, since Pipeline.run() without a stream returns outputs that
     # are complete.
     return tf.experimental.dlpack.from_dlpack(tensor.__dlpack__())
+
+
+def mixed(images: Any, mixture: Mixture, device: Device) -> Any:
+    """The images mixed; see loading/batch_mix.py."""
+    return mix_whole(tf, images, mixture, lambda mask: from_host(mask, device))
 
 
 def from_host(array: NDArray[Any], device: Device) -> Any:

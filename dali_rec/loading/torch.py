@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dali_rec.errors import MissingDependencyError
+from dali_rec.loading.batch_mix import mix_rows, mix_whole
 
 try:
     import torch
@@ -16,10 +17,8 @@ except ImportError as error:
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from dali_rec.loading.batch_mix import Mixture
     from dali_rec.loading.device import Device
-
-#: The module whose functions work on these arrays.
-xp: Any = torch
 
 
 def current_stream(device: Device) -> Any:
@@ -33,6 +32,13 @@ def current_stream(device: Device) -> Any:
 def from_images(tensor: Any, _device: Device) -> torch.Tensor:
     """A DALI tensor as a torch tensor, without a copy; DLPack orders it after DALI's work on torch's current stream."""
     return torch.from_dlpack(tensor)
+
+
+def mixed(images: torch.Tensor, mixture: Mixture, device: Device) -> Any:
+    """The images mixed; see loading/batch_mix.py."""
+    if device.is_gpu:
+        return mix_whole(torch, images, mixture, lambda mask: from_host(mask, device))
+    return mix_rows(images, mixture)
 
 
 def from_host(array: NDArray[Any], device: Device) -> torch.Tensor:

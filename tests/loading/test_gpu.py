@@ -7,7 +7,7 @@ import torch
 import dali_rec
 from dali_rec import Loader
 from dali_rec.demo import write_images
-from dali_rec.loading import BoxAugmentation
+from dali_rec.loading import BoxAugmentation, Tuned
 
 pytestmark = pytest.mark.gpu
 
@@ -29,6 +29,24 @@ def test_pixels_of_the_gpu_are_those_of_the_cpu(drawn, augment):
     for (gpu_images, gpu_labels), (cpu_images, cpu_labels) in zip(on_gpu, on_cpu, strict=True):
         difference = np.abs(gpu_images.astype(int) - cpu_images.astype(int))
         assert np.array_equal(gpu_labels, cpu_labels)
+        assert difference.max() <= 3
+        assert difference.mean() <= 1
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        Tuned(hw_decoder_load=0.0),
+        Tuned(hw_decoder_load=1.0, pad_memory=True),
+        Tuned(threads=3, prefetch=4, preallocate=False),
+    ],
+)
+def test_tuned_settings_change_no_image(drawn, settings):
+    options = {"augment": "train", "dtype": "uint8", "framework": "numpy", "shuffle": True, "device": "gpu"}
+    plain, tuned = (Loader(drawn, 16, 96, tuned=choice, **options) for choice in (False, settings))
+    for (images, labels), (same_images, same_labels) in zip(plain, tuned, strict=True):
+        difference = np.abs(images.astype(int) - same_images.astype(int))
+        assert np.array_equal(labels, same_labels)
         assert difference.max() <= 3
         assert difference.mean() <= 1
 
