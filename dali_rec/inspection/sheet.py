@@ -6,11 +6,12 @@ import random
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 
 from dali_rec._files import as_path, atomic_write
 from dali_rec.errors import ImageRejectedError
 from dali_rec.images import decode_image
+from dali_rec.inspection.fonts import write
 
 if TYPE_CHECKING:
     import os
@@ -105,17 +106,16 @@ def _draw(tiles: Sequence[_Tile], path: Path, columns: int, tile: int) -> None:
     height = 2 * _MARGIN + rows * (tile + _CAPTION) + (rows - 1) * _GAP
     sheet = Image.new("RGB", (width, height), _PAPER)
     draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(size=12)
     for number, (picture, title, line) in enumerate(tiles):
         x = _MARGIN + number % columns * (tile + _GAP)
         y = _MARGIN + number // columns * (tile + _CAPTION + _GAP)
         draw.rectangle((x, y, x + tile - 1, y + tile - 1), fill=_TILE)
         if picture is None:
-            draw.text((x + 8, y + tile // 2 - 8), "cannot be decoded", fill=_INK, font=font)
+            _draw_text(draw, (x + 8, y + tile // 2 - 8), "cannot be decoded", tile, _INK)
         else:
             sheet.paste(picture, (x + (tile - picture.width) // 2, y + (tile - picture.height) // 2))
-        draw.text((x, y + tile + 3), _shorten(title, tile, font), fill=_INK, font=font)
-        draw.text((x, y + tile + 16), _shorten(line, tile, font), fill=_FAINT, font=font)
+        _draw_text(draw, (x, y + tile + 3), title, tile, _INK)
+        _draw_text(draw, (x, y + tile + 16), line, tile, _FAINT)
     with atomic_write(path) as file:
         sheet.save(file, "PNG")
 
@@ -170,9 +170,13 @@ def thumbnail(record: Record, tile: int) -> Image.Image | None:
     return ImageOps.contain(picture, (tile, tile), Image.Resampling.LANCZOS)
 
 
-def _shorten(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength(text + "…") > width:
-        text = text[:-1]
-    return text + "…"
+def _draw_text(
+    draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, width: int, colour: tuple[int, int, int] | str
+) -> None:
+    """Draw a line of text, cut to ``width`` pixels."""
+    text, font = write(text)
+    if font.getlength(text) > width:
+        while text and font.getlength(text + "...") > width:
+            text = text[:-1]
+        text += "..."
+    draw.text(at, text, fill=colour, font=font)

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from PIL import Image
 from support import make_class_folder
 
@@ -36,3 +37,24 @@ def test_same_seed_gives_the_same_sheet(tmp_path):
         dali_rec.contact_sheet(dataset, tmp_path / name, count=4, seed=seed)
     one, two, three = ((tmp_path / name).read_bytes() for name in ("one", "two", "three"))
     assert one == two != three
+
+
+def test_names_in_any_script_are_drawn_or_spelled_out(monkeypatch):
+    from PIL import ImageFont
+
+    from dali_rec.inspection import fonts
+
+    only_pillows = ImageFont.load_default(size=12)
+    monkeypatch.setattr(fonts, "_fonts", lambda: (only_pillows,))
+    assert fonts.write("plain name 7").text == "plain name 7"
+    assert fonts.write("caf\u00e9").text == "cafe"
+    assert fonts.write("\u5c0f\u732b").text == "\\u5c0f\\u732b"
+
+
+def test_a_font_of_the_system_is_taken_where_it_has_the_characters():
+    from dali_rec.inspection import fonts
+
+    if len(fonts._fonts()) == 1:
+        pytest.skip("none of the fonts that are looked for is on this system")
+    written = fonts.write("caf\u00e9 \u00d6sterreich")
+    assert (written.text, written.font) == ("caf\u00e9 \u00d6sterreich", fonts._fonts()[1])
