@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dali_rec._sizes import parse_size
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kKmMgGtT]?)(i?)[bB]?\s*")
-_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
-
-
-def parse_size(size: str | int) -> int:
-    """Bytes from ``500MB`` (10^6), ``1GiB`` (2^30), ``1.5 TB`` or a whole number.
-
-    Raises ValueError for anything else and for less than one byte.
-    """
-    match = _SIZE.fullmatch(str(size))
-    if match is None or (match[3] and not match[2]):
-        raise ValueError(f"size {size!r}: expected bytes, as in 1GB, 500MB or 2GiB")
-    count = int(float(match[1]) * (1024 if match[3] else 1000) ** _POWERS[match[2].lower()])
-    if count < 1:
-        raise ValueError(f"size {size!r}: at least one byte")
-    return count
 
 
 @dataclass(slots=True)

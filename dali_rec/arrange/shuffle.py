@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dali_rec._files import as_path
+from dali_rec._sizes import parse_size
 from dali_rec.arrange.frames import Frames, pieces, read_frames, record_limits
 from dali_rec.arrange.inputs import open_input
 from dali_rec.arrange.report import ArrangeReport, publish
 from dali_rec.arrange.scatter import Scatter, plan_buckets
-from dali_rec.arrange.sharding import Sharding, parse_size
+from dali_rec.arrange.sharding import Sharding
 from dali_rec.arrange.work import Target
 from dali_rec.arrange.writer import SetWriter
 from dali_rec.packing.options import SHUFFLE_SEED

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dali_rec._sizes import parse_size
 from dali_rec.arrange.classes import LabelChoice  # noqa: TC001  # typer reads it when it runs
-from dali_rec.arrange.sharding import parse_size
 from dali_rec.errors import SourceError
 from dali_rec.packing.options import SHUFFLE_SEED
 from dali_rec.packing.split import parse_shares

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from dali_rec._environment import ranks_in_environment
 from dali_rec._files import as_path
+from dali_rec._sizes import parse_size
 from dali_rec.errors import SourceError
 from dali_rec.images import MAX_PIXELS
 from dali_rec.packing.options import (
@@ -24,7 +25,6 @@ from dali_rec.packing.options import (
     PackOptions,
     ResizeMode,
     RunOptions,
-    parse_size,
 )
 from dali_rec.packing.split import parse_shares
 from dali_rec.progress import progress_bar

@@ -11,6 +11,7 @@ import numpy as np
 from dali_rec.errors import ImageRejectedError, RecordError
 from dali_rec.images import MAX_PIXELS, check_image, inspect_image
 from dali_rec.inspection.walk import said
+from dali_rec.loading.boxes import box_layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from dali_rec.manifest import LabelKind
     from dali_rec.recordio import Record, RecordReader
 
 _RECORDS_PER_TASK = 16
@@ -25,10 +27,10 @@ _TASKS_PER_WORKER = 8
 
 
 class LabelRule(NamedTuple):
-    """What a manifest promises of labels: how many a record (0: any number), whether classes, and of how many."""
+    """What a manifest promises of labels: how many a record (0: any number), of which kind, and of how many classes."""
 
     width: int
-    are_classes: bool
+    kind: LabelKind
     classes: int | None
 
     def broken_by(self, labels: NDArray[np.float32]) -> str | None:
@@ -37,12 +39,23 @@ class LabelRule(NamedTuple):
             return f"it has {len(labels)} labels, the manifest says {self.width}"
         if np.isnan(labels).any():
             return "a label is not a number (NaN)"
-        if self.are_classes:
+        if self.kind == "boxes":
+            return self._boxes_broken_by(labels)
+        if self.kind == "class":
             label = float(labels[0])
             if not label.is_integer() or label < 0:
                 return f"its label {label:g} is no class index"
             if self.classes is not None and label >= self.classes:
                 return f"its label {label:g} is not among the {self.classes} classes of the manifest"
+        return None
+
+    def _boxes_broken_by(self, labels: NDArray[np.float32]) -> str | None:
+        layout = box_layout(labels)
+        if layout is None:
+            return f"its {len(labels)} labels are no boxes: expected [header width, object width, …, objects]"
+        names = labels[layout.header :: layout.width]
+        if self.classes is not None and ((names < 0) | (names >= self.classes) | (names != np.floor(names))).any():
+            return f"an object's class is not among the {self.classes} of the manifest"
         return None
 
 

@@ -84,7 +84,9 @@ class ShardRecords:
         there = headers.label_at >= 0
         first = np.where(there, values[np.where(there, headers.label_at >> 2, 0)], np.nan)
         keeps: NDArray[np.bool_] = there & (widths == 1) & (rule.width in (0, 1)) & np.isfinite(first)
-        if rule.are_classes:
+        if rule.kind == "boxes":
+            keeps &= False
+        if rule.kind == "class":
             keeps &= (first == np.floor(first)) & (first >= 0)
             if rule.classes is not None:
                 keeps &= first < rule.classes

@@ -126,7 +126,7 @@ def _shard_of(rec: Path) -> _Target | None:
 def _by_manifest(options: CheckOptions, manifest: Manifest) -> CheckOptions:
     """The options with what the manifest says of labels, and the limit on pixels with which the images were packed."""
     classes = None if manifest.classes is None else len(manifest.classes)
-    rule = LabelRule(manifest.label_width, manifest.label_kind == "class", classes)
+    rule = LabelRule(manifest.label_width, manifest.label_kind, classes)
     limit = manifest.options.get("max_pixels")
     return options._replace(labels=rule, max_pixels=max(MAX_PIXELS, limit if isinstance(limit, int) else 0))
 

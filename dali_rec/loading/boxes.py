@@ -26,6 +26,15 @@ class BoxLayout(NamedTuple):
     width: int
 
 
+def box_layout(labels: NDArray[np.float32]) -> BoxLayout | None:
+    """How the labels of a record are laid out, or None where they are no boxes."""
+    if len(labels) < 2 or not np.isfinite(labels[:2]).all():
+        return None
+    header, width = int(labels[0]), int(labels[1])
+    fits = header >= 2 and width >= 5 and len(labels) >= header and (len(labels) - header) % width == 0
+    return BoxLayout(header, width) if fits else None
+
+
 def find_boxes(dataset: Dataset, mode: BoxMode) -> BoxLayout | None:
     """The layout of the boxes, None where there are none or they are not wanted.
 
@@ -35,22 +44,20 @@ def find_boxes(dataset: Dataset, mode: BoxMode) -> BoxLayout | None:
     if mode == "off" or (mode == "auto" and not known) or not len(dataset):
         return None
     labels = dataset[0].labels
-    header, width = (
-        (int(value) for value in labels[:2]) if len(labels) > 1 and np.isfinite(labels[:2]).all() else (0, 0)
-    )
-    if header < 2 or width < 5 or len(labels) < header or (len(labels) - header) % width:
+    layout = box_layout(labels)
+    if layout is None:
         raise DatasetError(
             f"{dataset.name}: the record with id {dataset[0].key} has {len(labels)} labels, which are no boxes: "
             "expected [header width, object width, …, objects]; leave boxes out, or pack COCO, VOC or YOLO annotations"
         )
     headers = np.concatenate([shard.first_labels() for shard in dataset.shards])
-    if (headers != header).any():
-        key = int(dataset.keys[int((headers != header).argmax())])
+    if (headers != layout.header).any():
+        key = int(dataset.keys[int((headers != layout.header).argmax())])
         raise DatasetError(
             f"{dataset.name}: the record with id {key} has labels of another layout than the first record, whose "
-            f"header has {header} numbers; pack them from one source"
+            f"header has {layout.header} numbers; pack them from one source"
         )
-    return BoxLayout(header, width)
+    return layout
 
 
 class BoxReader:

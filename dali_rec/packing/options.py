@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -21,8 +20,6 @@ Interpolation = Literal["area", "nearest", "linear", "cubic", "lanczos"]
 Encoding = Literal["keep", "jpeg", "png", "webp"]
 Color = Literal["keep", "rgb", "gray"]
 Engine = Literal["local", "ray"]
-
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kKmMgGtT])(i)?)?[bB]?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,15 +162,6 @@ class RunOptions:
             raise ValueError("address is that of a Ray cluster: it goes with engine='ray'")
         if self.resume and self.overwrite:
             raise ValueError("resume goes on with a data set, overwrite begins it anew: choose one")
-
-
-def parse_size(text: str) -> int:
-    """``1GB``, ``500 MB``, ``64MiB`` or plain bytes, as bytes. Raises ValueError."""
-    match = _SIZE.fullmatch(text.strip())
-    if match is None:
-        raise ValueError(f"{text!r}: expected a size such as 1GB, 500MB or 64MiB")
-    power = " kmgt".index((match[2] or " ").lower())
-    return int(float(match[1]) * (1024 if match[3] else 1000) ** power)
 
 
 def available_cores() -> int:

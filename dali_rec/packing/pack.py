@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dali_rec._files import as_path
+from dali_rec._sizes import parse_size
 from dali_rec.errors import OutputExistsError, SourceError, TooManyBadImagesError
 from dali_rec.images import MAX_PIXELS
 from dali_rec.packing.append import append_to
@@ -25,7 +26,6 @@ from dali_rec.packing.options import (
     PackOptions,
     ResizeMode,
     RunOptions,
-    parse_size,
 )
 from dali_rec.packing.plan import Plan, make_plans
 from dali_rec.packing.store import LocalStore, Store, open_store

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from dali_rec.errors import DatasetError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
@@ -48,11 +50,21 @@ class SampleTable:
         return table
 
     def append(self, sample: Sample) -> None:
-        """Add a sample at the end. Raises OverflowError for a key outside 0…2^64-1."""
+        """Add a sample at the end.
+
+        Raises OverflowError for a key outside 0…2^64-1, DatasetError for a location that no file or URL can have.
+        """
+        try:
+            location = sample.location.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:
+            raise DatasetError(
+                f"the location {sample.location!r} of id {sample.key} holds half of a surrogate pair, which no name "
+                "of a file does; correct it in the table"
+            ) from None
         self._keys.append(sample.key)
         self._labels.extend(sample.labels)
         self._label_ends.append(len(self._labels))
-        self._locations += sample.location.encode("utf-8", "surrogateescape")
+        self._locations += location
         self._location_ends.append(len(self._locations))
 
     def __len__(self) -> int:

@@ -16,25 +16,11 @@ from dali_rec.arrange import merge, shuffle
 from dali_rec.arrange.frames import read_frames
 from dali_rec.arrange.locations import Locations
 from dali_rec.arrange.scatter import plan_buckets
-from dali_rec.arrange.sharding import Sharding, ShardState, parse_size, shard_names
+from dali_rec.arrange.sharding import Sharding, ShardState, shard_names
 from dali_rec.arrange.work import Target
 from dali_rec.errors import OutputExistsError
 from dali_rec.packing.plan import name_shards
 from dali_rec.packing.sizing import bounds_by_count
-
-
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [("1GB", 10**9), ("500 mb", 5 * 10**8), ("2GiB", 2**31), ("1.5k", 1500), ("64MiB", 2**26), ("7", 7), (7, 7)],
-)
-def test_sizes_are_read(text, size):
-    assert parse_size(text) == size
-
-
-@pytest.mark.parametrize("text", ["", "GB", "-1GB", "1XB", "1 G B", "0", "1iB", "0.1"])
-def test_what_is_no_size_is_said(text):
-    with pytest.raises(ValueError, match="size "):
-        parse_size(text)
 
 
 def shard_lengths(sharding, lengths):

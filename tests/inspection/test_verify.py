@@ -115,6 +115,38 @@ def test_number_of_labels_is_held_against_the_manifest(tmp_path, decode):
 
 
 @pytest.mark.parametrize("decode", [True, False])
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ([2, 5, 0, 0.1, 0.1, 0.5], "no boxes"),
+        ([2, 4, 0, 0.1, 0.1, 0.5], "no boxes"),
+        ([1], "no boxes"),
+        ([2, 5, 7, 0.1, 0.1, 0.5, 0.5], "not among the 2"),
+        ([2, 5, 0.5, 0.1, 0.1, 0.5, 0.5], "not among the 2"),
+    ],
+)
+def test_boxes_are_held_against_their_layout(tmp_path, labels, said, decode):
+    good = [2, 5, 1, 0.1, 0.1, 0.5, 0.5]
+    manifest = {"label_kind": "boxes", "label_width": 0, "classes": ["ant", "bee"]}
+    for name, second in (("good", [2, 5]), ("bad", labels)):
+        (tmp_path / name).mkdir()
+        for key in range(2):
+            (tmp_path / name / f"{key}.jpg").write_bytes(jpeg(key))
+        dali_rec.pack(tmp_path / name, tmp_path / name / "x", shuffle=False)
+        with dali_rec.RecordWriter(tmp_path / name / "x.rec") as writer:
+            for key, one in enumerate((good, second)):
+                writer.write_image(jpeg(key), one, key)
+        path = tmp_path / name / "x.json"
+        content = {**json.loads(path.read_text()), **manifest}
+        content["shards"][0] |= {"sha256": writer.sha256, "bytes": writer.position}
+        path.write_text(json.dumps(content))
+    assert dali_rec.verify(tmp_path / "good" / "x", decode=decode).ok
+    report = dali_rec.verify(tmp_path / "bad" / "x", decode=decode)
+    assert [fault.kind for fault in report.faults] == ["header"]
+    assert said in str(report.faults[0])
+
+
+@pytest.mark.parametrize("decode", [True, False])
 def test_id_that_has_changed_is_a_fault_of_the_record_not_of_the_index(packed, rec, decode):
     record = damage.locate(rec, 3)
     damage.overwrite(rec, record.offset + 16, struct.pack("<Q", 12345))

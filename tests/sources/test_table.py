@@ -6,7 +6,7 @@ from support import jpeg, peak_memory, picture
 
 import dali_rec
 from dali_rec.cli import main
-from dali_rec.errors import SourceError
+from dali_rec.errors import DatasetError, SourceError
 from dali_rec.manifest import read_manifest
 from dali_rec.sources import TableOptions, read_table
 from dali_rec.sources.pixels import to_pixels
@@ -296,3 +296,9 @@ def test_image_that_is_not_there_is_rejected(table, tmp_path):
     report = dali_rec.pack(path, tmp_path / "out" / "x", max_bad=1)
     assert "no such file" in report.rejections[0].reason
     assert report.records == 1
+
+
+def test_half_of_a_surrogate_pair_is_named(table):
+    path = table("x.json", '[{"label": "cat", "location": "1\\ud800.jpg"}]')
+    with pytest.raises(DatasetError, match="surrogate pair"):
+        read(path)
