@@ -1,4 +1,4 @@
-"""FFCV's DatasetWriter: JPEG of quality 95, scaled so that the shorter side is 256 (its own option scales the longer)."""
+"""FFCV's DatasetWriter: JPEG of quality 95, the shorter side scaled (its own option scales the longer)."""
 
 import time
 
@@ -24,7 +24,7 @@ class Images:
         with Image.open(path) as image:
             pixels = np.asarray(image.convert("RGB"))
         height, width = pixels.shape[:2]
-        scale = self.side / min(height, width)
+        scale = min(1, self.side / min(height, width))
         size = (max(1, int(width * scale)), max(1, int(height * scale)))
         return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), label
 

@@ -22,7 +22,8 @@ if __name__ == "__main__":
         lines.writerow(["url", "label"])
         lines.writerows([path.resolve().as_uri(), label] for path, label in files)
     if task.resize:
-        images = {"image_size": task.resize, "resize_mode": "keep_ratio", "encode_quality": 95}
+        images = {"image_size": task.resize, "resize_mode": "keep_ratio"}
+        images |= {"resize_only_if_bigger": True, "encode_quality": 95}
     else:
         images = {"disable_all_reencoding": True, "resize_mode": "no"}
     began = time.perf_counter()
@@ -42,5 +43,5 @@ if __name__ == "__main__":
     stats = [json.loads(path.read_text()) for path in task.out.glob("*_stats.json")]
     failures = {reason for one in stats for reason in one["status_dict"] if reason != "success"}
     if failures:
-        sys.exit(f"img2dataset: {sorted(failures)[0]}")
+        sys.exit(f"img2dataset: {min(failures)}")
     task.done(began, sum(one["successes"] for one in stats), ended)

@@ -1,8 +1,8 @@
 """How a peer takes part in a comparison. It lives in an environment of its own, with any Python from 3.8.
 
-A loader is a script `PEER.py IMAGES WORK BATCH SIZE THREADS` that gets ready and calls `serve` with an endless stream of
-batch sizes; it runs for so many seconds whenever it is told to. A writer is a script `PEER.py IMAGES OUT WORKERS RESIZE`
-that makes a `Writing`, writes once, and ends with its `done`.
+A loader is a script `PEER.py IMAGES WORK BATCH SIZE THREADS` that gets ready and calls `serve` with an endless stream
+of batch sizes; it runs for so many seconds whenever it is told to. A writer is a script `PEER.py IMAGES OUT WORKERS
+RESIZE` that makes a `Writing`, writes once, and ends with its `done`.
 """
 
 import json

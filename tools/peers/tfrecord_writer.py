@@ -11,10 +11,10 @@ from serve import Writing
 
 
 def scaled(data, side):
-    """A JPEG of quality 95 whose shorter side is ``side``."""
+    """A JPEG of quality 95 whose shorter side is at most ``side``."""
     pixels = tf.io.decode_jpeg(data, channels=3)
     height, width = pixels.shape[:2]
-    scale = side / min(height, width)
+    scale = min(1, side / min(height, width))
     size = [max(1, int(height * scale)), max(1, int(width * scale))]
     pixels = tf.image.resize(pixels, size, method="area")
     return tf.io.encode_jpeg(tf.cast(tf.round(pixels), tf.uint8), quality=95).numpy()

@@ -10,9 +10,9 @@ from webdataset import ShardWriter
 
 
 def scaled(path, side):
-    """A JPEG of quality 95 whose shorter side is ``side``."""
+    """A JPEG of quality 95 whose shorter side is at most ``side``."""
     with Image.open(path) as image:
-        scale = side / min(image.size)
+        scale = min(1, side / min(image.size))
         size = tuple(max(1, int(length * scale)) for length in image.size)
         file = io.BytesIO()
         image.convert("RGB").resize(size, Image.Resampling.BILINEAR).save(file, "JPEG", quality=95)
