@@ -103,13 +103,14 @@ def _draw_curves(axes: Any, curves: Curves) -> None:
     axes.set_xticks([], minor=True)
     if curves.log_y:
         axes.set_yscale("log")
+        axes.yaxis.set_minor_formatter(lambda value, _position: f"{value:,.10g}" if f"{value:e}"[0] in "25" else "")
     else:
         axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(lambda value, _position: f"{value:,.10g}")
     axes.set_title(curves.title, loc="left", fontsize=9)
     axes.set_xlabel(curves.x_label, fontsize=8)
     axes.set_ylabel(curves.y_label, fontsize=8)
-    axes.tick_params(labelsize=7)
+    axes.tick_params(labelsize=7, which="both")
     axes.grid(axis="y", color="#dddddd", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     if len(curves.lines) > 1:
