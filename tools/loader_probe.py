@@ -40,6 +40,8 @@ def main() -> None:
     options = json.loads(sys.argv[1])
     began = time.perf_counter()
     loader = Loader(options["dataset"], **options["loader"])
+    if not len(loader):
+        sys.exit(f"{options['dataset']}: fewer records than a batch of {loader.batch_size}")
     stream = batches(loader)
     next(stream)
     say({"startup": time.perf_counter() - began})
