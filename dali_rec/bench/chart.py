@@ -105,7 +105,7 @@ def _draw_curves(axes: Any, curves: Curves) -> None:
         axes.set_yscale("log")
         axes.yaxis.set_minor_formatter(lambda value, _position: f"{value:,.10g}" if f"{value:e}"[0] in "25" else "")
     else:
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.08 * max(one.most for points in curves.lines.values() for one in points))
     axes.yaxis.set_major_formatter(lambda value, _position: f"{value:,.10g}")
     axes.set_title(curves.title, loc="left", fontsize=9)
     axes.set_xlabel(curves.x_label, fontsize=8)
