@@ -42,6 +42,7 @@ MXNET_TOOLS = Environment(
     "python3.8",
     steps=(("numpy<1.24", "requests", "graphviz", "opencv-python-headless<4.10"), ("--no-deps", "mxnet==1.9.1")),
 )
+IMG2DATASET = Environment("img2dataset", steps=(("img2dataset",),))
 SPDL = Environment("spdl", steps=(("spdl", "numpy"),))
 
 

@@ -1,27 +1,39 @@
-"""FFCV's DatasetWriter: scale to 256, JPEG of quality 95."""
+"""FFCV's DatasetWriter: JPEG of quality 95, the shorter side scaled (its own option scales the longer)."""
 
-import sys
 import time
-from pathlib import Path
 
+import cv2
+import numpy as np
 from ffcv.fields import IntField, RGBImageField
 from ffcv.writer import DatasetWriter
 from PIL import Image
-
-folder, threads, out = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+from serve import Writing
 
 
 class Images:
-    paths = sorted(folder.rglob("*.jpg"))
+    """What the writer takes: an image and its label by number."""
+
+    def __init__(self, task):
+        self.files, self.side = task.files, task.resize
 
     def __len__(self):
-        return len(self.paths)
+        return len(self.files)
 
     def __getitem__(self, row):
-        return Image.open(self.paths[row]).convert("RGB"), 0
+        path, label = self.files[row]
+        with Image.open(path) as image:
+            pixels = np.asarray(image.convert("RGB"))
+        height, width = pixels.shape[:2]
+        scale = min(1, self.side / min(height, width))
+        size = (max(1, int(width * scale)), max(1, int(height * scale)))
+        return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), label
 
 
-began = time.perf_counter()
-fields = {"image": RGBImageField(write_mode="jpg", max_resolution=256, jpeg_quality=95), "label": IntField()}
-DatasetWriter(out, fields, num_workers=threads).from_indexed_dataset(Images())
-print(time.perf_counter() - began)
+if __name__ == "__main__":
+    task = Writing()
+    cv2.setNumThreads(1)
+    images = Images(task)
+    began = time.perf_counter()
+    fields = {"image": RGBImageField(write_mode="jpg", jpeg_quality=95), "label": IntField()}
+    DatasetWriter(str(task.out / "images.beton"), fields, num_workers=task.workers).from_indexed_dataset(images)
+    task.done(began, len(images))

@@ -1,10 +1,12 @@
-"""How a peer takes part in a comparison: it gets ready, then runs for so many seconds whenever it is told to.
+"""How a peer takes part in a comparison. It lives in an environment of its own, with any Python from 3.8.
 
-A peer is a script `PEER.py IMAGES WORK BATCH SIZE THREADS` that calls `serve` with an endless stream of batch sizes. It
-lives in an environment of its own, so that versions may clash, and with any Python from 3.8.
+A loader is a script `PEER.py IMAGES WORK BATCH SIZE THREADS` that gets ready and calls `serve` with an endless stream
+of batch sizes; it runs for so many seconds whenever it is told to. A writer is a script `PEER.py IMAGES OUT WORKERS
+RESIZE` that makes a `Writing`, writes once, and ends with its `done`.
 """
 
 import json
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -22,9 +24,35 @@ class Task:
 
     def files(self):
         """The images with their labels, in an order that mixes the classes."""
-        classes = sorted(path for path in self.images.iterdir() if path.is_dir())
-        found = [(path, label) for label, folder in enumerate(classes) for path in sorted(folder.iterdir())]
-        return sorted(found, key=lambda item: item[0].name[::-1])
+        return sorted(labelled(self.images), key=lambda item: item[0].name[::-1])
+
+
+class Writing:
+    """What a writer is asked for, from its command line; makes its empty folder."""
+
+    def __init__(self):
+        self.images, self.out = Path(sys.argv[1]), Path(sys.argv[2])
+        self.workers, self.resize = int(sys.argv[3]), int(sys.argv[4])  # 0 stores the files untouched
+        self.files = labelled(self.images)
+        shutil.rmtree(str(self.out), ignore_errors=True)
+        self.out.mkdir(parents=True)
+
+    def share(self, worker):
+        """The images of one worker, with their labels."""
+        return self.files[worker :: self.workers]
+
+    def done(self, began, written, ended=None):
+        """Print the seconds from ``began``, if all was written; fail otherwise."""
+        seconds = (ended or time.perf_counter()) - began
+        if written != len(self.files):
+            sys.exit(f"{written} of {len(self.files)} images were written")
+        print(seconds)
+
+
+def labelled(images):
+    """The files in a folder of class folders, each with the number of its class."""
+    classes = sorted(path for path in images.iterdir() if path.is_dir())
+    return [(path, label) for label, folder in enumerate(classes) for path in sorted(folder.iterdir())]
 
 
 MEAN = (0.485, 0.456, 0.406)
