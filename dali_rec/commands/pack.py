@@ -18,6 +18,7 @@ from dali_rec.images import MAX_PIXELS
 from dali_rec.packing.options import (
     SHUFFLE_SEED,
     Color,
+    Device,
     Encoding,
     Engine,
     ImageOptions,
@@ -83,6 +84,7 @@ def pack(
     color: Annotated[Color, typer.Option(help="Make all images colour or grey.")] = "keep",
     max_pixels: Annotated[int, typer.Option(min=1, help="Reject images with more pixels than this.")] = MAX_PIXELS,
     trust: Annotated[bool, typer.Option("--trust", help="Look at headers only, where nothing is changed.")] = False,
+    device: Annotated[Device, typer.Option(help="Where JPEGs are scaled; auto takes a GPU if it is faster.")] = "cpu",
     shards: Annotated[int | None, typer.Option(min=1, help="Number of .rec files; by default 1.")] = None,
     shard_size: Annotated[str | None, typer.Option(metavar="SIZE", help="The most that one has, as in 1GB.")] = None,
     shard_records: Annotated[int | None, typer.Option(min=1, help="The most images that one has.")] = None,
@@ -148,7 +150,7 @@ def pack(
         )
     named = None if columns is None else tuple(name.strip() for name in columns.split(","))
     image = ImageOptions(
-        resize, resize_mode, upscale, center_crop, interpolation, encoding, quality, color, max_pixels, trust
+        resize, resize_mode, upscale, center_crop, interpolation, encoding, quality, color, max_pixels, trust, device
     )
     options = PackOptions(
         image=image,

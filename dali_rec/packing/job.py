@@ -68,10 +68,24 @@ class Job:
             "samples": {plan.name: plan.samples.digest for plan in self.plans},
             "shards": [[shard.name, shard.start, shard.stop] for _, shard in self.tasks],
             "appended to": [base.manifest_sha256 for base in self.bases],
-            "made by": {"dali-rec": __version__, **({} if self.options.image.keeps_bytes else _libraries())},
+            "made by": {"dali-rec": __version__, **self._libraries()},
         }
         jsonable: dict[str, Any] = json.loads(json.dumps(content))
         return jsonable
+
+    def _libraries(self) -> dict[str, str]:
+        """Versions of what decides about the bytes of an image that is encoded anew."""
+        if self.options.image.keeps_bytes:
+            return {}
+        found = {"simplejpeg": version("simplejpeg"), "opencv": cv2.__version__, "pillow": PIL.__version__}
+        if self.options.image.device == "gpu":
+            from dali_rec.inspection.hardware import gpus
+            from dali_rec.loading.graph import import_dali
+            from dali_rec.packing.batches import import_nvimgcodec
+
+            found |= {"DALI": import_dali().__version__, "nvImageCodec": import_nvimgcodec().__version__}
+            found["GPU"] = ", ".join(sorted({gpu.name for gpu in gpus()}))
+        return found
 
     def differences(self, other: Mapping[str, Any]) -> list[str]:
         """In words, where this job is not the one that has the fingerprint ``other``; empty if it is."""
@@ -102,8 +116,3 @@ def _changes(prefix: str, before: object, now: Mapping[str, Any]) -> list[str]:
         for name in names
         if before.get(name) != now.get(name)
     ]
-
-
-def _libraries() -> dict[str, str]:
-    """Versions of what decides about the bytes of an image that is encoded anew."""
-    return {"simplejpeg": version("simplejpeg"), "opencv": cv2.__version__, "pillow": PIL.__version__}

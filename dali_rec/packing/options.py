@@ -20,6 +20,7 @@ Interpolation = Literal["area", "nearest", "linear", "cubic", "lanczos"]
 Encoding = Literal["keep", "jpeg", "png", "webp"]
 Color = Literal["keep", "rgb", "gray"]
 Engine = Literal["local", "ray"]
+Device = Literal["cpu", "gpu", "auto"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ class ImageOptions:
     color: "rgb" or "gray" for all images; "keep" leaves them.
     max_pixels: larger images are rejected before they are decoded.
     trust: images that nothing is done to are held to their header alone, and not decoded.
+    device: "gpu" decodes, scales and encodes JPEGs on one, to slightly other pixels (see packing/batches.py); "auto"
+        does so where that is faster.
     """
 
     resize: int | None = None
@@ -51,6 +54,7 @@ class ImageOptions:
     color: Color = "keep"
     max_pixels: int = MAX_PIXELS
     trust: bool = False
+    device: Device = "cpu"
 
     @property
     def keeps_bytes(self) -> bool:
@@ -69,6 +73,7 @@ class ImageOptions:
             ("interpolation", Interpolation),
             ("encoding", Encoding),
             ("color", Color),
+            ("device", Device),
         )
         for name, choice in choices:
             value = getattr(self, name)

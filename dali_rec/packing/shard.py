@@ -99,6 +99,11 @@ def prepare_all(shards: Iterable[tuple[Plan, ShardPlan]], options: PackOptions) 
     def prepare(plan: Plan, samples: list[Sample]) -> list[Prepared]:
         return [Prepared(sample, stamp_of(plan, sample), _prepare(sample, plan, options)) for sample in samples]
 
+    if options.image.device == "gpu":
+        from dali_rec.packing.batches import prepare_by_batches
+
+        yield from (Prepared(*one) for one in prepare_by_batches(shards, options))
+        return
     workers, batch_size = options.worker_count, _SAMPLES_PER_TASK
     shards = list(shards)
     if any(plan.has_urls for plan, _ in shards):  # servers are waited for, which takes no processor

@@ -52,12 +52,16 @@ def prepare_image(
     Every image is decoded once in full, unless ``options`` trust it. Raises ImageRejectedError with the reason where
     that fails.
     """
+    return transform_image(read_image(location, root, fetching, pixels), options)
+
+
+def read_image(location: str, root: str, fetching: FetchOptions, pixels: PixelTable | None = None) -> bytes:
+    """The encoded image at ``location``, from a file, a URL or a table. Raises ImageRejectedError with the reason."""
     if any(character in location for character in "\t\r\n"):
         raise ImageRejectedError("its name holds a tab or a line break, which a .lst cannot; rename it")
     if pixels is not None and pixels.holds(location):
-        return transform_image(pixels.read(location), options)
-    data = fetch(location, fetching) if is_url(location) else _read(os.path.join(root, location))  # noqa: PTH118
-    return transform_image(data, options)
+        return pixels.read(location)
+    return fetch(location, fetching) if is_url(location) else _read(os.path.join(root, location))  # noqa: PTH118
 
 
 def _read(path: str) -> bytes:

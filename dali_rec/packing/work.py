@@ -242,6 +242,18 @@ class WorkFolder:
             self.store.remove(f"{name}.rejected.jsonl")
 
 
+def begun_on(store: Store, name: str) -> str | None:
+    """The device of the job that was begun under this name, None where there is none."""
+    path = f"{name}.packing/job.json"
+    if not store.exists(path):
+        return None
+    try:
+        options = json.loads(store.read(path))["options"]
+        return str(options["device"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
 def keep_shard(store: Store, folder: str, report: ShardReport, scratch: Path) -> None:
     """Bring a shard that was made in ``scratch`` to the work folder, and note there that it is finished."""
     for suffix in (".rec", ".idx"):

@@ -1,0 +1,231 @@
+"""Packing on a GPU: whole batches of JPEGs decoded and scaled by DALI and encoded by nvImageCodec.
+
+What does not suit a batch (other formats, grey and CMYK images, files that are stored as they are or do not end as a
+JPEG should) and each image of a batch that fails goes the way of packing on the CPU, one by one, so that a bad image is
+rejected alone and for the same reason. The same graph and encoder run on the CPU, which is how they are tested where
+there is no GPU.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from dali_rec.errors import ImageRejectedError, MissingDependencyError
+from dali_rec.images import inspect_image, orientation_of
+from dali_rec.packing.geometry import Geometry, plan_geometry
+from dali_rec.packing.transform import PreparedImage, read_image, transform_image
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Sequence
+
+    from dali_rec.packing.options import ImageOptions, PackOptions
+    from dali_rec.packing.plan import Plan, ShardPlan
+    from dali_rec.packing.shard import Stamp
+    from dali_rec.sources import Sample
+
+logger = logging.getLogger("dali_rec")
+
+BATCH_SIZE = 128
+#: One decodes while the other's images are encoded.
+_TRANSFORMERS = 2
+_BATCHES_AHEAD = 4
+_END_OF_IMAGE = b"\xff\xd9"
+_INTERPOLATIONS = {
+    "area": "INTERP_LINEAR",
+    "nearest": "INTERP_NN",
+    "linear": "INTERP_LINEAR",
+    "cubic": "INTERP_CUBIC",
+    "lanczos": "INTERP_LANCZOS3",
+}
+
+Outcome = PreparedImage | ImageRejectedError
+
+
+class _Suited(NamedTuple):
+    row: int
+    geometry: Geometry
+
+
+class BatchTransformer:
+    """Makes encoded images what ``options`` ask for, a batch at a time, in the thread that made it.
+
+    pool: where what does not suit goes, image by image. on_gpu: False runs the same on the CPU.
+
+    Raises MissingDependencyError without DALI or nvImageCodec.
+    """
+
+    def __init__(self, options: ImageOptions, pool: Executor, *, on_gpu: bool, threads: int) -> None:
+        self._options = options
+        self._pool = pool
+        self._on_gpu = on_gpu
+        self._threads = threads
+        self._pipeline: Any = None
+        codec = import_nvimgcodec()
+        self._encoder = codec.Encoder(
+            device_id=0 if on_gpu else codec.NVIMGCODEC_DEVICE_CPU_ONLY, max_num_cpu_threads=threads
+        )
+        self._encoding = codec.EncodeParams(
+            quality_type=codec.QualityType.QUALITY,
+            quality_value=options.quality,
+            chroma_subsampling=codec.ChromaSubsampling.CSS_420,
+        )
+
+    def transform(self, images: Sequence[bytes]) -> list[Outcome]:
+        """Each of up to BATCH_SIZE images made ready, or the reason why it is rejected, in their order."""
+        suited = [
+            _Suited(row, geometry) for row, data in enumerate(images) if (geometry := self._suits(data)) is not None
+        ]
+        outcomes: dict[int, Outcome] = {}
+        for (row, geometry), data in zip(suited, self._run(images, suited), strict=True):
+            if data is not None:
+                outcomes[row] = PreparedImage(data, geometry.crop_width, geometry.crop_height)
+        alone = {
+            row: self._pool.submit(transform_alone, data, self._options)
+            for row, data in enumerate(images)
+            if row not in outcomes
+        }
+        return [outcomes[row] if row in outcomes else alone[row].result() for row in range(len(images))]
+
+    def _suits(self, data: bytes) -> Geometry | None:
+        """What becomes of a JPEG that a batch takes, None for anything else."""
+        options = self._options
+        try:
+            info = inspect_image(data, options.max_pixels)
+        except ImageRejectedError:
+            return None
+        if info.format != "JPEG" or info.mode != "RGB" or options.encoding not in ("keep", "jpeg"):
+            return None
+        # The GPU decodes a file that breaks off, grey below the break; the CPU rejects it.
+        if options.color == "gray" or data[-2:] != _END_OF_IMAGE:
+            return None
+        upright = (info.width, info.height) if orientation_of(data) < 5 else (info.height, info.width)
+        geometry = plan_geometry(*upright, options)
+        return geometry if geometry.changes(*upright) else None
+
+    def _run(self, images: Sequence[bytes], suited: list[_Suited]) -> list[bytes | None]:
+        if not suited:
+            return []
+        if self._pipeline is None:
+            self._pipeline = self._build()
+        pipeline = self._pipeline
+        pipeline.feed_input("encoded", [np.frombuffer(images[row], np.uint8) for row, _ in suited])
+        sizes = np.array([(one.height, one.width) for _, one in suited], np.float32)
+        crops = np.array([(one.crop_height, one.crop_width) for _, one in suited], np.float32)
+        pipeline.feed_input("sizes", sizes)
+        pipeline.feed_input("crops", crops)
+        try:
+            (pixels,) = pipeline.run()
+            arrays = [pixels[at] if self._on_gpu else np.asarray(pixels[at]) for at in range(len(suited))]
+            streams = self._encoder.encode(arrays, "jpeg", params=self._encoding)
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+            logger.info("a batch of %d images is done one by one, since it failed together: %s", len(suited), reason)
+            self._pipeline = None  # DALI's are of no use after a failure
+            return [None] * len(suited)
+        return [None if stream is None else bytes(stream) for stream in streams]
+
+    def _build(self) -> Any:
+        from dali_rec.loading.graph import import_dali
+
+        dali = import_dali()
+        fn, types = dali.fn, dali.types
+        interpolation = getattr(types, _INTERPOLATIONS[self._options.interpolation])
+        averages = self._options.interpolation == "area"
+
+        def graph() -> Any:
+            encoded = fn.external_source(name="encoded", dtype=types.UINT8, ndim=1)
+            sizes = fn.external_source(name="sizes", dtype=types.FLOAT, ndim=1)
+            crops = fn.external_source(name="crops", dtype=types.FLOAT, ndim=1)
+            images = fn.decoders.image(encoded, device="mixed" if self._on_gpu else "cpu", output_type=types.RGB)
+            images = fn.resize(images, size=sizes, interp_type=interpolation, antialias=averages)
+            return fn.crop(images, crop=crops, crop_pos_x=0.5, crop_pos_y=0.5, rounding="truncate")
+
+        pipeline = dali.pipeline_def(graph)(
+            batch_size=BATCH_SIZE,
+            num_threads=self._threads,
+            device_id=0 if self._on_gpu else None,
+            prefetch_queue_depth=1,
+        )
+        pipeline.build()
+        return pipeline
+
+
+def transform_alone(data: bytes, options: ImageOptions) -> Outcome:
+    """One image made ready on the CPU, or the reason why it is rejected."""
+    try:
+        return transform_image(data, options)
+    except ImageRejectedError as error:
+        return error
+
+
+def import_nvimgcodec() -> Any:
+    """The module nvidia.nvimgcodec. Raises MissingDependencyError with the line that installs it."""
+    try:
+        from nvidia import nvimgcodec
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"packing on a GPU needs nvImageCodec ({error}); install it with: pip install 'dali-rec[cuda12]', or "
+            "'dali-rec[cuda13]' for drivers of CUDA 13"
+        ) from None
+    return nvimgcodec
+
+
+class _Read(NamedTuple):
+    stamp: Stamp
+    data: bytes | ImageRejectedError
+
+
+def prepare_by_batches(
+    shards: Iterable[tuple[Plan, ShardPlan]], options: PackOptions, *, on_gpu: bool = True
+) -> Generator[tuple[Sample, Stamp, Outcome]]:
+    """Prepare the images of these shards in order, as ``prepare_all`` does, a bounded number of batches at a time."""
+    from dali_rec.packing.shard import stamp_of
+
+    shards = list(shards)
+    workers = options.worker_count
+    if any(plan.has_urls for plan, _ in shards):
+        workers = max(workers, options.fetch.connections)
+    readers = ThreadPoolExecutor(workers, thread_name_prefix="dali-rec-pack")
+    runners = ThreadPoolExecutor(_TRANSFORMERS, thread_name_prefix="dali-rec-batch")
+    of_thread = threading.local()
+
+    def read(plan: Plan, sample: Sample) -> _Read:
+        stamp = stamp_of(plan, sample)
+        try:
+            return _Read(stamp, read_image(sample.location, plan.root, options.fetch, plan.pixels))
+        except ImageRejectedError as error:
+            return _Read(stamp, error)
+
+    def run(samples: list[Sample], reading: list[Future[_Read]]) -> list[tuple[Sample, Stamp, Outcome]]:
+        if not hasattr(of_thread, "transformer"):
+            of_thread.transformer = BatchTransformer(
+                options.image, readers, on_gpu=on_gpu, threads=options.worker_count
+            )
+        done = [one.result() for one in reading]
+        whole = [one.data for one in done if isinstance(one.data, bytes)]
+        outcomes = iter(of_thread.transformer.transform(whole))
+        return [
+            (sample, one.stamp, next(outcomes) if isinstance(one.data, bytes) else one.data)
+            for sample, one in zip(samples, done, strict=True)
+        ]
+
+    pending: deque[Future[list[tuple[Sample, Stamp, Outcome]]]] = deque()
+    try:
+        for plan, shard in shards:
+            for start in range(shard.start, shard.stop, BATCH_SIZE):
+                samples = [plan.samples[row] for row in range(start, min(start + BATCH_SIZE, shard.stop))]
+                reading = [readers.submit(read, plan, sample) for sample in samples]
+                pending.append(runners.submit(run, samples, reading))
+                if len(pending) >= _BATCHES_AHEAD:
+                    yield from pending.popleft().result()
+        while pending:
+            yield from pending.popleft().result()
+    finally:
+        runners.shutdown(cancel_futures=True)
+        readers.shutdown(cancel_futures=True)

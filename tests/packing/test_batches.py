@@ -1,0 +1,222 @@
+"""Packing by batches, as on a GPU, but with DALI's and nvImageCodec's CPU parts where there is none."""
+
+import functools
+import io
+import json
+import math
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from PIL import Image
+from support import encoded, jpeg
+
+import dali_rec
+from dali_rec.cli import main
+from dali_rec.errors import DatasetError, DeviceUnavailableError, ImageRejectedError
+from dali_rec.packing import batches, choose_device
+from dali_rec.packing.batches import BatchTransformer, transform_alone
+from dali_rec.packing.options import ImageOptions, PackOptions, RunOptions
+
+pytest.importorskip("nvidia.dali", reason="DALI is not installed")
+pytest.importorskip("nvidia.nvimgcodec", reason="nvImageCodec is not installed")
+
+
+def smooth(seed, size=(200, 150)):
+    """A picture without hard edges, which resizers agree on."""
+    random = np.random.default_rng(seed)
+    small = Image.fromarray(random.integers(0, 256, (5, 6, 3), dtype=np.uint8))
+    return small.resize(size, Image.Resampling.BICUBIC)
+
+
+def rotated(seed):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return encoded(smooth(seed), "JPEG", quality=95, exif=exif)
+
+
+def scrambled():
+    """A JPEG that begins and ends as it should, with a table of codes that none can be."""
+    data = bytearray(jpeg(3, (120, 90)))
+    at = data.index(b"\xff\xc4") + 5
+    data[at : at + 16] = b"\xff" * 16
+    return bytes(data)
+
+
+ODD = {
+    "a PNG": lambda: encoded(smooth(1), "PNG"),
+    "a grey JPEG": lambda: encoded(smooth(2).convert("L"), "JPEG"),
+    "a CMYK JPEG": lambda: encoded(smooth(2).convert("CMYK"), "JPEG"),
+    "a small JPEG": lambda: encoded(smooth(4, (50, 40)), "JPEG"),
+    "a JPEG on its side": lambda: rotated(5),
+    "a progressive JPEG": lambda: encoded(smooth(6), "JPEG", progressive=True),
+    "a JPEG that breaks off": lambda: encoded(smooth(7), "JPEG")[:-40],
+    "a scrambled JPEG": scrambled,
+    "no image": lambda: b"this is no image",
+    "nothing": lambda: b"",
+}
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with ThreadPoolExecutor(2) as pool:
+        yield pool
+
+
+def psnr(one, other):
+    error = np.mean((np.asarray(one, float) - np.asarray(other, float)) ** 2)
+    return 99.0 if not error else 10 * math.log10(255**2 / error)
+
+
+def same_but_for_pixels(ours, theirs):
+    if isinstance(theirs, ImageRejectedError):
+        assert str(ours) == str(theirs)
+        return
+    assert (ours.width, ours.height) == (theirs.width, theirs.height)
+    if ours.data != theirs.data:
+        image, other = (Image.open(io.BytesIO(one.data)) for one in (ours, theirs))
+        assert (image.size, image.mode, image.format) == (other.size, other.mode, other.format)
+        assert image.quantization == other.quantization
+        assert psnr(image, other) > 30
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"resize": 64},
+        {"resize": 64, "resize_mode": "fill", "quality": 80},
+        {"resize": 97, "resize_mode": "longer", "interpolation": "linear"},
+        {"resize": 64, "resize_mode": "exact"},
+        {"center_crop": True},
+        {"resize": 64, "encoding": "png"},
+        {"resize": 64, "color": "gray"},
+        {},
+    ],
+)
+def test_images_are_those_of_the_cpu(pool, options):
+    options = ImageOptions(**options)
+    data = [encoded(smooth(seed), "JPEG", quality=95) for seed in range(6)] + [make() for make in ODD.values()]
+    transformer = BatchTransformer(options, pool, on_gpu=False, threads=2)
+    for _ in range(2):  # also after a batch that failed
+        outcomes = transformer.transform(data)
+        assert len(outcomes) == len(data)
+        for one, outcome in zip(data, outcomes, strict=True):
+            same_but_for_pixels(outcome, transform_alone(one, options))
+
+
+def test_good_images_go_by_batches(pool, monkeypatch):
+    monkeypatch.setattr(batches, "transform_alone", lambda *_: pytest.fail("an image went alone"))
+    transformer = BatchTransformer(ImageOptions(resize=64), pool, on_gpu=False, threads=2)
+    data = [encoded(smooth(seed), "JPEG") for seed in range(batches.BATCH_SIZE)] + [rotated(3)]
+    for some in (data[:5], data[1:], data[:1]):
+        assert len(transformer.transform(some)) == len(some)
+    assert transformer.transform([]) == []
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """140 JPEGs and one of each kind of trouble, in two classes."""
+    for number in range(140):
+        path = tmp_path / "photos" / f"class_{number % 2}" / f"{number:03d}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encoded(smooth(number % 9), "JPEG", quality=95))
+    for number, make in enumerate(ODD.values()):
+        (tmp_path / "photos" / "class_1" / f"odd{number}.jpg").write_bytes(make())
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def pretend(monkeypatch):
+    """As if there were a GPU."""
+    monkeypatch.setattr(choose_device, "count_gpus", lambda: (1, ""))
+    on_cpu = functools.partial(batches.prepare_by_batches, on_gpu=False)
+    monkeypatch.setattr(batches, "prepare_by_batches", on_cpu)
+
+
+def test_records_are_the_same_in_the_same_order(folder, tmp_path, pretend):
+    options = {"resize": 64, "shards": 3, "max_bad": 10}
+    by_batches = dali_rec.pack(folder, tmp_path / "gpu", device="gpu", **options)
+    one_by_one = dali_rec.pack(folder, tmp_path / "cpu", device="cpu", **options)
+    reasons = [[(bad.sample, bad.reason) for bad in report.rejections] for report in (by_batches, one_by_one)]
+    assert reasons[0] == reasons[1]
+    assert len(reasons[0]) == 4
+    ours, theirs = dali_rec.open(tmp_path / "gpu"), dali_rec.open(tmp_path / "cpu")
+    assert len(ours) == len(theirs) == 146
+    for record, other in zip(ours, theirs, strict=True):
+        assert record.key == other.key
+        assert np.array_equal(record.labels, other.labels)
+        assert psnr(Image.open(io.BytesIO(record.image)), Image.open(io.BytesIO(other.image))) > 30
+    assert json.loads((tmp_path / "gpu.json").read_text())["options"]["device"] == "gpu"
+    assert dali_rec.verify(tmp_path / "gpu").ok
+
+
+def test_resuming_keeps_the_device(folder, tmp_path, pretend, monkeypatch):
+    monkeypatch.setattr(choose_device, "_rate", lambda options, _plan: 1.0 + 9.0 * (options.image.device == "cpu"))
+    calls = []
+
+    def stop(done, _total):
+        calls.append(done)
+        if done > 80:
+            raise KeyboardInterrupt
+
+    options = {"resize": 64, "shards": 3, "max_bad": 10}
+    with pytest.raises(KeyboardInterrupt):
+        dali_rec.pack(folder, tmp_path / "x", device="gpu", progress=stop, **options)
+    with pytest.raises(DatasetError, match="device was gpu and is cpu"):
+        dali_rec.pack(folder, tmp_path / "x", device="cpu", resume=True, **options)
+    resumed = dali_rec.pack(folder, tmp_path / "x", device="auto", resume=True, **options)
+    assert resumed.manifest.options["device"] == "gpu"
+    whole = dali_rec.pack(folder, tmp_path / "whole", device="gpu", **options)
+    assert [shard.sha256 for shard in resumed.manifest.shards] == [shard.sha256 for shard in whole.manifest.shards]
+
+
+def chosen(device, rates=(1.0, 1.0), begun=None, image=None, **run):
+    image = ImageOptions(**{"resize": 64, **(image or {})}, device=device)
+    options = PackOptions(image=image)
+
+    def rate(options, _plan):
+        return rates[0] if options.image.device == "gpu" else rates[1]
+
+    return choose_device.choose_device(options, RunOptions(**run), None, begun, rate=rate).image.device
+
+
+def test_auto_takes_what_measures_faster(pretend):
+    assert chosen("auto", rates=(1.2, 1.0)) == "gpu"
+    assert chosen("auto", rates=(1.05, 1.0)) == "cpu"
+    assert chosen("auto", rates=(0.5, 1.0)) == "cpu"
+    assert chosen("auto", rates=(0.5, 1.0), begun="gpu") == "gpu"
+    assert chosen("auto", rates=(9.0, 1.0), begun="cpu") == "cpu"
+    assert chosen("auto", rates=(9.0, 1.0), image={"resize": None}) == "cpu"
+    assert chosen("auto", rates=(9.0, 1.0), engine="ray") == "cpu"
+    assert chosen("cpu", rates=(9.0, 1.0)) == "cpu"
+    assert chosen("gpu", rates=(0.1, 1.0)) == "gpu"
+
+
+def test_what_cannot_be_is_refused(pretend):
+    with pytest.raises(ValueError, match="must use the same"):
+        chosen("auto", num_nodes=2)
+    with pytest.raises(ValueError, match="Ray"):
+        chosen("gpu", engine="ray")
+    with pytest.raises(ValueError, match="device is 'tpu'"):
+        ImageOptions(device="tpu")
+
+
+def test_without_a_gpu(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(choose_device, "count_gpus", lambda: (0, "no NVIDIA driver found (libcuda)"))
+    with pytest.raises(DeviceUnavailableError, match="--device cpu packs without one"):
+        dali_rec.pack(folder, tmp_path / "x", resize=64, device="gpu")
+    assert not list(tmp_path.glob("x*"))
+    assert chosen("auto") == "cpu"
+    assert main(["pack", str(folder), str(tmp_path / "x"), "--device", "gpu", "--resize", "64"]) == 1
+    assert "no NVIDIA driver" in capsys.readouterr().err
+
+
+@pytest.mark.gpu
+def test_images_of_the_gpu_are_those_of_the_cpu(folder, tmp_path):
+    options = {"resize": 64, "max_bad": 10}
+    on_gpu = dali_rec.pack(folder, tmp_path / "gpu", device="gpu", **options)
+    on_cpu = dali_rec.pack(folder, tmp_path / "cpu", device="cpu", **options)
+    assert [str(bad.reason) for bad in on_gpu.rejections] == [str(bad.reason) for bad in on_cpu.rejections]
+    for record, other in zip(dali_rec.open(tmp_path / "gpu"), dali_rec.open(tmp_path / "cpu"), strict=True):
+        assert (record.key, record.labels.tolist()) == (other.key, other.labels.tolist())
+        assert psnr(Image.open(io.BytesIO(record.image)), Image.open(io.BytesIO(other.image))) > 30
