@@ -72,6 +72,7 @@ def diagnose() -> Diagnosis:
     findings += _probes(results)
     findings += _packages("frameworks", packages.FRAMEWORKS.values(), versions, driver)
     findings += _torch_build(versions, cards)
+    findings += _tensorflow_plugin(versions, dali)
     findings += _packages("packing", packages.CORE, versions, driver)
     findings += _packages("packing", packages.OTHERS, versions, driver)
     return Diagnosis(tuple(findings), *_choice(results, versions))
@@ -175,6 +176,23 @@ def _torch_build(versions: dict[str, str], cards: tuple[Gpu, ...]) -> Iterator[F
         yield Finding("frameworks", "PyTorch build", "problem", detail, "pip install --force-reinstall torch")
 
 
+def _tensorflow_plugin(versions: dict[str, str], dali: list[Installed]) -> Iterator[Finding]:
+    """DALI's plugin for TensorFlow, which must be of DALI's own version, where there are both."""
+    if len(dali) != 1 or packages.find(packages.FRAMEWORKS["tensorflow"], versions) is None:
+        return
+    name = dali[0].distribution.replace("nvidia-dali-", "nvidia-dali-tf-plugin-")
+    purpose = "for as_endless_dataset without Python in between"
+    remedy = f"pip install --no-build-isolation --no-cache-dir --no-deps {name}=={dali[0].version}"
+    there = versions.get(name)
+    if there is None:
+        yield Finding("frameworks", "TensorFlow plugin", "absent", f"not installed, {purpose}", remedy)
+    elif there != dali[0].version:
+        detail = f"{there} is not of DALI's version, {dali[0].version}"
+        yield Finding("frameworks", "TensorFlow plugin", "problem", detail, remedy)
+    else:
+        yield Finding("frameworks", "TensorFlow plugin", "ok", f"{there} ({name}), {purpose}")
+
+
 def _choice(results: dict[str, Probe], versions: dict[str, str]) -> tuple[str | None, str | None, str]:
     if not results:
         return None, None, "it needs DALI"
@@ -190,4 +208,5 @@ def _choice(results: dict[str, Probe], versions: dict[str, str]) -> tuple[str | 
     ]
     framework = at_hand[0] if at_hand else "numpy"
     default = "it is the default" if framework == "torch" else "the default, torch, is not installed: name it"
-    return str(device), framework, f"{device}: {device.why}; {framework}: {default}"
+    resizes = "" if on_gpu else f"; random crops are resized by {'PyTorch' if framework == 'torch' else 'DALI'}"
+    return str(device), framework, f"{device}: {device.why}; {framework}: {default}{resizes}"

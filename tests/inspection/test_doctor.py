@@ -216,3 +216,18 @@ def test_command_ends_well_where_nothing_can_be_loaded(capsys, machine):
     machine({})
     assert main(["doctor"]) == 0
     assert "The loader cannot run" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("plugin", "status"),
+    [
+        ({}, "absent"),
+        ({"nvidia-dali-tf-plugin-cuda120": "2.4.0"}, "ok"),
+        ({"nvidia-dali-tf-plugin-cuda120": "2.3.0"}, "problem"),
+    ],
+)
+def test_tensorflow_plugin_must_be_of_dalis_version(machine, plugin, status):
+    versions = {"nvidia-dali-cuda120": "2.4.0", "nvidia-nvimgcodec-cu12": "0.9.0", "tensorflow": "2.21.0", **plugin}
+    _, by_name = machine(versions)
+    assert by_name["TensorFlow plugin"].status == status
+    assert ("nvidia-dali-tf-plugin-cuda120==2.4.0" in (by_name["TensorFlow plugin"].remedy or "")) == (status != "ok")
