@@ -1,7 +1,7 @@
 """Resizing on the CPU by PyTorch's or OpenCV's kernels, as a node of the DALI graph.
 
 DALI's own resizing takes more of the processor than decoding does (docs/performance.md). PyTorch's antialiased kernel
-for uint8 is Pillow's algorithm in AVX2: a fifth of DALI's time, and within one level of Pillow. Without antialiasing
+for uint8 is Pillow's algorithm in AVX2: a fifth of DALI's time, and within two levels of Pillow. Without antialiasing
 OpenCV's linear kernel is faster still. Both let go of the interpreter's lock.
 """
 
