@@ -114,7 +114,7 @@ def test_records_that_an_index_leaves_out_are_left_out(tmp_path):
     assert [key for key, _ in contents(tmp_path / "b")] == [kept[row] for row in order_of(2, len(kept))]
 
 
-@pytest.mark.parametrize(("memory", "message"), [("1MB", "at least 64MiB"), ("lots", "expected bytes")])
+@pytest.mark.parametrize(("memory", "message"), [("1MB", "at least 64MiB"), ("lots", "expected a size")])
 def test_memory_that_makes_no_sense_is_said(tmp_path, memory, message):
     with pytest.raises(ValueError, match=message):
         shuffle(DATA / "multi.rec", tmp_path / "b", memory=memory)

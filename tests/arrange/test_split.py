@@ -121,7 +121,7 @@ def test_same_seed_gives_the_same_bytes_and_another_gives_others(tmp_path):
         ({"stratify": True}, "needs shares"),
         ({"shards": 2, "shard_records": 2}, "shards and shard_records: say one of them"),
         ({"shards": 0}, "shards is 0: at least 1"),
-        ({"shard_size": "big"}, "size 'big': expected bytes"),
+        ({"shard_size": "big"}, "'big': expected a size"),
         ({"shards": 100}, "12 records cannot fill 100 shards"),
         ({"shares": {"a": 0.999, "b": 0.001}}, "the split 'b' would get none"),
     ],

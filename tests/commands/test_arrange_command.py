@@ -29,7 +29,7 @@ def test_merge_split_and_shuffle_one_after_another(packed, tmp_path, capsys):
         (["split", "P", "OUT", "--stratify"], 2, "needs --split"),
         (["split", "P", "OUT", "--split", "a=0.3"], 2, "add up to 0.3"),
         (["split", "P", "OUT", "--shards", "2", "--shard-size", "1MB"], 2, "say one of --shards, --shard-size"),
-        (["shuffle", "P", "OUT", "--memory", "some"], 2, "expected bytes"),
+        (["shuffle", "P", "OUT", "--memory", "some"], 2, "expected a size"),
         (["shuffle", "P", "OUT", "--memory", "1MB"], 1, "at least 64MiB"),
         (["merge", "P", "OUT", "--shard-size", "0"], 2, "at least one byte"),
     ],
