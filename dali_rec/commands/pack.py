@@ -78,7 +78,7 @@ def pack(
     ] = "shorter",
     upscale: Annotated[bool, typer.Option("--upscale", help="Also scale smaller images up.")] = False,
     center_crop: Annotated[bool, typer.Option("--center-crop", help="Cut the largest square from the centre.")] = False,
-    interpolation: Annotated[Interpolation, typer.Option(help="How to scale.")] = "area",
+    interpolation: Annotated[Interpolation, typer.Option(help="How to scale.")] = "bicubic",
     encoding: Annotated[Encoding, typer.Option(help="Encode images that are not of this format anew.")] = "keep",
     quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG and WebP that are encoded anew.")] = 95,
     color: Annotated[Color, typer.Option(help="Make all images colour or grey.")] = "keep",

@@ -208,5 +208,4 @@ def _choice(results: dict[str, Probe], versions: dict[str, str]) -> tuple[str | 
     ]
     framework = at_hand[0] if at_hand else "numpy"
     default = "it is the default" if framework == "torch" else "the default, torch, is not installed: name it"
-    resizes = "" if on_gpu else f"; random crops are resized by {'PyTorch' if framework == 'torch' else 'DALI'}"
-    return str(device), framework, f"{device}: {device.why}; {framework}: {default}{resizes}"
+    return str(device), framework, f"{device}: {device.why}; {framework}: {default}"

@@ -40,6 +40,7 @@ CORE = (
         ),
         "resizing",
     ),
+    Package("Numba", ("numba",), "resizing on the CPU, in the Loader too"),
     Package("fsspec", ("fsspec",), "images behind URLs"),
     Package("aiohttp", ("aiohttp",), "http:// and https://"),
 )

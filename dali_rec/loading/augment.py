@@ -1,4 +1,4 @@
-"""Encoded images in, uint8 images of the wanted size out: decoding and augmentation as DALI nodes.
+"""Encoded images in, images of the wanted size out: decoding and augmentation as DALI nodes.
 
 What is random here takes its numbers from the pipeline's seed, so it follows the loader's seed and its checkpoints.
 """
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from dali_rec.loading.host_resize import resize_on_host
+from dali_rec.loading.finish import finish, resize, resize_and_finish
 
 if TYPE_CHECKING:
     from dali_rec.loading.graph import ImageSpec
@@ -71,6 +71,11 @@ class Augmentation:
         if self.views < 1:
             raise ValueError(f"views is {self.views}: at least 1")
 
+    @property
+    def changes_pixels(self) -> bool:
+        """Whether more is done to a crop than to bring it to size and to mirror it."""
+        return self.policy is not None or any((*self.jitter, self.grey, self.blur, self.erase))
+
 
 AugmentName = Literal["train", "eval", "ssl", "randaugment", "trivialaugment", "autoaugment"]
 Augment = AugmentName | Augmentation | Callable[[Any], Any] | None
@@ -92,36 +97,21 @@ def random_augmentation(augment: object) -> Augmentation | None:
     return NAMED.get(augment) if isinstance(augment, str) else None
 
 
-def decode_views(
-    dali: Any, encoded: Any, image: ImageSpec, decoder: dict[str, Any], threads: int
-) -> list[tuple[Any, Any]]:
-    """Decode and bring to size: for each view uint8 HWC, and whether to mirror it.
-
-    threads: for resizing, where DALI does not do that. "eval" images are larger than ``image.size``: their crop is cut
-    when they are normalised.
-    """
+def decode_views(dali: Any, encoded: Any, image: ImageSpec, decoder: dict[str, Any]) -> list[Any]:
+    """Decode, augment and finish: the images of each view, as ``image`` wants them."""
     random = random_augmentation(image.augment)
     if random is not None:
-        return [_random_view(dali, encoded, image, random, decoder, threads) for _ in range(random.views)]
-    fn = dali.fn
-    resize = _resize_options(dali, image)
-    images = fn.decoders.image(encoded, **decoder)
+        return [_random_view(dali, encoded, image, random, decoder) for _ in range(random.views)]
+    images = dali.fn.decoders.image(encoded, **decoder)
     if image.augment == "eval":
-        # The shorter side of the image covers the crop's, times the ratio.
-        target = [round(side * EVAL_RESIZE_RATIO) for side in image.size]
-        return [(fn.resize(images, size=target, mode="not_smaller", **resize), 0)]
+        return [resize_and_finish(dali, images, image, covering=EVAL_RESIZE_RATIO)]
     if callable(image.augment):
-        images = image.augment(images)
-    return [(fn.resize(images, size=list(image.size), **resize), 0)]
+        # What that gives need not be what our own resizing takes.
+        return [finish(dali, resize(dali, image.augment(images), image, resizer="dali"), image)]
+    return [resize_and_finish(dali, images, image)]
 
 
-def _resize_options(dali: Any, image: ImageSpec) -> dict[str, Any]:
-    return {"interp_type": dali.types.INTERP_LINEAR, "antialias": image.antialias}
-
-
-def _random_view(
-    dali: Any, encoded: Any, image: ImageSpec, random: Augmentation, decoder: dict[str, Any], threads: int
-) -> tuple[Any, Any]:
+def _random_view(dali: Any, encoded: Any, image: ImageSpec, random: Augmentation, decoder: dict[str, Any]) -> Any:
     fn = dali.fn
     # Inception's crop, as torchvision's RandomResizedCrop has it; only the crop is decoded.
     images = fn.decoders.image_random_crop(
@@ -131,10 +121,9 @@ def _random_view(
         num_attempts=10,
         **decoder,
     )
-    if image.resizer == "dali":
-        images = fn.resize(images, size=list(image.size), **_resize_options(dali, image))
-    else:
-        images = resize_on_host(dali, images, image.size, image.resizer, threads)
+    if not random.changes_pixels:
+        return resize_and_finish(dali, images, image, _flip(dali, random))
+    images = resize(dali, images, image)
     if random.policy is not None:
         images = _apply_policy(images, random, image)
     if any(random.jitter) or random.grey:
@@ -143,7 +132,11 @@ def _random_view(
         images = _blur(dali, images, random)
     if random.erase:
         images = _erase(dali, images, random, image)
-    return images, fn.random.coin_flip(probability=random.flip) if random.flip else 0
+    return finish(dali, images, image, _flip(dali, random))
+
+
+def _flip(dali: Any, random: Augmentation) -> Any:
+    return dali.fn.random.coin_flip(probability=random.flip) if random.flip else None
 
 
 def _apply_policy(images: Any, random: Augmentation, image: ImageSpec) -> Any:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from dali_rec.loading.augment import Augmentation, jitter
+from dali_rec.loading.finish import finish, resize, resize_and_finish
 
 if TYPE_CHECKING:
     from dali_rec.loading.boxes import BoxLayout
@@ -79,14 +80,13 @@ def box_augmentation(augment: object) -> Any:
 
 
 class Boxed(NamedTuple):
-    """DALI nodes: images (uint8 HWC at their final size), whether to mirror them, their boxes as they are after that.
+    """DALI nodes: the finished images, and their boxes as they are in them.
 
     ``corners``: float32 of shape (N, 4): xmin, ymin, xmax, ymax in parts of the image. ``kept``: int32 of shape (N,),
     which of the record's objects these are; None for all of them.
     """
 
     images: Any
-    mirror: Any
     corners: Any
     kept: Any | None
 
@@ -115,14 +115,19 @@ def decode_boxed(
         images = fn.decoders.image_slice(encoded, begin, size, **decoder)  # only the crop is decoded
     else:
         images = fn.decoders.image(encoded, **decoder)
-    images, corners = _to_size(dali, images, corners, random, image)
-    if any(random.jitter) or random.grey:
+    changes_colours = bool(any(random.jitter) or random.grey)
+    is_sized = changes_colours or random.fit == "pad"
+    if is_sized:
+        images, corners = _to_size(dali, images, corners, random, image)
+    if changes_colours:
         colours = Augmentation(jitter=random.jitter, jitter_chance=random.jitter_chance, grey=random.grey)
         images = jitter(dali, images, colours)
-    if not random.flip:
-        return Boxed(images, 0, corners, kept)
-    mirror = fn.random.coin_flip(probability=random.flip)
-    return Boxed(images, mirror, fn.bb_flip(corners, ltrb=True, horizontal=mirror), kept)
+    mirror = None
+    if random.flip:
+        mirror = fn.random.coin_flip(probability=random.flip)
+        corners = fn.bb_flip(corners, ltrb=True, horizontal=mirror)
+    finished = (finish if is_sized else resize_and_finish)(dali, images, image, mirror)
+    return Boxed(finished, corners, kept)
 
 
 def _corners(dali: Any, labels: Any, layout: BoxLayout) -> Any:
@@ -169,10 +174,9 @@ def _window(dali: Any, images: Any, begin: Any, size: Any, image: ImageSpec) -> 
 
 def _to_size(dali: Any, images: Any, corners: Any, random: BoxAugmentation, image: ImageSpec) -> tuple[Any, Any]:
     fn = dali.fn
-    resize = {"interp_type": dali.types.INTERP_LINEAR, "antialias": image.antialias}
     if random.fit == "stretch":
-        return fn.resize(images, size=list(image.size), **resize), corners
-    images = fn.resize(images, size=list(image.size), mode="not_larger", **resize)
+        return resize(dali, images, image), corners
+    images = resize(dali, images, image, resizer="dali", mode="not_larger")
     shape = fn.cast(images.shape(), dtype=dali.types.FLOAT)
     high, wide = shape[0] / image.size[0], shape[1] / image.size[1]
     padded = fn.crop(

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dali_rec.loading.augment import Augment
     from dali_rec.loading.boxes import BoxLayout
     from dali_rec.loading.device import Device
-    from dali_rec.loading.host_resize import Resizer
+    from dali_rec.loading.finish import Resizer
 
 DType = Literal["float32", "float16", "uint8"]
 
@@ -47,8 +47,8 @@ class ImageSpec:
 
     ``size``: (height, width) in pixels. ``dtype``: "float32" or "float16" gives normalised NCHW, "uint8" plain NHWC.
     ``mean`` and ``std``: of the channels R, G, B in images of 0…1. ``antialias``: whether resizing averages over the
-    pixels it drops. ``boxes``: of labels that hold boxes, which are to follow the augmentation. ``resizer``: of random
-    crops (loading/host_resize.py).
+    pixels it drops. ``boxes``: of labels that hold boxes, which are to follow the augmentation. ``resizer``: what
+    resizes (loading/finish.py).
     """
 
     size: tuple[int, int]
@@ -287,9 +287,8 @@ def _build(
             labels, *rest = others
             boxed = decode_boxed(dali, encoded, labels, image.boxes, image, decoder)
             found = [boxed.corners] if boxed.kept is None else [boxed.corners, boxed.kept]
-            return (_finish(dali, boxed.images, image, boxed.mirror), labels, *found, *rest)
-        views = decode_views(dali, encoded, image, decoder, execution.num_threads)
-        return (*(_finish(dali, images, image, mirror) for images, mirror in views), *others)
+            return (boxed.images, labels, *found, *rest)
+        return (*decode_views(dali, encoded, image, decoder), *others)
 
     random = random_augmentation(image.augment)
     # DALI's own augmentation policies are written with conditionals; autograph rewrites what they run in.
@@ -360,19 +359,3 @@ def decoder_options(dali: Any, dataset: Dataset, execution: Execution) -> dict[s
         decoder["device_memory_padding"] = max(DEVICE_PADDING, largest)
         decoder["host_memory_padding"] = max(HOST_PADDING, largest)
     return decoder
-
-
-def _finish(dali: Any, images: Any, image: ImageSpec, mirror: Any) -> Any:
-    """Crop at the centre, flip, normalise."""
-    fn, types = dali.fn, dali.types
-    options: dict[str, Any] = {"crop": image.size, "crop_pos_x": 0.5, "crop_pos_y": 0.5, "mirror": mirror}
-    if image.dtype == "uint8":
-        return fn.crop_mirror_normalize(images, dtype=types.UINT8, output_layout="HWC", **options)
-    return fn.crop_mirror_normalize(
-        images,
-        dtype=types.FLOAT16 if image.dtype == "float16" else types.FLOAT,
-        output_layout="CHW",
-        mean=[255 * value for value in image.mean],
-        std=[255 * value for value in image.std],
-        **options,
-    )

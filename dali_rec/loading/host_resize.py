@@ -1,115 +1,62 @@
-"""Resizing on the CPU by PyTorch's or OpenCV's kernels, as a node of the DALI graph.
+"""Resizing on the CPU by functions of our own (resampling.py), as a node of the DALI graph.
 
-DALI's own resizing takes more of the processor than decoding does (docs/performance.md). PyTorch's antialiased kernel
-for uint8 is Pillow's algorithm in AVX2: a fifth of DALI's time, and within two levels of Pillow. Without antialiasing
-OpenCV's linear kernel is faster still. Both let go of the interpreter's lock.
+DALI's operator for functions compiled by Numba calls them from DALI's threads, on DALI's memory. Its wrapper for
+functions of arrays would take seconds to compile for each pipeline; ours are functions of pointers, compiled already.
 """
 
 from __future__ import annotations
 
-import functools
-import math
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
-import cv2
 import numpy as np
+from nvidia.dali.plugin.numba import NumbaFunction
 
-from dali_rec.errors import MissingDependencyError
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-Resizer = Literal["dali", "torch", "opencv"]
-_VECTOR_EXTENSIONS = ("AVX2", "AVX512")
+from dali_rec.resampling import run_functions, shape_function
 
 
-def choose_resizer(wanted: Literal["auto"] | Resizer, *, on_gpu: bool, antialias: bool, framework: str) -> Resizer:
-    """What resizes random crops: ``wanted``, or for "auto" the fastest that makes the same images.
+class HostFunction(NumbaFunction):
+    """DALI's operator for Numba's functions, given functions that are compiled already."""
 
-    "auto" takes PyTorch's kernel only where the framework is PyTorch: others need not import it.
+    def _get_run_fn_cpu(self, run_fn: Any, *_types: Any) -> int:
+        address: int = run_fn.address
+        return address
 
-    Raises ValueError where ``wanted`` cannot be had on the GPU or with ``antialias``, MissingDependencyError without
-    PyTorch.
+    def _get_setup_fn_cpu(self, setup_fn: Any) -> int:
+        address: int = setup_fn.address
+        return address
+
+
+def resize_node(
+    dali: Any,
+    images: Any,
+    size: tuple[int, int],
+    *,
+    antialias: bool = True,
+    mirror: Any = None,
+    covered: tuple[int, int] | None = None,
+    colours: tuple[tuple[float, ...], tuple[float, ...]] | None = None,
+) -> Any:
+    """The node that resizes ``images``, uint8 HWC of three channels, to ``size``, (height, width).
+
+    mirror: a node of int32, not 0 where the image is mirrored. covered: a height and width that the image is scaled to
+    cover, its sides in proportion; the result is cut out of its middle. colours: mean and standard deviation of the
+    channels, for images of 0…1: the result is then normalised float32 CHW, else uint8 HWC.
     """
-    if wanted not in ("auto", "dali", "torch", "opencv"):
-        raise ValueError(f"resizer is {wanted!r}: expected 'auto', 'dali', 'torch' or 'opencv'")
-    if wanted == "auto":
-        if on_gpu:
-            return "dali"
-        if not antialias:
-            return "opencv"
-        return "torch" if framework == "torch" and _torch_is_fast() else "dali"
-    if wanted != "dali" and on_gpu:
-        raise ValueError(f"resizer is {wanted!r}, which works on the CPU, and images are decoded on a GPU; take 'auto'")
-    if wanted == "torch" and not antialias:
-        raise ValueError("resizer is 'torch', which antialiases; with antialias=False take 'opencv'")
-    if wanted == "opencv" and antialias:
-        raise ValueError("resizer is 'opencv', which does not antialias; say antialias=False, or take 'torch'")
-    if wanted == "torch":
-        _import_torch()
-    return wanted
-
-
-def _import_torch() -> Any:
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"resizer='torch' needs PyTorch ({error}); install it with: pip install torch, or take resizer='dali'"
-        ) from None
-    return torch
-
-
-def _torch_is_fast() -> bool:
-    """Whether PyTorch has a vectorised kernel for this processor."""
-    return _import_torch().backends.cpu.get_cpu_capability() in _VECTOR_EXTENSIONS
-
-
-def resize_on_host(dali: Any, images: Any, size: tuple[int, int], resizer: Resizer, threads: int) -> Any:
-    """The node that resizes uint8 HWC images of three channels to ``size``, by ``threads`` threads of Python."""
-    fn, types = dali.fn, dali.types
-    # DALI copies what Python returns element by element: the larger its elements, the faster.
-    size_in_bytes = math.prod(size) * 3
-    element = next(dtype for dtype in (np.int64, np.int32, np.int16, np.uint8) if size_in_bytes % dtype().itemsize == 0)
-    resized = fn.python_function(
-        images, function=BatchResizer(size, resizer, threads, element), batch_processing=True, num_outputs=1
+    types = dali.types
+    settings = [float(antialias), *(covered or (0, 0))]
+    if colours is not None:
+        mean, std = (np.asarray(values, np.float64) for values in colours)
+        settings += [*(1 / (255 * std)), *(-mean / std)]
+    function = HostFunction(
+        run_fn=run_functions().pixels if colours is None else run_functions().planes,
+        setup_fn=shape_function((*size, 3) if colours is None else (3, *size)),
+        out_types=[types.UINT8 if colours is None else types.FLOAT],
+        in_types=[types.UINT8, types.INT32, types.FLOAT],
+        outs_ndim=[3],
+        ins_ndim=[3, 0, 1],
     )
-    return fn.reinterpret(resized, dtype=types.UINT8, shape=[*size, 3], layout="HWC")
-
-
-class BatchResizer:
-    """Called by DALI with the images of a batch; gives each, resized, as a row of ``element``."""
-
-    def __init__(self, size: tuple[int, int], resizer: Resizer, threads: int, element: type[np.generic]) -> None:
-        self._size = size
-        self._resize = {"torch": _resize_by_torch, "opencv": _resize_by_opencv}[resizer]
-        self._threads = threads
-        self._element = element
-
-    def __call__(self, images: list[NDArray[np.uint8]]) -> list[NDArray[Any]]:
-        """Rows of the pixels of each image, shape (height · width · 3 / item size,)."""
-        # Every nth image, so that each thread gets large and small ones; a task an image costs more than that evens.
-        tasks = 2 * self._threads
-        parts = list(_pool(self._threads).map(self._several, [images[task::tasks] for task in range(tasks)]))
-        return [parts[number % tasks][number // tasks] for number in range(len(images))]
-
-    def _several(self, images: list[NDArray[np.uint8]]) -> list[NDArray[Any]]:
-        return [self._resize(image, self._size).reshape(-1).view(self._element) for image in images]
-
-
-@functools.cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="dali-rec-resize")
-
-
-def _resize_by_torch(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    torch = _import_torch()
-    planes = torch.from_numpy(np.asarray(image)).permute(2, 0, 1).unsqueeze(0)
-    scaled = torch.nn.functional.interpolate(planes, size=size, mode="bilinear", antialias=True)
-    resized: NDArray[np.uint8] = scaled[0].permute(1, 2, 0).numpy()
-    return resized
-
-
-def _resize_by_opencv(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    return np.asarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
+    no_mirror = types.Constant(0, dtype=types.INT32)
+    resized = function(
+        images, no_mirror if mirror is None else mirror, types.Constant(np.asarray(settings, np.float32))
+    )
+    return dali.fn.reshape(resized, layout="HWC" if colours is None else "CHW")

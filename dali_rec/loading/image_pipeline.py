@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from dali_rec.dataset import Dataset, open_dataset
 from dali_rec.loading.device import choose_device
+from dali_rec.loading.finish import Resizer, choose_resizer
 from dali_rec.loading.graph import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -16,7 +17,6 @@ from dali_rec.loading.graph import (
     build_pipeline,
     image_sides,
 )
-from dali_rec.loading.host_resize import Resizer, choose_resizer
 from dali_rec.loading.tuned import Tuned, choose_tuned
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def image_pipeline(
 ) -> Any:
     """The Loader's pipeline by itself, built, for DALI's own iterators; the parameters are the Loader's.
 
-    resizer: as the Loader's, but DALI by default: with any other the pipeline cannot be serialised.
+    resizer: as the Loader's, but DALI by default: with "numba" a serialised pipeline runs in no other process.
 
     Outputs: images and labels (float32, shape (labels,) each). The reader is called "reader" and pads its last batch,
     so iterate with ``last_batch_policy=PARTIAL`` and ``reader_name="reader"``.
@@ -61,7 +61,7 @@ def image_pipeline(
         )
     shuffle = augment == "train" if shuffle is None else shuffle
     place = choose_device(device)
-    chosen = choose_resizer(resizer, on_gpu=place.is_gpu, antialias=antialias, framework="torch")
+    chosen = choose_resizer(resizer, on_gpu=place.is_gpu)
     settings, _ = choose_tuned(tuned, dataset, place, world_size)
     return build_pipeline(
         dataset,

@@ -28,6 +28,7 @@ from dali_rec.loading.device import choose_device
 from dali_rec.loading.distributed import find_ranks
 from dali_rec.loading.epoch import EpochPlan, LastBatch
 from dali_rec.loading.failures import bad_records, check_files, dali_reason, run_once, what_to_verify
+from dali_rec.loading.finish import Resizer, choose_resizer
 from dali_rec.loading.graph import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -40,7 +41,6 @@ from dali_rec.loading.graph import (
     import_dali,
     rank_seed,
 )
-from dali_rec.loading.host_resize import Resizer, choose_resizer
 from dali_rec.loading.labels import LabelReader, PaddedLabels, Ragged
 from dali_rec.loading.order import SampleOrder
 from dali_rec.loading.readers import BufferReader, OrderReader, Place, Reader
@@ -96,10 +96,9 @@ class Loader:
     dtype: "float32" or "float16": normalised, shape (batch, 3, height, width). "uint8": 0…255, shape (batch, height,
         width, 3).
     mean, std: of R, G, B for images of 0…1; ImageNet's by default. Not used with uint8.
-    antialias: average over the pixels that resizing drops, as Pillow does. Off is faster on the CPU, and noisier.
-    resizer: of random crops on the CPU: "dali"; "torch", PyTorch's kernel, which antialiases in a fifth of the time, or
-        "opencv", which does not antialias. "auto" is the fastest of them that the framework allows: "torch" with
-        PyTorch and "opencv" without antialiasing.
+    antialias: average over the pixels that resizing drops, as Pillow does. Off is noisier.
+    resizer: "dali", or on the CPU "numba", functions of our own that resize and normalise in a quarter of DALI's time,
+        to the same pixels within a level. "auto" is "numba" on the CPU, where Numba is installed.
     shuffle: True draws from a buffer of ``shuffle_buffer`` records that slides over the file, and permutes the .rec
         files each epoch; by default with random augmentation. "global" permutes all records anew each epoch, the same
         whatever the number of ranks. Data sorted by class wants "global", or shuffling when it is packed.
@@ -188,7 +187,7 @@ class Loader:
         layout = find_boxes(self.dataset, boxes)
         made = augment if layout is None else box_augmentation(augment)
         self.device = choose_device(device, ranks.local_rank)
-        chosen = choose_resizer(resizer, on_gpu=self.device.is_gpu, antialias=antialias, framework=framework)
+        chosen = choose_resizer(resizer, on_gpu=self.device.is_gpu)
         self._image = ImageSpec(image_sides(image_size), made, dtype, mean, std, antialias, layout, chosen)
         self._mix = choose_mix(batch_mix)
         settings, why_these = choose_tuned(tuned, self.dataset, self.device, ranks.world_size)
@@ -363,6 +362,7 @@ class Loader:
             (self._mix is not None, "its batches are mixed"),
             (self._with_ids or self._image.views > 1, "it yields ids or several views"),
             (self._on_error == "skip", "it skips what cannot be decoded"),
+            (self._image.resizer == "numba", "its images are not resized by DALI; resizer='dali' leaves it to that"),
         )
         for applies, reason in reasons:
             if applies:
@@ -371,8 +371,7 @@ class Loader:
             raise ValueError(
                 "its last batches are not whole on every rank; last_batch='pad' and even=True make them so"
             )
-        # Python has no part in what the plugin runs.
-        return self._reader.build_for_plugin(dataclasses.replace(self._image, resizer="dali"), index)
+        return self._reader.build_for_plugin(self._image, index)
 
     def _is_exhausted(self) -> bool:
         """Whether no batch of the epoch is left to hand out."""

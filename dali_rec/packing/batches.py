@@ -37,6 +37,7 @@ _TRANSFORMERS = 2
 _BATCHES_AHEAD = 4
 _END_OF_IMAGE = b"\xff\xd9"
 _INTERPOLATIONS = {
+    "bicubic": "INTERP_CUBIC",
     "area": "INTERP_LINEAR",
     "nearest": "INTERP_NN",
     "linear": "INTERP_LINEAR",
@@ -136,7 +137,7 @@ class BatchTransformer:
         dali = import_dali()
         fn, types = dali.fn, dali.types
         interpolation = getattr(types, _INTERPOLATIONS[self._options.interpolation])
-        averages = self._options.interpolation == "area"
+        averages = self._options.interpolation in ("bicubic", "area")
 
         def graph() -> Any:
             encoded = fn.external_source(name="encoded", dtype=types.UINT8, ndim=1)

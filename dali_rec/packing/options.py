@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SHUFFLE_SEED = 100  # im2rec.py's
 
 ResizeMode = Literal["shorter", "longer", "exact", "fill"]
-Interpolation = Literal["area", "nearest", "linear", "cubic", "lanczos"]
+Interpolation = Literal["bicubic", "area", "nearest", "linear", "cubic", "lanczos"]
 Encoding = Literal["keep", "jpeg", "png", "webp"]
 Color = Literal["keep", "rgb", "gray"]
 Engine = Literal["local", "ray"]
@@ -32,8 +32,8 @@ class ImageOptions:
         scales the shorter side and cuts a square of it from the centre.
     upscale: also enlarge images; by default those that are small enough stay as they are.
     center_crop: cut the largest square from the centre.
-    interpolation: "area" means over the pixels that go into one (and is cubic where it enlarges); the others are
-        OpenCV's, which alias when they shrink.
+    interpolation: "bicubic" is Pillow's, which averages where it shrinks; "area" means over the pixels that go into one
+        (and is cubic where it enlarges); the others are OpenCV's, which alias when they shrink.
     encoding: "keep" stores a changed image as JPEG, PNG or WebP if it was that, and as the like of it otherwise; the
         others encode every image that is not of that format.
     quality: of JPEG and WebP, 1…100.
@@ -48,7 +48,7 @@ class ImageOptions:
     resize_mode: ResizeMode = "shorter"
     upscale: bool = False
     center_crop: bool = False
-    interpolation: Interpolation = "area"
+    interpolation: Interpolation = "bicubic"
     encoding: Encoding = "keep"
     quality: int = 95
     color: Color = "keep"

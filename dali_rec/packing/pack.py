@@ -109,7 +109,7 @@ def pack(
     resize_mode: ResizeMode = "shorter",
     upscale: bool = False,
     center_crop: bool = False,
-    interpolation: Interpolation = "area",
+    interpolation: Interpolation = "bicubic",
     encoding: Encoding = "keep",
     quality: int = 95,
     color: Color = "keep",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from dali_rec.packing.options import ImageOptions
     from dali_rec.sources import FetchOptions, PixelTable
 
+_AVERAGING = ("bicubic", "area")
 _INTERPOLATIONS = {
     "area": cv2.INTER_AREA,
     "nearest": cv2.INTER_NEAREST,
@@ -115,7 +116,7 @@ def _decode(
             check_pixels(data, info)
         return decode_image(data)
     bounds = {}
-    if options.interpolation == "area":
+    if options.interpolation in _AVERAGING:
         # The codec scales by eighths while it decodes, which costs less than nothing. Down to twice the wanted size it
         # is as good as decoding in full; all the way costs 4 dB (tools/compare_codecs).
         width, height = (geometry.width, geometry.height) if orientation < 5 else (geometry.height, geometry.width)
@@ -142,10 +143,23 @@ def _scale(pixels: NDArray[np.uint8], geometry: Geometry, options: ImageOptions)
     height, width = pixels.shape[:2]
     if (width, height) == (geometry.width, geometry.height):
         return pixels
+    if options.interpolation == "bicubic":
+        return _scale_bicubic(pixels, geometry)
     method = _INTERPOLATIONS[options.interpolation]
     if method == cv2.INTER_AREA and (geometry.width > width or geometry.height > height):
         method = cv2.INTER_CUBIC
     return _with_channels(cv2.resize(pixels, (geometry.width, geometry.height), interpolation=method))
+
+
+def _scale_bicubic(pixels: NDArray[np.uint8], geometry: Geometry) -> NDArray[np.uint8]:
+    from dali_rec.resampling import CUBIC, resize_to_pixels  # Numba takes a while to import
+
+    height, width, channels = pixels.shape
+    scaled = np.empty((geometry.height, geometry.width, channels), np.uint8)
+    grid = 0.0, 0.0, height / geometry.height, width / geometry.width
+    # Numba would compile anew for pixels that cannot be written.
+    resize_to_pixels(np.require(pixels, requirements=("C", "W")), grid, CUBIC, True, False, scaled)  # noqa: FBT003
+    return scaled
 
 
 def _crop(pixels: NDArray[np.uint8], geometry: Geometry) -> NDArray[np.uint8]:

@@ -113,7 +113,7 @@ def plugin_or_skip():
 
 
 def keras_loader(packed, **options):
-    options = {"last_batch": "pad", "seed": 7, **options}
+    options = {"last_batch": "pad", "seed": 7, "resizer": "dali", **options}
     return Loader(packed, 5, 8, framework="tensorflow", device="cpu", threads=2, **options)
 
 
@@ -145,6 +145,7 @@ def test_the_plugin_makes_the_batches_of_the_loader(packed, caplog, options):
         ({"shuffle": "global"}, "order"),
         ({"on_error": "skip"}, "skips"),
         ({"batch_mix": "mixup"}, "mixed"),
+        ({"resizer": "auto"}, "not resized by DALI"),
     ],
 )
 def test_without_the_plugin_the_loader_makes_the_batches(packed, caplog, options, reason):

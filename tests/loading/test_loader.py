@@ -276,7 +276,7 @@ def test_torch_tensors_come_out(packed, dtype, shape):
 
 
 def test_torch_and_numpy_agree(packed):
-    options = {"device": "cpu", "resizer": "torch"}
+    options = {"device": "cpu"}
     both = [list(Loader(packed, 5, 8, framework=framework, **options)) for framework in ("torch", "numpy")]
     for (images, labels), (image_array, label_array) in zip(*both, strict=True):
         assert np.array_equal(images.numpy(), image_array)

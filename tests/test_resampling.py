@@ -1,0 +1,122 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dali_rec.resampling import CUBIC, LINEAR, resize_to_pixels, resize_to_planes
+
+FILTERS = {LINEAR: Image.Resampling.BILINEAR, CUBIC: Image.Resampling.BICUBIC}
+SIZES = [(640, 480), (375, 500), (120, 90), (96, 80), (1000, 31), (3, 2), (1, 1), (1, 77)]
+NO_CHANGE = np.ones(3, np.float32), np.zeros(3, np.float32)
+
+
+def noise(height, width, channels=3):
+    return np.random.default_rng([height, width]).integers(0, 256, (height, width, channels), dtype=np.uint8)
+
+
+def whole(image, shape):
+    """The grid of the whole image."""
+    return 0.0, 0.0, image.shape[0] / shape[0], image.shape[1] / shape[1]
+
+
+def to_pixels(image, shape, kind=LINEAR, *, antialias=True, mirror=False, grid=None):
+    result = np.full((*shape, image.shape[2]), 77, np.uint8)
+    resize_to_pixels(image, grid or whole(image, shape), kind, antialias, mirror, result)
+    return result
+
+
+def to_planes(image, shape, *, scale=(1.0, 1.0, 1.0), shift=(0.0, 0.0, 0.0), mirror=False):
+    result = np.full((3, *shape), np.nan, np.float32)
+    numbers = (tuple(map(np.float32, values)) for values in (scale, shift))
+    resize_to_planes(image, whole(image, shape), LINEAR, True, mirror, *numbers, result)  # noqa: FBT003
+    return result
+
+
+@pytest.mark.parametrize("kind", FILTERS)
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("shape", [(96, 80), (7, 200), (1, 1)])
+def test_pixels_are_pillows(size, shape, kind):
+    image = noise(*size)
+    # Pillow leaves out what is beyond the edges; so they are moved out of its filter's reach.
+    pad = 2 * max(size) + 2
+    box = (pad, pad, pad + size[1], pad + size[0])
+    exact = np.stack(
+        [
+            np.asarray(
+                Image.fromarray(np.pad(image[..., channel].astype(np.float32), pad, mode="edge")).resize(
+                    shape[::-1], FILTERS[kind], box
+                )
+            )
+            for channel in range(3)
+        ],
+        axis=2,
+    )
+    # Half a level is the rounding to uint8; Pillow's floats are single as well.
+    assert np.abs(to_pixels(image, shape, kind) - np.clip(exact, 0, 255)).max() < 0.51
+
+
+@pytest.mark.parametrize("kind", FILTERS)
+def test_grey_is_a_channel_of_its_own(kind):
+    image = noise(120, 90)
+    colour = to_pixels(image, (50, 61), kind)
+    for channel in range(3):
+        grey = to_pixels(np.ascontiguousarray(image[..., channel : channel + 1]), (50, 61), kind)
+        assert np.array_equal(grey[..., 0], colour[..., channel])
+
+
+def test_without_antialiasing_it_interpolates_between_neighbours():
+    cv2 = pytest.importorskip("cv2")
+    for size in SIZES[:5]:
+        image = noise(*size)
+        wanted = cv2.resize(image, (80, 96), interpolation=cv2.INTER_LINEAR)
+        assert np.abs(to_pixels(image, (96, 80), antialias=False).astype(int) - wanted).max() <= 1
+
+
+def test_the_same_size_changes_nothing():
+    image = noise(33, 47)
+    for kind in FILTERS:
+        assert np.array_equal(to_pixels(image, (33, 47), kind), image)
+
+
+def test_mirrored_is_the_mirror_image():
+    image = noise(120, 90)
+    assert np.array_equal(to_pixels(image, (50, 61), mirror=True)[:, ::-1], to_pixels(image, (50, 61)))
+    assert np.array_equal(to_planes(image, (50, 61), mirror=True)[:, :, ::-1], to_planes(image, (50, 61)))
+
+
+def test_planes_are_the_pixels_scaled_and_shifted():
+    image = noise(64, 100)
+    planes = to_planes(image, (20, 31), scale=(2.0, 3.0, 0.5), shift=(-1.0, 0.0, 7.0))
+    plain = to_planes(image, (20, 31))
+    assert np.abs(plain.transpose(1, 2, 0) - to_pixels(image, (20, 31))).max() < 0.51
+    for channel, (scale, shift) in enumerate(((2.0, -1.0), (3.0, 0.0), (0.5, 7.0))):
+        assert np.allclose(planes[channel], plain[channel] * scale + shift, atol=1e-3)
+
+
+def test_a_part_of_the_image_sees_the_pixels_around_it():
+    image = noise(100, 100)
+    large = to_pixels(image, (50, 50))
+    part = to_pixels(image, (20, 10), grid=(2.0 * 15, 2.0 * 20, 2.0, 2.0))
+    assert np.array_equal(part, large[15:35, 20:30])
+
+
+def test_it_works_where_no_cache_can_be_written(tmp_path):
+    program = (
+        "import numba.core.caching as c\n"
+        "c.CacheImpl._locator_classes = []\n"
+        "from dali_rec.resampling import *\n"
+        "import numpy as np\n"
+        "out = np.zeros((2, 2, 3), np.uint8)\n"
+        "resize_to_pixels(np.full((4, 4, 3), 9, np.uint8), (0., 0., 2., 2.), 0, True, False, out)\n"
+        "assert (out == 9).all()\n"
+    )
+    root = Path(__file__).resolve().parent.parent
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, env=environment, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
