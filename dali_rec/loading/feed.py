@@ -11,14 +11,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from nvidia.dali.tensors import TensorCPU, TensorListCPU
 
 from dali_rec.errors import RecordError
 from dali_rec.recordio.framing import read_record
 from dali_rec.recordio.header import unpack_header
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -34,9 +33,9 @@ _LONGEST_READ = 1 << 20
 class EncodedBatch(NamedTuple):
     """What the graph takes, in DALI's lists: encoded images, their labels (float32), and rows (int64 of shape (1,))."""
 
-    images: TensorListCPU
-    labels: TensorListCPU
-    rows: TensorListCPU
+    images: Any
+    labels: Any
+    rows: Any
 
 
 class RecordFeed:
@@ -91,12 +90,15 @@ def _read(shard: Shard, offset: int) -> _Sample:
 def _collate(rows: NDArray[np.int64], parts: list[Future[list[_Sample]]]) -> EncodedBatch:
     samples = [sample for part in parts for sample in part.result()]
     return EncodedBatch(
-        _as_list([sample.image for sample in samples]),
-        _as_list([sample.labels for sample in samples]),
-        TensorListCPU(rows[:, np.newaxis]),
+        _as_list(sample.image for sample in samples),
+        _as_list(sample.labels for sample in samples),
+        _as_list(rows[:, np.newaxis]),
     )
 
 
-def _as_list(arrays: list[NDArray[Any]]) -> TensorListCPU:
+def _as_list(arrays: Iterable[NDArray[Any]]) -> Any:
     """The arrays as one list of DALI's, which refers to their memory and keeps it."""
-    return TensorListCPU([TensorCPU(array, "") for array in arrays], "", False)  # noqa: FBT003  # contiguous: not copied
+    from nvidia.dali.tensors import TensorCPU, TensorListCPU
+
+    # Not "contiguous", which would copy them.
+    return TensorListCPU([TensorCPU(array, "") for array in arrays], "", False)  # noqa: FBT003
