@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numba import carray, cfunc, njit
@@ -275,54 +275,55 @@ def shape_function(shape: tuple[int, int, int]) -> Any:
     return setup
 
 
-class RunFunctions(NamedTuple):
-    """What DALI calls for each image, as functions of pointers.
+@functools.cache
+def pixels_function() -> Any:
+    """``resize_to_pixels`` as DALI calls it for each image, a function of pointers; compiled when it is asked for.
 
-    Inputs: the image, uint8 HWC of three channels; whether to mirror it, int32 of shape (); and numbers in float32:
-    antialias; the height and width that the image is scaled to cover (0, 0: it is stretched to the output's size); for
-    ``planes`` also the channels' factors and what is added to them. ``pixels`` gives uint8 HWC, ``planes`` float32 CHW.
+    Inputs: the image, uint8 HWC of three channels; whether to mirror it, int32 of shape (); and three numbers, float32:
+    antialias, and the height and width that the image is scaled to cover (0, 0: it is stretched to the result's size).
     """
 
-    pixels: Any
-    planes: Any
-
-
-@functools.cache
-def run_functions() -> RunFunctions:
-    """Compiled when they are first asked for."""
-
     @_cached(cfunc, _RUN)
-    def run_pixels(
+    def run(
         outs: int, out_shapes: int, _out_ndims: int, _outs: int, ins: int, in_shapes: int, _in_ndims: int, _ins: int
     ) -> None:
-        result = carray(_pointer(carray(_pointer(outs), 1, np.uint64)[0]), _shape_of(out_shapes, 0), np.uint8)
-        inputs = carray(_pointer(ins), 3, np.uint64)
-        image = carray(_pointer(inputs[0]), _shape_of(in_shapes, 0), np.uint8)
-        mirror = carray(_pointer(inputs[1]), 1, np.int32)[0] != 0
-        settings = carray(_pointer(inputs[2]), 3, np.float32)
+        result = carray(_pointer(carray(_pointer(outs), 1, np.uint64)[0]), _shape_of(out_shapes), np.uint8)
+        image, mirror, settings = _inputs(ins, in_shapes, 3)
         grid = _grid(image.shape[0], image.shape[1], result.shape[0], result.shape[1], settings)
         resize_to_pixels(image, grid, LINEAR, settings[0] != 0, mirror, result)
 
+    return run
+
+
+@functools.cache
+def planes_function() -> Any:
+    """``resize_to_planes`` likewise; after the three numbers come the channels' factors and what is added to them."""
+
     @_cached(cfunc, _RUN)
-    def run_planes(
+    def run(
         outs: int, out_shapes: int, _out_ndims: int, _outs: int, ins: int, in_shapes: int, _in_ndims: int, _ins: int
     ) -> None:
-        result = carray(_pointer(carray(_pointer(outs), 1, np.uint64)[0]), _shape_of(out_shapes, 0), np.float32)
-        inputs = carray(_pointer(ins), 3, np.uint64)
-        image = carray(_pointer(inputs[0]), _shape_of(in_shapes, 0), np.uint8)
-        mirror = carray(_pointer(inputs[1]), 1, np.int32)[0] != 0
-        settings = carray(_pointer(inputs[2]), 9, np.float32)
+        result = carray(_pointer(carray(_pointer(outs), 1, np.uint64)[0]), _shape_of(out_shapes), np.float32)
+        image, mirror, settings = _inputs(ins, in_shapes, 9)
         grid = _grid(image.shape[0], image.shape[1], result.shape[1], result.shape[2], settings)
         scale, shift = (settings[3], settings[4], settings[5]), (settings[6], settings[7], settings[8])
         resize_to_planes(image, grid, LINEAR, settings[0] != 0, mirror, scale, shift, result)
 
-    return RunFunctions(run_pixels, run_planes)
+    return run
 
 
 @_compiled
-def _shape_of(shapes: int, number: int) -> tuple[int, int, int]:
-    pointers = carray(_pointer(shapes), number + 1, np.uint64)
-    shape = carray(_pointer(pointers[number]), 3, np.int64)
+def _inputs(ins: int, in_shapes: int, numbers: int) -> tuple[NDArray[np.uint8], bool, NDArray[np.float32]]:
+    pointers = carray(_pointer(ins), 3, np.uint64)
+    image = carray(_pointer(pointers[0]), _shape_of(in_shapes), np.uint8)
+    mirror = carray(_pointer(pointers[1]), 1, np.int32)[0] != 0
+    return image, mirror, carray(_pointer(pointers[2]), numbers, np.float32)
+
+
+@_compiled
+def _shape_of(shapes: int) -> tuple[int, int, int]:
+    """The first of the shapes, which has three dimensions."""
+    shape = carray(_pointer(carray(_pointer(shapes), 1, np.uint64)[0]), 3, np.int64)
     return shape[0], shape[1], shape[2]
 
 

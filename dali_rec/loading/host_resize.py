@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from nvidia.dali.plugin.numba import NumbaFunction
 
-from dali_rec.resampling import run_functions, shape_function
+from dali_rec.resampling import pixels_function, planes_function, shape_function
 
 
 class HostFunction(NumbaFunction):
@@ -48,7 +48,7 @@ def resize_node(
         mean, std = (np.asarray(values, np.float64) for values in colours)
         settings += [*(1 / (255 * std)), *(-mean / std)]
     function = HostFunction(
-        run_fn=run_functions().pixels if colours is None else run_functions().planes,
+        run_fn=pixels_function() if colours is None else planes_function(),
         setup_fn=shape_function((*size, 3) if colours is None else (3, *size)),
         out_types=[types.UINT8 if colours is None else types.FLOAT],
         in_types=[types.UINT8, types.INT32, types.FLOAT],
