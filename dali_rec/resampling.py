@@ -263,7 +263,7 @@ def shape_function(shape: tuple[int, int, int]) -> Any:
     """What tells DALI that each output has this shape, as a function of pointers."""
     first, second, third = shape
 
-    @cfunc(_SETUP)  # type: ignore[untyped-decorator]
+    @_cached(cfunc, _SETUP)
     def setup(
         out_shapes: int, _out_ndims: int, _outs: int, _in_shapes: int, _in_ndims: int, _ins: int, samples: int
     ) -> None:

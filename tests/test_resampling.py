@@ -104,19 +104,54 @@ def test_a_part_of_the_image_sees_the_pixels_around_it():
     assert np.array_equal(part, large[15:35, 20:30])
 
 
-def test_it_works_where_no_cache_can_be_written(tmp_path):
-    program = (
-        "import numba.core.caching as c\n"
-        "c.CacheImpl._locator_classes = []\n"
-        "from dali_rec.resampling import *\n"
-        "import numpy as np\n"
-        "out = np.zeros((2, 2, 3), np.uint8)\n"
-        "resize_to_pixels(np.full((4, 4, 3), 9, np.uint8), (0., 0., 2., 2.), 0, True, False, out)\n"
-        "assert (out == 9).all()\n"
-    )
+def run(program, **variables):
     root = Path(__file__).resolve().parent.parent
-    environment = {**os.environ, "PYTHONPATH": str(root)}
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False, env=environment, cwd=tmp_path
-    )
+    environment = {**os.environ, "PYTHONPATH": str(root), **variables}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_processors_with_and_without_wide_registers_make_the_same_pixels(tmp_path):
+    program = """
+import hashlib
+import numpy as np
+from dali_rec.resampling import *
+from numba.core import config
+random, found = np.random.default_rng(0), hashlib.sha256()
+for height, width in ((300, 411), (97, 64), (224, 224)):
+    image = random.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    grid = (0.0, 0.0, height / 100, width / 90)
+    for kind in (LINEAR, CUBIC):
+        pixels = np.zeros((100, 90, 3), np.uint8)
+        resize_to_pixels(image, grid, kind, True, False, pixels)
+        found.update(pixels)
+    planes = np.zeros((3, 100, 90), np.float32)
+    numbers = tuple(map(np.float32, (1 / 58, 1 / 57, 1 / 57))), tuple(map(np.float32, (-2.1, -2.0, -1.8)))
+    resize_to_planes(image, grid, LINEAR, True, True, *numbers, planes)
+    found.update(planes)
+print(config.CPU_NAME, found.hexdigest())
+"""
+    plain = run(program, NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="", NUMBA_CACHE_DIR=str(tmp_path))
+    native = run(program)
+    assert plain.split()[0] == "generic"
+    assert native.split()[0] != "generic"
+    assert plain.split()[1] == native.split()[1]
+
+
+def test_it_works_where_no_cache_can_be_written():
+    run("""
+import numba.core.caching
+numba.core.caching.CacheImpl._locator_classes = []
+from dali_rec.resampling import *
+import numpy as np
+try:
+    njit(cache=True)(lambda: 0)
+except RuntimeError:
+    pass
+else:
+    raise AssertionError("there is a place for a cache")
+out = np.zeros((2, 2, 3), np.uint8)
+resize_to_pixels(np.full((4, 4, 3), 9, np.uint8), (0.0, 0.0, 2.0, 2.0), 0, True, False, out)
+assert (out == 9).all()
+""")
