@@ -71,17 +71,17 @@ class Shard:
     def __len__(self) -> int:
         return len(self.index)
 
-    def end_of(self, offset: int) -> int:
-        """Where the record after that at ``offset`` begins, by the whole index; the file's size after the last."""
-        offsets = self._whole.offsets
-        row = int(np.searchsorted(offsets, offset, side="right"))
-        return int(offsets[row]) if row < len(offsets) else self.reader.size
+    def ends_of(self, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where the records after those at ``offsets`` begin, by the whole index; the file's size after the last."""
+        following = self._whole.offsets
+        rows = np.searchsorted(following, offsets, side="right")
+        if not len(following):
+            return np.full(len(offsets), self.reader.size)
+        return np.where(rows < len(following), following[np.minimum(rows, len(following) - 1)], self.reader.size)
 
     def ends(self) -> NDArray[np.int64]:
         """What ``end_of`` says of each record of this view, shape (N,)."""
-        offsets = self._whole.offsets
-        rows = np.searchsorted(offsets, self.index.offsets, side="right")
-        return np.append(offsets, self.reader.size)[rows]
+        return self.ends_of(self.index.offsets)
 
     def take(self, rows: NDArray[np.intp]) -> Shard:
         """A view of the same file that has only these rows of the index, which ascend."""
@@ -234,6 +234,17 @@ class Dataset(Sequence[Record]):
         shard = self.shards[number]
         row = position - (int(self._ends[number]) - len(shard))
         return shard, int(shard.index.offsets[row])
+
+    def spans(self, positions: NDArray[np.int64]) -> list[tuple[Shard, int, int]]:
+        """Of records by their positions (from 0): the shard, and where in it they begin and the next one begins."""
+        numbers = np.searchsorted(self._ends, positions, side="right")
+        found = np.empty(len(positions), dtype=object)
+        for number in np.unique(numbers).tolist():
+            shard, here = self.shards[number], np.flatnonzero(numbers == number)
+            offsets = shard.index.offsets[positions[here] - (self._ends[number] - len(shard))]
+            for at, *span in zip(here.tolist(), offsets.tolist(), shard.ends_of(offsets).tolist(), strict=True):
+                found[at] = (shard, *span)
+        return list(found)
 
     def __iter__(self) -> Iterator[Record]:
         for shard in self.shards:

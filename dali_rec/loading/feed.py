@@ -6,15 +6,16 @@ ready, in DALI's own lists: to make them of arrays takes DALI thirty times as lo
 
 from __future__ import annotations
 
+import mmap
+import struct
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from dali_rec.errors import RecordError
-from dali_rec.recordio.framing import read_record
-from dali_rec.recordio.header import unpack_header
+from dali_rec.recordio.framing import HEAD, MAGIC
+from dali_rec.recordio.header import HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 _THREADS = 4
 _BATCHES_AHEAD = 3
 _RECORDS_PER_TASK = 16
+# Magic number and length of a record in one part, and flag and label of its header.
+_HEADS = struct.Struct("<IIIf")
+_HEADS_LENGTH = HEAD.size + HEADER.size
 # A record whose end the index does not tell (it names few records) is not read further than this in one go.
 _LONGEST_READ = 1 << 20
 
@@ -70,21 +74,27 @@ class _Sample(NamedTuple):
 
 
 def read_samples(dataset: Dataset, rows: NDArray[np.int64]) -> list[_Sample]:
-    """The records at ``rows``, copied out of the map."""
-    return [_read(*dataset.locate(row)) for row in rows.tolist()]
+    """The records at ``rows``, as views of the mapped file, in memory by then."""
+    return [_read(*span) for span in dataset.spans(rows)]
 
 
-def _read(shard: Shard, offset: int) -> _Sample:
-    # NumPy lets go of the interpreter's lock while it copies, also while it waits for the disk; slicing would not.
-    stop = min(shard.end_of(offset), offset + _LONGEST_READ)
-    copied = np.frombuffer(shard.reader.buffer, np.uint8, stop - offset, offset).copy().data
-    try:
-        header, image = unpack_header(read_record(copied, 0, str(shard.path)), "")
-    except RecordError:
-        # Longer than was read, or damaged: then this says so with the right offset.
-        record = shard.reader.record_at(offset)
-        return _Sample(np.frombuffer(record.image, np.uint8), record.labels)
-    return _Sample(np.frombuffer(image, np.uint8), header.labels)
+def _read(shard: Shard, offset: int, stop: int) -> _Sample:
+    size = min(stop - offset, _LONGEST_READ)
+    buffer = shard.reader.buffer
+    mapped = np.frombuffer(buffer, np.uint8, size, offset)
+    # Each page is looked at, so that it is here when DALI wants it. Over so many values NumPy lets go of the
+    # interpreter's lock, also while it waits for the disk.
+    mapped[:: min(max(size >> 10, 1), mmap.PAGESIZE)].max(initial=0)
+    # The common case first and by hand: a record in one part, all of it here.
+    if size >= _HEADS.size:
+        magic, length, flag, label = _HEADS.unpack_from(buffer, offset)
+        start, end = _HEADS_LENGTH + 4 * flag, HEAD.size + length
+        if magic == MAGIC and length < 1 << 29 and start <= end <= size:
+            labels = mapped[_HEADS_LENGTH:start].view("<f4") if flag else np.array([label], np.float32)
+            return _Sample(mapped[start:end], labels)
+    # Split, longer than was read, or damaged: then this says so with the right offset.
+    record = shard.reader.record_at(offset)
+    return _Sample(np.frombuffer(record.image, np.uint8), record.labels)
 
 
 def _collate(rows: NDArray[np.int64], parts: list[Future[list[_Sample]]]) -> EncodedBatch:
