@@ -11,7 +11,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
-from dali_rec.errors import ImageRejectedError
+from dali_rec.errors import ImageRejectedError, MissingDependencyError
 from dali_rec.images import ImageInfo, check_pixels, decode_image, inspect_image, orientation_of
 from dali_rec.packing.geometry import Geometry, plan_geometry
 from dali_rec.sources.remote import fetch, is_url
@@ -152,8 +152,12 @@ def _scale(pixels: NDArray[np.uint8], geometry: Geometry, options: ImageOptions)
 
 
 def _scale_bicubic(pixels: NDArray[np.uint8], geometry: Geometry) -> NDArray[np.uint8]:
-    from dali_rec.resampling import CUBIC, resize_to_pixels  # Numba takes a while to import
-
+    try:
+        from dali_rec.resampling import CUBIC, resize_to_pixels  # Numba takes a while to import
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"bicubic scaling needs Numba ({error}); install it with: pip install numba, or take --interpolation area"
+        ) from None
     height, width, channels = pixels.shape
     scaled = np.empty((geometry.height, geometry.width, channels), np.uint8)
     grid = 0.0, 0.0, height / geometry.height, width / geometry.width

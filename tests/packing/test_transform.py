@@ -1,5 +1,6 @@
 import io
 import struct
+import sys
 import zlib
 
 import numpy as np
@@ -8,7 +9,7 @@ from PIL import Image, features
 from support import encoded, jpeg, picture
 
 import dali_rec
-from dali_rec.errors import ImageRejectedError
+from dali_rec.errors import ImageRejectedError, MissingDependencyError
 from dali_rec.images import check_image, decode_image, inspect_image
 from dali_rec.packing import ImageOptions
 from dali_rec.packing.transform import transform_image
@@ -154,6 +155,22 @@ def test_interpolation_is_that_of_its_name(interpolation, resampling):
     found = np.asarray(opened(transform_image(encoded(original, "PNG"), options))).astype(int)
     wanted = np.asarray(original.resize((80, 60), resampling)).astype(int)
     assert np.abs(found - wanted).mean() < 1
+
+
+def test_by_default_it_is_pillows_bicubic():
+    random = np.random.default_rng(0)
+    original = Image.fromarray(random.integers(0, 256, (133, 200, 3), np.uint8))
+    found = np.asarray(opened(transform_image(encoded(original, "PNG"), ImageOptions(resize=60)))).astype(int)
+    wanted = np.asarray(original.resize((90, 60), Image.Resampling.BICUBIC)).astype(int)
+    assert np.abs(found - wanted)[2:-2, 2:-2].max() <= 1  # beyond the edges Pillow leaves out what the others repeat
+
+
+def test_without_numba_scaling_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "dali_rec.resampling", None)
+    data = encoded(picture(5, (40, 30)), "PNG")
+    with pytest.raises(MissingDependencyError, match=r"pip install numba, or take --interpolation area"):
+        transform_image(data, ImageOptions(resize=20))
+    assert opened(transform_image(data, ImageOptions(resize=15, interpolation="area"))).size == (20, 15)
 
 
 # Encodings and colours
