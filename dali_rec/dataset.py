@@ -53,7 +53,7 @@ class Shard:
                 f"'dali-rec verify {path}' lists what is wrong with it, --repair leaves it out"
             )
         index = self.reader.index
-        if (np.diff(index.offsets) <= 0).any():
+        if (index.offsets[1:] <= index.offsets[:-1]).any():
             # A record is a record once, also where the .idx names it twice.
             _, rows = np.unique(index.offsets, return_index=True)
             index = Index(index.keys[rows], index.offsets[rows])
