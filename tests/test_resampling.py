@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dali_rec.resampling import CUBIC, LINEAR, resize_to_pixels, resize_to_planes
+from dali_rec.resampling import (
+    CUBIC,
+    LINEAR,
+    resize_to_half_planes,
+    resize_to_pixels,
+    resize_to_planes,
+    round_to_half,
+)
 
 FILTERS = {LINEAR: Image.Resampling.BILINEAR, CUBIC: Image.Resampling.BICUBIC}
 SIZES = [(640, 480), (375, 500), (120, 90), (96, 80), (1000, 31), (3, 2), (1, 1), (1, 77)]
@@ -97,6 +104,30 @@ def test_planes_are_the_pixels_scaled_and_shifted():
         assert np.allclose(planes[channel], plain[channel] * scale + shift, atol=1e-3)
 
 
+def test_half_planes_are_the_planes_rounded():
+    image, shape = noise(64, 100), (20, 31)
+    scale, shift = (tuple(map(np.float32, values)) for values in ((0.02, 1e-6, 600.0), (-2.1, 0.0, 0.0)))
+    halves = np.zeros((3, *shape), np.uint16)
+    resize_to_half_planes(image, whole(image, shape), LINEAR, True, True, scale, shift, halves)  # noqa: FBT003
+    with np.errstate(over="ignore"):
+        wanted = to_planes(image, shape, scale=scale, shift=shift, mirror=True).astype(np.float16)
+    assert np.isinf(wanted[2]).any()
+    assert np.array_equal(halves.view(np.float16), wanted)
+
+
+def test_halves_are_rounded_as_numpy_rounds_them():
+    """Each exponent and sign, with those bits behind it that decide how it is rounded."""
+    high = np.arange(1 << 19, dtype=np.uint32) << 13
+    low = np.array([0, 1, 0xFFF, 0x1000, 0x1001, 0x1FFF], np.uint32)
+    values = (high[:, np.newaxis] | low).ravel().view(np.float32)
+    halves = np.empty(len(values), np.uint16)
+    round_to_half(values, halves)
+    with np.errstate(over="ignore", under="ignore"):
+        wanted = values.astype(np.float16)
+    assert np.array_equal(halves.view(np.float16), wanted, equal_nan=True)
+    assert np.array_equal(np.signbit(halves.view(np.float16)), np.signbit(wanted))
+
+
 def test_a_part_of_the_image_sees_the_pixels_around_it():
     image = noise(100, 100)
     large = to_pixels(image, (50, 50))
@@ -130,6 +161,9 @@ for height, width in ((300, 411), (97, 64), (224, 224)):
     numbers = tuple(map(np.float32, (1 / 58, 1 / 57, 1 / 57))), tuple(map(np.float32, (-2.1, -2.0, -1.8)))
     resize_to_planes(image, grid, LINEAR, True, True, *numbers, planes)
     found.update(planes)
+    halves = np.zeros((3, 100, 90), np.uint16)
+    resize_to_half_planes(image, grid, LINEAR, True, True, *numbers, halves)
+    found.update(halves)
 print(config.CPU_NAME, found.hexdigest())
 """
     plain = run(program, NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="", NUMBA_CACHE_DIR=str(tmp_path))

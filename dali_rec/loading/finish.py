@@ -85,8 +85,9 @@ def resize_and_finish(
     which is cut out of the middle.
     """
     if image.resizer == "numba":
-        resized = _resize_on_host(dali, images, image, mirror, covering, normalise=image.dtype == "float32")
-        return finish(dali, resized, image) if image.dtype == "float16" else resized
+        return _resize_on_host(
+            dali, images, image, mirror, covering, normalised=None if image.dtype == "uint8" else image.dtype
+        )
     if covering is None:
         return finish(dali, resize(dali, images, image), image, mirror)
     larger = dataclasses.replace(image, size=_larger(image.size, covering))
@@ -100,12 +101,12 @@ def _resize_on_host(
     mirror: Any = None,
     covering: float | None = None,
     *,
-    normalise: bool = False,
+    normalised: Literal["float32", "float16"] | None = None,
 ) -> Any:
-    from dali_rec.loading.host_resize import resize_node
+    from dali_rec.loading.host_resize import Colours, resize_node
 
     covered = None if covering is None else _larger(image.size, covering)
-    colours = (image.mean, image.std) if normalise else None
+    colours = None if normalised is None else Colours(image.mean, image.std, normalised)
     return resize_node(
         dali, images, image.size, antialias=image.antialias, mirror=mirror, covered=covered, colours=colours
     )

@@ -6,12 +6,12 @@ functions of arrays would take seconds to compile for each pipeline; ours are fu
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from nvidia.dali.plugin.numba import NumbaFunction
 
-from dali_rec.resampling import pixels_function, planes_function, shape_function
+from dali_rec.resampling import half_planes_function, pixels_function, planes_function, shape_function
 
 
 class HostFunction(NumbaFunction):
@@ -26,6 +26,14 @@ class HostFunction(NumbaFunction):
         return address
 
 
+class Colours(NamedTuple):
+    """How colours are normalised: ``mean`` and ``std`` of the channels, for images of 0…1, and the dtype they get."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    dtype: Literal["float32", "float16"]
+
+
 def resize_node(
     dali: Any,
     images: Any,
@@ -34,23 +42,27 @@ def resize_node(
     antialias: bool = True,
     mirror: Any = None,
     covered: tuple[int, int] | None = None,
-    colours: tuple[tuple[float, ...], tuple[float, ...]] | None = None,
+    colours: Colours | None = None,
 ) -> Any:
     """The node that resizes ``images``, uint8 HWC of three channels, to ``size``, (height, width).
 
     mirror: a node of int32, not 0 where the image is mirrored. covered: a height and width that the image is scaled to
-    cover, its sides in proportion; the result is cut out of its middle. colours: mean and standard deviation of the
-    channels, for images of 0…1: the result is then normalised float32 CHW, else uint8 HWC.
+    cover, its sides in proportion; the result is cut out of its middle. colours: the result is CHW, without them uint8
+    HWC.
     """
     types = dali.types
     settings = [float(antialias), *(covered or (0, 0))]
+    run, made = pixels_function, types.UINT8
     if colours is not None:
-        mean, std = (np.asarray(values, np.float64) for values in colours)
+        mean, std = np.asarray(colours.mean, np.float64), np.asarray(colours.std, np.float64)
         settings += [*(1 / (255 * std)), *(-mean / std)]
+        run, made = planes_function, types.FLOAT
+        if colours.dtype == "float16":
+            run, made = half_planes_function, types.UINT16  # DALI's operator refuses FLOAT16 itself
     function = HostFunction(
-        run_fn=pixels_function() if colours is None else planes_function(),
+        run_fn=run(),
         setup_fn=shape_function((*size, 3) if colours is None else (3, *size)),
-        out_types=[types.UINT8 if colours is None else types.FLOAT],
+        out_types=[made],
         in_types=[types.UINT8, types.INT32, types.FLOAT],
         outs_ndim=[3],
         ins_ndim=[3, 0, 1],
@@ -59,4 +71,6 @@ def resize_node(
     resized = function(
         images, no_mirror if mirror is None else mirror, types.Constant(np.asarray(settings, np.float32))
     )
+    if made == types.UINT16:
+        return dali.fn.reinterpret(resized, dtype=types.FLOAT16, layout="CHW")
     return dali.fn.reshape(resized, layout="HWC" if colours is None else "CHW")
