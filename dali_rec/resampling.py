@@ -131,19 +131,9 @@ def resize_to_half_planes(
     result: NDArray[np.uint16],
 ) -> None:
     """As ``resize_to_planes``, into the bits of float16, rounded to the nearest."""
-    height, width, channels = image.shape
-    _, rows, columns = result.shape
-    top, left, down, across = grid
-    first_row, row_weights = _plan(height, rows, top, down, kind, antialias)
-    first, weights = _plan_along(width, columns, left, across, kind, antialias, mirror, channels)
-    lines = image.reshape(height, width * channels)
-    line = np.zeros((width + weights.shape[1]) * channels, np.float32)
-    planes = np.empty((channels, 1, columns), np.float32)
-    for row in range(rows):
-        _sum_rows(lines, first_row[row], row_weights[row], line)
-        _sum_to_planes(line, first, weights, scale, shift, planes, 0)
-        for channel in range(channels):
-            round_to_half(planes[channel, 0], result[channel, row])
+    planes = np.empty(result.shape, np.float32)
+    resize_to_planes(image, grid, kind, antialias, mirror, scale, shift, planes)
+    round_to_half(planes.ravel(), result.ravel())
 
 
 @_compiled
