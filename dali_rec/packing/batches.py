@@ -19,14 +19,15 @@ import numpy as np
 from dali_rec.errors import ImageRejectedError, MissingDependencyError
 from dali_rec.images import inspect_image, orientation_of
 from dali_rec.packing.geometry import Geometry, plan_geometry
-from dali_rec.packing.transform import PreparedImage, read_image, transform_image
+from dali_rec.packing.reading import ReadImage, read_sample
+from dali_rec.packing.transform import Outcome, PreparedImage, transform_or_reject
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
 
     from dali_rec.packing.options import ImageOptions, PackOptions
     from dali_rec.packing.plan import Plan, ShardPlan
-    from dali_rec.packing.shard import Stamp
+    from dali_rec.packing.reading import Stamp
     from dali_rec.sources import Sample
 
 logger = logging.getLogger("dali_rec")
@@ -44,8 +45,6 @@ _INTERPOLATIONS = {
     "cubic": "INTERP_CUBIC",
     "lanczos": "INTERP_LANCZOS3",
 }
-
-Outcome = PreparedImage | ImageRejectedError
 
 
 class _Suited(NamedTuple):
@@ -87,7 +86,7 @@ class BatchTransformer:
             if data is not None:
                 outcomes[row] = PreparedImage(data, geometry.crop_width, geometry.crop_height)
         alone = {
-            row: self._pool.submit(transform_alone, data, self._options)
+            row: self._pool.submit(transform_or_reject, data, self._options)
             for row, data in enumerate(images)
             if row not in outcomes
         }
@@ -157,14 +156,6 @@ class BatchTransformer:
         return pipeline
 
 
-def transform_alone(data: bytes, options: ImageOptions) -> Outcome:
-    """One image made ready on the CPU, or the reason why it is rejected."""
-    try:
-        return transform_image(data, options)
-    except ImageRejectedError as error:
-        return error
-
-
 def import_nvimgcodec() -> Any:
     """The module nvidia.nvimgcodec. Raises MissingDependencyError with the line that installs it."""
     try:
@@ -177,17 +168,10 @@ def import_nvimgcodec() -> Any:
     return nvimgcodec
 
 
-class _Read(NamedTuple):
-    stamp: Stamp
-    data: bytes | ImageRejectedError
-
-
 def prepare_by_batches(
     shards: Iterable[tuple[Plan, ShardPlan]], options: PackOptions, *, on_gpu: bool = True
 ) -> Generator[tuple[Sample, Stamp, Outcome]]:
     """Prepare the images of these shards in order, as ``prepare_all`` does, a bounded number of batches at a time."""
-    from dali_rec.packing.shard import stamp_of
-
     shards = list(shards)
     workers = options.worker_count
     if any(plan.has_urls for plan, _ in shards):
@@ -196,14 +180,7 @@ def prepare_by_batches(
     runners = ThreadPoolExecutor(_TRANSFORMERS, thread_name_prefix="dali-rec-batch")
     of_thread = threading.local()
 
-    def read(plan: Plan, sample: Sample) -> _Read:
-        stamp = stamp_of(plan, sample)
-        try:
-            return _Read(stamp, read_image(sample.location, plan.root, options.fetch, plan.pixels))
-        except ImageRejectedError as error:
-            return _Read(stamp, error)
-
-    def run(samples: list[Sample], reading: list[Future[_Read]]) -> list[tuple[Sample, Stamp, Outcome]]:
+    def run(samples: list[Sample], reading: list[Future[ReadImage]]) -> list[tuple[Sample, Stamp, Outcome]]:
         if not hasattr(of_thread, "transformer"):
             of_thread.transformer = BatchTransformer(
                 options.image, readers, on_gpu=on_gpu, threads=options.worker_count
@@ -221,7 +198,7 @@ def prepare_by_batches(
         for plan, shard in shards:
             for start in range(shard.start, shard.stop, BATCH_SIZE):
                 samples = [plan.samples[row] for row in range(start, min(start + BATCH_SIZE, shard.stop))]
-                reading = [readers.submit(read, plan, sample) for sample in samples]
+                reading = [readers.submit(read_sample, plan, sample, options.fetch) for sample in samples]
                 pending.append(runners.submit(run, samples, reading))
                 if len(pending) >= _BATCHES_AHEAD:
                     yield from pending.popleft().result()

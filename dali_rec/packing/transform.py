@@ -43,6 +43,10 @@ class PreparedImage(NamedTuple):
     height: int
 
 
+#: An image made ready, or the reason why it was rejected.
+Outcome = PreparedImage | ImageRejectedError
+
+
 def prepare_image(
     location: str, root: str, options: ImageOptions, fetching: FetchOptions, pixels: PixelTable | None = None
 ) -> PreparedImage:
@@ -75,6 +79,16 @@ def _read(path: str) -> bytes:
         raise ImageRejectedError(f"cannot be read: {error.strerror or error}: {path}") from None
     except ValueError as error:  # a null character in the path
         raise ImageRejectedError(f"cannot be read: {error}") from None
+
+
+def transform_or_reject(data: bytes | ImageRejectedError, options: ImageOptions) -> Outcome:
+    """As ``transform_image``, with an error given back: that why an image is rejected, or why it was not even read."""
+    if isinstance(data, ImageRejectedError):
+        return data
+    try:
+        return transform_image(data, options)
+    except ImageRejectedError as error:
+        return error
 
 
 def transform_image(data: bytes, options: ImageOptions) -> PreparedImage:

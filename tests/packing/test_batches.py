@@ -15,7 +15,7 @@ import dali_rec
 from dali_rec.cli import main
 from dali_rec.errors import DatasetError, DeviceUnavailableError, ImageRejectedError
 from dali_rec.packing import batches, choose_device
-from dali_rec.packing.batches import BatchTransformer, transform_alone
+from dali_rec.packing.batches import BatchTransformer, transform_or_reject
 from dali_rec.packing.options import ImageOptions, PackOptions, RunOptions
 
 pytest.importorskip("nvidia.dali", reason="DALI is not installed")
@@ -101,11 +101,11 @@ def test_images_are_those_of_the_cpu(pool, options):
         outcomes = transformer.transform(data)
         assert len(outcomes) == len(data)
         for one, outcome in zip(data, outcomes, strict=True):
-            same_but_for_pixels(outcome, transform_alone(one, options))
+            same_but_for_pixels(outcome, transform_or_reject(one, options))
 
 
 def test_good_images_go_by_batches(pool, monkeypatch):
-    monkeypatch.setattr(batches, "transform_alone", lambda *_: pytest.fail("an image went alone"))
+    monkeypatch.setattr(batches, "transform_or_reject", lambda *_: pytest.fail("an image went alone"))
     transformer = BatchTransformer(ImageOptions(resize=64), pool, on_gpu=False, threads=2)
     data = [encoded(smooth(seed), "JPEG") for seed in range(batches.BATCH_SIZE)] + [rotated(3)]
     for some in (data[:5], data[1:], data[:1]):

@@ -195,8 +195,8 @@ def test_publishing_that_was_interrupted_is_finished(photos, tmp_path, monkeypat
 
 def test_resume_packs_nothing_that_is_finished(photos, interrupted, monkeypatch):
     packed = []
-    prepare = shard_module.prepare_image
-    monkeypatch.setattr(shard_module, "prepare_image", lambda *rest: packed.append(rest[0]) or prepare(*rest))
+    read = shard_module.read_sample
+    monkeypatch.setattr(shard_module, "read_sample", lambda *rest: packed.append(rest[1]) or read(*rest))
     dali_rec.pack(photos, interrupted, shards=4, resume=True)
     assert len(packed) == 6
 
