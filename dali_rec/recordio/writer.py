@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _BUFFER_BYTES = 1 << 20
+_WRITE_BACK_BYTES = 32 << 20
 
 
 class RecordWriter:
@@ -41,6 +42,7 @@ class RecordWriter:
         self._keys, self._offsets = array("q"), array("q")
         self._position = 0
         self._checksum = _Checksum()
+        self._write_back = _WriteBack()
         self._buffer = bytearray()
         self._file: IO[bytes] | None = _open_locked(partial_path(self.path), self.path)
 
@@ -123,6 +125,7 @@ class RecordWriter:
         file, self._file = self._file, None
         try:
             self._flush(file)
+            self._write_back.finish()
             os.fsync(file.fileno())
             # The index goes first: a .rec under its final name always has one.
             write_index(self.index_path, self.index())
@@ -131,6 +134,7 @@ class RecordWriter:
             partial_path(self.path).unlink(missing_ok=True)
             raise
         finally:
+            self._write_back.wait()
             file.close()
 
     def _flush(self, file: IO[bytes]) -> None:
@@ -140,11 +144,13 @@ class RecordWriter:
         unwritten = memoryview(buffer)
         while unwritten:
             unwritten = unwritten[file.write(unwritten) :]
+        self._write_back.begin(file, self._position)
 
     def abort(self) -> None:
         """Throw away what was written. Safe to call twice, and after ``close``, which it does not undo."""
         if self._file is not None:
             partial_path(self.path).unlink(missing_ok=True)
+            self._write_back.wait()
             self._file.close()
             self._file = None
 
@@ -180,6 +186,40 @@ class _Checksum:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+
+
+class _WriteBack:
+    """Lets the disk take what was written while more is written, so that the last fsync finds little left to do."""
+
+    def __init__(self) -> None:
+        self._begun_at = 0
+        self._thread: threading.Thread | None = None
+        self._error: OSError | None = None
+
+    def begin(self, file: IO[bytes], position: int) -> None:
+        """Begin, if there is enough by now, and the disk is done with what it had before."""
+        if position - self._begun_at < _WRITE_BACK_BYTES or (self._thread is not None and self._thread.is_alive()):
+            return
+        self._begun_at = position
+        self._thread = threading.Thread(target=self._run, args=(file.fileno(),))
+        self._thread.start()
+
+    def _run(self, descriptor: int) -> None:
+        try:
+            os.fdatasync(descriptor)
+        except OSError as error:  # the system says it once: fsync would find nothing wrong
+            self._error = error
+
+    def wait(self) -> None:
+        """Wait for what was begun."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def finish(self) -> None:
+        """Wait for what was begun. Raises OSError where the disk failed to take something."""
+        self.wait()
+        if self._error is not None:
+            raise self._error
 
 
 def _open_locked(temporary: Path, final: Path) -> IO[bytes]:

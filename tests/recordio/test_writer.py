@@ -1,4 +1,6 @@
+import errno
 import hashlib
+import os
 import signal
 import subprocess
 import sys
@@ -8,6 +10,7 @@ from support import DATA
 
 from dali_rec.errors import OutputExistsError, UnwritableRecordError
 from dali_rec.recordio import RecordReader, RecordWriter
+from dali_rec.recordio import writer as writer_module
 
 
 def copy_of(name, tmp_path, write):
@@ -130,3 +133,28 @@ def test_ids_up_to_64_bits_read_back(tmp_path):
     with RecordReader(tmp_path / "x.rec") as reader:
         assert reader.keys() == keys
         assert [reader.record(key).key for key in keys] == keys
+
+
+def test_disk_that_fails_while_more_is_written_fails_the_file(tmp_path, monkeypatch):
+    def fail(_descriptor):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fdatasync", fail)
+    monkeypatch.setattr(writer_module, "_WRITE_BACK_BYTES", 1 << 20)
+    writer = RecordWriter(tmp_path / "x.rec")
+    for _ in range(40):
+        writer.write(bytes(100_000))
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        writer.close()
+    assert not list(tmp_path.iterdir())
+
+
+def test_disk_begins_before_all_is_written(tmp_path, monkeypatch):
+    written = []
+    monkeypatch.setattr(os, "fdatasync", lambda descriptor: written.append(os.fstat(descriptor).st_size))
+    monkeypatch.setattr(writer_module, "_WRITE_BACK_BYTES", 2 << 20)
+    with RecordWriter(tmp_path / "x.rec") as writer:
+        for _ in range(100):
+            writer.write(bytes(100_000))
+    assert written
+    assert written[0] < (tmp_path / "x.rec").stat().st_size
