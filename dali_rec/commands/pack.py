@@ -192,7 +192,7 @@ def pack(
         )
         if packed.rejected is not None:
             print(  # noqa: T201
-                f"{len(packed.rejections):,} images were rejected; the reasons are in {packed.rejected}"
+                f"rejected: {len(packed.rejections):,}; the reasons are in {packed.rejected}"
             )
     print(f"{report.seconds:.1f} s, {report.images_per_second:,.0f} images/s")  # noqa: T201
 

@@ -185,7 +185,7 @@ def test_command_takes_urls(server, tmp_path, capsys):
     (tmp_path / "x.csv").write_text(f"cat,{server}/good\ncat,{server}/endless\n")
     arguments = ["pack", str(tmp_path / "x.csv"), str(tmp_path / "y"), "--max-bad", "1", "--max-bytes", "100000"]
     assert main([*arguments, "--timeout", "5", "--retries", "0", "--connections", "2"]) == 0
-    assert "1 images were rejected" in capsys.readouterr().out
+    assert "rejected: 1;" in capsys.readouterr().out
 
 
 def test_other_file_systems_of_fsspec_serve_as_well(tmp_path):
