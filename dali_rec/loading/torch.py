@@ -40,7 +40,7 @@ def mixed(images: torch.Tensor, mixture: Mixture, device: Device) -> Any:
         return mix_whole(torch, images, mixture, lambda mask: from_host(mask, device))
     if images.dtype == torch.float16 and mixture.box is None:
         return mix_rows(images, mixture)  # NumPy has no fast arithmetic of halves
-    # In the same memory, by NumPy: torch's own threads would spin on the cores that DALI's want.
+    # In the same memory, by NumPy: torch's own threads get in the way of DALI's (docs/performance.md).
     mix_rows(images.numpy(), mixture)
     return images
 

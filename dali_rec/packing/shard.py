@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _SAMPLES_PER_TASK = 8
 _TASKS_PER_WORKER = 4
-# A disk, or a file server, answers several questions at once; from memory one thread reads faster than all cores pack.
+# The fewest threads that read, as a disk, or a file server, answers several questions at once.
 _READERS = 4
 
 _STAMP = struct.Struct("<qq")
@@ -111,7 +111,8 @@ def prepare_all(shards: Iterable[tuple[Plan, ShardPlan]], options: PackOptions) 
 
         yield from (Prepared(*one) for one in prepare_by_batches(shards, options))
         return
-    workers, reader_count, batch_size = options.worker_count, _READERS, _SAMPLES_PER_TASK
+    workers, batch_size = options.worker_count, _SAMPLES_PER_TASK
+    reader_count = max(workers, _READERS)
     shards = list(shards)
     if any(plan.has_urls for plan, _ in shards):  # servers take their time, and answer many at once
         reader_count, batch_size = max(reader_count, options.fetch.connections), 1

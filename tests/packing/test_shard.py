@@ -33,11 +33,12 @@ def slow_disk(tmp_path, monkeypatch):
     return tmp_path / "images", most
 
 
-def test_a_disk_is_asked_for_several_images_at_once(slow_disk, tmp_path):
+@pytest.mark.parametrize(("workers", "least", "limit"), [(1, 2, 4), (8, 5, 8)])
+def test_a_disk_is_asked_for_several_images_at_once(slow_disk, tmp_path, workers, least, limit):
     images, most = slow_disk
-    report = dali_rec.pack(images, tmp_path / "x", workers=1)
+    report = dali_rec.pack(images, tmp_path / "x", workers=workers)
     assert report.records == len(most) == 64
-    assert 2 <= max(most) <= 4
+    assert least <= max(most) <= limit
 
 
 def test_what_stops_packing_leaves_no_thread(slow_disk, tmp_path):
