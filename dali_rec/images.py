@@ -36,8 +36,11 @@ _LOADABLE_MODES = {
     "JPEG2000": frozenset({"L", "RGB", "RGBA"}),
 }
 _ORIENTATION_TAG = 0x0112
-# Where Pillow finds an orientation in a JPEG: in EXIF data, or in XMP.
+# Where Pillow finds an orientation in a JPEG: in EXIF data, or in XMP, and only before the first scan.
 _JPEG_ORIENTATION_MARKS = (b"Exif\x00", b"tiff:Orientation")
+_JPEG_SCAN = 0xDA
+# Markers that no length follows, and fill bytes (ITU-T T.81, B.1.1).
+_JPEG_WITHOUT_LENGTH = frozenset({0x00, 0x01, *range(0xD0, 0xDA), 0xFF})
 _DECODING_ERRORS = (OSError, SyntaxError, ValueError, KeyError, Image.DecompressionBombError)
 
 
@@ -138,14 +141,29 @@ def _check_jpeg(data: Buffer, info: ImageInfo) -> None:
 
 def orientation_of(data: Buffer) -> int:
     """The EXIF orientation of an encoded image, 1…8; 1 (upright) where it has none or damaged EXIF data."""
-    if is_jpeg(data) and not any(mark in bytes(data) for mark in _JPEG_ORIENTATION_MARKS):
-        return 1  # without opening the file, which takes as long as to encode it again
+    if is_jpeg(data):
+        head = _before_first_scan(data)
+        if not any(mark in head for mark in _JPEG_ORIENTATION_MARKS):
+            return 1  # without opening the file, which takes as long as to encode it again
     try:
         with Image.open(io.BytesIO(data)) as image:
             orientation = image.getexif().get(_ORIENTATION_TAG, 1)
     except _DECODING_ERRORS:
         return 1
     return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
+
+
+def _before_first_scan(data: Buffer) -> bytes:
+    """The segments of a JPEG that stand before its pixels; all of it where they are not as they should be."""
+    position = 2
+    while position + 4 <= len(data) and data[position] == 0xFF:
+        marker = data[position + 1]
+        if marker == _JPEG_SCAN:
+            return bytes(data[:position])
+        if marker in _JPEG_WITHOUT_LENGTH:
+            break
+        position += 2 + (data[position + 2] << 8 | data[position + 3])
+    return bytes(data)
 
 
 class StoredSize(NamedTuple):
