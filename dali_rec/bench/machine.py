@@ -9,9 +9,9 @@ import subprocess
 import time
 from dataclasses import dataclass
 
+from dali_rec._cores import available_cores
 from dali_rec._version import __version__
 from dali_rec.inspection.hardware import cpu_name
-from dali_rec.packing.options import available_cores
 
 _PACKAGES = (
     "nvidia-dali-cuda120",

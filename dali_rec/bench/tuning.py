@@ -8,6 +8,7 @@ import statistics
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from dali_rec._cores import available_cores
 from dali_rec.bench.machine import Machine, this_machine
 from dali_rec.bench.measure import FEWEST_BATCHES, SHORTEST_ROUND, time_round, warm_up
 from dali_rec.bench.search import Candidate, Comparison, Knob, Search, Trial
@@ -17,7 +18,6 @@ from dali_rec.errors import DatasetError
 from dali_rec.loading.device import choose_device
 from dali_rec.loading.graph import DEFAULT_PREFETCH, DEVICE_PADDING
 from dali_rec.loading.tuned import Entry, MachineKey, Tuned, machine_key, rec_bytes, save_tuned, tuned_path
-from dali_rec.packing.options import available_cores
 
 if TYPE_CHECKING:
     import os

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dali_rec._cores import available_cores
 from dali_rec.errors import DaliRecError, SourceError
 from dali_rec.im2rec.database import DatabaseOptions, Row, write_database
 from dali_rec.im2rec.listing import ListOptions, make_lists
@@ -186,7 +187,7 @@ def _run_cpp(arguments: Sequence[str]) -> int:
         options.encoding,
         bool(options.pack_label),
         options.inter_method,
-        workers=os.cpu_count() or 1,
+        workers=available_cores(),
         first_label_in_header=True,
     )
     packed, bad = write_database(_space_rows(listed, root, options), out, out.with_suffix(".idx"), database, _say)

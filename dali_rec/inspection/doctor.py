@@ -7,11 +7,11 @@ import sys
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from dali_rec._cores import available_cores
 from dali_rec._version import __version__
 from dali_rec.inspection import dali_probe, packages
 from dali_rec.inspection.hardware import cpu_name, gpus, memory, nvidia_driver, total_cores
 from dali_rec.loading.device import choose_device
-from dali_rec.packing.options import available_cores
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -7,6 +7,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
+from dali_rec._cores import available_cores
 from dali_rec._files import as_path
 from dali_rec.images import MAX_PIXELS
 from dali_rec.inspection.duplicates import Duplicates
@@ -14,7 +15,6 @@ from dali_rec.inspection.faults import Fault, Findings, ShardFindings, VerifyRep
 from dali_rec.inspection.record_check import CheckOptions, LabelRule
 from dali_rec.inspection.shard_check import ShardCheck
 from dali_rec.manifest import Manifest, ShardEntry, is_manifest, read_manifest
-from dali_rec.packing.options import available_cores
 from dali_rec.recordio import Index, RecordReader
 
 if TYPE_CHECKING:

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from dali_rec._cores import available_cores
 from dali_rec.errors import DatasetError, MissingDependencyError
 from dali_rec.loading.augment import NAMED, Augmentation, decode_views, random_augmentation
 from dali_rec.loading.box_augment import BoxAugmentation, decode_boxed
 from dali_rec.loading.derived_index import write_derived_index
 from dali_rec.loading.tuned import DEFAULTS, Tuned
-from dali_rec.packing.options import available_cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

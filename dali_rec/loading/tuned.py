@@ -13,10 +13,10 @@ import re
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dali_rec._cores import available_cores
 from dali_rec._environment import local_world_size_in_environment
 from dali_rec._files import write_text_atomically
 from dali_rec.errors import DatasetError
-from dali_rec.packing.options import available_cores
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,8 +1,9 @@
 """Samples in, shards out."""
 
+from dali_rec._cores import available_cores
 from dali_rec.packing.finish import PackedSet
 from dali_rec.packing.insightface import pack_insightface, run_pack_insightface, write_insightface
-from dali_rec.packing.options import ImageOptions, PackOptions, RunOptions, available_cores
+from dali_rec.packing.options import ImageOptions, PackOptions, RunOptions
 from dali_rec.packing.pack import PackReport, pack, plan_pack, run_pack
 from dali_rec.packing.report import Rejection
 

@@ -19,7 +19,7 @@ import numpy as np
 from dali_rec.errors import ImageRejectedError, MissingDependencyError
 from dali_rec.images import inspect_image, orientation_of
 from dali_rec.packing.geometry import Geometry, plan_geometry
-from dali_rec.packing.reading import ReadImage, read_sample
+from dali_rec.packing.reading import ReadImage, read_image
 from dali_rec.packing.transform import Outcome, PreparedImage, transform_or_reject
 
 if TYPE_CHECKING:
@@ -198,7 +198,9 @@ def prepare_by_batches(
         for plan, shard in shards:
             for start in range(shard.start, shard.stop, BATCH_SIZE):
                 samples = [plan.samples[row] for row in range(start, min(start + BATCH_SIZE, shard.stop))]
-                reading = [readers.submit(read_sample, plan, sample, options.fetch) for sample in samples]
+                reading = [
+                    readers.submit(read_image, plan.origin, sample.location, options.fetch) for sample in samples
+                ]
                 pending.append(runners.submit(run, samples, reading))
                 if len(pending) >= _BATCHES_AHEAD:
                     yield from pending.popleft().result()

@@ -71,7 +71,7 @@ def _rate(options: PackOptions, plan: Plan) -> float:
     """Images a second over a few batches, after one that does not count."""
     stop = min(len(plan.samples), (1 + _BATCHES_TIMED) * BATCH_SIZE)
     first = min(BATCH_SIZE, stop // 2)
-    with contextlib.closing(prepare_all([(plan, ShardPlan("", 0, stop))], options)) as prepared:
+    with contextlib.closing(prepare_all([(plan, ShardPlan("", 0, stop))], options, len(plan.samples))) as prepared:
         for _ in range(first):
             next(prepared)
         began = time.perf_counter()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from dali_rec._cores import available_cores
 from dali_rec.images import MAX_PIXELS
 from dali_rec.packing.split import check_shares
 from dali_rec.sources.remote import FetchOptions
@@ -167,8 +167,3 @@ class RunOptions:
             raise ValueError("address is that of a Ray cluster: it goes with engine='ray'")
         if self.resume and self.overwrite:
             raise ValueError("resume goes on with a data set, overwrite begins it anew: choose one")
-
-
-def available_cores() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

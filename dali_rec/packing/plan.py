@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dali_rec.errors import SourceError
+from dali_rec.packing.reading import Origin
 from dali_rec.packing.sizing import bounds_by_count, bounds_by_size
 from dali_rec.packing.split import split_rows
-from dali_rec.sources.remote import check_protocols, is_url
+from dali_rec.sources.remote import check_protocols
 
 if TYPE_CHECKING:
     from dali_rec.packing.options import PackOptions
@@ -50,13 +51,14 @@ class Plan:
 
     def missing_files(self) -> list[Sample]:
         """The samples whose file is not there; URLs are not looked at, and pixels in a table are there."""
-        return [sample for sample in self.samples if self.file_of(sample) and not os.path.exists(self.file_of(sample))]  # noqa: PTH110
+        origin = self.origin
+        files = ((sample, origin.file_of(sample.location)) for sample in self.samples)
+        return [sample for sample, file in files if file and not os.path.exists(file)]  # noqa: PTH110
 
-    def file_of(self, sample: Sample) -> str:
-        """The file that a sample's image is in; empty for one behind a URL or in a table."""
-        if is_url(sample.location) or (self.pixels is not None and self.pixels.holds(sample.location)):
-            return ""
-        return os.path.join(self.root, sample.location)  # noqa: PTH118  # for millions of files a Path takes too long
+    @property
+    def origin(self) -> Origin:
+        """What the samples' locations are relative to."""
+        return Origin(self.root, self.pixels)
 
     def only(self, shard: ShardPlan) -> Plan:
         """The plan of one shard alone, which takes no more memory, or network, than that shard needs."""

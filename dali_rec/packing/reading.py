@@ -6,38 +6,106 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from dali_rec.errors import ImageRejectedError
-from dali_rec.packing.transform import read_image
+from dali_rec.sources.remote import fetch, is_url
 
 if TYPE_CHECKING:
-    from dali_rec.packing.plan import Plan
-    from dali_rec.sources import FetchOptions, Sample
+    from dali_rec.sources import FetchOptions, PixelTable
 
 #: Size in bytes and time of change in nanoseconds of the file that an image is in; zeros where there is none.
 Stamp = tuple[int, int]
 
+_NO_STAMP: Stamp = (0, 0)
+_CHUNK = 1 << 20
+_READING = os.O_RDONLY | getattr(os, "O_BINARY", 0)
+
+
+class Origin(NamedTuple):
+    """What the locations of a plan are relative to: a folder, and the table that some of them are places in."""
+
+    root: str
+    pixels: PixelTable | None = None
+
+    def holds_pixels(self, location: str) -> bool:
+        """Whether the image at ``location`` stands in the table."""
+        return self.pixels is not None and self.pixels.holds(location)
+
+    def file_of(self, location: str) -> str:
+        """The file that the image at ``location`` is; empty for one behind a URL or in the table."""
+        if is_url(location) or self.holds_pixels(location):
+            return ""
+        return os.path.join(self.root, location)  # noqa: PTH118  # for millions of files a Path takes too long
+
 
 class ReadImage(NamedTuple):
-    """The encoded image of a sample, or the reason why there is none, and the stamp of its file."""
+    """An encoded image, or the reason why there is none, and the stamp of its file."""
 
     stamp: Stamp
     data: bytes | ImageRejectedError
 
 
-def read_sample(plan: Plan, sample: Sample, fetching: FetchOptions) -> ReadImage:
-    """Read the image of a sample, from its file, URL or table."""
-    stamp = stamp_of(plan, sample)
+def read_image(origin: Origin, location: str, fetching: FetchOptions) -> ReadImage:
+    """Read the image at ``location``: a path, relative or absolute, a URL, or a place in the table."""
+    if any(character in location for character in "\t\r\n"):
+        reason = "its name holds a tab or a line break, which a .lst cannot; rename it"
+        return ReadImage(stamp_of(origin, location), ImageRejectedError(reason))
+    if origin.pixels is None or not origin.pixels.holds(location):
+        return _fetch(location, fetching) if is_url(location) else _read_file(origin.file_of(location))
+    stamp = stamp_of(origin, location)
     try:
-        return ReadImage(stamp, read_image(sample.location, plan.root, fetching, plan.pixels))
+        return ReadImage(stamp, origin.pixels.read(location))
     except ImageRejectedError as error:
         return ReadImage(stamp, error)
 
 
-def stamp_of(plan: Plan, sample: Sample) -> Stamp:
-    """What tells that the file of a sample has changed; zeros for what has no file or is not there."""
-    in_table = plan.pixels is not None and plan.pixels.holds(sample.location)
-    path = plan.pixels.path if plan.pixels is not None and in_table else plan.file_of(sample)
+def stamp_of(origin: Origin, location: str) -> Stamp:
+    """What tells that the file of an image has changed; zeros for what has no file or is not there."""
+    in_table = origin.pixels is not None and origin.pixels.holds(location)
+    return _stamp(origin.pixels.path if origin.pixels is not None and in_table else origin.file_of(location))
+
+
+def _stamp(path: str) -> Stamp:
     try:
         status = os.stat(path)  # noqa: PTH116  # a Path takes longer than the call
     except (OSError, ValueError):
-        return (0, 0)
+        return _NO_STAMP
     return (status.st_size, status.st_mtime_ns)
+
+
+def _fetch(url: str, fetching: FetchOptions) -> ReadImage:
+    try:
+        return ReadImage(_NO_STAMP, fetch(url, fetching))
+    except ImageRejectedError as error:
+        return ReadImage(_NO_STAMP, error)
+
+
+def _read_file(path: str) -> ReadImage:
+    try:
+        return _open_and_read(path)
+    except FileNotFoundError:
+        reason = f"no such file: {path}"
+    except OSError as error:
+        reason = f"cannot be read: {error.strerror or error}: {path}"
+    except ValueError as error:  # a null character in the path
+        reason = f"cannot be read: {error}"
+    return ReadImage(_stamp(path), ImageRejectedError(reason))
+
+
+def _open_and_read(path: str) -> ReadImage:
+    # Not by open(), which asks the system twice as often: each time Python's lock is let go of, and has to be had back.
+    descriptor = os.open(path, _READING)
+    try:
+        status = os.fstat(descriptor)
+        data = os.read(descriptor, status.st_size)
+        if len(data) < status.st_size or not data:
+            data += _rest(descriptor)
+    finally:
+        os.close(descriptor)
+    return ReadImage((status.st_size, status.st_mtime_ns), data)
+
+
+def _rest(descriptor: int) -> bytes:
+    """What the system has still to give: of a file that says no size, say."""
+    pieces = []
+    while piece := os.read(descriptor, _CHUNK):
+        pieces.append(piece)
+    return b"".join(pieces)

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import struct
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 from dali_rec.errors import UnwritableRecordError
-from dali_rec.packing.reading import ReadImage, Stamp, read_sample, stamp_of
+from dali_rec.packing.reading import Stamp, stamp_of
 from dali_rec.packing.report import Rejection, ShardReport
-from dali_rec.packing.transform import Outcome, PreparedImage, transform_or_reject
+from dali_rec.packing.transform import Outcome, PreparedImage
+from dali_rec.packing.workers import begin_workers
 from dali_rec.recordio import RecordWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
-    from concurrent.futures import Future
     from pathlib import Path
 
     from dali_rec.packing.options import PackOptions
     from dali_rec.packing.plan import Plan, ShardPlan
+    from dali_rec.packing.workers import Pending
     from dali_rec.sources import Sample
 
-_SAMPLES_PER_TASK = 8
-_TASKS_PER_WORKER = 4
-# The fewest threads that read, as a disk, or a file server, answers several questions at once.
-_READERS = 4
+_SAMPLES_AT_ONCE = 8
 
 _STAMP = struct.Struct("<qq")
 
@@ -90,55 +88,42 @@ def pack_shard(
     )
 
 
-def prepare_all(shards: Iterable[tuple[Plan, ShardPlan]], options: PackOptions) -> Generator[Prepared]:
-    """Prepare the images of these shards in order, a bounded number of them at a time.
+def prepare_all(
+    shards: Iterable[tuple[Plan, ShardPlan]], options: PackOptions, images: int | None = None
+) -> Generator[Prepared]:
+    """Prepare the images of these shards in order, a bounded number of them at a time, going on from shard to shard.
 
-    Threads are enough: the codec and the resizer let go of Python's lock. They go on from one shard to the next. Others
-    read ahead, so that no core waits for a disk.
+    images: prepare them as is worth it for so many; by default for those that there are.
     """
-
-    def read(plan: Plan, samples: list[Sample]) -> list[ReadImage]:
-        return [read_sample(plan, sample, options.fetch) for sample in samples]
-
-    def prepare(samples: list[Sample], reading: Future[list[ReadImage]]) -> list[Prepared]:
-        return [
-            Prepared(sample, stamp, transform_or_reject(data, options.image))
-            for sample, (stamp, data) in zip(samples, reading.result(), strict=True)
-        ]
-
     if options.image.device == "gpu":
         from dali_rec.packing.batches import prepare_by_batches
 
         yield from (Prepared(*one) for one in prepare_by_batches(shards, options))
         return
-    workers, batch_size = options.worker_count, _SAMPLES_PER_TASK
-    reader_count = max(workers, _READERS)
     shards = list(shards)
-    if any(plan.has_urls for plan, _ in shards):  # servers take their time, and answer many at once
-        reader_count, batch_size = max(reader_count, options.fetch.connections), 1
-    most_pending = _TASKS_PER_WORKER * max(workers, reader_count // batch_size)
-    readers = ThreadPoolExecutor(reader_count, thread_name_prefix="dali-rec-read")
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="dali-rec-pack")
-    pending: deque[Future[list[Prepared]]] = deque()
-    try:
+    has_urls = any(plan.has_urls for plan, _ in shards)
+    batch_size = 1 if has_urls else _SAMPLES_AT_ONCE  # servers take their time, and answer many at once
+    if images is None:
+        images = sum(shard.stop - shard.start for _, shard in shards)
+    with contextlib.closing(begin_workers(options, images, has_urls=has_urls)) as workers:
+        pending: deque[tuple[list[Sample], Pending]] = deque()
         for plan, shard in shards:
             for start in range(shard.start, shard.stop, batch_size):
                 samples = [plan.samples[row] for row in range(start, min(start + batch_size, shard.stop))]
-                # Begun in this order, so that what is waited for is being read.
-                pending.append(pool.submit(prepare, samples, readers.submit(read, plan, samples)))
-                if len(pending) >= most_pending:
-                    yield from pending.popleft().result()
+                pending.append((samples, workers.begin(plan.origin, [sample.location for sample in samples])))
+                if len(pending) * batch_size >= workers.ahead:
+                    yield from _finished(*pending.popleft())
         while pending:
-            yield from pending.popleft().result()
-    finally:
-        readers.shutdown(wait=False, cancel_futures=True)
-        pool.shutdown(cancel_futures=True)
-        readers.shutdown()
+            yield from _finished(*pending.popleft())
+
+
+def _finished(samples: list[Sample], pending: Pending) -> Iterator[Prepared]:
+    return (Prepared(sample, *ready) for sample, ready in zip(samples, pending.result(), strict=True))
 
 
 def input_digest(plan: Plan, shard: ShardPlan) -> str:
     """What ``ShardReport.inputs`` would be now."""
     inputs = hashlib.sha256()
     for row in range(shard.start, shard.stop):
-        inputs.update(_STAMP.pack(*stamp_of(plan, plan.samples[row])))
+        inputs.update(_STAMP.pack(*stamp_of(plan.origin, plan.samples[row].location)))
     return inputs.hexdigest()

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dali_rec.errors import ImageRejectedError
-from dali_rec.packing.transform import prepare_image
+from dali_rec.packing.reading import read_image
+from dali_rec.packing.transform import PreparedImage, transform_or_reject
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +63,7 @@ def _file_bytes(plan: Plan) -> NDArray[np.int64]:
 
 def _record_bytes(plan: Plan, sample: Sample) -> int:
     try:
-        return os.stat(plan.file_of(sample)).st_size + _header_bytes(sample)  # noqa: PTH116  # a Path takes longer
+        return os.stat(plan.origin.file_of(sample.location)).st_size + _header_bytes(sample)  # noqa: PTH116  # a Path takes longer
     except (OSError, ValueError):  # packing will say why
         return 0
 
@@ -77,11 +77,8 @@ def _mean_bytes(plan: Plan, options: PackOptions) -> float:
     samples: Sequence[Sample] = [plan.samples[row] for row in rows.tolist()]
 
     def try_one(sample: Sample) -> int | None:
-        try:
-            prepared = prepare_image(sample.location, plan.root, options.image, options.fetch, plan.pixels)
-        except ImageRejectedError:
-            return None
-        return len(prepared.data) + _header_bytes(sample)
+        prepared = transform_or_reject(read_image(plan.origin, sample.location, options.fetch).data, options.image)
+        return len(prepared.data) + _header_bytes(sample) if isinstance(prepared, PreparedImage) else None
 
     with ThreadPoolExecutor(options.worker_count) as pool:
         lengths = [length for length in pool.map(try_one, samples) if length is not None]

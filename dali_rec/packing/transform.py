@@ -1,9 +1,8 @@
-"""One image on its way into a record: read, checked, and changed where asked."""
+"""One image on its way into a record: checked, and changed where asked."""
 
 from __future__ import annotations
 
 import io
-import os
 from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
@@ -14,13 +13,11 @@ from PIL import Image
 from dali_rec.errors import ImageRejectedError, MissingDependencyError
 from dali_rec.images import ImageInfo, check_pixels, decode_image, inspect_image, orientation_of
 from dali_rec.packing.geometry import Geometry, plan_geometry
-from dali_rec.sources.remote import fetch, is_url
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dali_rec.packing.options import ImageOptions
-    from dali_rec.sources import FetchOptions, PixelTable
 
 _AVERAGING = ("bicubic", "area")
 _INTERPOLATIONS = {
@@ -47,40 +44,6 @@ class PreparedImage(NamedTuple):
 Outcome = PreparedImage | ImageRejectedError
 
 
-def prepare_image(
-    location: str, root: str, options: ImageOptions, fetching: FetchOptions, pixels: PixelTable | None = None
-) -> PreparedImage:
-    """Read the image at ``location`` and make it what ``options`` ask for.
-
-    location: a path, relative to ``root`` or absolute, a URL, or the place of pixels in the table ``pixels``.
-
-    Every image is decoded once in full, unless ``options`` trust it. Raises ImageRejectedError with the reason where
-    that fails.
-    """
-    return transform_image(read_image(location, root, fetching, pixels), options)
-
-
-def read_image(location: str, root: str, fetching: FetchOptions, pixels: PixelTable | None = None) -> bytes:
-    """The encoded image at ``location``, from a file, a URL or a table. Raises ImageRejectedError with the reason."""
-    if any(character in location for character in "\t\r\n"):
-        raise ImageRejectedError("its name holds a tab or a line break, which a .lst cannot; rename it")
-    if pixels is not None and pixels.holds(location):
-        return pixels.read(location)
-    return fetch(location, fetching) if is_url(location) else _read(os.path.join(root, location))  # noqa: PTH118
-
-
-def _read(path: str) -> bytes:
-    try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123  # a Path takes longer than the reading
-            return file.read()
-    except FileNotFoundError:
-        raise ImageRejectedError(f"no such file: {path}") from None
-    except OSError as error:
-        raise ImageRejectedError(f"cannot be read: {error.strerror or error}: {path}") from None
-    except ValueError as error:  # a null character in the path
-        raise ImageRejectedError(f"cannot be read: {error}") from None
-
-
 def transform_or_reject(data: bytes | ImageRejectedError, options: ImageOptions) -> Outcome:
     """As ``transform_image``, with an error given back: that why an image is rejected, or why it was not even read."""
     if isinstance(data, ImageRejectedError):
@@ -93,6 +56,9 @@ def transform_or_reject(data: bytes | ImageRejectedError, options: ImageOptions)
 
 def transform_image(data: bytes, options: ImageOptions) -> PreparedImage:
     """Make an encoded image what ``options`` ask for; one that they do not change is stored as it is.
+
+    Every image is decoded once in full, unless ``options`` trust it. Raises ImageRejectedError with the reason where
+    that fails.
 
     What the loader cannot decode (GIF, AVIF, 1-bit TIFF, …) is encoded anew; of an animation it is the first frame.
     """

@@ -14,7 +14,7 @@ from support import encoded, jpeg, make_class_folder
 
 import dali_rec
 from dali_rec.errors import DatasetError, OutputExistsError, TooManyBadImagesError
-from dali_rec.packing import shard as shard_module
+from dali_rec.packing import workers
 
 
 class Interrupted(Exception):  # noqa: N818
@@ -195,8 +195,8 @@ def test_publishing_that_was_interrupted_is_finished(photos, tmp_path, monkeypat
 
 def test_resume_packs_nothing_that_is_finished(photos, interrupted, monkeypatch):
     packed = []
-    read = shard_module.read_sample
-    monkeypatch.setattr(shard_module, "read_sample", lambda *rest: packed.append(rest[1]) or read(*rest))
+    read = workers.read_image
+    monkeypatch.setattr(workers, "read_image", lambda *rest: packed.append(rest[1]) or read(*rest))
     dali_rec.pack(photos, interrupted, shards=4, resume=True)
     assert len(packed) == 6
 

@@ -5,7 +5,7 @@ import pytest
 from support import jpeg
 
 import dali_rec
-from dali_rec.packing import transform
+from dali_rec.packing import reading
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def slow_disk(tmp_path, monkeypatch):
     folder.mkdir(parents=True)
     for number in range(64):
         (folder / f"{number:02}.jpg").write_bytes(jpeg(seed=number))
-    asked, lock, read = [0], threading.Lock(), transform._read
+    asked, lock, read = [0], threading.Lock(), reading._read_file
     most = []
 
     def slowly(path):
@@ -29,7 +29,7 @@ def slow_disk(tmp_path, monkeypatch):
             with lock:
                 asked[0] -= 1
 
-    monkeypatch.setattr(transform, "_read", slowly)
+    monkeypatch.setattr(reading, "_read_file", slowly)
     return tmp_path / "images", most
 
 

@@ -1,0 +1,224 @@
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import toy_format
+from PIL import Image
+from support import encoded, jpeg, make_class_folder, picture
+
+import dali_rec
+from dali_rec.errors import EngineError, TooManyBadImagesError
+from dali_rec.packing import workers
+from dali_rec.packing.options import PackOptions
+
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+
+
+@pytest.fixture
+def begun(monkeypatch):
+    """Packing takes processes for a handful of images already; those that it began."""
+    processes = []
+
+    class Counted(workers._Process):
+        def __init__(self, settings):
+            super().__init__(settings)
+            processes.append((settings.threads, self._process))
+
+    monkeypatch.setattr(workers, "_IMAGES_A_PROCESS", 4)
+    monkeypatch.setattr(workers, "_Process", Counted)
+    return processes
+
+
+@pytest.fixture
+def images(tmp_path):
+    folder = make_class_folder(tmp_path / "images", {"cat": 30, "dog": 30})
+    (folder / "cat" / "x.png").write_bytes(encoded(picture(99, mode="L"), "PNG"))
+    (folder / "cat" / "y.jpg").write_bytes(jpeg(5)[:300])
+    (folder / "dog" / "z.jpg").write_bytes(b"")
+    return folder
+
+
+@pytest.fixture
+def toys():
+    """Pillow opens toys, until the end of the test."""
+    Image.register_open("TOY", toy_format.open_toy, toy_format.accept)
+    yield
+    Image.ID.remove("TOY")
+    del Image.OPEN["TOY"]
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("threads", "images", "count"),
+    [(1, 9999, 1), (4, 9999, 1), (5, 9999, 2), (16, 9999, 4), (17, 9999, 5), (64, 1999, 1), (64, 2000, 2), (64, 0, 1)],
+)
+def test_many_threads_for_many_images_are_parted_into_processes(threads, images, count):
+    assert workers.process_count(threads, images) == count
+
+
+@pytest.mark.parametrize("options", [{}, {"resize": 20}, {"shards": 3, "trust": True}, {"resize": 20, "color": "gray"}])
+def test_processes_make_the_same_files_as_threads(images, tmp_path, begun, options):
+    options = {"max_bad": 2, **options}
+    dali_rec.pack(images, tmp_path / "one" / "x", workers=1, **options)
+    assert begun == []
+    report = dali_rec.pack(images, tmp_path / "many" / "x", workers=9, **options)
+    assert [threads for threads, _ in begun] == [3, 3, 3]
+    assert all(process.returncode is not None for _, process in begun)
+    assert report.images == 63
+    assert contents(tmp_path / "one") == contents(tmp_path / "many")
+    assert "x.rejected.jsonl" in contents(tmp_path / "many")
+
+
+def test_processes_look_pixels_up_in_a_table(tmp_path, begun):
+    rows = [{"id": number, "label": number % 3, "location": [[number, 2], [3, 4]]} for number in range(40)]
+    (tmp_path / "table.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for count in (1, 8):
+        dali_rec.pack(tmp_path / "table.jsonl", tmp_path / str(count) / "x", workers=count)
+    assert len(begun) == 2
+    assert contents(tmp_path / "1") == contents(tmp_path / "8")
+
+
+def test_too_many_bad_images_end_the_processes(images, tmp_path, begun):
+    with pytest.raises(TooManyBadImagesError, match="the file is empty"):
+        dali_rec.pack(images, tmp_path / "out" / "x", workers=8, max_bad=1)
+    assert [process.returncode for _, process in begun] == [-signal.SIGKILL] * 2
+    assert list(contents(tmp_path / "out")) == ["x.rejected.jsonl"]
+
+
+@pytest.mark.usefixtures("toys")
+def test_formats_that_the_caller_registered_are_known_to_processes(tmp_path, begun, capfd):
+    lines = []
+    for number in range(20):
+        (tmp_path / f"{number}.toy").write_bytes(toy_format.PICTURE)
+        lines.append(f"{number}\t0\t{number}.toy\n")
+    (tmp_path / "x.lst").write_text("".join(lines))
+    report = dali_rec.pack(tmp_path / "x.lst", tmp_path / "out" / "x", workers=8)
+    assert len(begun) == 2
+    assert report.records == 20
+    assert capfd.readouterr().err.count("a library that prints") >= 20  # and not among the answers
+
+
+def test_what_cannot_be_told_to_another_process_keeps_the_work_in_this_one(images, tmp_path, begun):
+    Image.register_open("TOY", lambda *_: None, lambda _: False)
+    try:
+        dali_rec.pack(images, tmp_path / "out" / "x", workers=8, max_bad=2)
+    finally:
+        Image.ID.remove("TOY")
+        del Image.OPEN["TOY"]
+    assert begun == []
+
+
+@pytest.mark.usefixtures("toys")
+@pytest.mark.parametrize(
+    ("data", "error", "message"),
+    [
+        (toy_format.FAILS, RuntimeError, "the toy broke"),
+        (toy_format.FAILS_BADLY, EngineError, "ToyError: the toy broke and so did its error"),
+    ],
+)
+def test_an_error_of_a_process_is_raised_here(tmp_path, begun, capfd, data, error, message):
+    (tmp_path / "bad.toy").write_bytes(data)
+    (tmp_path / "x.lst").write_text("".join(f"{number}\t0\tbad.toy\n" for number in range(20)))
+    with pytest.raises(error, match=message):
+        dali_rec.pack(tmp_path / "x.lst", tmp_path / "out" / "x", workers=8)
+    assert all(process.returncode is not None for _, process in begun)
+    assert "open_toy" in capfd.readouterr().err  # where it happened
+    assert contents(tmp_path / "out") == {}
+
+
+def test_a_process_that_is_killed_is_said_and_leaves_nothing(images, tmp_path, begun, monkeypatch):
+    monkeypatch.setattr(workers, "_AHEAD", 1)  # so that it is killed with answers to give
+
+    def kill(done, _total):
+        if done == 5:
+            begun[1][1].kill()
+
+    with pytest.raises(EngineError, match=r"killed by signal 9; .* fewer --workers\. --resume goes on"):
+        dali_rec.pack(images, tmp_path / "out" / "x", workers=8, shards=2, max_bad=2, progress=kill)
+    assert all(process.returncode is not None for _, process in begun)
+    assert contents(tmp_path / "out") == {}
+
+
+def test_a_process_that_cannot_begin_is_said(images, tmp_path, begun, monkeypatch, capfd):
+    monkeypatch.setattr(workers._Process, "_COMMAND", "raise SystemExit('no such module')")
+    with pytest.raises(EngineError, match="ended with status 1"):
+        dali_rec.pack(images, tmp_path / "out" / "x", workers=8, max_bad=2)
+    assert "no such module" in capfd.readouterr().err
+    assert contents(tmp_path / "out") == {}
+
+
+@pytest.fixture(scope="module")
+def long_list(tmp_path_factory):
+    """Enough images for processes: one, many times."""
+    folder = tmp_path_factory.mktemp("long")
+    (folder / "a.jpg").write_bytes(jpeg(3, (900, 700), quality=95))
+    (folder / "x.lst").write_text("".join(f"{number}\t0\ta.jpg\n" for number in range(4000)))
+    return folder / "x.lst"
+
+
+def children(pid):
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            with contextlib.suppress(OSError, IndexError):
+                state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
+                if int(parent) == pid and state != "Z":
+                    found.append(int(folder.name))
+    return found
+
+
+def is_gone(pid):
+    with contextlib.suppress(OSError):
+        return (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]) == "Z"
+    return True
+
+
+def wait_until(condition, seconds=30):
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends
+        time.sleep(0.02)
+
+
+@linux_only
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_processes_end_with_the_one_that_packs(long_list, tmp_path, how):
+    command = [sys.executable, "-m", "dali_rec", "pack", str(long_list), str(tmp_path / "out" / "x")]
+    with subprocess.Popen(
+        [*command, "--workers", "8", "--resize", "100"], stderr=subprocess.PIPE, text=True
+    ) as packing:
+        wait_until(lambda: len(children(packing.pid)) == 2)
+        wait_until(lambda: list((tmp_path / "out").glob("*.packing/*.partial")))
+        helpers = children(packing.pid)
+        os.kill(packing.pid, how)
+        _, said = packing.communicate(timeout=30)
+    assert packing.returncode != 0
+    wait_until(lambda: all(is_gone(pid) for pid in helpers))
+    assert "Traceback" not in said, said
+    assert not (tmp_path / "out" / "x.rec").exists()
+
+
+def test_a_script_needs_no_guard_around_its_main_part(long_list, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys, dali_rec\nprint('once')\nprint(dali_rec.pack(*sys.argv[1:], workers=8, trust=True).records)\n"
+    )
+    command = [sys.executable, str(script), str(long_list), str(tmp_path / "out" / "x")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["once", "4000"]
+
+
+def test_images_behind_urls_stay_with_this_process(begun):
+    made = workers.begin_workers(PackOptions(workers=8), 10**6, has_urls=True)
+    made.close()
+    assert isinstance(made, workers.Threads)
+    assert begun == []
