@@ -117,7 +117,9 @@ def pack(
     retries: Annotated[int, typer.Option(min=0, help="Further tries to fetch an image.")] = 3,
     connections: Annotated[int, typer.Option(min=1, help="Images fetched at a time.")] = 16,
     max_bytes: Annotated[int, typer.Option(min=1, help="Reject images behind URLs that are larger.")] = 256 << 20,
-    workers: Annotated[int | None, typer.Option(min=1, help="Threads; by default one a core.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Threads, in processes of four; by default one a core.")
+    ] = None,
     max_bad: Annotated[
         str, typer.Option(metavar="SHARE|NUMBER", help="Fail if more images than this are bad: 1%, 0.01, or a number.")
     ] = "1%",

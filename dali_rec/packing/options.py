@@ -114,7 +114,7 @@ class PackOptions:
 
     @property
     def worker_count(self) -> int:
-        """Threads to use: those asked for, or one for each core that this process may run on."""
+        """Threads to use: those asked for, or one for each core that there is to work with."""
         return self.workers if self.workers is not None else available_cores()
 
     def allowed_bad(self, total: int) -> int:

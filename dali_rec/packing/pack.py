@@ -173,7 +173,8 @@ def pack(
         "keep" takes them as any other, "drop" leaves them out.
     empty: images without objects: "keep", which MXNet's own iterators stop at, or "drop".
     fetch: how images behind URLs are fetched; see ``FetchOptions``.
-    workers: threads; by default one a core. The output does not depend on it.
+    workers: threads, in processes of four where there are more; by default one a core. The output does not depend on
+        it.
     max_bad: how many images may be bad: a share below 1, a number from 1 up. They are left out and written, with the
         reason, to OUT.rejected.jsonl.
     strict: stop at the first bad image.
