@@ -38,6 +38,7 @@ _THREADS_A_PROCESS = 4
 # To begin a process takes about as long as to pack some hundreds of images.
 _IMAGES_A_PROCESS = 1000
 _PIPE_BYTES = 1 << 20
+_SECONDS_TO_END = 10
 
 
 class Ready(NamedTuple):
@@ -79,13 +80,14 @@ def begin_workers(options: PackOptions, images: int, *, has_urls: bool) -> Worke
     pillow = PillowSettings.here() if processes > 1 else None
     if pillow is None:
         return Threads(options.image, options.fetch, count, max(count, _READERS))
-    shares = [count * (number + 1) // processes - count * number // processes for number in range(processes)]
+    shares = [len(range(number, count, processes)) for number in range(processes)]
     return Processes([Settings(options.image, options.fetch, share, pillow) for share in shares])
 
 
 def process_count(threads: int, images: int) -> int:
     """How many processes so many threads are parted into for so many images; 1: they are threads of this process."""
-    if os.name != "posix" or not sys.executable:
+    # What is frozen into a program of its own has no Python to begin.
+    if os.name != "posix" or not sys.executable or getattr(sys, "frozen", False):
         return 1
     return max(1, min(-(-threads // _THREADS_A_PROCESS), images // _IMAGES_A_PROCESS))
 
@@ -157,7 +159,10 @@ class Settings(NamedTuple):
 
 
 class Processes:
-    """Makes images ready by processes, which take turns. They end with this one, however it ends."""
+    """Makes images ready by processes that take turns, as often as they have threads.
+
+    They end with this one, however it ends.
+    """
 
     def __init__(self, settings: Sequence[Settings]) -> None:
         self.ahead = _AHEAD * sum(one.threads for one in settings)
@@ -168,7 +173,8 @@ class Processes:
         except BaseException:
             self.close()
             raise
-        self._turns = itertools.cycle(self._processes)
+        turns = range(max(one.threads for one in settings))
+        self._turns = itertools.cycle([one for turn in turns for one in self._processes if turn < one.threads])
 
     def begin(self, origin: Origin, locations: Sequence[str]) -> Pending:
         """See Workers."""
@@ -193,6 +199,7 @@ class _Process:
     _COMMAND = "import sys; sys.path[:] = sys.argv[1:]; from dali_rec.packing.worker_process import serve; serve()"
 
     def __init__(self, settings: Settings) -> None:
+        self.threads = settings.threads
         self._process = subprocess.Popen(  # noqa: S603
             [sys.executable, "-c", self._COMMAND, *(folder for folder in sys.path if isinstance(folder, str))],
             stdin=subprocess.PIPE,
@@ -226,8 +233,12 @@ class _Process:
         return ready  # type: ignore[no-any-return]
 
     def _ended(self) -> EngineError:
-        status = self._process.wait()
-        how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+        try:
+            status = self._process.wait(_SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            how = "gave an answer that cannot be read"
+        else:
+            how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
         return EngineError(
             f"a process of the packing {how}; if it is memory that was short, take fewer --workers. --resume goes on "
             "from the shards that are finished"

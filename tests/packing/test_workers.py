@@ -16,6 +16,7 @@ import dali_rec
 from dali_rec.errors import EngineError, TooManyBadImagesError
 from dali_rec.packing import workers
 from dali_rec.packing.options import PackOptions
+from dali_rec.packing.reading import Origin
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 
@@ -148,12 +149,36 @@ def test_a_process_that_is_killed_is_said_and_leaves_nothing(images, tmp_path, b
     assert contents(tmp_path / "out") == {}
 
 
-def test_a_process_that_cannot_begin_is_said(images, tmp_path, begun, monkeypatch, capfd):
-    monkeypatch.setattr(workers._Process, "_COMMAND", "raise SystemExit('no such module')")
-    with pytest.raises(EngineError, match="ended with status 1"):
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("raise SystemExit('no such module')", "ended with status 1"),
+        ("import time; print('hello', flush=True); time.sleep(60)", "gave an answer that cannot be read"),
+    ],
+)
+def test_a_process_that_cannot_begin_is_said(images, tmp_path, begun, monkeypatch, command, message):
+    monkeypatch.setattr(workers._Process, "_COMMAND", command)
+    monkeypatch.setattr(workers, "_SECONDS_TO_END", 1)
+    with pytest.raises(EngineError, match=message):
         dali_rec.pack(images, tmp_path / "out" / "x", workers=8, max_bad=2)
-    assert "no such module" in capfd.readouterr().err
+    assert all(process.returncode is not None for _, process in begun)
     assert contents(tmp_path / "out") == {}
+
+
+@pytest.mark.parametrize(("threads", "turns"), [(5, [3, 2]), (7, [4, 3]), (8, [4, 4])])
+def test_a_process_gets_work_as_it_has_threads(threads, turns, begun):
+    made = workers.begin_workers(PackOptions(workers=threads), 8, has_urls=False)
+    asked = [made.begin(Origin("nowhere"), ["a"]) for _ in range(2 * threads)]
+    for one in asked:
+        assert [str(ready.outcome) for ready in one.result()] == ["no such file: nowhere/a"]
+    made.close()
+    assert sorted((asked.count(one) // 2 for one in set(asked)), reverse=True) == turns
+    assert [count for count, _ in begun] == turns
+
+
+def test_a_frozen_program_has_no_python_to_begin(monkeypatch):
+    monkeypatch.setattr(workers.sys, "frozen", True, raising=False)
+    assert workers.process_count(64, 9999) == 1
 
 
 @pytest.fixture(scope="module")
