@@ -130,6 +130,8 @@ class PillowSettings(NamedTuple):
     def here(cls) -> PillowSettings | None:
         """Those of this process; None if another could not have them."""
         formats = {name: how for name, how in Image.OPEN.items() if not how[0].__module__.startswith("PIL.")}
+        if any(part.__module__ == "__main__" for how in formats.values() for part in how if part is not None):
+            return None  # pickled by name, and the other process has another main module
         settings = cls(formats, bool(ImageFile.LOAD_TRUNCATED_IMAGES), Image.MAX_IMAGE_PIXELS)
         try:
             pickle.dumps(settings)

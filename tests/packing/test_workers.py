@@ -108,8 +108,17 @@ def test_formats_that_the_caller_registered_are_known_to_processes(tmp_path, beg
     assert capfd.readouterr().err.count("a library that prints") >= 20  # and not among the answers
 
 
-def test_what_cannot_be_told_to_another_process_keeps_the_work_in_this_one(images, tmp_path, begun):
-    Image.register_open("TOY", lambda *_: None, lambda _: False)
+@pytest.mark.parametrize("of_main", [False, True])
+def test_what_cannot_be_told_to_another_process_keeps_the_work_in_this_one(
+    images, tmp_path, begun, monkeypatch, of_main
+):
+    def opener(*_rest):
+        return None
+
+    if of_main:  # as of a notebook
+        opener.__module__, opener.__qualname__ = "__main__", "opener"
+        monkeypatch.setattr(sys.modules["__main__"], "opener", opener, raising=False)
+    Image.register_open("TOY", opener, None if of_main else lambda _: False)
     try:
         dali_rec.pack(images, tmp_path / "out" / "x", workers=8, max_bad=2)
     finally:
