@@ -106,7 +106,8 @@ class BatchTransformer:
             return None
         upright = (info.width, info.height) if orientation_of(data) < 5 else (info.height, info.width)
         geometry = plan_geometry(*upright, options)
-        return geometry if geometry.changes(*upright) else None
+        too_large = geometry.width * geometry.height > options.max_pixels
+        return geometry if geometry.changes(*upright) and not too_large else None
 
     def _run(self, images: Sequence[bytes], suited: list[_Suited]) -> list[bytes | None]:
         if not suited:

@@ -68,6 +68,11 @@ def transform_image(data: bytes, options: ImageOptions) -> PreparedImage:
     orientation = orientation_of(data)
     upright = (info.width, info.height) if orientation < 5 else (info.height, info.width)
     geometry = plan_geometry(*upright, options)
+    if geometry.width * geometry.height > options.max_pixels:
+        raise ImageRejectedError(
+            f"{info.width} × {info.height} pixels would become {geometry.width} × {geometry.height}, more than the "
+            f"{options.max_pixels:,} that --max-pixels allows"
+        )
     is_gray = info.mode in ("1", "L", "LA", "I") or info.mode.startswith("I;16")
     changes_color = options.color != "keep" and is_gray != (options.color == "gray")
     wanted = _ENCODINGS.get(options.encoding, info.format)
@@ -77,7 +82,11 @@ def transform_image(data: bytes, options: ImageOptions) -> PreparedImage:
     pixels = _crop(_scale(pixels, geometry, options), geometry)
     gray = is_gray if options.color == "keep" else options.color == "gray"
     kind = wanted if wanted in _ENCODINGS.values() else _REPLACEMENTS.get(info.format, "PNG")
-    encoded = _encode(_recolor(pixels, gray=gray), kind, options.quality)
+    try:
+        encoded = _encode(_recolor(pixels, gray=gray), kind, options.quality)
+    except (ValueError, OSError) as error:  # JPEG ends at 65,500 pixels a side, WebP at 16,383
+        size = f"{geometry.crop_width} × {geometry.crop_height}"
+        raise ImageRejectedError(f"{size} pixels cannot be stored as {kind}: {error}") from None
     return PreparedImage(encoded, geometry.crop_width, geometry.crop_height)
 
 

@@ -230,6 +230,21 @@ def test_bomb_is_rejected_by_its_header():
         transform_image(data, ImageOptions())
 
 
+@pytest.mark.parametrize(("encoding", "width"), [("jpeg", 65_501), ("webp", 16_384)])
+def test_image_that_its_encoding_cannot_hold_is_rejected(encoding, width):
+    data = encoded(Image.new("RGB", (width, 2)), "PNG")
+    with pytest.raises(ImageRejectedError, match=f"{width} × 2 pixels cannot be stored as {encoding.upper()}: "):
+        transform_image(data, ImageOptions(encoding=encoding))
+
+
+def test_image_that_would_grow_beyond_the_limit_is_rejected():
+    data = encoded(Image.new("RGB", (1, 3000)), "PNG")
+    with pytest.raises(
+        ImageRejectedError, match=r"1 × 3000 pixels would become 300 × 900000, more than the 178,956,970"
+    ):
+        transform_image(data, ImageOptions(resize=300, upscale=True))
+
+
 @pytest.mark.parametrize("options", [{}, {"resize": 16}, {"encoding": "webp"}])
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF"])
 def test_cut_image_is_rejected_whatever_is_asked(kind, options):
