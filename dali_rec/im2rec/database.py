@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import random
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
 
+from dali_rec._workers import begin_workers, process_count
 from dali_rec.errors import ImageRejectedError, SourceError, UnwritableRecordError
 from dali_rec.recordio import RecordWriter
 from dali_rec.recordio.header import HEADER, pack_header
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from concurrent.futures import Future
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-_IN_FLIGHT_PER_WORKER = 32
+    from dali_rec._workers import Pending
+
+_ROWS_AT_ONCE = 8
+# To begin a process takes about as long as to pack some hundreds of images.
+_IMAGES_A_PROCESS = 1000
 _INTERPOLATIONS = {
     0: cv2.INTER_NEAREST,
     1: cv2.INTER_LINEAR,
@@ -111,28 +116,56 @@ def _header(row: Row, options: DatabaseOptions) -> bytes:
 
 
 def _encode_all(rows: Iterable[Row], options: DatabaseOptions) -> Iterator[tuple[Row, bytes | ImageRejectedError]]:
-    pending: deque[tuple[Row, Future[bytes | ImageRejectedError]]] = deque()
-    pool = ThreadPoolExecutor(options.workers, thread_name_prefix="im2rec")
-    try:
-        for row in rows:
-            pending.append((row, pool.submit(_encode, row, options)))
-            if len(pending) >= options.workers * _IN_FLIGHT_PER_WORKER:
+    rows = iter(rows)
+    # Bytes that are stored as they are need no codec, and would only be handed from process to process.
+    most = 1 if options.pass_through else process_count(options.workers, options.workers)
+    head = list(itertools.islice(rows, most * _IMAGES_A_PROCESS))
+    rows = itertools.chain(head, rows)
+    encoding = begin_workers(Encoding(options), options.workers, min(most, len(head) // _IMAGES_A_PROCESS))
+    with contextlib.closing(encoding) as workers:
+        pending: deque[tuple[list[Row], Pending]] = deque()
+        while some := list(itertools.islice(rows, _ROWS_AT_ONCE)):
+            pending.append((some, workers.begin(some)))
+            if len(pending) * _ROWS_AT_ONCE >= workers.ahead:
                 first, result = pending.popleft()
-                yield first, result.result()
+                yield from zip(first, result.result(), strict=True)
         while pending:
             first, result = pending.popleft()
-            yield first, result.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+            yield from zip(first, result.result(), strict=True)
 
 
-def _encode(row: Row, options: DatabaseOptions) -> bytes | ImageRejectedError:
+class Encoding(NamedTuple):
+    """Makes the images of records; a request is a list of rows, its answer a list of bytes or reasons. See Work."""
+
+    options: DatabaseOptions
+    remedy: str = "if it is memory that was short, take a smaller --num-thread"
+
+    def read(self, rows: list[Row]) -> list[tuple[Row, bytes | ImageRejectedError]]:
+        """Read the files."""
+        return [(row, _read(row.path)) for row in rows]
+
+    def do(self, found: list[tuple[Row, bytes | ImageRejectedError]]) -> list[bytes | ImageRejectedError]:
+        """Decode, resize and encode as the options say."""
+        return [_encode(row, data, self.options) for row, data in found]
+
+
+def _read(path: str) -> bytes | ImageRejectedError:
     try:
-        with open(row.path, "rb") as file:  # noqa: PTH123  # the path may not be a valid one, which Path would hide
-            data = file.read()
-        return data if options.pass_through else _encode_anew(data, row.key, options)
+        with open(path, "rb") as file:  # noqa: PTH123  # the path may not be a valid one, which Path would hide
+            return file.read()
     except (OSError, ValueError) as error:
-        return error if isinstance(error, ImageRejectedError) else ImageRejectedError(f"cannot be read: {error}")
+        return ImageRejectedError(f"cannot be read: {error}")
+
+
+def _encode(row: Row, data: bytes | ImageRejectedError, options: DatabaseOptions) -> bytes | ImageRejectedError:
+    if options.pass_through or isinstance(data, ImageRejectedError):
+        return data
+    try:
+        return _encode_anew(data, row.key, options)
+    except ImageRejectedError as error:
+        return error
+    except cv2.error as error:
+        return ImageRejectedError(f"OpenCV cannot make it ready: {error.err}")
 
 
 def _encode_anew(data: bytes, key: int, options: DatabaseOptions) -> bytes:
@@ -148,7 +181,10 @@ def _encode_anew(data: bytes, key: int, options: DatabaseOptions) -> bytes:
     else:
         level = options.quality if options.quality <= _LARGEST_PNG_LEVEL else _USUAL_PNG_LEVEL
         parameters = [cv2.IMWRITE_PNG_COMPRESSION, level]
-    _, encoded = cv2.imencode(options.encoding, pixels, parameters)
+    done, encoded = cv2.imencode(options.encoding, pixels, parameters)
+    if not done:
+        height, width = pixels.shape[:2]
+        raise ImageRejectedError(f"OpenCV cannot store {width} × {height} pixels as {options.encoding}")
     return bytes(encoded)
 
 

@@ -1,4 +1,4 @@
-"""The check of single records: header and image, by threads, in the order of the file."""
+"""The check of single records: header and image, by threads or processes, in the order of the file."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from dali_rec.errors import ImageRejectedError, RecordError
 from dali_rec.images import MAX_PIXELS, check_image, inspect_image
 from dali_rec.inspection.walk import said
 from dali_rec.loading.boxes import box_layout
+from dali_rec.recordio import RecordReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from concurrent.futures import Executor, Future
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from dali_rec._workers import Pending, Workers
     from dali_rec.manifest import LabelKind
-    from dali_rec.recordio import Record, RecordReader
+    from dali_rec.recordio import Record
 
-_RECORDS_PER_TASK = 16
-_TASKS_PER_WORKER = 8
+_RECORDS_AT_ONCE = 16
 
 
 class LabelRule(NamedTuple):
@@ -66,7 +67,6 @@ class CheckOptions(NamedTuple):
     max_pixels: as in packing.
     """
 
-    workers: int
     decode: bool = True
     hash_images: bool = True
     labels: LabelRule | None = None
@@ -90,25 +90,38 @@ class Checked(NamedTuple):
     label_digest: int = 0
 
 
-def check_records(
-    reader: RecordReader, offsets: NDArray[Any], pool: Executor, options: CheckOptions
-) -> Iterator[Checked]:
+class Checking:
+    """Checks records; a request is the path of a .rec and offsets, its answer a list of Checked. See Work."""
+
+    remedy = "if it is memory that was short, take fewer --workers"
+
+    def __init__(self, options: CheckOptions) -> None:
+        self._options = options
+        self._reader: RecordReader | None = None  # of the file that is being checked
+
+    def read(self, request: tuple[Path, list[int]]) -> tuple[RecordReader, list[int]]:
+        """Open the file, unless it is open."""
+        path, offsets = request
+        reader = self._reader
+        if reader is None or reader.path != path:
+            reader = self._reader = RecordReader(path)
+        return reader, offsets
+
+    def do(self, found: tuple[RecordReader, list[int]]) -> list[Checked]:
+        """Check the records."""
+        reader, offsets = found
+        return [check_record(reader, offset, self._options) for offset in offsets]
+
+
+def check_records(path: Path, offsets: NDArray[Any], workers: Workers) -> Iterator[Checked]:
     """Check the records at these offsets, at which whole records begin; yields them in order."""
-    pending: deque[Future[list[Checked]]] = deque()
-    try:
-        for at in range(0, len(offsets), _RECORDS_PER_TASK):
-            pending.append(pool.submit(_check_some, reader, offsets[at : at + _RECORDS_PER_TASK].tolist(), options))
-            if len(pending) >= options.workers * _TASKS_PER_WORKER:
-                yield from pending.popleft().result()
-        while pending:
+    pending: deque[Pending] = deque()
+    for at in range(0, len(offsets), _RECORDS_AT_ONCE):
+        pending.append(workers.begin((path, offsets[at : at + _RECORDS_AT_ONCE].tolist())))
+        if len(pending) * _RECORDS_AT_ONCE >= workers.ahead:
             yield from pending.popleft().result()
-    finally:
-        for task in pending:
-            task.cancel()
-
-
-def _check_some(reader: RecordReader, offsets: list[int], options: CheckOptions) -> list[Checked]:
-    return [check_record(reader, offset, options) for offset in offsets]
+    while pending:
+        yield from pending.popleft().result()
 
 
 def check_record(reader: RecordReader, offset: int, options: CheckOptions) -> Checked:

@@ -27,9 +27,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from dali_rec._workers import Workers
     from dali_rec.inspection.record_check import Checked, CheckOptions
     from dali_rec.manifest import ShardEntry
 
+_CHUNK = 1 << 24
 _NO_OFFSETS = np.zeros(0, np.int64)
 
 
@@ -62,10 +64,13 @@ class ShardCheck:
         self._renumbered = False
         self._bare = 0  # records of a face set that describe the others: the manifest counts images alone
 
-    def run(self, pool: Executor) -> ShardFindings:
-        """Check the file; the faults are in ``faults`` and ``notes`` afterwards, in the order of the file."""
+    def run(self, workers: Workers, hashing: Executor) -> ShardFindings:
+        """Check the file; the faults are in ``faults`` and ``notes`` afterwards, in the order of the file.
+
+        hashing: takes the checksum of the whole meanwhile.
+        """
         with RecordReader(self.path) as reader:
-            digest = None if self.entry is None else pool.submit(_sha256, reader)
+            digest = None if self.entry is None else hashing.submit(_sha256, reader)
             offsets, gaps = walk(reader)
             index = self._read_index()
             entries = None if index is None else _once_each(index)
@@ -75,7 +80,7 @@ class ShardCheck:
             self.records = len(named)
             self._check_gaps(gaps, entries, usable=usable)
             records = ShardRecords(reader, named, entries if usable else None)
-            records.check(pool, self._options, self._on_sound, self._advance)
+            records.check(workers, self._options, self._on_sound, self._advance)
             self.faults += records.faults
             self.notes += records.notes
             self.images = records.images
@@ -231,7 +236,10 @@ class ShardCheck:
 
 
 def _sha256(reader: RecordReader) -> str:
-    return hashlib.sha256(reader.buffer).hexdigest()
+    digest = hashlib.sha256()
+    for start in range(0, reader.size, _CHUNK):
+        digest.update(reader.buffer[start : start + _CHUNK])  # nothing more once the reader is closed
+    return digest.hexdigest()
 
 
 def _sorted(index: Index) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

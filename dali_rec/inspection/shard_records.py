@@ -15,10 +15,10 @@ from dali_rec.recordio.index import signed, unsigned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from concurrent.futures import Executor
 
     from numpy.typing import NDArray
 
+    from dali_rec._workers import Workers
     from dali_rec.inspection.headers import RecordHeaders
     from dali_rec.inspection.record_check import Checked, CheckOptions, LabelRule
     from dali_rec.recordio import RecordReader
@@ -46,14 +46,14 @@ class ShardRecords:
 
     def check(
         self,
-        pool: Executor,
+        workers: Workers,
         options: CheckOptions,
         on_sound: Callable[[str, Checked], None],
         advance: Callable[[int], None],
     ) -> None:
         """Check all; ``on_sound`` is called with each sound record if images are hashed, ``advance`` with offsets."""
         if options.decode or options.hash_images:
-            for row, checked in enumerate(check_records(self._reader, self.offsets, pool, options)):
+            for row, checked in enumerate(check_records(self._reader.path, self.offsets, workers)):
                 self._take(row, checked)
                 if options.hash_images and self.sound[row]:
                     on_sound(self._path, checked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -9,10 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dali_rec._cores import available_cores
 from dali_rec._files import as_path
+from dali_rec._workers import begin_workers
 from dali_rec.images import MAX_PIXELS
 from dali_rec.inspection.duplicates import Duplicates
 from dali_rec.inspection.faults import Fault, Findings, ShardFindings, VerifyReport
-from dali_rec.inspection.record_check import CheckOptions, LabelRule
+from dali_rec.inspection.record_check import Checking, CheckOptions, LabelRule
 from dali_rec.inspection.shard_check import ShardCheck
 from dali_rec.manifest import Manifest, ShardEntry, is_manifest, read_manifest
 from dali_rec.recordio import Index, RecordReader
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+# To begin a process takes about as long as to decode some hundreds of photographs.
+_BYTES_A_PROCESS = 1 << 27
 _SHARD_NAME = re.compile(r"(.+)-\d{5}-of-\d{5}\.rec")
 
 
@@ -46,7 +50,7 @@ def verify(
     Example: ``[fault.key for fault in dali_rec.verify("data/train").faults if fault.kind == "image"]``
     """
     target = _find(as_path(path))
-    options = CheckOptions(workers or available_cores(), decode, decode or duplicates)
+    options = CheckOptions(decode, decode or duplicates)
     if target.manifest is not None:
         options = _by_manifest(options, target.manifest)
     seen = Duplicates()
@@ -57,7 +61,9 @@ def verify(
     shards: list[ShardFindings] = []
     records = images = done = 0
     total = sum(rec.stat().st_size for rec, _ in target.files)
-    with ThreadPoolExecutor(options.workers, thread_name_prefix="dali-rec-verify") as pool:
+    most_processes = total // _BYTES_A_PROCESS if decode else 1
+    checking = begin_workers(Checking(options), workers or available_cores(), most_processes)
+    with contextlib.closing(checking), ThreadPoolExecutor(1, thread_name_prefix="dali-rec-hash") as hashing:
         for rec, entry in target.files:
 
             def advance(offset: int, base: int = done) -> None:
@@ -65,7 +71,7 @@ def verify(
                     progress(base + offset, total)
 
             check = ShardCheck(rec, entry, options, seen.add if options.hash_images else _ignore, advance)
-            shards.append(check.run(pool))
+            shards.append(check.run(checking, hashing))
             faults += check.faults
             notes += check.notes
             records += check.records

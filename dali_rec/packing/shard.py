@@ -12,16 +12,16 @@ from dali_rec.errors import UnwritableRecordError
 from dali_rec.packing.reading import Stamp, stamp_of
 from dali_rec.packing.report import Rejection, ShardReport
 from dali_rec.packing.transform import Outcome, PreparedImage
-from dali_rec.packing.workers import begin_workers
+from dali_rec.packing.workers import begin_packing
 from dali_rec.recordio import RecordWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
     from pathlib import Path
 
+    from dali_rec._workers import Pending
     from dali_rec.packing.options import PackOptions
     from dali_rec.packing.plan import Plan, ShardPlan
-    from dali_rec.packing.workers import Pending
     from dali_rec.sources import Sample
 
 _SAMPLES_AT_ONCE = 8
@@ -105,12 +105,12 @@ def prepare_all(
     batch_size = 1 if has_urls else _SAMPLES_AT_ONCE  # servers take their time, and answer many at once
     if images is None:
         images = sum(shard.stop - shard.start for _, shard in shards)
-    with contextlib.closing(begin_workers(options, images, has_urls=has_urls)) as workers:
+    with contextlib.closing(begin_packing(options, images, has_urls=has_urls)) as workers:
         pending: deque[tuple[list[Sample], Pending]] = deque()
         for plan, shard in shards:
             for start in range(shard.start, shard.stop, batch_size):
                 samples = [plan.samples[row] for row in range(start, min(start + batch_size, shard.stop))]
-                pending.append((samples, workers.begin(plan.origin, [sample.location for sample in samples])))
+                pending.append((samples, workers.begin((plan.origin, [sample.location for sample in samples]))))
                 if len(pending) * batch_size >= workers.ahead:
                     yield from _finished(*pending.popleft())
         while pending:

@@ -1,44 +1,22 @@
-"""What makes images ready for their records: threads of this process or, for many cores, several processes.
-
-The codec and the resizer let go of Python's lock, but what lies between them does not: one process keeps a few cores
-busy, and no more.
-"""
+"""What makes images ready for their records."""
 
 from __future__ import annotations
 
-import contextlib
-import itertools
-import os
-import pickle
-import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
-from PIL import Image, ImageFile
-
-from dali_rec.errors import EngineError
+from dali_rec._workers import Threads, begin_workers
 from dali_rec.packing.reading import Origin, ReadImage, Stamp, read_image
 from dali_rec.packing.transform import Outcome, transform_or_reject
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from concurrent.futures import Future
-    from typing import IO
 
+    from dali_rec._workers import Workers
     from dali_rec.packing.options import ImageOptions, PackOptions
     from dali_rec.sources import FetchOptions
 
-# Images that should be begun before the first is waited for, for each thread.
-_AHEAD = 32
-# The fewest threads that read, as a disk, or a file server, answers several questions at once.
-_READERS = 4
-# More threads than this in one process stand in line for Python's lock (docs/performance.md).
-_THREADS_A_PROCESS = 4
 # To begin a process takes about as long as to pack some hundreds of images.
 _IMAGES_A_PROCESS = 1000
-_PIPE_BYTES = 1 << 20
-_SECONDS_TO_END = 10
 
 
 class Ready(NamedTuple):
@@ -48,217 +26,32 @@ class Ready(NamedTuple):
     outcome: Outcome
 
 
-class Pending(Protocol):
-    """Images that are being made ready."""
+class Preparation(NamedTuple):
+    """Makes images ready; a request is an Origin and locations, its answer a list of Ready. See Work."""
 
-    def result(self) -> list[Ready]:
-        """Wait for them. Raises what stopped the work."""
+    image: ImageOptions
+    fetching: FetchOptions
+    remedy: str = (
+        "if it is memory that was short, take fewer --workers. --resume goes on from the shards that are finished"
+    )
+
+    def read(self, request: tuple[Origin, Sequence[str]]) -> list[ReadImage]:
+        """Read the encoded images."""
+        origin, locations = request
+        return [read_image(origin, location, self.fetching) for location in locations]
+
+    def do(self, found: list[ReadImage]) -> list[Ready]:
+        """Decode, resize and encode as the options say."""
+        return [Ready(stamp, transform_or_reject(data, self.image)) for stamp, data in found]
 
 
-class Workers(Protocol):
-    """Make images ready. ``ahead``: how many should be begun before the first is waited for."""
-
-    ahead: int
-
-    def begin(self, origin: Origin, locations: Sequence[str]) -> Pending:
-        """Begin with these images. What was begun first is to be waited for first."""
-
-    def close(self) -> None:
-        """Drop what is not done, and end."""
-
-
-def begin_workers(options: PackOptions, images: int, *, has_urls: bool) -> Workers:
+def begin_packing(options: PackOptions, images: int, *, has_urls: bool) -> Workers:
     """Workers for so many images, in as many processes as those are worth.
 
     has_urls: whether some are behind URLs. Then the network is waited for, and this process alone knows what file
     systems and credentials fsspec was given.
     """
-    count = options.worker_count
+    preparation = Preparation(options.image, options.fetch)
     if has_urls:
-        return Threads(options.image, options.fetch, count, max(count, options.fetch.connections))
-    processes = process_count(count, images)
-    pillow = PillowSettings.here() if processes > 1 else None
-    if pillow is None:
-        return Threads(options.image, options.fetch, count, max(count, _READERS))
-    shares = [len(range(number, count, processes)) for number in range(processes)]
-    return Processes([Settings(options.image, options.fetch, share, pillow) for share in shares])
-
-
-def process_count(threads: int, images: int) -> int:
-    """How many processes so many threads are parted into for so many images; 1: they are threads of this process."""
-    # What is frozen into a program of its own has no Python to begin.
-    if os.name != "posix" or not sys.executable or getattr(sys, "frozen", False):
-        return 1
-    return max(1, min(-(-threads // _THREADS_A_PROCESS), images // _IMAGES_A_PROCESS))
-
-
-class Threads:
-    """Makes images ready by threads of this process; others read ahead, so that no core waits for a disk."""
-
-    def __init__(self, image: ImageOptions, fetching: FetchOptions, threads: int, readers: int) -> None:
-        self.ahead = max(_AHEAD * threads, 4 * readers)
-        self._image, self._fetching = image, fetching
-        self._readers = ThreadPoolExecutor(readers, thread_name_prefix="dali-rec-read")
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="dali-rec-pack")
-
-    def begin(self, origin: Origin, locations: Sequence[str]) -> Future[list[Ready]]:
-        """See Workers."""
-        # Begun in this order, so that what is waited for is being read.
-        return self._pool.submit(self._prepare, self._readers.submit(self._read, origin, locations))
-
-    def _read(self, origin: Origin, locations: Sequence[str]) -> list[ReadImage]:
-        return [read_image(origin, location, self._fetching) for location in locations]
-
-    def _prepare(self, reading: Future[list[ReadImage]]) -> list[Ready]:
-        return [Ready(stamp, transform_or_reject(data, self._image)) for stamp, data in reading.result()]
-
-    def close(self) -> None:
-        """See Workers."""
-        self._readers.shutdown(wait=False, cancel_futures=True)
-        self._pool.shutdown(cancel_futures=True)
-        self._readers.shutdown()
-
-
-class PillowSettings(NamedTuple):
-    """What a program may have changed in Pillow: formats that it registered, by name, and what it puts up with."""
-
-    formats: dict[str, Any]
-    takes_truncated: bool
-    most_pixels: int | None
-
-    @classmethod
-    def here(cls) -> PillowSettings | None:
-        """Those of this process; None if another could not have them."""
-        formats = {name: how for name, how in Image.OPEN.items() if not how[0].__module__.startswith("PIL.")}
-        if any(part.__module__ == "__main__" for how in formats.values() for part in how if part is not None):
-            return None  # pickled by name, and the other process has another main module
-        settings = cls(formats, bool(ImageFile.LOAD_TRUNCATED_IMAGES), Image.MAX_IMAGE_PIXELS)
-        try:
-            pickle.dumps(settings)
-        except (pickle.PicklingError, AttributeError, TypeError):  # a function that stands in no module
-            return None
-        return settings
-
-    def apply(self) -> None:
-        """Make them this process's."""
-        for name, (factory, accept) in self.formats.items():
-            Image.register_open(name, factory, accept)
-        ImageFile.LOAD_TRUNCATED_IMAGES = self.takes_truncated
-        Image.MAX_IMAGE_PIXELS = self.most_pixels
-
-
-class Settings(NamedTuple):
-    """What a process of workers is told at its start."""
-
-    image: ImageOptions
-    fetching: FetchOptions
-    threads: int
-    pillow: PillowSettings
-
-    def begin(self) -> Threads:
-        """The threads of that process."""
-        return Threads(self.image, self.fetching, self.threads, max(self.threads, _READERS))
-
-
-class Processes:
-    """Makes images ready by processes that take turns, as often as they have threads.
-
-    They end with this one, however it ends.
-    """
-
-    def __init__(self, settings: Sequence[Settings]) -> None:
-        self.ahead = _AHEAD * sum(one.threads for one in settings)
-        self._processes: list[_Process] = []
-        try:
-            for one in settings:
-                self._processes.append(_Process(one))
-        except BaseException:
-            self.close()
-            raise
-        turns = range(max(one.threads for one in settings))
-        self._turns = itertools.cycle([one for turn in turns for one in self._processes if turn < one.threads])
-
-    def begin(self, origin: Origin, locations: Sequence[str]) -> Pending:
-        """See Workers."""
-        process = next(self._turns)
-        process.send((origin, locations))
-        return process  # its answers come in the order of the questions
-
-    def close(self) -> None:
-        """See Workers."""
-        for process in self._processes:
-            process.kill()
-
-
-class _Process:
-    """A process that runs ``serve`` of packing/worker_process.py.
-
-    Not one of multiprocessing's: it would run the caller's main module again, or, forked, share the locks that other
-    threads hold.
-    """
-
-    # Modules are looked for where this process looks.
-    _COMMAND = "import sys; sys.path[:] = sys.argv[1:]; from dali_rec.packing.worker_process import serve; serve()"
-
-    def __init__(self, settings: Settings) -> None:
-        self.threads = settings.threads
-        self._process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-c", self._COMMAND, *(folder for folder in sys.path if isinstance(folder, str))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # NumPy would begin a thread a core, and not need it
-            start_new_session=True,  # Ctrl+C is for the process that packs
-        )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._requests: IO[bytes] = self._process.stdin
-        self._answers: IO[bytes] = self._process.stdout
-        _widen(self._answers)
-        self.send(settings)
-
-    def send(self, message: Any) -> None:
-        """Raises EngineError if the process has ended."""
-        try:
-            pickle.dump(message, self._requests, protocol=pickle.HIGHEST_PROTOCOL)
-            self._requests.flush()
-        except BrokenPipeError:
-            raise self._ended() from None
-
-    def result(self) -> list[Ready]:
-        """The next answer. Raises the error that it is, or EngineError if the process has ended."""
-        try:
-            error, ready = pickle.load(self._answers)  # noqa: S301  # from a process of ours
-        except (EOFError, pickle.UnpicklingError):
-            raise self._ended() from None
-        if error is not None:
-            raise error
-        return ready  # type: ignore[no-any-return]
-
-    def _ended(self) -> EngineError:
-        try:
-            status = self._process.wait(_SECONDS_TO_END)
-        except subprocess.TimeoutExpired:
-            how = "gave an answer that cannot be read"
-        else:
-            how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
-        return EngineError(
-            f"a process of the packing {how}; if it is memory that was short, take fewer --workers. --resume goes on "
-            "from the shards that are finished"
-        )
-
-    def kill(self) -> None:
-        """End it; it has nothing to lose."""
-        self._process.kill()
-        self._process.wait()
-        for pipe in (self._requests, self._answers):
-            with contextlib.suppress(BrokenPipeError):
-                pipe.close()
-
-
-def _widen(pipe: IO[bytes]) -> None:
-    """Let a pipe hold a whole answer, where the system can and will."""
-    if sys.platform == "linux":
-        import fcntl
-
-        with contextlib.suppress(OSError):  # a user's pipes may have so much together
-            fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        return Threads(preparation, options.worker_count, options.fetch.connections)
+    return begin_workers(preparation, options.worker_count, images // _IMAGES_A_PROCESS)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from support import DATA, encoded, jpeg, picture
 
-from dali_rec.im2rec import main
+from dali_rec import _workers
+from dali_rec.im2rec import database, main
 from dali_rec.recordio import RecordReader
 
 TOOLS = Path(__file__).parents[2] / "tools"
@@ -23,6 +24,21 @@ def tree(tmp_path):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(encoded(picture(number, (60, 45)), "PNG" if path.endswith("png") else "JPEG"))
     return tmp_path / "photos"
+
+
+@pytest.fixture
+def begun(monkeypatch):
+    """A few images are worth a process already; how many threads each one has that was begun."""
+    threads = []
+
+    class Counted(_workers._Process):
+        def __init__(self, settings):
+            super().__init__(settings)
+            threads.append(settings.threads)
+
+    monkeypatch.setattr(database, "_IMAGES_A_PROCESS", 10)
+    monkeypatch.setattr(_workers, "_Process", Counted)
+    return threads
 
 
 def lines(path):
@@ -117,6 +133,51 @@ def test_bad_image_is_left_out_and_said(tree, tmp_path, capsys):
     assert "left out: id 1" in out
     assert "left out: id 2" in out
     assert "2 records, 2 images left out" in out
+
+
+@pytest.mark.parametrize(
+    ("side", "why"),
+    [("40", "OpenCV cannot store 80000 × 40 pixels as .jpg"), ("9999999", "OpenCV cannot make it ready: ")],
+)
+def test_what_opencv_cannot_make_is_left_out_and_said(tree, tmp_path, capsys, side, why):
+    (tree / "wide.png").write_bytes(encoded(picture(0, (60_000, 30)), "PNG"))
+    (tree / "small.png").write_bytes(encoded(picture(0, (1, 1)), "PNG"))
+    (tmp_path / "x.lst").write_text("0\t0\twide.png\n1\t0\tb/1.jpg\n")
+    status = main([str(tmp_path / "x"), str(tree), "--resize", side])
+    said = capsys.readouterr()
+    assert why in said.out
+    if side == "40":
+        assert status == 0
+        assert list(records(tmp_path / "x.rec")) == [1]
+    else:
+        assert status == 1
+        assert "not one image could be packed" in said.err
+        assert not (tmp_path / "x.rec").exists()
+
+
+@pytest.mark.parametrize("options", [[], ["--resize", "20", "--quality", "80"], ["--encoding", ".png"]])
+def test_processes_make_the_same_files_as_one_thread(tree, tmp_path, capsys, begun, options):
+    (tree / "b" / "1.jpg").write_text("not an image")
+    paths = ("b/0.jpg", "b/1.jpg", "nothing.jpg", "a/2.png", "4.jpg")
+    text = "".join(f"{number}\t{number % 3}\t{paths[number % 5]}\n" for number in range(53))
+    said = []
+    for threads in ("1", "9"):
+        (tmp_path / f"x{threads}.lst").write_text(text)
+        assert main([str(tmp_path / f"x{threads}"), str(tree), "--num-thread", threads, *options]) == 0
+        said.append(capsys.readouterr().out.splitlines()[:-1])
+    assert begun == [3, 3, 3]
+    assert said[0] == said[1]
+    assert len(said[0]) == 22
+    for suffix in (".rec", ".idx"):
+        assert (tmp_path / f"x1{suffix}").read_bytes() == (tmp_path / f"x9{suffix}").read_bytes()
+
+
+@pytest.mark.parametrize(("rows", "options", "processes"), [(19, [], 0), (20, [], 2), (20, ["--pass-through"], 0)])
+def test_processes_are_begun_where_they_are_worth_it(tree, tmp_path, begun, rows, options, processes):
+    (tmp_path / "x.lst").write_text("".join(f"{number}\t0\t4.jpg\n" for number in range(rows)))
+    assert main([str(tmp_path / "x"), str(tree), "--num-thread", "64", *options]) == 0
+    assert len(records(tmp_path / "x.rec")) == rows
+    assert len(begun) == processes
 
 
 def test_only_the_lists_of_the_prefix_are_packed(tree, tmp_path):

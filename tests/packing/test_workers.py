@@ -13,6 +13,7 @@ from PIL import Image
 from support import encoded, jpeg, make_class_folder, picture
 
 import dali_rec
+from dali_rec import _workers
 from dali_rec.errors import EngineError, TooManyBadImagesError
 from dali_rec.packing import workers
 from dali_rec.packing.options import PackOptions
@@ -26,13 +27,13 @@ def begun(monkeypatch):
     """Packing takes processes for a handful of images already; those that it began."""
     processes = []
 
-    class Counted(workers._Process):
+    class Counted(_workers._Process):
         def __init__(self, settings):
             super().__init__(settings)
             processes.append((settings.threads, self._process))
 
     monkeypatch.setattr(workers, "_IMAGES_A_PROCESS", 4)
-    monkeypatch.setattr(workers, "_Process", Counted)
+    monkeypatch.setattr(_workers, "_Process", Counted)
     return processes
 
 
@@ -59,11 +60,17 @@ def contents(folder):
 
 
 @pytest.mark.parametrize(
-    ("threads", "images", "count"),
-    [(1, 9999, 1), (4, 9999, 1), (5, 9999, 2), (16, 9999, 4), (17, 9999, 5), (64, 1999, 1), (64, 2000, 2), (64, 0, 1)],
+    ("threads", "most", "count"),
+    [(1, 9, 1), (4, 9, 1), (5, 9, 2), (16, 9, 4), (17, 9, 5), (64, 1, 1), (64, 2, 2), (64, 0, 1)],
 )
-def test_many_threads_for_many_images_are_parted_into_processes(threads, images, count):
-    assert workers.process_count(threads, images) == count
+def test_many_threads_are_parted_into_processes(threads, most, count):
+    assert _workers.process_count(threads, most) == count
+
+
+@pytest.mark.parametrize(("images", "count"), [(1, 0), (7, 0), (8, 2), (11, 2), (12, 3)])
+def test_few_images_are_not_worth_a_process(begun, images, count):
+    workers.begin_packing(PackOptions(workers=64), images, has_urls=False).close()
+    assert len(begun) == count
 
 
 @pytest.mark.parametrize("options", [{}, {"resize": 20}, {"shards": 3, "trust": True}, {"resize": 20, "color": "gray"}])
@@ -146,7 +153,7 @@ def test_an_error_of_a_process_is_raised_here(tmp_path, begun, capfd, data, erro
 
 
 def test_a_process_that_is_killed_is_said_and_leaves_nothing(images, tmp_path, begun, monkeypatch):
-    monkeypatch.setattr(workers, "_AHEAD", 1)  # so that it is killed with answers to give
+    monkeypatch.setattr(_workers, "_AHEAD", 1)  # so that it is killed with answers to give
 
     def kill(done, _total):
         if done == 5:
@@ -166,8 +173,8 @@ def test_a_process_that_is_killed_is_said_and_leaves_nothing(images, tmp_path, b
     ],
 )
 def test_a_process_that_cannot_begin_is_said(images, tmp_path, begun, monkeypatch, command, message):
-    monkeypatch.setattr(workers._Process, "_COMMAND", command)
-    monkeypatch.setattr(workers, "_SECONDS_TO_END", 1)
+    monkeypatch.setattr(_workers._Process, "_COMMAND", command)
+    monkeypatch.setattr(_workers, "_SECONDS_TO_END", 1)
     with pytest.raises(EngineError, match=message):
         dali_rec.pack(images, tmp_path / "out" / "x", workers=8, max_bad=2)
     assert all(process.returncode is not None for _, process in begun)
@@ -176,8 +183,8 @@ def test_a_process_that_cannot_begin_is_said(images, tmp_path, begun, monkeypatc
 
 @pytest.mark.parametrize(("threads", "turns"), [(5, [3, 2]), (7, [4, 3]), (8, [4, 4])])
 def test_a_process_gets_work_as_it_has_threads(threads, turns, begun):
-    made = workers.begin_workers(PackOptions(workers=threads), 8, has_urls=False)
-    asked = [made.begin(Origin("nowhere"), ["a"]) for _ in range(2 * threads)]
+    made = workers.begin_packing(PackOptions(workers=threads), 8, has_urls=False)
+    asked = [made.begin((Origin("nowhere"), ["a"])) for _ in range(2 * threads)]
     for one in asked:
         assert [str(ready.outcome) for ready in one.result()] == ["no such file: nowhere/a"]
     made.close()
@@ -186,8 +193,8 @@ def test_a_process_gets_work_as_it_has_threads(threads, turns, begun):
 
 
 def test_a_frozen_program_has_no_python_to_begin(monkeypatch):
-    monkeypatch.setattr(workers.sys, "frozen", True, raising=False)
-    assert workers.process_count(64, 9999) == 1
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    assert _workers.process_count(64, 9) == 1
 
 
 @pytest.fixture(scope="module")
@@ -252,7 +259,7 @@ def test_a_script_needs_no_guard_around_its_main_part(long_list, tmp_path):
 
 
 def test_images_behind_urls_stay_with_this_process(begun):
-    made = workers.begin_workers(PackOptions(workers=8), 10**6, has_urls=True)
+    made = workers.begin_packing(PackOptions(workers=8), 10**6, has_urls=True)
     made.close()
-    assert isinstance(made, workers.Threads)
+    assert isinstance(made, _workers.Threads)
     assert begun == []
