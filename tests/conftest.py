@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 import support
 
 import dali_rec
+from dali_rec import _workers
 from dali_rec.loading.device import count_gpus
 
 
@@ -40,3 +42,17 @@ def photographs() -> Path:
     if not support.PHOTOGRAPHS.is_dir():
         pytest.skip(f"no photographs at {support.PHOTOGRAPHS}")
     return support.PHOTOGRAPHS
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, subprocess.Popen[bytes]]]:
+    """The processes that are begun to work for this one: how many threads each has, and its Popen."""
+    processes: list[tuple[int, subprocess.Popen[bytes]]] = []
+
+    class Counted(_workers._Process):
+        def __init__(self, settings: _workers.Settings) -> None:
+            super().__init__(settings)
+            processes.append((settings.threads, self._process))
+
+    monkeypatch.setattr(_workers, "_Process", Counted)
+    return processes

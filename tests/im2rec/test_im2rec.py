@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from support import DATA, encoded, jpeg, picture
 
-from dali_rec import _workers
 from dali_rec.im2rec import database, main
 from dali_rec.recordio import RecordReader
 
@@ -27,18 +26,10 @@ def tree(tmp_path):
 
 
 @pytest.fixture
-def begun(monkeypatch):
-    """A few images are worth a process already; how many threads each one has that was begun."""
-    threads = []
-
-    class Counted(_workers._Process):
-        def __init__(self, settings):
-            super().__init__(settings)
-            threads.append(settings.threads)
-
+def begun(begun, monkeypatch):
+    """A few images are worth a process already; those that were begun."""
     monkeypatch.setattr(database, "_IMAGES_A_PROCESS", 10)
-    monkeypatch.setattr(_workers, "_Process", Counted)
-    return threads
+    return begun
 
 
 def lines(path):
@@ -165,7 +156,7 @@ def test_processes_make_the_same_files_as_one_thread(tree, tmp_path, capsys, beg
         (tmp_path / f"x{threads}.lst").write_text(text)
         assert main([str(tmp_path / f"x{threads}"), str(tree), "--num-thread", threads, *options]) == 0
         said.append(capsys.readouterr().out.splitlines()[:-1])
-    assert begun == [3, 3, 3]
+    assert [threads for threads, _ in begun] == [3, 3, 3]
     assert said[0] == said[1]
     assert len(said[0]) == 22
     for suffix in (".rec", ".idx"):

@@ -11,7 +11,7 @@ from support import DATA, encoded, jpeg, make_class_folder, picture
 
 import dali_rec
 from dali_rec.cli import main
-from dali_rec.errors import DatasetNotFoundError
+from dali_rec.errors import DatasetNotFoundError, EngineError
 
 
 def kinds(report):
@@ -369,6 +369,38 @@ def test_workers_and_progress_change_nothing(packed, rec):
     assert one == four
     assert seen == sorted(seen)
     assert seen[-1] == (rec.stat().st_size,) * 2
+
+
+@pytest.mark.parametrize("duplicates", [False, True])
+def test_processes_find_what_threads_find(doubled, tmp_path, begun, monkeypatch, duplicates):
+    (tmp_path / "doubles" / "y" / "bad.png").write_bytes(encoded(picture(5), "PNG"))
+    dali_rec.pack(tmp_path / "doubles", doubled, shards=3, shuffle=False, overwrite=True)
+    shards = sorted(doubled.parent.glob("set-*.rec"))
+    damage.flipped_image(shards[0], 1)
+    damage.bad_magic(shards[1], 1)
+    damage.wiped_image(shards[2], -1)  # the PNG
+    threads = dali_rec.verify(doubled, workers=9, duplicates=duplicates)
+    assert begun == []
+    monkeypatch.setattr(sys.modules["dali_rec.inspection.verify"], "_BYTES_A_PROCESS", 100)
+    processes = dali_rec.verify(doubled, workers=9, duplicates=duplicates)
+    assert [count for count, _ in begun] == [3, 3, 3]
+    assert all(process.returncode is not None for _, process in begun)
+    assert processes == threads
+    assert len(processes.faults) > 3
+    dali_rec.verify(doubled, workers=9, decode=False)
+    assert len(begun) == 3  # headers are not worth a process
+
+
+def test_process_that_is_killed_ends_the_check(doubled, begun, monkeypatch):
+    monkeypatch.setattr(sys.modules["dali_rec.inspection.verify"], "_BYTES_A_PROCESS", 100)
+
+    def kill(_done, _total):
+        for _, process in begun:
+            process.kill()
+
+    with pytest.raises(EngineError, match="killed by signal 9; if it is memory that was short, take fewer --workers"):
+        dali_rec.verify(doubled, workers=8, progress=kill)
+    assert all(process.returncode is not None for _, process in begun)
 
 
 def test_json_is_one_line_a_fault_with_shard_offset_and_id(capsys, packed, rec, doubled):

@@ -23,18 +23,10 @@ linux_only = pytest.mark.skipif(sys.platform != "linux", reason="looks for proce
 
 
 @pytest.fixture
-def begun(monkeypatch):
+def begun(begun, monkeypatch):
     """Packing takes processes for a handful of images already; those that it began."""
-    processes = []
-
-    class Counted(_workers._Process):
-        def __init__(self, settings):
-            super().__init__(settings)
-            processes.append((settings.threads, self._process))
-
     monkeypatch.setattr(workers, "_IMAGES_A_PROCESS", 4)
-    monkeypatch.setattr(_workers, "_Process", Counted)
-    return processes
+    return begun
 
 
 @pytest.fixture
