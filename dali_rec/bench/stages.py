@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from dali_rec.loading import Loader
+from dali_rec.loading.augment import NAMED
+from dali_rec.loading.decoding import Decoder, cuts_in_decoder, decoder_options
 from dali_rec.loading.derived_index import write_derived_index
 from dali_rec.loading.device import choose_device
-from dali_rec.loading.graph import Execution, decoder_options, import_dali
+from dali_rec.loading.graph import Execution, import_dali
 from dali_rec.loading.tuned import Tuned, choose_tuned
 
 if TYPE_CHECKING:
@@ -72,8 +74,9 @@ def decoding_stage(dataset: Dataset, options: BenchOptions) -> Stage:
 
 def _bare_stage(name: str, dataset: Dataset, options: BenchOptions, decode: str | None) -> Stage:
     dali = import_dali()
-    device = choose_device(options.device)
+    device, train = choose_device(options.device), NAMED["train"]
     settings, _ = choose_tuned(wanted=True, dataset=dataset, device=device, world_size=1)  # as the Loader beside it
+    cuts = cuts_in_decoder(device, settings.crop_in_decoder)
     execution = Execution(device, options.batch_size, options.threads, tuned=settings)
     pipeline = dali.Pipeline(
         batch_size=options.batch_size,
@@ -91,11 +94,11 @@ def _bare_stage(name: str, dataset: Dataset, options: BenchOptions, decode: str 
                 random_shuffle=True,
                 initial_fill=SHUFFLE_BUFFER,
             )
-            decoder = decoder_options(dali, dataset, execution)
+            decoder = Decoder(dali, device, decoder_options(dataset, execution), cuts=cuts)
             if decode == "train":
-                images = dali.fn.decoders.image_random_crop(encoded, random_area=[0.08, 1.0], **decoder)
+                images = decoder.random_crop(encoded, train.area, train.aspect)
             elif decode == "eval":
-                images = dali.fn.decoders.image(encoded, **decoder)
+                images = decoder.whole(encoded)
             else:
                 images = encoded
             pipeline.set_outputs(images, labels)

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import logging
 import statistics
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from dali_rec._cores import available_cores
+from dali_rec.bench.crop_probe import why_not_in_decoder
 from dali_rec.bench.machine import Machine, this_machine
 from dali_rec.bench.measure import FEWEST_BATCHES, SHORTEST_ROUND, time_round, warm_up
 from dali_rec.bench.search import Candidate, Comparison, Knob, Search, Trial
 from dali_rec.bench.stages import BenchOptions, loader_stage
 from dali_rec.dataset import Dataset, open_dataset
 from dali_rec.errors import DatasetError
+from dali_rec.loading.decoding import DEVICE_PADDING, decoder_options
 from dali_rec.loading.device import choose_device
-from dali_rec.loading.graph import DEFAULT_PREFETCH, DEVICE_PADDING
+from dali_rec.loading.graph import DEFAULT_PREFETCH, Execution
 from dali_rec.loading.tuned import Entry, MachineKey, Tuned, machine_key, rec_bytes, save_tuned, tuned_path
 
 if TYPE_CHECKING:
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dali_rec.loading.device import Device
+
+logger = logging.getLogger("dali_rec")
 
 FEWEST_ROUNDS = 3
 SHUFFLE_BUFFER = 4096  # the Loader's default
@@ -147,7 +152,7 @@ def tune(
         raise DatasetError(f"{dataset.name}: its files are of several data sets; tune each by itself, or merge them")
     device = choose_device(options.device)
     start = Trial(options.batch_size, SHUFFLE_BUFFER)
-    knobs, advised = setting_knobs(dataset, device, options.threads), advice_knobs(dataset, start)
+    knobs, advised = setting_knobs(dataset, device, options), advice_knobs(dataset, start)
 
     def open_trial(trial: Trial) -> Callable[[], float]:
         gc.collect()  # pipelines that are done with hold memory of the GPU
@@ -182,20 +187,26 @@ def tune(
     )
 
 
-def setting_knobs(dataset: Dataset, device: Device, threads: int | None) -> list[Knob]:
-    """What the Loader may take by itself, in the order of the search; ``threads`` as given, which are then not tried.
+def setting_knobs(dataset: Dataset, device: Device, options: BenchOptions) -> list[Knob]:
+    """What the Loader may take by itself, in the order of the search; threads that the options name are not tried.
 
     The decoder of a GPU comes first: what it leaves to the processor decides how many threads that wants.
     """
     knobs = []
     manifest = dataset.manifest
     if device.is_gpu:
+        why_not = why_not_in_decoder(dataset, device) if options.augment == "train" else "there are no crops"
+        if why_not is None:
+            knobs.append(Knob("crop_in_decoder", default=False, values=(True,)))
+        else:
+            logger.info("crop_in_decoder is not tried: %s", why_not)
         knobs.append(Knob("hw_decoder_load", _DALI_HW_DECODER_LOAD, (0.1, 0.4, 0.8, 1.0)))
         if manifest is not None:
-            knobs.append(Knob("preallocate", default=True, values=(False,)))
+            preallocates = "preallocate_width_hint" in decoder_options(dataset, Execution(device, options.batch_size))
+            knobs.append(Knob("preallocate", preallocates, (not preallocates,)))
             if 3 * manifest.max_width * manifest.max_height > DEVICE_PADDING:
                 knobs.append(Knob("pad_memory", default=False, values=(True,)))
-    if threads is None:
+    if options.threads is None:
         cores = available_cores()
         others = sorted({cores // 2, cores * 3 // 4, cores + max(1, cores // 2)} - {0, cores})
         knobs.append(Knob("threads", cores, tuple(others)))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from dali_rec.loading.finish import finish, resize, resize_and_finish
 
 if TYPE_CHECKING:
+    from dali_rec.loading.decoding import Decoder
     from dali_rec.loading.graph import ImageSpec
 
 Policy = Literal["randaugment", "trivialaugment", "autoaugment"]
@@ -97,12 +98,12 @@ def random_augmentation(augment: object) -> Augmentation | None:
     return NAMED.get(augment) if isinstance(augment, str) else None
 
 
-def decode_views(dali: Any, encoded: Any, image: ImageSpec, decoder: dict[str, Any]) -> list[Any]:
+def decode_views(dali: Any, encoded: Any, image: ImageSpec, decoder: Decoder) -> list[Any]:
     """Decode, augment and finish: the images of each view, as ``image`` wants them."""
     random = random_augmentation(image.augment)
     if random is not None:
         return [_random_view(dali, encoded, image, random, decoder) for _ in range(random.views)]
-    images = dali.fn.decoders.image(encoded, **decoder)
+    images = decoder.whole(encoded)
     if image.augment == "eval":
         return [resize_and_finish(dali, images, image, covering=EVAL_RESIZE_RATIO)]
     if callable(image.augment):
@@ -111,16 +112,8 @@ def decode_views(dali: Any, encoded: Any, image: ImageSpec, decoder: dict[str, A
     return [resize_and_finish(dali, images, image)]
 
 
-def _random_view(dali: Any, encoded: Any, image: ImageSpec, random: Augmentation, decoder: dict[str, Any]) -> Any:
-    fn = dali.fn
-    # Inception's crop, as torchvision's RandomResizedCrop has it; only the crop is decoded.
-    images = fn.decoders.image_random_crop(
-        encoded,
-        random_area=list(random.area),
-        random_aspect_ratio=list(random.aspect),
-        num_attempts=10,
-        **decoder,
-    )
+def _random_view(dali: Any, encoded: Any, image: ImageSpec, random: Augmentation, decoder: Decoder) -> Any:
+    images = decoder.random_crop(encoded, random.area, random.aspect)
     if not random.changes_pixels:
         return resize_and_finish(dali, images, image, _flip(dali, random))
     images = resize(dali, images, image)

@@ -16,6 +16,7 @@ from dali_rec.loading.finish import finish, resize, resize_and_finish
 
 if TYPE_CHECKING:
     from dali_rec.loading.boxes import BoxLayout
+    from dali_rec.loading.decoding import Decoder
     from dali_rec.loading.graph import ImageSpec
 
 _ATTEMPTS = 25
@@ -91,9 +92,7 @@ class Boxed(NamedTuple):
     kept: Any | None
 
 
-def decode_boxed(
-    dali: Any, encoded: Any, labels: Any, layout: BoxLayout, image: ImageSpec, decoder: dict[str, Any]
-) -> Boxed:
+def decode_boxed(dali: Any, encoded: Any, labels: Any, layout: BoxLayout, image: ImageSpec, decoder: Decoder) -> Boxed:
     """Decode images, and bring them and the boxes in their labels to size."""
     fn = dali.fn
     random = image.augment if isinstance(image.augment, BoxAugmentation) else WHOLE
@@ -110,11 +109,11 @@ def decode_boxed(
         crop, extent, corners, kept = _crop(dali, corners, random)
         begin, size = (crop, extent) if begin is None else (crop * size + begin, extent * size)
     if random.zoom_out > 1:
-        images = _window(dali, fn.decoders.image(encoded, **decoder), begin, size, image)
+        images = _window(dali, decoder.whole(encoded), begin, size, image)
     elif random.overlaps:
-        images = fn.decoders.image_slice(encoded, begin, size, **decoder)  # only the crop is decoded
+        images = decoder.part(encoded, begin, size)
     else:
-        images = fn.decoders.image(encoded, **decoder)
+        images = decoder.whole(encoded)
     changes_colours = bool(any(random.jitter) or random.grey)
     is_sized = changes_colours or random.fit == "pad"
     if is_sized:

@@ -17,6 +17,7 @@ from dali_rec._cores import available_cores
 from dali_rec.errors import DatasetError, MissingDependencyError
 from dali_rec.loading.augment import NAMED, Augmentation, decode_views, random_augmentation
 from dali_rec.loading.box_augment import BoxAugmentation, decode_boxed
+from dali_rec.loading.decoding import Decoder, decoder_options
 from dali_rec.loading.derived_index import write_derived_index
 from dali_rec.loading.tuned import DEFAULTS, Tuned
 
@@ -33,9 +34,6 @@ DType = Literal["float32", "float16", "uint8"]
 
 DEFAULT_PREFETCH = 2
 
-#: DALI's own, in bytes a thread.
-DEVICE_PADDING, HOST_PADDING = 16 << 20, 8 << 20
-
 #: Mean and standard deviation of ImageNet's pixels, RGB, for images of 0…1.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -48,7 +46,7 @@ class ImageSpec:
     ``size``: (height, width) in pixels. ``dtype``: "float32" or "float16" gives normalised NCHW, "uint8" plain NHWC.
     ``mean`` and ``std``: of the channels R, G, B in images of 0…1. ``antialias``: whether resizing averages over the
     pixels it drops. ``boxes``: of labels that hold boxes, which are to follow the augmentation. ``resizer``: what
-    resizes (loading/finish.py).
+    resizes (loading/finish.py). ``crop_in_decoder``: whether crops are cut out by the decoder (loading/decoding.py).
     """
 
     size: tuple[int, int]
@@ -59,6 +57,7 @@ class ImageSpec:
     antialias: bool = True
     boxes: BoxLayout | None = None
     resizer: Resizer = "dali"
+    crop_in_decoder: bool = True
 
     def __post_init__(self) -> None:
         if len(self.size) != 2 or min(self.size) < 1:
@@ -282,7 +281,7 @@ def _build(
 
     def graph() -> tuple[Any, ...]:
         encoded, *others = read(dali)
-        decoder = decoder_options(dali, dataset, execution)
+        decoder = Decoder(dali, execution.device, decoder_options(dataset, execution), cuts=image.crop_in_decoder)
         if image.boxes is not None:
             labels, *rest = others
             boxed = decode_boxed(dali, encoded, labels, image.boxes, image, decoder)
@@ -340,22 +339,3 @@ def _read(fn: Any, files: list[Path], index: Path, reader: ReaderSpec) -> Any:
         seed=rank_seed(reader.seed, reader.rank, 1),  # its own, so that the order can be had without the images
         **options,
     )
-
-
-def decoder_options(dali: Any, dataset: Dataset, execution: Execution) -> dict[str, Any]:
-    """What all of DALI's decoders are told, whatever part of the image they decode."""
-    if not execution.device.is_gpu:
-        return {"device": "cpu", "output_type": dali.types.RGB}
-    decoder: dict[str, Any] = {"device": "mixed", "output_type": dali.types.RGB}
-    tuned, manifest = execution.tuned, dataset.manifest
-    if tuned.hw_decoder_load is not None:
-        decoder["hw_decoder_load"] = float(tuned.hw_decoder_load)
-    if manifest is not None and tuned.preallocate is not False:
-        # Buffers are made once and never grow in the middle of an epoch.
-        decoder["preallocate_width_hint"] = manifest.max_width
-        decoder["preallocate_height_hint"] = manifest.max_height
-    if manifest is not None and tuned.pad_memory:
-        largest = 3 * manifest.max_width * manifest.max_height
-        decoder["device_memory_padding"] = max(DEVICE_PADDING, largest)
-        decoder["host_memory_padding"] = max(HOST_PADDING, largest)
-    return decoder

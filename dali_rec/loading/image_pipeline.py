@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from dali_rec.dataset import Dataset, open_dataset
+from dali_rec.loading.decoding import cuts_in_decoder
 from dali_rec.loading.device import choose_device
 from dali_rec.loading.finish import Resizer, choose_resizer
 from dali_rec.loading.graph import (
@@ -65,7 +66,16 @@ def image_pipeline(
     settings, _ = choose_tuned(tuned, dataset, place, world_size)
     return build_pipeline(
         dataset,
-        ImageSpec(image_sides(image_size), augment, dtype, mean, std, antialias, resizer=chosen),
+        ImageSpec(
+            image_sides(image_size),
+            augment,
+            dtype,
+            mean,
+            std,
+            antialias,
+            resizer=chosen,
+            crop_in_decoder=cuts_in_decoder(place, settings.crop_in_decoder),
+        ),
         ReaderSpec(rank, world_size, shuffle, shuffle_buffer, shuffle and len(dataset.shards) > 1, seed),
         Execution(place, batch_size, threads, prefetch, settings),
         with_source=False,

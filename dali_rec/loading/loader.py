@@ -23,6 +23,7 @@ from dali_rec.loading.batch_mix import (
 from dali_rec.loading.box_augment import BoxAugmentation, box_augmentation
 from dali_rec.loading.boxes import BoxMode, BoxReader, find_boxes
 from dali_rec.loading.dealing import Deal
+from dali_rec.loading.decoding import cuts_in_decoder
 from dali_rec.loading.derived_index import dali_can_read
 from dali_rec.loading.device import choose_device
 from dali_rec.loading.distributed import find_ranks
@@ -50,6 +51,8 @@ from dali_rec.loading.state import (
     checkpoint_of,
     data_fingerprint,
     describe_image,
+    image_of,
+    made_by,
     make_state,
     place_of,
 )
@@ -188,9 +191,10 @@ class Loader:
         made = augment if layout is None else box_augmentation(augment)
         self.device = choose_device(device, ranks.local_rank)
         chosen = choose_resizer(resizer, on_gpu=self.device.is_gpu)
-        self._image = ImageSpec(image_sides(image_size), made, dtype, mean, std, antialias, layout, chosen)
-        self._mix = choose_mix(batch_mix)
         settings, why_these = choose_tuned(tuned, self.dataset, self.device, ranks.world_size)
+        cuts = cuts_in_decoder(self.device, settings.crop_in_decoder)
+        self._image = ImageSpec(image_sides(image_size), made, dtype, mean, std, antialias, layout, chosen, cuts)
+        self._mix = choose_mix(batch_mix)
         self._execution = Execution(self.device, batch_size, threads, prefetch, settings)
         self._ranks = (ranks.rank, ranks.world_size)
         self._with_ids = with_ids
@@ -272,7 +276,15 @@ class Loader:
         return classes
 
     def _start_pipeline(self, place: Place, checkpoint: bytes | None) -> None:
-        self._pipeline = self._reader.build(place, self._image, checkpoint)
+        try:
+            self._pipeline = self._reader.build(place, self._image, checkpoint)
+        except RuntimeError as error:
+            if checkpoint is None:
+                raise
+            raise LoaderError(
+                f"{self.dataset.name}: DALI does not go on from the state ({dali_reason(error)}); make the Loader as "
+                "it was, with the same version of DALI, or start the epoch anew"
+            ) from error
         # DALI's checkpoint stays behind where batches fail: what it stands for, and how many have failed since.
         self._checkpointed, self._failures_since = place, 0
 
@@ -402,6 +414,7 @@ class Loader:
         """
         extra = {
             "image_size": list(self._image.size),
+            "made_by": made_by(self._image),
             "skipped": list(self._skipped),
             "checkpointed": [self._checkpointed.epoch, self._checkpointed.batch],
             "failures_since": self._failures_since,
@@ -439,6 +452,8 @@ class Loader:
             if ranks[1] != self._ranks[1]:
                 place = Place(place.epoch, 0, place.epoch, int(state["taken"]))
             source, failures, checkpoint = place, 0, None  # the random numbers are another rank's
+        if checkpoint is not None:
+            self._image = image_of(state, self._image, self.device, self.dataset.name)
         self._image = dataclasses.replace(self._image, size=tuple(state["image_size"]))
         self._skipped = [int(key) for key in state["skipped"]]
         self._place = place

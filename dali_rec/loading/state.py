@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import base64
 import binascii
+import dataclasses
 import hashlib
 import zlib
 from typing import TYPE_CHECKING, Any
 
-from dali_rec.errors import LoaderError
+from dali_rec.errors import LoaderError, MissingDependencyError
+from dali_rec.loading.finish import choose_resizer
 from dali_rec.loading.readers import Place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dali_rec.dataset import Dataset
+    from dali_rec.loading.device import Device
     from dali_rec.loading.graph import ImageSpec
 
 VERSION = 1
@@ -99,3 +102,26 @@ def describe_image(image: ImageSpec) -> dict[str, Any]:
         "antialias": image.antialias,
         "boxes": image.boxes,
     }
+
+
+def made_by(image: ImageSpec) -> dict[str, Any]:
+    """Which of the ways to the same images is taken. Not an option, but DALI's checkpoint is of its operators."""
+    return {"resizer": image.resizer, "crop_in_decoder": image.crop_in_decoder}
+
+
+def image_of(state: Mapping[str, Any], image: ImageSpec, device: Device, name: str) -> ImageSpec:
+    """``image``, made as where the state was saved. Raises LoaderError where it cannot be made so on ``device``."""
+    theirs = {**made_by(image), **state.get("made_by", {})}
+    try:
+        resizer = choose_resizer(theirs["resizer"], on_gpu=device.is_gpu)
+    except (ValueError, MissingDependencyError) as error:
+        raise LoaderError(
+            f"{name}: the state was saved with resizer={theirs['resizer']!r}, which cannot be had here: {error}"
+        ) from error
+    cuts = bool(theirs["crop_in_decoder"])
+    if cuts and not image.crop_in_decoder and device.is_gpu:
+        raise LoaderError(
+            f"{name}: the state was saved with crops cut out by the decoder, which not every GPU survives; where this "
+            "one does, make the Loader with tuned=Tuned(crop_in_decoder=True)"
+        )
+    return dataclasses.replace(image, resizer=resizer, crop_in_decoder=cuts)

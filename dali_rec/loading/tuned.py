@@ -39,7 +39,9 @@ class Tuned:
 
     threads: for decoding and resizing on the CPU. prefetch: batches made ahead. And of the decoder on a GPU:
     hw_decoder_load: the share of the JPEGs, 0…1, that goes to the chip's own JPEG engines. preallocate: make room in
-    these for the data set's largest image. pad_memory: make the other buffers as large as that image, decoded.
+    these for the data set's largest image; by default if that is a gigabyte at most. pad_memory: make the other buffers
+    as large as that image, decoded. crop_in_decoder: decode no more of an image than its random crop; off by default,
+    since nvImageCodec 0.9 ends the program at that on some GPUs.
 
     Raises ValueError for what is not possible.
     """
@@ -49,6 +51,7 @@ class Tuned:
     hw_decoder_load: float | None = None
     preallocate: bool | None = None
     pad_memory: bool | None = None
+    crop_in_decoder: bool | None = None
 
     def __post_init__(self) -> None:
         for name in ("threads", "prefetch"):
@@ -58,7 +61,7 @@ class Tuned:
         load = self.hw_decoder_load
         if load is not None and (isinstance(load, bool) or not isinstance(load, (int, float)) or not 0 <= load <= 1):
             raise ValueError(f"hw_decoder_load is {load!r}: a share, from 0 to 1")
-        for name in ("preallocate", "pad_memory"):
+        for name in ("preallocate", "pad_memory", "crop_in_decoder"):
             if getattr(self, name) not in (None, True, False):
                 raise ValueError(f"{name} is {getattr(self, name)!r}: True or False")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import dali_rec
-from dali_rec.bench import BenchOptions, measure, tune, tuning
+from dali_rec.bench import BenchOptions, crop_probe, measure, tune, tuning
 from dali_rec.bench.search import Knob, Search, Trial
 from dali_rec.bench.stages import Stage
 from dali_rec.bench.tuning import advice_knobs, setting_knobs
@@ -147,25 +147,29 @@ def test_progress_counts_to_the_end():
     assert seen == [(number, 100) for number in range(1, 21)]
 
 
-def test_gpu_settings_are_tried_on_a_gpu_alone(packed):
+def test_gpu_settings_are_tried_on_a_gpu_alone(packed, monkeypatch):
     dataset, cpu = dali_rec.open(packed), choose_device("cpu")
     gpu = type(cpu)(0, "pretended")
-    assert [knob.name for knob in setting_knobs(dataset, cpu, None)] == ["threads", "prefetch"]
-    assert [knob.name for knob in setting_knobs(dataset, cpu, 3)] == ["prefetch"]
-    assert [knob.name for knob in setting_knobs(dataset, gpu, None)] == [
-        "hw_decoder_load",
-        "preallocate",
-        "threads",
-        "prefetch",
-    ]
+    monkeypatch.setattr(tuning, "why_not_in_decoder", lambda *_: None)
+
+    def names(device, **options):
+        return [knob.name for knob in setting_knobs(dataset, device, BenchOptions(**options))]
+
+    assert names(cpu) == ["threads", "prefetch"]
+    assert names(cpu, threads=3) == ["prefetch"]
+    on_gpu = ["hw_decoder_load", "preallocate", "threads", "prefetch"]
+    assert names(gpu) == ["crop_in_decoder", *on_gpu]
+    assert names(gpu, augment="eval") == on_gpu
+    monkeypatch.setattr(tuning, "why_not_in_decoder", lambda *_: "killed by signal 11")
+    assert names(gpu) == on_gpu
     large = dali_rec.Dataset(dataset.shards, replace(dataset.manifest, max_width=4000, max_height=3000))
-    assert "pad_memory" in [knob.name for knob in setting_knobs(large, gpu, None)]
+    assert "pad_memory" in [knob.name for knob in setting_knobs(large, gpu, BenchOptions())]
 
 
 @pytest.mark.parametrize(("cores", "values"), [(1, (2,)), (2, (1, 3)), (16, (8, 12, 24))])
 def test_threads_are_tried_around_the_number_of_cores(packed, monkeypatch, cores, values):
     monkeypatch.setattr(tuning, "available_cores", lambda: cores)
-    assert setting_knobs(dali_rec.open(packed), choose_device("cpu"), None)[0].values == values
+    assert setting_knobs(dali_rec.open(packed), choose_device("cpu"), BenchOptions())[0].values == values
 
 
 def test_batches_and_buffers_stay_within_the_data_and_the_memory(packed, monkeypatch):
@@ -306,3 +310,17 @@ def test_gpu_check_has_a_page_about_the_sweep(packed, brief):
     assert any(line.startswith("| threads |") for line in rows)
     assert {line.count("|") for line in rows} == {7}
     assert lines[-1] == report.summary()[-1]
+
+
+def test_probe_of_the_decoder_says_what_became_of_it(packed, monkeypatch):
+    cpu, dataset = choose_device("cpu"), dali_rec.open(packed)
+    assert crop_probe.why_not_in_decoder(dataset, cpu) is None
+    for command, reason in (
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "killed by signal 11"),
+        ("raise RuntimeError('nvImageCodec failure')", "RuntimeError: nvImageCodec failure"),
+        ("raise SystemExit(3)", "ended with status 3"),
+        ("import time; time.sleep(60)", "no answer within 1 s"),
+    ):
+        monkeypatch.setattr(crop_probe, "_COMMAND", command)
+        monkeypatch.setattr(crop_probe, "_SECONDS", 1)
+        assert crop_probe.why_not_in_decoder(dataset, cpu) == reason

@@ -10,7 +10,7 @@ import dali_rec
 from dali_rec import Loader
 from dali_rec.errors import DatasetError
 from dali_rec.loading import Tuned, choose_device, tuned
-from dali_rec.loading.graph import DEVICE_PADDING, Execution, decoder_options, import_dali
+from dali_rec.loading.graph import import_dali
 from dali_rec.loading.tuned import Entry, machine_key, read_tuned, rec_bytes, save_tuned, tuned_path
 
 pytest.importorskip("nvidia.dali", reason="DALI is not installed")
@@ -206,24 +206,6 @@ def test_states_go_from_tuned_to_untuned_and_back(packed, shuffle, before, after
     resumed = loader_of(packed, tuned=after, **options)
     resumed.load_state_dict(state)
     assert_same([batch for _ in range(2) for batch in collect(resumed)], wanted[4:])
-
-
-def test_gpu_settings_reach_the_decoder(packed):
-    dali, dataset = import_dali(), dali_rec.open(packed)
-    gpu = type(CPU)(0, "pretended")
-    sizes = {"preallocate_width_hint": 40, "preallocate_height_hint": 32}
-
-    def options(**settings):
-        chosen = decoder_options(dali, dataset, Execution(gpu, 4, tuned=Tuned(**settings)))
-        assert (chosen.pop("device"), chosen.pop("output_type")) == ("mixed", dali.types.RGB)
-        return chosen
-
-    assert options() == sizes
-    assert options(hw_decoder_load=0.25) == {**sizes, "hw_decoder_load": 0.25}
-    assert options(preallocate=False) == {}
-    assert options(pad_memory=True)["device_memory_padding"] == DEVICE_PADDING  # never below DALI's own
-    on_cpu = decoder_options(dali, dataset, Execution(CPU, 4, tuned=Tuned(hw_decoder_load=0.5, pad_memory=True)))
-    assert on_cpu == {"device": "cpu", "output_type": dali.types.RGB}
 
 
 def test_image_pipeline_takes_them_too(packed):

@@ -22,6 +22,7 @@ from dali_rec.compat.mxnet.io.plan import Crop, Plan, Scale, plan_image
 from dali_rec.compat.mxnet.io.threads import draws_of, failure
 from dali_rec.errors import ImageRejectedError, LoaderError, RecordError
 from dali_rec.images import is_jpeg, orientation_of
+from dali_rec.loading.decoding import Decoder, cuts_in_decoder
 from dali_rec.loading.failures import dali_reason
 from dali_rec.loading.graph import import_dali
 
@@ -274,18 +275,13 @@ def _build(feed: Callable[[], tuple[list[Any], ...]], parameters: ImageRecordPar
     means = np.array(parameters.means, np.float32)
     if parameters.output_dtype == np.int8:
         means = rounded(means)
+    colours = {"output_type": types.GRAY if parameters.channels == 1 else types.RGB}
+    decoder = Decoder(dali, device, colours, cuts=cuts_in_decoder(device, wanted=None))
     with pipeline:
         images, starts, shapes, roi_starts, roi_ends, mirrors = fn.external_source(
             source=feed, num_outputs=len(kinds), dtype=kinds, ndim=[1, 1, 1, 1, 1, 0]
         )
-        decoded = fn.decoders.image_slice(
-            images,
-            start=starts,
-            shape=shapes,
-            axis_names="HW",
-            device="mixed" if device.is_gpu else "cpu",
-            output_type=types.GRAY if parameters.channels == 1 else types.RGB,
-        )
+        decoded = decoder.window(images, starts, shapes)
         cropped = fn.resize(
             decoded,
             size=parameters.size,
