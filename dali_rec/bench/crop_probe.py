@@ -1,4 +1,4 @@
-"""Whether a GPU's decoder cuts out crops, tried in a process of its own: on some the program ends (loading/decoding.py)."""
+"""Whether a GPU's decoder cuts out crops, tried in a process of its own, since some programs end at that."""
 
 from __future__ import annotations
 

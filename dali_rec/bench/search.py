@@ -11,6 +11,7 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dali_rec._dali import DALI_ERRORS
 from dali_rec.loading.tuned import DEFAULTS, Tuned
 
 if TYPE_CHECKING:
@@ -175,11 +176,11 @@ class _Runner:
 
     def __init__(self, open_trial: OpenTrial, trial: Trial) -> None:
         self.rates: list[float] = []
-        self.failure: RuntimeError | None = None
+        self.failure: Exception | None = None
         self._measure: Callable[[], float] | None = None
         try:
             self._measure = open_trial(trial)
-        except RuntimeError as error:
+        except DALI_ERRORS as error:
             self.failure = error
 
     def measure(self) -> None:
@@ -187,7 +188,7 @@ class _Runner:
             return
         try:
             self.rates.append(self._measure())
-        except RuntimeError as error:
+        except DALI_ERRORS as error:
             self.failure, self._measure = error, None
 
     def candidate(self, value: Any, beside: Sequence[float]) -> Candidate:

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from dali_rec._dali import import_dali
 from dali_rec.loading import Loader
 from dali_rec.loading.augment import NAMED
 from dali_rec.loading.decoding import Decoder, cuts_in_decoder, decoder_options
 from dali_rec.loading.derived_index import write_derived_index
 from dali_rec.loading.device import choose_device
-from dali_rec.loading.graph import Execution, import_dali
+from dali_rec.loading.graph import Execution
 from dali_rec.loading.tuned import Tuned, choose_tuned
 
 if TYPE_CHECKING:

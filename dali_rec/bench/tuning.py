@@ -9,7 +9,6 @@ import statistics
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from dali_rec._cores import available_cores
 from dali_rec.bench.crop_probe import why_not_in_decoder
 from dali_rec.bench.machine import Machine, this_machine
 from dali_rec.bench.measure import FEWEST_BATCHES, SHORTEST_ROUND, time_round, warm_up
@@ -19,7 +18,7 @@ from dali_rec.dataset import Dataset, open_dataset
 from dali_rec.errors import DatasetError
 from dali_rec.loading.decoding import DEVICE_PADDING, decoder_options
 from dali_rec.loading.device import choose_device
-from dali_rec.loading.graph import DEFAULT_PREFETCH, Execution
+from dali_rec.loading.graph import DEFAULT_PREFETCH, Execution, default_threads
 from dali_rec.loading.tuned import Entry, MachineKey, Tuned, machine_key, rec_bytes, save_tuned, tuned_path
 
 if TYPE_CHECKING:
@@ -207,9 +206,9 @@ def setting_knobs(dataset: Dataset, device: Device, options: BenchOptions) -> li
             if 3 * manifest.max_width * manifest.max_height > DEVICE_PADDING:
                 knobs.append(Knob("pad_memory", default=False, values=(True,)))
     if options.threads is None:
-        cores = available_cores()
-        others = sorted({cores // 2, cores * 3 // 4, cores + max(1, cores // 2)} - {0, cores})
-        knobs.append(Knob("threads", cores, tuple(others)))
+        usual = default_threads(device)
+        others = sorted({usual // 2, usual * 3 // 4, usual + max(1, usual // 2)} - {0, usual})
+        knobs.append(Knob("threads", usual, tuple(others)))
     knobs.append(Knob("prefetch", DEFAULT_PREFETCH, (3, 4), paced=True))
     return knobs
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from dali_rec.errors import DeviceUnavailableError, MissingDependencyError
@@ -15,18 +16,28 @@ except ImportError as error:
     ) from None
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from numpy.typing import NDArray
 
     from dali_rec.loading.batch_mix import Mixture
     from dali_rec.loading.device import Device
 
 
+def why_no_gpu() -> str | None:
+    """Why this CuPy has no arrays on GPUs, or None."""
+    return None if cupy.cuda.is_available() else f"CuPy {cupy.__version__} cannot use it"
+
+
+def on_device(device: Device) -> AbstractContextManager[Any]:
+    """Make the pipeline's GPU the current one, on which CuPy works; see the same in loading/torch.py."""
+    return cupy.cuda.Device(device.index) if device.is_gpu else nullcontext()
+
+
 def current_stream(device: Device) -> Any:
     """The CUDA stream on which CuPy works, None on the CPU; see the same in loading/torch.py."""
-    if not device.is_gpu:
-        return None
-    with cupy.cuda.Device(device.index):
-        return cupy.cuda.get_current_stream()
+    with on_device(device):
+        return cupy.cuda.get_current_stream() if device.is_gpu else None
 
 
 def from_images(tensor: Any, device: Device) -> Any:
@@ -43,7 +54,7 @@ def mixed(images: Any, mixture: Mixture, device: Device) -> Any:
 def from_host(array: NDArray[Any], device: Device) -> Any:
     """An array that was made in host memory, such as labels, moved to the device of the images."""
     _check(device)
-    with cupy.cuda.Device(device.index):
+    with on_device(device):
         return cupy.asarray(array)
 
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import contextlib
 import ctypes
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from dali_rec.errors import DeviceUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _LIBRARIES = ("libcuda.so.1", "libcuda.so", "nvcuda.dll")
 
@@ -49,6 +53,23 @@ def choose_device(wanted: str | int, local_rank: int = 0) -> Device:
     if wanted >= count:
         raise DeviceUnavailableError(f"no GPU {wanted}: {count} found, numbered from 0")
     return Device(wanted, "as asked")
+
+
+def device_for(wanted: str | int, local_rank: int, framework: str, why_no_gpu: Callable[[], str | None]) -> Device:
+    """As ``choose_device``, for arrays of a framework: "auto" takes no GPU that it cannot use.
+
+    why_no_gpu: says why the framework cannot use one, or None. Raises DeviceUnavailableError also where that is so.
+    """
+    device = choose_device(wanted, local_rank)
+    reason = why_no_gpu() if device.is_gpu else None
+    if reason is None:
+        return device
+    if wanted == "auto":
+        return Device(None, f"a GPU was found, but {reason}")
+    raise DeviceUnavailableError(
+        f"framework={framework!r} on {device}: {reason}; install a build for CUDA, or take device='cpu' or "
+        "framework='numpy'"
+    )
 
 
 def count_gpus() -> tuple[int, str]:

@@ -66,16 +66,6 @@ def what_to_verify(dataset: Dataset) -> str:
     return str(whole) if is_sharded else dataset.name
 
 
-def dali_reason(error: RuntimeError) -> str:
-    """The line of DALI's message that says what happened."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if "encountered:" in lines:
-        following = lines[lines.index("encountered:") + 1 :]
-        if following:
-            return following[0]
-    return lines[0] if lines else "nothing"
-
-
 def check_files(dataset: Dataset) -> None:
     """Raise DatasetError if a .rec has gone or changed its size since it was opened, or has another file's index.
 

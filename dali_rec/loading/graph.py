@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from dali_rec._cores import available_cores
-from dali_rec.errors import DatasetError, MissingDependencyError
+from dali_rec._dali import import_dali
+from dali_rec._environment import local_world_size_in_environment
+from dali_rec.errors import DatasetError
 from dali_rec.loading.augment import NAMED, Augmentation, decode_views, random_augmentation
 from dali_rec.loading.box_augment import BoxAugmentation, decode_boxed
 from dali_rec.loading.decoding import Decoder, decoder_options
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 DType = Literal["float32", "float16", "uint8"]
 
 DEFAULT_PREFETCH = 2
+
+_MOST_THREADS_ON_GPU = 16
 
 #: Mean and standard deviation of ImageNet's pixels, RGB, for images of 0…1.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -133,8 +137,8 @@ class Execution:
 
     @property
     def num_threads(self) -> int:
-        """Threads, by default one a core."""
-        return self.threads or self.tuned.threads or available_cores()
+        """Threads: as given, as tuned, or the default."""
+        return self.threads or self.tuned.threads or default_threads(self.device)
 
     @property
     def queue_depth(self) -> int:
@@ -148,6 +152,13 @@ class Execution:
         return dataclasses.replace(self.tuned, **{name: None for name, value in given.items() if value is not None})
 
 
+def default_threads(device: Device) -> int:
+    """One a core. Beside a GPU each thread has pinned memory of its own: a rank takes its share, and 16 at most."""
+    if not device.is_gpu:
+        return available_cores()
+    return max(1, min(_MOST_THREADS_ON_GPU, available_cores() // (local_world_size_in_environment() or 1)))
+
+
 def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
     """Raise ValueError unless the option ``name`` has one of these values."""
     if value not in choices:
@@ -157,18 +168,6 @@ def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
 def image_sides(image_size: int | tuple[int, int]) -> tuple[int, int]:
     """Height and width, of one number for both or of both."""
     return (image_size, image_size) if isinstance(image_size, int) else (image_size[0], image_size[1])
-
-
-def import_dali() -> Any:
-    """The module nvidia.dali. Raises MissingDependencyError with the line that installs it."""
-    try:
-        import nvidia.dali
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"loading needs NVIDIA DALI ({error}); install it with: pip install 'dali-rec[cuda12]', or "
-            "'dali-rec[cuda13]' for drivers of CUDA 13"
-        ) from None
-    return nvidia.dali
 
 
 def build_pipeline(

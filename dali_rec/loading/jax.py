@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from dali_rec.errors import MissingDependencyError
+from dali_rec.errors import DeviceUnavailableError, MissingDependencyError
 from dali_rec.loading.batch_mix import mix_whole
 
 try:
@@ -17,10 +18,25 @@ except ImportError as error:
     ) from None
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from numpy.typing import NDArray
 
     from dali_rec.loading.batch_mix import Mixture
     from dali_rec.loading.device import Device
+
+
+def why_no_gpu() -> str | None:
+    """Why this JAX has no arrays on GPUs, or None."""
+    try:
+        return None if jax.local_devices(backend="gpu") else "JAX shows no GPU to this process"
+    except RuntimeError as error:
+        return f"JAX {jax.__version__} cannot use it ({error})"
+
+
+def on_device(_device: Device) -> AbstractContextManager[None]:
+    """Nothing to do: JAX goes by the devices of its arrays."""
+    return nullcontext()
 
 
 def current_stream(_device: Device) -> None:
@@ -44,5 +60,16 @@ def from_host(array: NDArray[Any], device: Device) -> jax.Array:
     """
     if array.dtype == "int64" and not jax.config.read("jax_enable_x64"):
         array = array.astype("int32")
+    return jax.device_put(array, _device_of(device))
+
+
+def _device_of(device: Device) -> Any:
+    """JAX's own of the pipeline's device; by its CUDA number, since each process may be shown one GPU of several."""
     devices = jax.local_devices(backend="gpu" if device.is_gpu else "cpu")
-    return jax.device_put(array, devices[device.index or 0])
+    same = [one for one in devices if one.local_hardware_id == device.index] if device.is_gpu else devices
+    if not same:
+        raise DeviceUnavailableError(
+            f"images are made on {device}, and JAX has only {', '.join(map(str, devices))} in this process; take "
+            f"device={devices[0].local_hardware_id}"
+        )
+    return same[0]

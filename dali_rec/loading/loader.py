@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
+from dali_rec._dali import DALI_ERRORS, dali_reason, import_dali
 from dali_rec._files import as_path
-from dali_rec.errors import LoaderError
+from dali_rec.errors import DaliRecError, LoaderError
 from dali_rec.loading.batch_mix import (
     BatchMix,
     BatchMixName,
@@ -25,10 +26,10 @@ from dali_rec.loading.boxes import BoxMode, BoxReader, find_boxes
 from dali_rec.loading.dealing import Deal
 from dali_rec.loading.decoding import cuts_in_decoder
 from dali_rec.loading.derived_index import dali_can_read
-from dali_rec.loading.device import choose_device
+from dali_rec.loading.device import device_for
 from dali_rec.loading.distributed import find_ranks
 from dali_rec.loading.epoch import EpochPlan, LastBatch
-from dali_rec.loading.failures import bad_records, check_files, dali_reason, run_once, what_to_verify
+from dali_rec.loading.failures import bad_records, check_files, run_once, what_to_verify
 from dali_rec.loading.finish import Resizer, choose_resizer
 from dali_rec.loading.graph import (
     IMAGENET_MEAN,
@@ -39,7 +40,6 @@ from dali_rec.loading.graph import (
     ReaderSpec,
     check_choice,
     image_sides,
-    import_dali,
     rank_seed,
 )
 from dali_rec.loading.labels import LabelReader, PaddedLabels, Ragged
@@ -129,7 +129,8 @@ class Loader:
         are mixed with others of their batch, and labels are float32 of shape (batch, classes).
     with_ids: also yield the record ids: ``(images, labels, ids)``, a NumPy array of uint64.
     on_error: "raise", or "skip": leave out images that cannot be decoded, and put their ids into ``skipped``.
-    threads: for decoding and resizing on the CPU; by default as tuned, or one a core.
+    threads: for decoding and resizing on the CPU; by default as tuned, or one a core, and beside a GPU the rank's share
+        of the cores, 16 at most.
     prefetch: batches made ahead; by default as tuned, or 2.
     tuned: True takes the settings that ``dali-rec bench DATASET --tune`` kept for this machine, False none; or a
         ``Tuned``. They make no other batches, only faster ones.
@@ -189,7 +190,7 @@ class Loader:
         check_files(self.dataset)
         layout = find_boxes(self.dataset, boxes)
         made = augment if layout is None else box_augmentation(augment)
-        self.device = choose_device(device, ranks.local_rank)
+        self.device = device_for(device, ranks.local_rank, framework, self._arrays.why_no_gpu)
         chosen = choose_resizer(resizer, on_gpu=self.device.is_gpu)
         settings, why_these = choose_tuned(tuned, self.dataset, self.device, ranks.world_size)
         cuts = cuts_in_decoder(self.device, settings.crop_in_decoder)
@@ -345,7 +346,8 @@ class Loader:
             place = self._place
             # What is being handed out counts as taken, also for state_dict.
             self._place = dataclasses.replace(place, batch=place.batch + 1)
-            batch = self._take(place)
+            with self._arrays.on_device(self.device):
+                batch = self._take(place)
             if batch is not None:
                 yield batch
         self._begin_next_epoch()
@@ -482,7 +484,9 @@ class Loader:
         try:
             # On the framework's stream: memory of a batch that was dropped is used again only after the work on it.
             outputs = self._pipeline.run(self._arrays.current_stream(self.device))
-        except RuntimeError as error:
+        except DaliRecError:  # of our own reader: the file itself is damaged
+            raise
+        except DALI_ERRORS as error:
             self._failures_since += 1
             return self._recover(place, error)
         self._checkpointed, self._failures_since = dataclasses.replace(place, batch=place.batch + 1), 0
@@ -492,7 +496,7 @@ class Loader:
         rows = self._reader.rows(outputs[-1])[:valid] if self._with_ids or self._labels.needs_rows else None
         return self._batch(outputs, valid, rows, place)
 
-    def _recover(self, place: Place, error: RuntimeError) -> tuple[Any, ...] | None:
+    def _recover(self, place: Place, error: Exception) -> tuple[Any, ...] | None:
         """What becomes of a batch that DALI cannot make: an error that names the record, or the batch without it."""
         whole = what_to_verify(self.dataset)
         stopped = f"{self.dataset.name}: DALI stopped at batch {place.batch} of epoch {place.epoch}; "

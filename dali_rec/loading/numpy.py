@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,10 +10,21 @@ import numpy as np
 from dali_rec.loading.batch_mix import mix_rows
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from numpy.typing import NDArray
 
     from dali_rec.loading.batch_mix import Mixture
     from dali_rec.loading.device import Device
+
+
+def why_no_gpu() -> None:
+    """Nothing keeps a GPU from decoding: what it makes is copied to host memory."""
+
+
+def on_device(_device: Device) -> AbstractContextManager[None]:
+    """Nothing to do: NumPy knows no GPUs."""
+    return nullcontext()
 
 
 def current_stream(_device: Device) -> None:

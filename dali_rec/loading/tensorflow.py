@@ -7,10 +7,11 @@ import logging
 import shutil
 import tempfile
 import weakref
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dali_rec.errors import MissingDependencyError
+from dali_rec.errors import DeviceUnavailableError, MissingDependencyError
 from dali_rec.loading.batch_mix import mix_whole
 
 try:
@@ -23,6 +24,7 @@ except ImportError as error:
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
 
@@ -31,6 +33,16 @@ if TYPE_CHECKING:
     from dali_rec.loading.loader import Loader
 
 logger = logging.getLogger("dali_rec")
+
+
+def why_no_gpu() -> str | None:
+    """Why this TensorFlow has no tensors on GPUs, or None."""
+    return None if tf.config.get_visible_devices("GPU") else f"TensorFlow {tf.__version__} cannot use it"
+
+
+def on_device(_device: Device) -> AbstractContextManager[None]:
+    """Nothing to do: TensorFlow goes by the names of devices."""
+    return nullcontext()
 
 
 def current_stream(_device: Device) -> None:
@@ -51,8 +63,21 @@ def mixed(images: Any, mixture: Mixture, device: Device) -> Any:
 
 def from_host(array: NDArray[Any], device: Device) -> Any:
     """An array that was made in host memory, such as labels, moved to the device of the images."""
-    with tf.device(f"/GPU:{device.index}" if device.is_gpu else "/CPU:0"):
+    with tf.device(_name_of(device)):
         return tf.constant(array)
+
+
+def _name_of(device: Device) -> str:
+    """TensorFlow's name of the pipeline's device: it numbers the GPUs that it was told to use."""
+    if not device.is_gpu:
+        return "/CPU:0"
+    visible = [one.name for one in tf.config.get_visible_devices("GPU")]
+    for number, name in enumerate(visible):
+        if name.endswith(f":{device.index}"):
+            return f"/GPU:{number}"
+    raise DeviceUnavailableError(
+        f"images are made on {device}, and TensorFlow uses only {', '.join(visible)}; take the same with device=…"
+    )
 
 
 def as_dataset(loader: Loader) -> Any:
@@ -107,7 +132,7 @@ def _plugin_dataset(loader: Loader, signature: tuple[Any, ...]) -> Any:
         shutil.rmtree(folder)
         raise
     device = loader.device
-    with tf.device(f"/GPU:{device.index}" if device.is_gpu else "/CPU:0"):
+    with tf.device(_name_of(device)):
         dataset = plugin.DALIDataset(
             pipeline=pipeline,
             batch_size=loader.batch_size,

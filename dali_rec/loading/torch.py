@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from dali_rec.errors import MissingDependencyError
@@ -15,10 +16,22 @@ except ImportError as error:
     ) from None
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from numpy.typing import NDArray
 
     from dali_rec.loading.batch_mix import Mixture
     from dali_rec.loading.device import Device
+
+
+def why_no_gpu() -> str | None:
+    """Why this PyTorch has no tensors on GPUs, or None."""
+    return None if torch.cuda.is_available() else f"PyTorch {torch.__version__} cannot use it"
+
+
+def on_device(device: Device) -> AbstractContextManager[Any]:
+    """Make the pipeline's GPU the current one: DALI asks for its default stream by the current GPU."""
+    return torch.cuda.device(device.index) if device.is_gpu else nullcontext()
 
 
 def current_stream(device: Device) -> Any:

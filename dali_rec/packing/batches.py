@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from dali_rec._dali import DALI_ERRORS
 from dali_rec.errors import ImageRejectedError, MissingDependencyError
 from dali_rec.images import inspect_image, orientation_of
 from dali_rec.packing.geometry import Geometry, plan_geometry
@@ -36,6 +37,8 @@ BATCH_SIZE = 128
 #: One decodes while the other's images are encoded.
 _TRANSFORMERS = 2
 _BATCHES_AHEAD = 4
+# The GPU's memory may be short for a moment, while others use it.
+_MOST_FAILED_BUILDS = 3
 _END_OF_IMAGE = b"\xff\xd9"
 _INTERPOLATIONS = {
     "bicubic": "INTERP_CUBIC",
@@ -66,6 +69,7 @@ class BatchTransformer:
         self._on_gpu = on_gpu
         self._threads = threads
         self._pipeline: Any = None
+        self._failed_builds = 0
         codec = import_nvimgcodec()
         self._encoder = codec.Encoder(
             device_id=0 if on_gpu else codec.NVIMGCODEC_DEVICE_CPU_ONLY, max_num_cpu_threads=threads
@@ -112,27 +116,35 @@ class BatchTransformer:
     def _run(self, images: Sequence[bytes], suited: list[_Suited]) -> list[bytes | None]:
         if not suited:
             return []
-        if self._pipeline is None:
-            self._pipeline = self._build()
-        pipeline = self._pipeline
+        if self._failed_builds == _MOST_FAILED_BUILDS:
+            return [None] * len(suited)
+        try:
+            if self._pipeline is None:
+                self._failed_builds += 1
+                self._pipeline = self._build()
+                self._failed_builds = 0
+            return self._make(self._pipeline, images, suited)
+        except DALI_ERRORS as error:
+            reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+            logger.info("a batch of %d images is done one by one, since it failed together: %s", len(suited), reason)
+            self._pipeline = None  # DALI's are of no use after a failure
+            if self._failed_builds == _MOST_FAILED_BUILDS:
+                logger.warning("the rest goes over the processor, since no pipeline can be made any more: %s", reason)
+            return [None] * len(suited)
+
+    def _make(self, pipeline: Any, images: Sequence[bytes], suited: list[_Suited]) -> list[bytes | None]:
         pipeline.feed_input("encoded", [np.frombuffer(images[row], np.uint8) for row, _ in suited])
         sizes = np.array([(one.height, one.width) for _, one in suited], np.float32)
         crops = np.array([(one.crop_height, one.crop_width) for _, one in suited], np.float32)
         pipeline.feed_input("sizes", sizes)
         pipeline.feed_input("crops", crops)
-        try:
-            (pixels,) = pipeline.run()
-            arrays = [pixels[at] if self._on_gpu else np.asarray(pixels[at]) for at in range(len(suited))]
-            streams = self._encoder.encode(arrays, "jpeg", params=self._encoding)
-        except RuntimeError as error:
-            reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
-            logger.info("a batch of %d images is done one by one, since it failed together: %s", len(suited), reason)
-            self._pipeline = None  # DALI's are of no use after a failure
-            return [None] * len(suited)
+        (pixels,) = pipeline.run()
+        arrays = [pixels[at] if self._on_gpu else np.asarray(pixels[at]) for at in range(len(suited))]
+        streams = self._encoder.encode(arrays, "jpeg", params=self._encoding)
         return [None if stream is None else bytes(stream) for stream in streams]
 
     def _build(self) -> Any:
-        from dali_rec.loading.graph import import_dali
+        from dali_rec._dali import import_dali
 
         dali = import_dali()
         fn, types = dali.fn, dali.types
@@ -143,7 +155,9 @@ class BatchTransformer:
             encoded = fn.external_source(name="encoded", dtype=types.UINT8, ndim=1)
             sizes = fn.external_source(name="sizes", dtype=types.FLOAT, ndim=1)
             crops = fn.external_source(name="crops", dtype=types.FLOAT, ndim=1)
-            images = fn.decoders.image(encoded, device="mixed" if self._on_gpu else "cpu", output_type=types.RGB)
+            # Chroma is scaled up as the CPU's decoder does it: what is packed stays.
+            options = {"device": "mixed", "jpeg_fancy_upsampling": True} if self._on_gpu else {"device": "cpu"}
+            images = fn.decoders.image(encoded, output_type=types.RGB, **options)
             images = fn.resize(images, size=sizes, interp_type=interpolation, antialias=averages)
             return fn.crop(images, crop=crops, crop_pos_x=0.5, crop_pos_y=0.5, rounding="truncate")
 

@@ -8,7 +8,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dali_rec.errors import DeviceUnavailableError
+from dali_rec._dali import DALI_ERRORS, dali_reason
+from dali_rec.errors import DaliRecError, DeviceUnavailableError
 from dali_rec.loading.device import count_gpus
 from dali_rec.packing.batches import BATCH_SIZE, import_nvimgcodec
 from dali_rec.packing.plan import ShardPlan
@@ -58,7 +59,12 @@ def choose_device(
     if not gpus or options.image.keeps_bytes or run.engine == "ray":
         return _with_device(options, "cpu")
     measure = rate or _rate
-    on_gpu, on_cpu = (measure(_with_device(options, device), plan) for device in ("gpu", "cpu"))
+    try:
+        on_gpu = measure(_with_device(options, "gpu"), plan)
+    except (*DALI_ERRORS, DaliRecError) as error:
+        logger.warning("packing: not on the GPU, which failed at the first images: %s", dali_reason(error))
+        return _with_device(options, "cpu")
+    on_cpu = measure(_with_device(options, "cpu"), plan)
     logger.info("packing: %.0f images/s on the GPU, %.0f on the CPU, over the first images", on_gpu, on_cpu)
     return _with_device(options, "gpu" if on_gpu > WORTH_IT * on_cpu else "cpu")
 

@@ -79,8 +79,8 @@ class Job:
             return {}
         found = {"simplejpeg": version("simplejpeg"), "opencv": cv2.__version__, "pillow": PIL.__version__}
         if self.options.image.device == "gpu":
+            from dali_rec._dali import import_dali
             from dali_rec.inspection.hardware import gpus
-            from dali_rec.loading.graph import import_dali
             from dali_rec.packing.batches import import_nvimgcodec
 
             found |= {"DALI": import_dali().__version__, "nvImageCodec": import_nvimgcodec().__version__}

@@ -168,7 +168,7 @@ def test_gpu_settings_are_tried_on_a_gpu_alone(packed, monkeypatch):
 
 @pytest.mark.parametrize(("cores", "values"), [(1, (2,)), (2, (1, 3)), (16, (8, 12, 24))])
 def test_threads_are_tried_around_the_number_of_cores(packed, monkeypatch, cores, values):
-    monkeypatch.setattr(tuning, "available_cores", lambda: cores)
+    monkeypatch.setattr(tuning, "default_threads", lambda _device: cores)
     assert setting_knobs(dali_rec.open(packed), choose_device("cpu"), BenchOptions())[0].values == values
 
 
@@ -221,7 +221,7 @@ def test_threads_that_are_given_are_not_searched_for(packed, brief):
 def test_the_faster_setting_is_kept_and_said(packed, brief, monkeypatch):
     def stage(_name, _dataset, options, step=0.0, *, tuned, shuffle_buffer):
         assert shuffle_buffer == 4096
-        pause = 0.001 if tuned.threads == 3 else 0.002
+        pause = 0.004 if tuned.threads == 3 else 0.012
         ahead = 0.5 if tuned.prefetch == 4 else 1.0
         gate = threading.Event()
 
@@ -232,7 +232,7 @@ def test_the_faster_setting_is_kept_and_said(packed, brief, monkeypatch):
         return Stage("trial", next_batch, lambda: None)
 
     monkeypatch.setattr(tuning, "loader_stage", stage)
-    monkeypatch.setattr(tuning, "available_cores", lambda: 2)
+    monkeypatch.setattr(tuning, "default_threads", lambda _device: 2)
     report = tune(packed, BenchOptions(4, 16, device="cpu", rounds=3, seconds=0.05))
     assert report.settings == Tuned(threads=3, prefetch=4)
     assert report.gain > 0.5

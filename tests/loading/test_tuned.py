@@ -8,9 +8,9 @@ from support import make_class_folder
 
 import dali_rec
 from dali_rec import Loader
+from dali_rec._dali import import_dali
 from dali_rec.errors import DatasetError
 from dali_rec.loading import Tuned, choose_device, tuned
-from dali_rec.loading.graph import import_dali
 from dali_rec.loading.tuned import Entry, machine_key, read_tuned, rec_bytes, save_tuned, tuned_path
 
 pytest.importorskip("nvidia.dali", reason="DALI is not installed")

@@ -31,6 +31,7 @@ def test_page_has_every_part(gpu_check, packed):
             {"name": "one", "outcome": "passed", "message": ""},
             {"name": "two", "outcome": "failure", "message": "it broke"},
         ],
+        "crops": "killed by signal 11",
         "throughput": [gpu_check.rates("gpu", 1000, [1.0, 2.0, 4.0])],
         "stages": report,
         "packing": [{"device": "gpu", "images": 8000, "rates": [4000.0, 5000.0, 6000.0]}],
@@ -45,23 +46,67 @@ def test_page_has_every_part(gpu_check, packed):
     assert "of the bare decoder's rate" in page
     assert "| gpu | 8,000 | 5,000 | 4,000 | 6,000 |" in page
     assert "of a comparison" in page
-    assert "tuning could not be measured: RuntimeError: no memory" in page
+    assert "tuning: failed: RuntimeError: no memory" in page
+    assert "Crops cut out by the decoder: killed by signal 11." in page
 
 
 def test_what_fails_does_not_take_the_rest_with_it(gpu_check, tmp_path, monkeypatch, capsys):
-    def broken(_images):
-        raise RuntimeError("this part is broken")
+    def run_part(part, _images):
+        if part in ("crops", "stages"):
+            raise RuntimeError("this part is broken")
+        return {"tests": [{"name": "one", "outcome": "passed", "message": ""}], "comparison": "a table"}.get(part)
 
     monkeypatch.setattr(device, "count_gpus", lambda: (1, ""))
-    monkeypatch.setattr(gpu_check, "run_tests", lambda: [{"name": "one", "outcome": "passed", "message": ""}])
-    parts = {"throughput": broken, "comparison": lambda _images: "a table", "stages": broken}
-    monkeypatch.setattr(gpu_check, "MEASUREMENTS", dict.fromkeys(gpu_check.MEASUREMENTS, lambda _images: None) | parts)
+    monkeypatch.setattr(gpu_check, "run_part", run_part)
     monkeypatch.setattr(sys, "argv", ["gpu_check", "--out", str(tmp_path)])
     assert gpu_check.main() == 1
     kept = json.loads((tmp_path / "gpu-check.json").read_text())
     assert kept["comparison"] == "a table"
-    assert set(kept["failed"]) == {"throughput", "stages"}
-    assert "stages could not be measured: RuntimeError: this part is broken" in capsys.readouterr().out
+    assert set(kept["failed"]) == {"crops", "stages"}
+    assert "stages: failed: this part is broken" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["gpu_check", "--out", str(tmp_path), "--parts", "tests", "comparison"])
+    assert gpu_check.main() == 0
+
+
+def test_a_part_runs_in_a_process_of_its_own(gpu_check, tmp_path, monkeypatch):
+    tool = tmp_path / "tool"
+    monkeypatch.setitem(gpu_check.__dict__, "__file__", str(tool))
+    tool.write_text("import sys; open(sys.argv[sys.argv.index('--into') + 1], 'w').write('[1, 2]')")
+    assert gpu_check.run_part("stages", None) == [1, 2]
+    for end, reason in (
+        ("import os; os.kill(os.getpid(), 11)", "killed by signal 11"),
+        ("raise RuntimeError('no memory')", "RuntimeError: no memory"),
+    ):
+        tool.write_text(end)
+        with pytest.raises(RuntimeError, match=reason):
+            gpu_check.run_part("stages", tmp_path)
+
+
+def test_process_of_a_part_writes_what_it_found(gpu_check, tmp_path, monkeypatch):
+    monkeypatch.setitem(gpu_check.PARTS, "stages", lambda images: [str(images)])
+    into = tmp_path / "found.json"
+    monkeypatch.setattr(sys, "argv", ["gpu_check", "--parts", "stages", "--into", str(into), "--images", "photos"])
+    assert gpu_check.main() == 0
+    assert json.loads(into.read_text()) == ["photos"]
+
+
+def test_tests_that_end_the_process_are_run_one_by_one(gpu_check, tmp_path):
+    file = tmp_path / "test_ends.py"
+    file.write_text(
+        "import os, pytest\n"
+        "pytestmark = pytest.mark.gpu\n"
+        "def test_ends(): os.kill(os.getpid(), 11)\n"
+        "def test_fails(): assert 1 == 2\n"
+        "def test_passes(): pass\n"
+    )
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = gpu\n")
+    found = {test["name"].rpartition("::")[2]: test for test in gpu_check.tests_of(str(file))}
+    assert {name: test["outcome"] for name, test in found.items()} == {
+        "test_ends": "failed",
+        "test_fails": "failure",
+        "test_passes": "passed",
+    }
+    assert found["test_ends"]["message"] == "killed by signal 11"
 
 
 def test_packing_is_measured_on_both_devices(gpu_check, monkeypatch):
@@ -75,6 +120,6 @@ def test_packing_is_measured_on_both_devices(gpu_check, monkeypatch):
     monkeypatch.setattr(dali_rec, "pack", pack)
     monkeypatch.setattr(gpu_check, "RECORDS", 80)
     rows = gpu_check.measure_packing(None)
-    assert packed_on[1:] == ["gpu", "cpu"] * gpu_check.PACKINGS
+    assert packed_on == ["gpu", "cpu"] * gpu_check.PACKINGS
     assert [(row["device"], len(row["rates"])) for row in rows] == [("gpu", 3), ("cpu", 3)]
     assert all(row["images"] >= 80 and row["rates"][0] > 0 for row in rows)

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import simplejpeg
 
+from dali_rec._dali import DALI_ERRORS, dali_reason, import_dali
 from dali_rec.compat.mxnet.io.normalise import rounded
 from dali_rec.compat.mxnet.io.pixels import carry_out, decode
 from dali_rec.compat.mxnet.io.plan import Crop, Plan, Scale, plan_image
@@ -23,8 +24,6 @@ from dali_rec.compat.mxnet.io.threads import draws_of, failure
 from dali_rec.errors import ImageRejectedError, LoaderError, RecordError
 from dali_rec.images import is_jpeg, orientation_of
 from dali_rec.loading.decoding import Decoder, cuts_in_decoder
-from dali_rec.loading.failures import dali_reason
-from dali_rec.loading.graph import import_dali
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -151,13 +150,14 @@ class DaliEngine:
 
     def _run(self) -> Any:
         try:
-            (images,) = self._pipeline.run(self._framework.current_stream(self._device))
-        except RuntimeError as error:
+            with self._framework.on_device(self._device):
+                (images,) = self._pipeline.run(self._framework.current_stream(self._device))
+        except DALI_ERRORS as error:
             self._go_on_after(error)
             return None
         return images
 
-    def _go_on_after(self, error: RuntimeError) -> None:
+    def _go_on_after(self, error: Exception) -> None:
         """A pipeline that failed makes nothing more: all it had goes to another.
 
         DALI stops at damage past which OpenCV goes on, so the batch is tried once more with images that OpenCV made.

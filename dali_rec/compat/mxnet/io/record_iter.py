@@ -20,7 +20,7 @@ from dali_rec.compat.mxnet.io.passes import Passes, part_of
 from dali_rec.compat.mxnet.io.records import open_records, read_labels
 from dali_rec.compat.mxnet.io.threads import ThreadEngine
 from dali_rec.errors import DatasetError
-from dali_rec.loading.device import Device, choose_device
+from dali_rec.loading.device import Device, device_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,8 +57,8 @@ class ImageRecordIter(DataIter):
         self._dataset = dataset
         self._labels = read_labels(dataset, given.path_imglist, given.label_width) if given.path_imglist else None
         self._passes = _passes(dataset, part, given)
-        self._device = _choose_device(given)
         self._framework = importlib.import_module(f"dali_rec.loading.{given.framework}")
+        self._device = _choose_device(given, self._framework.why_no_gpu)
         self._engine: ThreadEngine | DaliEngine
         if _takes_dali(given, self._device):
             self._engine = DaliEngine(dataset, given, self._framework, self._device)
@@ -192,12 +192,12 @@ def _runs(dataset: Dataset, part: range, size: int) -> NDArray[np.int64]:
     return np.nonzero(np.diff((ends - 1) // size))[0] + 1
 
 
-def _choose_device(parameters: ImageRecordParameters) -> Device:
+def _choose_device(parameters: ImageRecordParameters, why_no_gpu: Callable[[], str | None]) -> Device:
     if parameters.device != "auto":
-        return choose_device(parameters.device)
+        return device_for(parameters.device, 0, parameters.framework, why_no_gpu)
     if parameters.ctx == "cpu" or parameters.device_id < 0:
         return Device(None, "ctx='cpu'" if parameters.ctx == "cpu" else "device_id=-1")
-    return choose_device("auto", parameters.device_id)
+    return device_for("auto", parameters.device_id, parameters.framework, why_no_gpu)
 
 
 def _takes_dali(parameters: ImageRecordParameters, device: Device) -> bool:

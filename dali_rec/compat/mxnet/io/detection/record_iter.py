@@ -19,7 +19,7 @@ from dali_rec.compat.mxnet.io.mean_image import read_mean_image, write_mean_imag
 from dali_rec.compat.mxnet.io.passes import Passes, part_of
 from dali_rec.compat.mxnet.io.records import open_records
 from dali_rec.errors import DatasetError
-from dali_rec.loading.device import Device, choose_device
+from dali_rec.loading.device import Device, device_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,8 +63,8 @@ class ImageDetRecordIter(DataIter):
         width = _label_width(dataset, labels, given)
         self._dataset = dataset
         self._passes = _passes(dataset, part, given)
-        self._device = _choose_device(given)
         self._framework = importlib.import_module(f"dali_rec.loading.{given.framework}")
+        self._device = _choose_device(given, self._framework.why_no_gpu)
         mean_image = _mean_image(dataset, labels, given)
         self._engine = DetectionEngine(dataset, labels, width, given, mean_image)
         weakref.finalize(self, self._engine.close)
@@ -151,10 +151,10 @@ def _passes(dataset: Dataset, part: range, parameters: DetectionParameters) -> P
     )
 
 
-def _choose_device(parameters: DetectionParameters) -> Device:
+def _choose_device(parameters: DetectionParameters, why_no_gpu: Callable[[], str | None]) -> Device:
     if parameters.device == "auto" and parameters.ctx == "cpu":
         return Device(None, "ctx='cpu'")
-    return choose_device(parameters.device)
+    return device_for(parameters.device, 0, parameters.framework, why_no_gpu)
 
 
 def _mean_image(dataset: Dataset, labels: RaggedLabels, parameters: DetectionParameters) -> NDArray[np.float32] | None:
