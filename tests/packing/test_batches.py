@@ -192,6 +192,35 @@ def test_auto_takes_what_measures_faster(pretend):
     assert chosen("gpu", rates=(0.1, 1.0)) == "gpu"
 
 
+@pytest.mark.parametrize("error", [RuntimeError("no memory\non the GPU"), MemoryError()])
+def test_auto_takes_the_cpu_where_the_gpu_fails(pretend, caplog, error):
+    def rate(options, _plan):
+        if options.image.device == "gpu":
+            raise error
+        return 1.0
+
+    options = PackOptions(image=ImageOptions(resize=64, device="auto"))
+    assert choose_device.choose_device(options, RunOptions(), None, None, rate=rate).image.device == "cpu"
+    assert "not on the GPU, which failed at the first images: " in caplog.text
+
+
+def test_where_no_pipeline_can_be_made_images_go_one_by_one(pool, monkeypatch, caplog):
+    tried = []
+
+    def build(_self):
+        tried.append(1)
+        raise RuntimeError("cudaErrorMemoryAllocation")
+
+    monkeypatch.setattr(BatchTransformer, "_build", build)
+    options = ImageOptions(resize=64)
+    transformer = BatchTransformer(options, pool, on_gpu=False, threads=2)
+    data = [encoded(smooth(seed), "JPEG") for seed in range(3)]
+    for _ in range(5):
+        assert transformer.transform(data) == [transform_or_reject(one, options) for one in data]
+    assert len(tried) == batches._MOST_FAILED_BUILDS
+    assert caplog.text.count("the rest goes over the processor") == 1
+
+
 def test_what_cannot_be_is_refused(pretend):
     with pytest.raises(ValueError, match="must use the same"):
         chosen("auto", num_nodes=2)
