@@ -90,7 +90,7 @@ def _bare_stage(name: str, dataset: Dataset, options: BenchOptions, decode: str 
         files = write_derived_index(dataset, index)
         with pipeline:
             encoded, labels = dali.fn.readers.mxnet(
-                path=[str(file) for file in files],
+                path=files,
                 index_path=[str(index)],
                 random_shuffle=True,
                 initial_fill=SHUFFLE_BUFFER,

@@ -136,7 +136,9 @@ def _corners(dali: Any, labels: Any, layout: BoxLayout) -> Any:
     objects = fn.slice(labels, start=layout.header, shape=count * layout.width, axes=[0])
     table = fn.reshape(objects, shape=fn.stack(count, np.int32(layout.width)))
     first, second = (dali.math.clamp(table[:, at : at + 2], 0.0, 1.0) for at in (1, 3))
-    return fn.cat(dali.math.min(first, second), dali.math.max(first, second), axis=1)
+    both = fn.cat(dali.math.min(first, second), dali.math.max(first, second), axis=1)
+    # Where no image of a batch has an object, DALI 2.4 puts (0, 2) and (0, 2) together to (0, 2).
+    return fn.reshape(both, shape=fn.stack(count, np.int32(4)))
 
 
 def _crop(dali: Any, corners: Any, random: BoxAugmentation) -> tuple[Any, Any, Any, Any]:

@@ -64,6 +64,18 @@ class Decoder:
         return fn.slice(self.whole(encoded), start=start, shape=shape, axis_names="HW")
 
 
+def parsed(dali: Any, encoded: Any) -> Any:
+    """``encoded`` as it is, but not before its headers have been read; an image without one is an error here.
+
+    DALI 2.4's decoders leave work behind in their threads when they meet such an image in a batch of 32 or more, and
+    the program ends at it. What they stop at later, in the pixels, they survive.
+    """
+    fn, types = dali.fn, dali.types
+    height = fn.slice(fn.peek_image_shape(encoded), 0, 1, axes=[0])
+    # The decoder waits for what it gets, and so for this.
+    return fn.reshape(encoded, rel_shape=fn.cast(height * 0 + 1, dtype=types.FLOAT))
+
+
 def cuts_in_decoder(device: Device, wanted: bool | None) -> bool:
     """Whether crops are cut out by the decoder: always on the CPU, on a GPU only where it is wanted.
 

@@ -40,8 +40,11 @@ class RecordFinder:
         A last file with a single record goes by the name of the file before it, at an offset past its end (DALI 2.4),
         so offsets are compared over the concatenation of the files.
         """
-        path, _, offset = os.fsdecode(source_info).rpartition(" at index ")
-        return int(np.searchsorted(self._offsets, self._start_of[path] + int(offset)))
+        name, _, offset = os.fsdecode(source_info).rpartition(" at index ")
+        start = self._start_of.get(name)
+        if start is None:
+            start = self._start_of[os.path.normpath(name)]
+        return int(np.searchsorted(self._offsets, start + int(offset)))
 
 
 def dali_can_read(dataset: Dataset) -> bool:
@@ -54,8 +57,26 @@ def dali_can_read(dataset: Dataset) -> bool:
     return len(shards) < 2 or len(shards[-1]) > 1 or int(shards[-1].index.offsets[0]) == 0
 
 
-def write_derived_index(dataset: Dataset, path: Path) -> list[Path]:
-    """Write the index of ``dataset`` to ``path``; returns the .rec files it runs over, in order.
+# What has stood under each path, in the order in which this process came upon it.
+_files_at: dict[str, list[tuple[int, ...]]] = {}
+
+
+def name_for_dali(path: Path) -> str:
+    """A name of the file at ``path`` under which DALI has not mapped another one.
+
+    DALI keeps the map of a file, by its name, as long as any pipeline has it, and would give the old file to a pipeline
+    that is made after it was replaced.
+    """
+    status = path.stat()
+    what = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+    known = _files_at.setdefault(str(path.absolute()), [])
+    if what not in known:
+        known.append(what)
+    return "/".join([os.fspath(path.parent), *["."] * known.index(what), path.name])  # a Path would drop the dots
+
+
+def write_derived_index(dataset: Dataset, path: Path) -> list[str]:
+    """Write the index of ``dataset`` to ``path``; returns the names for DALI of the .rec files it runs over, in order.
 
     Raises DatasetError for a view that DALI's reader would get wrong.
     """
@@ -74,6 +95,6 @@ def write_derived_index(dataset: Dataset, path: Path) -> list[Path]:
                 chunk = offsets[at : at + _LINES_PER_WRITE].tolist()
                 lines = (f"{row}\t{offset}\n" for row, offset in enumerate(chunk, start=at))
                 file.write("".join(lines).encode("ascii"))
-            files.append(shard.path)
+            files.append(name_for_dali(shard.path))
             start += shard.reader.size
     return files

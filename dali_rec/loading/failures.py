@@ -1,15 +1,17 @@
-"""Which record it was: DALI's messages name none."""
+"""Batches that DALI cannot make: at which record it stopped, which its messages do not say, and how to go on."""
 
 from __future__ import annotations
 
 import itertools
+import logging
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from dali_rec.errors import DatasetError, ImageRejectedError, RecordError
+from dali_rec._dali import DALI_ERRORS, dali_reason
+from dali_rec.errors import DatasetError, ImageRejectedError, LoaderError, RecordError
 from dali_rec.images import check_image
 from dali_rec.loading.feed import RecordFeed
 from dali_rec.loading.graph import build_fed_pipeline
@@ -17,12 +19,17 @@ from dali_rec.manifest import is_manifest
 from dali_rec.recordio.index import unsigned
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from dali_rec.dataset import Dataset, Shard
     from dali_rec.loading.graph import Execution, ImageSpec
 
+logger = logging.getLogger("dali_rec")
+
 _ENTRIES_TRIED = 9
+_FAILED_SAMPLE = re.compile(r"Failed to decode sample #(\d+)")
 _SHARD_SUFFIX = re.compile(r"-\d{5}-of-\d{5}\.rec$")
 
 
@@ -40,6 +47,79 @@ class BadRecord:
         return f"id {self.key} in {self.path} at offset {self.offset}: {self.reason}"
 
 
+class FailedBatch(NamedTuple):
+    """A batch that DALI could not make. ``valid``: how many of its samples are handed out; ``error``: DALI's."""
+
+    epoch: int
+    batch: int
+    valid: int
+    error: Exception
+
+
+class MadeBatch(NamedTuple):
+    """The outputs of DALI for the records in these rows of the data set."""
+
+    outputs: Any
+    rows: NDArray[np.int64]
+
+
+class Recovery:
+    """Names the records at which batches fail and, where it ``skips``, makes the batches without them.
+
+    skipped: the ids of the records that were left out, once each time.
+    """
+
+    def __init__(self, dataset: Dataset, execution: Execution, *, skips: bool) -> None:
+        self.skips = skips
+        self.skipped: list[int] = []
+        self._dataset = dataset
+        self._execution = execution
+
+    def remake(
+        self, failed: FailedBatch, rows_of_batch: Callable[[], NDArray[np.int64]], image: ImageSpec, seed: int
+    ) -> MadeBatch | None:
+        """The batch without its bad records; None where nothing is left of it.
+
+        rows_of_batch: finds the rows of its records. Raises LoaderError where nothing is to be skipped, or it is not
+        known which record is bad.
+        """
+        whole = what_to_verify(self._dataset)
+        stopped = f"{self._dataset.name}: DALI stopped at batch {failed.batch} of epoch {failed.epoch}; "
+        try:
+            rows = rows_of_batch()
+        except RuntimeError:  # not an image but the file itself is damaged: no reader gets past it
+            raise LoaderError(
+                f"{stopped}'dali-rec verify {whole}' finds where the file is damaged, --repair leaves that out. DALI "
+                f"said: {dali_reason(failed.error)}"
+            ) from failed.error
+        error = failed.error
+        bad = bad_records(self._dataset, rows) or stopped_at(self._dataset, rows, error)
+        rows_left = rows[: failed.valid]
+        while bad:
+            if not self.skips:
+                more = f", and {len(bad) - 1} more in the batch" if len(bad) > 1 else ""
+                raise LoaderError(
+                    f"{stopped}'dali-rec verify {whole}' lists what cannot be decoded, --repair leaves it out for "
+                    f"good, on_error='skip' goes on without it: {bad[0]}{more}"
+                ) from error
+            self.skipped += [record.key for record in bad if record.row in rows_left]
+            for record in bad:
+                logger.warning("skipped a record that cannot be decoded: %s", record)
+            rows_left = rows_left[~np.isin(rows_left, [record.row for record in bad])]
+            if not len(rows_left):
+                return None
+            try:
+                return MadeBatch(run_once(self._dataset, rows_left, image, self._execution, seed), rows_left)
+            except DALI_ERRORS as another:
+                error = another
+                bad = stopped_at(self._dataset, rows_left, error)
+        keys = self._dataset.keys[rows][:8].tolist()
+        raise LoaderError(
+            f"{stopped}'dali-rec verify {whole}' checks the records; the batch has the ids {keys}… DALI said: "
+            f"{dali_reason(error)}"
+        ) from error
+
+
 def bad_records(dataset: Dataset, rows: NDArray[np.int64]) -> list[BadRecord]:
     """Those of the records at ``rows`` that cannot be decoded, each once."""
     found = []
@@ -50,6 +130,16 @@ def bad_records(dataset: Dataset, rows: NDArray[np.int64]) -> list[BadRecord]:
         except (ImageRejectedError, RecordError) as error:
             found.append(BadRecord(row, int(dataset.keys[row]), str(shard.path), offset, str(error)))
     return found
+
+
+def stopped_at(dataset: Dataset, rows: NDArray[np.int64], error: Exception) -> list[BadRecord]:
+    """The record of the batch of ``rows`` at which DALI stopped, where its message says which sample it was."""
+    match = _FAILED_SAMPLE.search(str(error))
+    if match is None or int(match[1]) >= len(rows):
+        return []
+    row = int(rows[int(match[1])])
+    shard, offset = dataset.locate(row)
+    return [BadRecord(row, int(dataset.keys[row]), str(shard.path), offset, "DALI's decoder stops at it")]
 
 
 def run_once(dataset: Dataset, rows: NDArray[np.int64], image: ImageSpec, execution: Execution, seed: int) -> Any:

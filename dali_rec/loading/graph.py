@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import operator
 import os
 import tempfile
 import warnings
@@ -19,7 +20,7 @@ from dali_rec._environment import local_world_size_in_environment
 from dali_rec.errors import DatasetError
 from dali_rec.loading.augment import NAMED, Augmentation, decode_views, random_augmentation
 from dali_rec.loading.box_augment import BoxAugmentation, decode_boxed
-from dali_rec.loading.decoding import Decoder, decoder_options
+from dali_rec.loading.decoding import Decoder, decoder_options, parsed
 from dali_rec.loading.derived_index import write_derived_index
 from dali_rec.loading.tuned import DEFAULTS, Tuned
 
@@ -37,6 +38,8 @@ DType = Literal["float32", "float16", "uint8"]
 DEFAULT_PREFETCH = 2
 
 _MOST_THREADS_ON_GPU = 16
+# The buffer of data sets that are smaller.
+_LEAST_FILL = 4096
 
 #: Mean and standard deviation of ImageNet's pixels, RGB, for images of 0…1.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -81,7 +84,8 @@ class ImageSpec:
                 f"augment is {self.augment!r}: with boxes it is 'train', 'eval', None or a BoxAugmentation, without "
                 "them none of the last"
             )
-        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+        finite = bool(np.isfinite([*self.mean, *self.std]).all())
+        if len(self.mean) != 3 or len(self.std) != 3 or not finite or min(self.std) <= 0:
             raise ValueError(f"mean {self.mean} and std {self.std}: three numbers each, R G B, std above 0")
 
     @property
@@ -113,8 +117,8 @@ class ReaderSpec:
     def __post_init__(self) -> None:
         if self.seed < 0:
             raise ValueError(f"seed is {self.seed}: from 0 up")
-        if self.shuffle_buffer < 1:
-            raise ValueError(f"shuffle_buffer is {self.shuffle_buffer}: at least 1 record")
+        if not 1 <= self.shuffle_buffer < 1 << 31:
+            raise ValueError(f"shuffle_buffer is {self.shuffle_buffer}: from 1 record to {(1 << 31) - 1:,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,15 +163,23 @@ def default_threads(device: Device) -> int:
     return max(1, min(_MOST_THREADS_ON_GPU, available_cores() // (local_world_size_in_environment() or 1)))
 
 
-def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
-    """Raise ValueError unless the option ``name`` has one of these values."""
-    if value not in choices:
-        raise ValueError(f"{name} is {value!r}: expected one of {', '.join(map(repr, choices))}")
+def check_choices(*options: tuple[str, Any, Sequence[Any]]) -> None:
+    """Raise ValueError unless each option, (name, value, choices), has one of its values."""
+    for name, value, choices in options:
+        if value not in choices:
+            raise ValueError(f"{name} is {value!r}: expected one of {', '.join(map(repr, choices))}")
 
 
 def image_sides(image_size: int | tuple[int, int]) -> tuple[int, int]:
-    """Height and width, of one number for both or of both."""
-    return (image_size, image_size) if isinstance(image_size, int) else (image_size[0], image_size[1])
+    """Height and width, of one number for both or of both. Raises ValueError for anything else."""
+    try:
+        if np.ndim(image_size) == 0:
+            side = operator.index(image_size)  # type: ignore[arg-type]
+            return side, side
+        height, width = image_size  # type: ignore[misc]
+        return operator.index(height), operator.index(width)
+    except (TypeError, ValueError):
+        raise ValueError(f"image_size is {image_size!r}: expected a side or (height, width), in pixels") from None
 
 
 def build_pipeline(
@@ -195,7 +207,7 @@ def build_pipeline(
         files = write_derived_index(dataset, index)
 
         def read(dali: Any) -> tuple[Any, ...]:
-            encoded, labels = _read(dali.fn, files, index, reader)
+            encoded, labels = _read(dali.fn, files, index, reader, len(dataset))
             return (
                 (encoded, labels, dali.fn.get_property(encoded, key="source_info"))
                 if with_source
@@ -216,7 +228,7 @@ def build_plugin_pipeline(
     files = write_derived_index(dataset, index)
 
     def read(dali: Any) -> tuple[Any, ...]:
-        encoded, labels = _read(dali.fn, files, index, reader)
+        encoded, labels = _read(dali.fn, files, index, reader, len(dataset))
         classes = dali.fn.cast(dali.fn.squeeze(labels, axes=[0]), dtype=dali.types.INT64)
         return encoded, classes.gpu() if execution.device.is_gpu else classes
 
@@ -262,7 +274,7 @@ def build_reader_pipeline(dataset: Dataset, reader: ReaderSpec, batch_size: int)
         files = write_derived_index(dataset, index)
         pipeline = dali.Pipeline(batch_size=batch_size, num_threads=1, device_id=None, seed=0)
         with pipeline:
-            encoded, _labels = _read(dali.fn, files, index, reader)
+            encoded, _labels = _read(dali.fn, files, index, reader, len(dataset))
             pipeline.set_outputs(dali.fn.get_property(encoded, key="source_info"))
         pipeline.build()
     return pipeline
@@ -280,6 +292,7 @@ def _build(
 
     def graph() -> tuple[Any, ...]:
         encoded, *others = read(dali)
+        encoded = parsed(dali, encoded)
         decoder = Decoder(dali, execution.device, decoder_options(dataset, execution), cuts=image.crop_in_decoder)
         if image.boxes is not None:
             labels, *rest = others
@@ -321,17 +334,18 @@ def rank_seed(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1)[0]) & 0x7FFFFFFF
 
 
-def _read(fn: Any, files: list[Path], index: Path, reader: ReaderSpec) -> Any:
+def _read(fn: Any, files: list[str], index: Path, reader: ReaderSpec, records: int) -> Any:
     options: dict[str, Any] = {}
     if reader.shuffle_files:
         # The same on every rank, or ranks would share records.
         options = {"shuffle_after_epoch": True, "shuffle_after_epoch_seed": reader.seed & 0x7FFFFFFF}
     return fn.readers.mxnet(
-        path=[os.fspath(file) for file in files],
+        path=files,
         index_path=[os.fspath(index)],
         name="reader",
         random_shuffle=reader.shuffle,
-        initial_fill=reader.shuffle_buffer,
+        # DALI reads the files over and over until it is full.
+        initial_fill=min(reader.shuffle_buffer, max(_LEAST_FILL, records)),
         shard_id=reader.rank,
         num_shards=reader.world_size,
         pad_last_batch=True,  # what makes epochs exact: see loading/epoch.py

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import importlib
 import logging
+import os
 import zlib
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -29,7 +30,7 @@ from dali_rec.loading.derived_index import dali_can_read
 from dali_rec.loading.device import device_for
 from dali_rec.loading.distributed import find_ranks
 from dali_rec.loading.epoch import EpochPlan, LastBatch
-from dali_rec.loading.failures import bad_records, check_files, run_once, what_to_verify
+from dali_rec.loading.failures import FailedBatch, Recovery, check_files
 from dali_rec.loading.finish import Resizer, choose_resizer
 from dali_rec.loading.graph import (
     IMAGENET_MEAN,
@@ -38,7 +39,7 @@ from dali_rec.loading.graph import (
     Execution,
     ImageSpec,
     ReaderSpec,
-    check_choice,
+    check_choices,
     image_sides,
     rank_seed,
 )
@@ -59,7 +60,6 @@ from dali_rec.loading.state import (
 from dali_rec.loading.tuned import Tuned, choose_tuned
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
@@ -180,9 +180,12 @@ class Loader:
         prefetch: int | None = None,
         tuned: bool | Tuned = True,
     ) -> None:
-        check_choice("framework", framework, _FRAMEWORKS)
-        check_choice("last_batch", last_batch, ("partial", "drop", "pad"))
-        check_choice("on_error", on_error, ("raise", "skip"))
+        check_choices(
+            ("framework", framework, _FRAMEWORKS),
+            ("last_batch", last_batch, ("partial", "drop", "pad")),
+            ("on_error", on_error, ("raise", "skip")),
+            ("shuffle", shuffle, (None, True, False, "global")),
+        )
         ranks = find_ranks(rank, world_size)
         import_dali()
         self._arrays: Any = importlib.import_module(f"dali_rec.loading.{framework}")
@@ -199,7 +202,6 @@ class Loader:
         self._execution = Execution(self.device, batch_size, threads, prefetch, settings)
         self._ranks = (ranks.rank, ranks.world_size)
         self._with_ids = with_ids
-        self._on_error = on_error
         self._labels: LabelReader | BoxReader
         if layout is None:
             self._labels = LabelReader(self.dataset, ragged, labels, are_classes=self.dataset.has_class_labels)
@@ -242,7 +244,8 @@ class Loader:
         }
         self._place = Place()
         self._is_running = False
-        self._skipped: list[int] = []
+        self._loops, self._process = 0, os.getpid()
+        self._recovery = Recovery(self.dataset, self._execution, skips=on_error == "skip")
         logger.info(
             "Loader: %s; rank %d of %d (%s); decode and resize on the %s (%s); %d threads, prefetch %d; tuned: %s (%s)",
             self.dataset,
@@ -312,7 +315,7 @@ class Loader:
     @property
     def skipped(self) -> tuple[int, ...]:
         """Ids of the records left out so far because they cannot be decoded, once each time."""
-        return tuple(self._skipped)
+        return tuple(self._recovery.skipped)
 
     @property
     def element_spec(self) -> tuple[ArraySpec, ArraySpec]:
@@ -339,9 +342,12 @@ class Loader:
 
         A loop that was left early has ended its epoch: the next begins a new one.
         """
+        self._refuse_fork()
         if self._is_running:
             self._leave_epoch()
         self._is_running = True
+        self._loops += 1
+        loop = self._loops
         while self._place.batch < self._reader.runs(self._place):
             place = self._place
             # What is being handed out counts as taken, also for state_dict.
@@ -350,7 +356,19 @@ class Loader:
                 batch = self._take(place)
             if batch is not None:
                 yield batch
+                if self._loops != loop:
+                    raise LoaderError(
+                        f"{self.dataset.name}: another loop over this Loader has begun within this one, and ended its "
+                        "epoch; to look at batches within a loop, make a second Loader"
+                    )
         self._begin_next_epoch()
+
+    def _refuse_fork(self) -> None:
+        if os.getpid() != self._process:
+            raise LoaderError(
+                f"{self.dataset.name}: this Loader was made in another process, whose threads a fork leaves behind; "
+                "make one in this process, or start processes by 'spawn'"
+            )
 
     def _begin_next_epoch(self) -> None:
         self._is_running = False
@@ -375,7 +393,7 @@ class Loader:
             ),
             (self._mix is not None, "its batches are mixed"),
             (self._with_ids or self._image.views > 1, "it yields ids or several views"),
-            (self._on_error == "skip", "it skips what cannot be decoded"),
+            (self._recovery.skips, "it skips what cannot be decoded"),
             (self._image.resizer == "numba", "its images are not resized by DALI; resizer='dali' leaves it to that"),
         )
         for applies, reason in reasons:
@@ -417,7 +435,7 @@ class Loader:
         extra = {
             "image_size": list(self._image.size),
             "made_by": made_by(self._image),
-            "skipped": list(self._skipped),
+            "skipped": list(self._recovery.skipped),
             "checkpointed": [self._checkpointed.epoch, self._checkpointed.batch],
             "failures_since": self._failures_since,
         }
@@ -457,7 +475,7 @@ class Loader:
         if checkpoint is not None:
             self._image = image_of(state, self._image, self.device, self.dataset.name)
         self._image = dataclasses.replace(self._image, size=tuple(state["image_size"]))
-        self._skipped = [int(key) for key in state["skipped"]]
+        self._recovery.skipped = [int(key) for key in state["skipped"]]
         self._place = place
         self._is_running = False
         self._start_pipeline(source, checkpoint)
@@ -481,6 +499,7 @@ class Loader:
 
     def _take(self, place: Place) -> tuple[Any, ...] | None:
         """The batch at ``place``, or None where it has nothing to hand out."""
+        self._refuse_fork()
         try:
             # On the framework's stream: memory of a batch that was dropped is used again only after the work on it.
             outputs = self._pipeline.run(self._arrays.current_stream(self.device))
@@ -498,39 +517,10 @@ class Loader:
 
     def _recover(self, place: Place, error: Exception) -> tuple[Any, ...] | None:
         """What becomes of a batch that DALI cannot make: an error that names the record, or the batch without it."""
-        whole = what_to_verify(self.dataset)
-        stopped = f"{self.dataset.name}: DALI stopped at batch {place.batch} of epoch {place.epoch}; "
-        try:
-            rows = self._reader.rows_at(place)
-        except RuntimeError:  # not an image but the file itself is damaged: no reader gets past it
-            raise LoaderError(
-                f"{stopped}'dali-rec verify {whole}' finds where the file is damaged, --repair leaves that out. DALI "
-                f"said: {dali_reason(error)}"
-            ) from error
-        bad = bad_records(self.dataset, rows)
-        if not bad:
-            keys = self.dataset.keys[rows]
-            raise LoaderError(
-                f"{stopped}'dali-rec verify {whole}' checks the records; the batch has the ids {keys[:8].tolist()}… "
-                f"DALI said: {dali_reason(error)}"
-            ) from error
-        if self._on_error == "raise":
-            more = f", and {len(bad) - 1} more in the batch" if len(bad) > 1 else ""
-            raise LoaderError(
-                f"{stopped}'dali-rec verify {whole}' lists what cannot be decoded, --repair leaves it out for good, "
-                f"on_error='skip' goes on without it: {bad[0]}{more}"
-            ) from error
-        bad_rows = [record.row for record in bad]
-        rows = rows[: self._reader.valid(place)]
-        self._skipped += [record.key for record in bad if record.row in rows]
-        for record in bad:
-            logger.warning("skipped a record that cannot be decoded: %s", record)
-        good = rows[~np.isin(rows, bad_rows)]
-        if not len(good):
-            return None
         seed = rank_seed(self._options["seed"], *self._ranks, place.epoch, place.batch)
-        outputs = run_once(self.dataset, good, self._image, self._execution, seed)
-        return self._batch(outputs, len(good), good, place)
+        failed = FailedBatch(place.epoch, place.batch, self._reader.valid(place), error)
+        made = self._recovery.remake(failed, lambda: self._reader.rows_at(place), self._image, seed)
+        return None if made is None else self._batch(made.outputs, len(made.rows), made.rows, place)
 
     def _batch(self, outputs: Any, valid: int, rows: NDArray[np.int64] | None, place: Place) -> tuple[Any, ...]:
         arrays, views = self._arrays, self._image.views

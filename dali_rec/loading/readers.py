@@ -76,6 +76,23 @@ class Reader(Protocol):
         """The rows in the data set of the batch at ``place``, found without the pipeline's help."""
 
 
+class _Replay:
+    """DALI's reader alone, run again: ``batches`` are done since the epoch in which it began."""
+
+    def __init__(self, pipeline: Any, began: int) -> None:
+        self.began = began
+        self.batches = 0
+        self._pipeline = pipeline
+
+    def batch(self, number: int) -> Any:
+        """The origins of the records of a batch that was not had yet."""
+        while self.batches < number:
+            self._pipeline.run()
+            self.batches += 1
+        self.batches += 1
+        return self._pipeline.run()[0]
+
+
 class BufferReader(Reader):
     """DALI's reader. ``with_source``: whether its pipelines say which records they made."""
 
@@ -88,6 +105,7 @@ class BufferReader(Reader):
         self._execution = execution
         self._with_source = with_source
         self._finder = RecordFinder(dataset)
+        self._replay: _Replay | None = None
 
     def batches(self, place: Place) -> int:
         """Batches of the epoch that are handed out; see ``Reader``."""
@@ -127,11 +145,13 @@ class BufferReader(Reader):
 
     def rows_at(self, place: Place) -> NDArray[np.int64]:
         """Rows of a batch, without the pipeline; see ``Reader``."""
-        # The reader is run again from where the pipeline began, without decoding: some 100,000 records a second.
-        pipeline = build_reader_pipeline(self._dataset, self._spec_from(place.began), self._plan.batch_size)
-        for _ in range((place.epoch - place.began) * self._plan.pipeline_batches + place.batch):
-            pipeline.run()
-        return self.rows(pipeline.run()[0])
+        # The reader is run again from where the pipeline began, without decoding: some 100,000 records a second. It is
+        # kept, since there may be more such batches.
+        wanted = (place.epoch - place.began) * self._plan.pipeline_batches + place.batch
+        if self._replay is None or self._replay.began != place.began or self._replay.batches > wanted:
+            pipeline = build_reader_pipeline(self._dataset, self._spec_from(place.began), self._plan.batch_size)
+            self._replay = _Replay(pipeline, place.began)
+        return self.rows(self._replay.batch(wanted))
 
     def _spec_from(self, began: int) -> ReaderSpec:
         # DALI counts epochs from its own beginning; a pipeline begun later must not repeat the first one's order.

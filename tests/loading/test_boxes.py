@@ -6,6 +6,7 @@ from PIL import Image
 from support import DATA, encoded, jpeg
 
 import dali_rec
+from dali_rec import Loader
 from dali_rec.errors import DatasetError, LoaderError
 from dali_rec.loading import BoxAugmentation
 
@@ -135,6 +136,42 @@ def test_boxes_that_reach_out_or_stand_on_their_head_do_not_stop_the_pipeline(tm
     for _ in range(20):
         for _, boxes in loader:
             assert boxes[:, :, 1:].max() <= 1
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 7])
+@pytest.mark.parametrize(
+    "augment",
+    [
+        "train",
+        "eval",
+        BoxAugmentation(zoom_out=2.0, overlaps=()),
+        BoxAugmentation(overlaps=(), flip=0.0, fit="pad"),
+        BoxAugmentation(zoom_out=3.0, jitter=(0.1, 0.1, 0.1, 0.0), fit="pad"),
+    ],
+)
+def test_batches_without_any_object_have_no_boxes(tmp_path, augment, batch_size):
+    objects = {0: 1, 1: 2, 2: 0, 3: 0, 4: 1, 5: 1, 6: 1, 7: 0}
+    with dali_rec.RecordWriter(tmp_path / "x.rec") as writer:
+        for key, count in objects.items():
+            writer.write_image(jpeg(key), [2, 5, *[key, 0.2, 0.2, 0.9, 0.9] * count], key)
+    loader = Loader(
+        tmp_path / "x.rec",
+        batch_size,
+        16,
+        augment=augment,
+        boxes="list",
+        framework="numpy",
+        device="cpu",
+        shuffle=False,
+        with_ids=True,
+    )
+    for _ in range(2):
+        seen = {}
+        for _, boxes, keys in loader:
+            seen |= {key: len(one) for key, one in zip(keys.tolist(), boxes, strict=True)}
+        assert all(seen[key] <= count for key, count in objects.items())
+        if augment == "eval":
+            assert seen == objects
 
 
 def test_bad_image_is_left_out_with_its_boxes(tmp_path):

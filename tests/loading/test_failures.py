@@ -1,17 +1,21 @@
 import itertools
 import re
+import subprocess
+import sys
 
 import damage
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support import jpeg
+from PIL import Image
+from support import encoded, jpeg
 
 import dali_rec
 from dali_rec import Loader
 from dali_rec.cli import main
 from dali_rec.errors import DatasetError, LoaderError, RecordError
+from dali_rec.loading import failures, readers
 
 pytest.importorskip("nvidia.dali", reason="DALI is not installed")
 
@@ -160,3 +164,88 @@ def test_index_with_other_ids_is_refused_where_a_manifest_says_that_we_made_it(p
     index.write_text("".join(f"{int(key) + 1}\t{offset}\n" for key, offset in lines))
     with pytest.raises(DatasetError, match="has id 0, not 1; rebuild it with 'dali-rec index"):
         loader_of(packed)
+
+
+UNREADABLE = {
+    "text": b"<html>not an image</html>",
+    "zeros": bytes(5000),
+    "half a head": b"\xff\xd8\xff\xe0\0\x10JFIF",
+    "half a PNG": b"\x89PNG\r\n\x1a\n\0\0\0\rIH",
+    "a BMP without sizes": b"BM" + bytes(30),
+    "nothing of a WebP": b"RIFF\0\0\0\0WEBPVP8 ",
+}
+IN_LARGE_BATCHES = """
+import sys
+import dali_rec
+for epoch in range(3):
+    loader = dali_rec.Loader(sys.argv[1], 128, 8, framework="numpy", device="cpu", on_error="skip", augment=sys.argv[2])
+    print(sum(len(labels) for _, labels in loader), len(loader.skipped))
+try:
+    for _ in dali_rec.Loader(sys.argv[1], 128, 8, framework="numpy", device="cpu", augment=sys.argv[2]):
+        pass
+except dali_rec.errors.LoaderError as error:
+    print("error:", error)
+"""
+
+
+@pytest.mark.parametrize("augment", ["train", "eval"])
+@pytest.mark.parametrize("kind", UNREADABLE)
+def test_large_batches_survive_images_without_a_header(tmp_path, kind, augment):
+    # In a process of its own: DALI's decoder, given such an image, ends the program.
+    with dali_rec.RecordWriter(tmp_path / "x.rec") as writer:
+        for key in range(640):
+            writer.write_image(UNREADABLE[kind] if key % 200 == 77 else jpeg(key % 9), 0.0, key)
+    command = [sys.executable, "-c", IN_LARGE_BATCHES, str(tmp_path / "x"), augment]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.returncode
+    *epochs, error = done.stdout.splitlines()
+    assert epochs == ["637 3"] * 3
+    assert re.match(r"error: .* id (77|277|477) in .*x\.rec at offset", error)
+
+
+def test_records_that_only_dali_stops_at_are_found_by_its_message(tmp_path, monkeypatch):
+    monkeypatch.setattr(failures, "bad_records", lambda *_: [])
+    with dali_rec.RecordWriter(tmp_path / "x.rec") as writer:
+        for key in range(20):
+            image = jpeg(key, (200, 150))
+            writer.write_image(image[: len(image) // 2] if key in (3, 4, 11) else image, 0.0, key)
+    with pytest.raises(LoaderError, match=r"id [34] in .*x\.rec at offset \d+: DALI's decoder stops at it"):
+        ids_of(loader_of(tmp_path / "x.rec", shuffle=False))
+    loader = loader_of(tmp_path / "x.rec", 10, shuffle=False, on_error="skip")
+    assert [one for batch in ids_of(loader) for one in batch] == sorted({*range(20)} - {3, 4, 11})
+    assert sorted(loader.skipped) == [3, 4, 11]
+
+
+def test_what_nobody_can_name_is_an_error(damaged, monkeypatch):
+    monkeypatch.setattr(failures, "bad_records", lambda *_: [])
+    monkeypatch.setattr(failures, "stopped_at", lambda *_: [])
+    with pytest.raises(LoaderError, match=r"the batch has the ids \[100, 101, 102, 103\]… DALI said: "):
+        ids_of(loader_of(damaged, shuffle=False, on_error="skip"))
+
+
+def test_bad_records_are_looked_for_once_through_the_data(damaged, monkeypatch):
+    begun = []
+    build = readers.build_reader_pipeline
+    monkeypatch.setattr(readers, "build_reader_pipeline", lambda *rest: begun.append(1) or build(*rest))
+    loader = loader_of(damaged, on_error="skip", shuffle=True)
+    for _ in range(4):
+        ids_of(loader)
+    assert len(loader.skipped) == 12
+    assert len(begun) == 1
+
+
+def test_file_that_was_replaced_is_read_anew_while_an_older_loader_lives(tmp_path):
+    levels, loaders = (0, 255, 128, 0), []
+    for level in levels:
+        image = encoded(Image.new("L", (8, 8), level), "PNG")
+        with dali_rec.RecordWriter(tmp_path / "x.rec") as writer:
+            for key in range(5):
+                writer.write_image(image, 0.0, key)
+        options = {"augment": None, "dtype": "uint8", "shuffle": False}
+        loaders.append(loader_of(tmp_path / "x.rec", **options))
+        ids, images = [], []
+        for batch, _, keys in loaders[-1]:
+            images.append(batch)
+            ids += keys.tolist()
+        assert ids == [0, 1, 2, 3, 4]
+        assert set(np.concatenate(images).ravel().tolist()) == {level}

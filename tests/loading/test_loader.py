@@ -1,5 +1,7 @@
 import itertools
 import logging
+import os
+import subprocess
 import sys
 
 import numpy as np
@@ -123,6 +125,46 @@ def test_ranks_that_leave_early_still_share_every_record_once(tiny):
     for loader in loaders:
         next(iter(loader))
     assert sorted(itertools.chain(*map(ids_of, loaders))) == list(range(10))
+
+
+@pytest.mark.parametrize("shuffle", [True, False, "global"])
+def test_loop_within_a_loop_is_an_error_and_no_endless_one(tiny, shuffle):
+    loader = Loader(tiny(24), 4, 8, framework="numpy", device="cpu", shuffle=shuffle)
+    with pytest.raises(LoaderError, match="another loop over this Loader has begun within this one"):
+        [next(iter(loader)) for _ in loader]
+    with pytest.raises(LoaderError, match="make a second Loader"):
+        list(zip(loader, loader, strict=True))
+    assert sum(len(labels) for _, labels in loader) == 24
+
+
+IN_A_FORK = """
+import os, sys
+import dali_rec
+loader = dali_rec.Loader(sys.argv[1], 4, 8, framework="numpy", device="cpu", shuffle=sys.argv[2] == "yes")
+next(iter(loader))
+if os.fork():
+    os.wait()
+else:
+    try:
+        next(iter(loader))
+    except dali_rec.errors.LoaderError as error:
+        print(error, flush=True)
+    os._exit(0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.parametrize("shuffle", ["yes", "no"])
+def test_loader_in_a_forked_process_is_an_error_and_does_not_hang(packed, shuffle):
+    command = [sys.executable, "-W", "ignore", "-c", IN_A_FORK, str(packed), shuffle]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert "made in another process" in done.stdout
+
+
+def test_buffer_for_shuffling_is_no_larger_than_the_data(tiny):
+    loader = Loader(tiny(24), 4, 8, framework="numpy", device="cpu", with_ids=True, shuffle_buffer=(1 << 31) - 1)
+    for _ in range(3):
+        assert sorted(key for _, _, keys in loader for key in keys.tolist()) == list(range(24))
 
 
 def test_ids_above_float32_stay_exact(tmp_path):
@@ -350,6 +392,14 @@ def test_more_ranks_than_records_are_refused(tiny):
         ({"rank": 2, "world_size": 2}, "rank is 2 of world_size 2"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"image_size": 0}, "image_size is"),
+        ({"image_size": (8, 8, 3)}, r"image_size is \(8, 8, 3\)"),
+        ({"image_size": (8,)}, r"image_size is \(8,\)"),
+        ({"image_size": 8.5}, "image_size is 8.5"),
+        ({"image_size": "8"}, "image_size is '8'"),
+        ({"std": (1, 1, float("nan"))}, "std above 0"),
+        ({"mean": (1, 1, float("inf"))}, "mean"),
+        ({"shuffle": "globally"}, "shuffle is 'globally': expected one of None, True, False, 'global'"),
+        ({"shuffle_buffer": 1 << 31}, "shuffle_buffer is 2147483648"),
         ({"std": (1, 1, 0)}, "std above 0"),
         ({"seed": -1}, "seed is -1"),
         ({"threads": 0}, "threads is 0"),
@@ -358,6 +408,11 @@ def test_more_ranks_than_records_are_refused(tiny):
 def test_senseless_options_are_refused_with_their_value(packed, option, message):
     with pytest.raises(ValueError, match=message):
         numpy_loader(packed, **option)
+
+
+def test_image_size_may_be_a_number_of_numpys(packed):
+    assert numpy_loader(packed, image_size=np.int32(9)).image_size == (9, 9)
+    assert numpy_loader(packed, image_size=np.array([9, 7])).image_size == (9, 7)
 
 
 def test_file_that_shrank_is_refused_before_training(packed):

@@ -23,7 +23,7 @@ from dali_rec.compat.mxnet.io.plan import Crop, Plan, Scale, plan_image
 from dali_rec.compat.mxnet.io.threads import draws_of, failure
 from dali_rec.errors import ImageRejectedError, LoaderError, RecordError
 from dali_rec.images import is_jpeg, orientation_of
-from dali_rec.loading.decoding import Decoder, cuts_in_decoder
+from dali_rec.loading.decoding import Decoder, cuts_in_decoder, parsed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -281,7 +281,7 @@ def _build(feed: Callable[[], tuple[list[Any], ...]], parameters: ImageRecordPar
         images, starts, shapes, roi_starts, roi_ends, mirrors = fn.external_source(
             source=feed, num_outputs=len(kinds), dtype=kinds, ndim=[1, 1, 1, 1, 1, 0]
         )
-        decoded = decoder.window(images, starts, shapes)
+        decoded = decoder.window(parsed(dali, images), starts, shapes)
         cropped = fn.resize(
             decoded,
             size=parameters.size,
