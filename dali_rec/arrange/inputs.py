@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from typing_extensions import Self
 
-    from dali_rec.manifest import Manifest
+    from dali_rec.manifest import LabelKind, Manifest
 
 ClassNames = tuple["tuple[str, ...] | None", ...]
 
@@ -37,6 +37,11 @@ class Input:
     def manifest(self) -> Manifest | None:
         """Its manifest; None for files from elsewhere."""
         return self.dataset.manifest
+
+    @property
+    def label_kind(self) -> LabelKind | None:
+        """What its labels are, as its manifest says; None for files from elsewhere."""
+        return None if self.manifest is None else self.manifest.label_kind
 
     @property
     def class_names(self) -> ClassNames | None:

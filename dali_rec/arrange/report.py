@@ -68,14 +68,14 @@ def publish(
     facts = writer.facts
     manifests = [one.manifest for one in inputs if one.manifest is not None]
     kinds: set[LabelKind] = {manifest.label_kind for manifest in manifests}
-    if len(manifests) < len(inputs):
+    if len(manifests) < len(inputs) and "boxes" not in kinds:
         kinds.add("class" if facts.are_classes else "values")
     sizes = [(0, 0)] if measured else [(manifest.max_width, manifest.max_height) for manifest in manifests]
     manifest = Manifest(
         records=sum(entry.records for entry in entries),
         shards=entries,
         label_width=next(iter(facts.widths)) if len(facts.widths) == 1 else 0,
-        label_kind="class" if kinds == {"class"} else "values",
+        label_kind=kinds.pop() if len(kinds) == 1 else "values",
         max_width=max(facts.max_width, *(width for width, _ in sizes), 0),
         max_height=max(facts.max_height, *(height for _, height in sizes), 0),
         bytes=sum(entry.bytes for entry in entries),

@@ -16,8 +16,9 @@ from dali_rec.arrange.report import ArrangeReport, publish
 from dali_rec.arrange.sharding import Sharding
 from dali_rec.arrange.work import Target
 from dali_rec.arrange.writer import SetWriter
+from dali_rec.errors import DatasetError
 from dali_rec.packing.options import SHUFFLE_SEED
-from dali_rec.packing.split import check_shares, split_rows
+from dali_rec.packing.split import STRATIFIED_BOXES, check_shares, split_rows
 
 if TYPE_CHECKING:
     import os
@@ -49,7 +50,7 @@ def split(
 
     dataset: a prefix, a manifest or a .rec file.
     shares: by name, such as {"train": 0.9, "val": 0.1}; records are dealt out by ``seed`` and keep their order.
-    stratify: deal each class (first label) out in these shares by itself.
+    stratify: deal each class (first label) out in these shares by itself. Not for boxes.
     ids, classes: only the records of these ids, and of these classes (names or first labels); labels and the list of
         classes stay as they are.
     shards, shard_size, shard_records: of each data set that is made; see ``Sharding``. Sizes as in "1GB".
@@ -71,6 +72,8 @@ def split(
         raise ValueError("stratify says how to split: it needs shares")
     with contextlib.ExitStack() as stack:
         one = stack.enter_context(open_input(dataset, ids=ids, classes=classes))
+        if stratify and one.label_kind == "boxes":
+            raise DatasetError(f"{one.name}: {STRATIFIED_BOXES}")
         prefix = as_path(out)
         parts = _parts(one, shares, seed, stratify=stratify)
         targets = [Target(prefix if name is None else prefix.with_name(f"{prefix.name}-{name}")) for name in parts]
