@@ -118,6 +118,8 @@ def test_object_class_that_no_name_stands_for_is_said(tmp_path):
     write_boxes(tmp_path / "b", [[], [0, 1], [1, 3]], ("dog", "ewe"), first_id=5)
     with pytest.raises(DatasetError, match="b: the record with id 7 has the label 3, which none of its 2 class names"):
         merge([tmp_path / "a", tmp_path / "b"], tmp_path / "all")
+    with pytest.raises(DatasetError, match="b: the record with id 7 has the label 3, which none of its 2 class names"):
+        merge([tmp_path / "b", tmp_path / "a"], tmp_path / "all")
     assert not list(tmp_path.glob("all*"))
 
 

@@ -156,6 +156,22 @@ def test_label_that_no_name_stands_for_is_said(tmp_path):
     assert not list(tmp_path.glob("all*"))
 
 
+def test_label_without_a_name_does_not_become_a_class_of_another_set(tmp_path):
+    write_set(tmp_path / "a", [payload(4, [2.0], CAT)], [4], ("cat", "dog"))
+    write_set(tmp_path / "b", [payload(7, [0.0], DOG)], [7], ("ewe",))
+    with pytest.raises(DatasetError, match="a: the record with id 4 has the label 2, which none of its 2 class names"):
+        merge([tmp_path / "a", tmp_path / "b"], tmp_path / "all")
+    assert not list(tmp_path.glob("all*"))
+
+
+def test_no_renumbering_is_said_where_new_classes_come_last(tmp_path):
+    write_set(tmp_path / "a", [payload(4, [1.0], CAT)], [4], ("cat", "dog"))
+    write_set(tmp_path / "b", [payload(7, [2.0], DOG)], [7], ("cat", "dog", "ewe"))
+    report = merge([tmp_path / "a", tmp_path / "b"], tmp_path / "all")
+    assert report.notes == ("classes are united by name, to 3 classes; no label had to change",)
+    assert contents(tmp_path / "all") == contents(tmp_path / "a") + contents(tmp_path / "b")
+
+
 def test_ids_that_stand_twice_are_numbered_anew_and_it_is_said(tmp_path):
     for name in ("a", "b"):
         write_set(tmp_path / name, [payload(3, [0.0], CAT)], [3], ("cat",))
