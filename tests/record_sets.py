@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 from hypothesis import strategies as st
+from support import DATA
 
+import dali_rec
 from dali_rec.manifest import LabelKind, Manifest, ShardEntry
 from dali_rec.recordio import RecordReader, RecordWriter, read_index
 from dali_rec.recordio.framing import MAGIC_BYTES
@@ -62,6 +64,12 @@ def contents(prefix: Path) -> list[tuple[int, bytes]]:
                 for key, offset in zip(index.keys.tolist(), index.offsets.tolist(), strict=True)
             ]
     return found
+
+
+def images_of_faces() -> list[tuple[int, bytes]]:
+    """What ``contents`` finds of images in the face set of the test data, without its header and identities."""
+    keys = set(dali_rec.open(DATA / "faces.rec").keys.tolist())
+    return [(key, body) for key, body in contents(DATA / "faces") if key in keys]
 
 
 def files(prefix: Path) -> dict[str, bytes]:

@@ -14,7 +14,7 @@ from dali_rec.arrange.boxes import common_layout, require_layout, with_object_cl
 from dali_rec.arrange.classes import LabelChoice, unite
 from dali_rec.arrange.frames import read_frames
 from dali_rec.arrange.headers import with_ids, with_labels
-from dali_rec.arrange.inputs import Input, open_input
+from dali_rec.arrange.inputs import Input, notes_on_identities, open_input
 from dali_rec.arrange.report import ArrangeReport, publish
 from dali_rec.arrange.sharding import Sharding
 from dali_rec.arrange.work import Target
@@ -66,7 +66,8 @@ def merge(
     began = time.perf_counter()
     sharding = Sharding.of(shards, shard_size, shard_records)
     with contextlib.ExitStack() as stack:
-        inputs = [stack.enter_context(open_input(path)) for path in datasets]
+        alone = sharding if len(datasets) == 1 and not renumber else None
+        inputs = [stack.enter_context(open_input(path, sharding=alone)) for path in datasets]
         if not inputs:
             raise DatasetError("no data set to merge: name at least one")
         target = Target(as_path(out))
@@ -78,6 +79,7 @@ def merge(
         united = unite(inputs, labels)
         renumbered = renumber or _has_id_twice(inputs)
         notes = [*united.notes, *_notes_on_ids(inputs, asked=renumber, renumbered=renumbered)]
+        notes += notes_on_identities(inputs)
         for note in notes:
             logger.warning(note)
         writer = stack.enter_context(SetWriter(stack.enter_context(target.working()), count, sharding))

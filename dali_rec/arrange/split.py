@@ -11,7 +11,7 @@ import numpy as np
 
 from dali_rec._files import as_path
 from dali_rec.arrange.frames import read_frames
-from dali_rec.arrange.inputs import open_input
+from dali_rec.arrange.inputs import notes_on_identities, open_input
 from dali_rec.arrange.report import ArrangeReport, publish
 from dali_rec.arrange.sharding import Sharding
 from dali_rec.arrange.work import Target
@@ -71,7 +71,8 @@ def split(
     elif stratify:
         raise ValueError("stratify says how to split: it needs shares")
     with contextlib.ExitStack() as stack:
-        one = stack.enter_context(open_input(dataset, ids=ids, classes=classes))
+        whole = sharding if shares is None else None
+        one = stack.enter_context(open_input(dataset, sharding=whole, ids=ids, classes=classes))
         if stratify and one.label_kind == "boxes":
             raise DatasetError(f"{one.name}: {STRATIFIED_BOXES}")
         prefix = as_path(out)
@@ -98,13 +99,12 @@ def split(
             "classes": None if classes is None else list(classes),
         }
         _agree_on_labels(writers)
-        notes = []
+        notes = notes_on_identities([one])
         without_image = sum(writer.facts.without_image for writer in writers)
         if shares is not None and without_image:
-            notes.append(
-                f"{without_image} records have no image (InsightFace's identities?); they are dealt out like all"
-            )
-            logger.warning(notes[0])
+            notes.append(f"{without_image} records have no image; they are dealt out like all")
+        for note in notes:
+            logger.warning(note)
         old_split = None if one.manifest is None else one.manifest.split
         sets = tuple(
             publish(
