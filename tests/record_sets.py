@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 from hypothesis import strategies as st
+from support import DATA
 
-from dali_rec.manifest import Manifest, ShardEntry
+import dali_rec
+from dali_rec.manifest import LabelKind, Manifest, ShardEntry
 from dali_rec.recordio import RecordReader, RecordWriter, read_index
 from dali_rec.recordio.framing import MAGIC_BYTES
 from dali_rec.recordio.header import HEADER
@@ -22,7 +24,13 @@ def payload(key: int, labels: list[float], image: bytes, *, flag: int | None = N
 
 
 def write_set(
-    prefix: Path, payloads: list[bytes], keys: list[int], classes: tuple[str, ...] | None = None, *, shards: int = 1
+    prefix: Path,
+    payloads: list[bytes],
+    keys: list[int],
+    classes: tuple[str, ...] | None = None,
+    *,
+    shards: int = 1,
+    kind: LabelKind = "class",
 ) -> Path:
     """Payloads as PREFIX.rec and .idx (or shards), with a manifest if there are classes or shards; gives the prefix."""
     entries = []
@@ -36,7 +44,8 @@ def write_set(
         entries.append(ShardEntry(f"{name}.rec", f"{name}.idx", len(rows), writer.position, writer.sha256))
     if classes is not None or shards > 1:
         size = sum(entry.bytes for entry in entries)
-        manifest = Manifest(len(payloads), tuple(entries), 1, "class", 9, 9, size, classes)
+        width = 1 if kind == "class" else 0
+        manifest = Manifest(len(payloads), tuple(entries), width, kind, 9, 9, size, classes)
         manifest.write(prefix.with_name(prefix.name + ".json"))
     return prefix
 
@@ -55,6 +64,12 @@ def contents(prefix: Path) -> list[tuple[int, bytes]]:
                 for key, offset in zip(index.keys.tolist(), index.offsets.tolist(), strict=True)
             ]
     return found
+
+
+def images_of_faces() -> list[tuple[int, bytes]]:
+    """What ``contents`` finds of images in the face set of the test data, without its header and identities."""
+    keys = set(dali_rec.open(DATA / "faces.rec").keys.tolist())
+    return [(key, body) for key, body in contents(DATA / "faces") if key in keys]
 
 
 def files(prefix: Path) -> dict[str, bytes]:

@@ -20,7 +20,11 @@ LabelChoice = Literal["names", "keep"]
 
 @dataclass(frozen=True, slots=True)
 class United:
-    """Names of the classes of all, by column, and for each data set its label maps, or None where its labels stay."""
+    """Names of the classes of all, by column, and for each data set its label maps, or None where its names are these.
+
+    A map may leave all numbers as they are: by it labels are held against the names, for the number of one without a
+    name may be that of another data set's class.
+    """
 
     names: ClassNames | None
     maps: tuple[LabelMaps | None, ...]
@@ -52,7 +56,7 @@ def unite(inputs: Sequence[Input], labels: LabelChoice) -> United:
     _require_names(inputs)
     columns = [_united_column([one[column] for one in names if one]) for column in range(len(names[0] or ()))]
     maps = tuple(_maps_of(one, columns) for one in names if one)
-    changed = [one.name for one, mapping in zip(inputs, maps, strict=True) if mapping is not None]
+    changed = [one.name for one, mapping in zip(inputs, maps, strict=True) if _renumbers(mapping)]
     notes = []
     if changed:
         notes.append(
@@ -91,10 +95,14 @@ def _maps_of(names: ClassNames, columns: Sequence[tuple[str, ...] | None]) -> La
 
 
 def _map(old: tuple[str, ...] | None, new: tuple[str, ...] | None) -> np.ndarray[tuple[int], np.dtype[np.int64]] | None:
-    if old is None or new is None or new[: len(old)] == old:
+    if old is None or new is None or new == old:
         return None
     number_of = {name: number for number, name in enumerate(new)}
     return np.array([number_of[name] for name in old], dtype=np.int64)
+
+
+def _renumbers(maps: LabelMaps | None) -> bool:
+    return any(one is not None and bool((one != np.arange(len(one))).any()) for one in maps or ())
 
 
 def _counts(columns: Sequence[tuple[str, ...] | None]) -> str:

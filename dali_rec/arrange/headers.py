@@ -59,6 +59,19 @@ def all_labels(frames: Frames, number: int) -> NDArray[np.float32]:
     return unpack_header(frames.payload(number), "")[0].labels
 
 
+def labels_in_place(frames: Frames, rows: NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The bytes of all frames as float32, and where in them the labels of these records begin, which must be whole."""
+    at = frames.starts[rows] >> 2
+    behind = frames.words[at + _FLAG] > 0
+    return frames.words.view("<f4"), np.where(behind, at + _LABELS, at + _LABEL)
+
+
+def payload_labels(payload: bytearray) -> NDArray[np.float32]:
+    """The labels in the payload of a record, to be changed in place: float32 of shape (labels,)."""
+    (flag,) = HEADER.unpack_from(payload)[:1]
+    return np.frombuffer(payload, "<f4", flag or 1, offset=HEADER.size if flag else 4)
+
+
 def images(frames: Frames) -> list[memoryview]:
     """The encoded image of each record; empty where it has none."""
     words, at = frames.words, frames.starts >> 2
@@ -102,7 +115,7 @@ def with_ids(frames: Frames, ids: NDArray[np.int64]) -> Frames:
         payload = bytearray(frames.payload(number))
         payload[8:16] = int(ids[number]).to_bytes(8, "little", signed=True)
         payloads[number] = bytes(payload)
-    return _with_payloads(frames, payloads)
+    return with_payloads(frames, payloads)
 
 
 def with_labels(frames: Frames, maps: LabelMaps, name: str) -> Frames:
@@ -124,14 +137,14 @@ def with_labels(frames: Frames, maps: LabelMaps, name: str) -> Frames:
         behind = frames.words[at + _FLAG] > 0
         places = np.where(behind, at + _LABELS + column, at + _LABEL)
         old = floats[places]
-        new = _mapped(old, mapping, frames.keys[rows], name)
+        new = mapped(old, mapping, frames.keys[rows], name)
         # The C++ im2rec repeats the first label in the header, mx.recordio.pack writes 0 there.
         repeated = behind & (floats[at + _LABEL] == old) & (old != 0) if column == 0 else np.zeros(len(rows), bool)
         floats[places] = new
         floats[at[repeated] + _LABEL] = new[repeated]
         for number, payload in payloads.items():
             _map_payload(payload, column, mapping, frames.keys[number : number + 1], name)
-    return _with_payloads(frames, {number: bytes(payload) for number, payload in payloads.items()})
+    return with_payloads(frames, {number: bytes(payload) for number, payload in payloads.items()})
 
 
 def _map_payload(
@@ -140,18 +153,22 @@ def _map_payload(
     (flag,) = np.frombuffer(payload, "<u4", 1)
     if max(int(flag), 1) <= column:
         return
-    labels = np.frombuffer(payload, "<f4", int(flag) or 1, offset=HEADER.size if flag else 4)
+    labels = payload_labels(payload)
     header_label = np.frombuffer(payload, "<f4", 1, offset=4)
     repeats = bool(flag) and column == 0 and header_label[0] == labels[0] != 0
-    new = _mapped(labels[column : column + 1], mapping, key, name)
+    new = mapped(labels[column : column + 1], mapping, key, name)
     labels[column : column + 1] = new
     if repeats:
         header_label[:] = new
 
 
-def _mapped(
+def mapped(
     labels: NDArray[np.float32], mapping: NDArray[np.int64], keys: NDArray[np.int64], name: str
 ) -> NDArray[np.float32]:
+    """The new numbers of classes, given as the labels of records with these ids: float32 of shape (N,).
+
+    Raises DatasetError, naming the data set ``name`` and the record, for a label that is no index of ``mapping``.
+    """
     with np.errstate(invalid="ignore"):
         indices = labels.astype(np.int64)
     wrong = (indices != labels) | (indices < 0) | (indices >= len(mapping))
@@ -164,7 +181,7 @@ def _mapped(
     return mapping[indices].astype(np.float32)
 
 
-def _with_payloads(frames: Frames, payloads: dict[int, bytes]) -> Frames:
+def with_payloads(frames: Frames, payloads: dict[int, bytes]) -> Frames:
     """The frames with some payloads replaced, framed anew behind the others."""
     if not payloads:
         return frames

@@ -19,24 +19,35 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from typing_extensions import Self
 
-    from dali_rec.manifest import Manifest
+    from dali_rec.arrange.sharding import Sharding
+    from dali_rec.manifest import LabelKind, Manifest
 
 ClassNames = tuple["tuple[str, ...] | None", ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One data set that is read. ``name``: as the user gave it. ``files``: all that belong to it, there or not."""
+    """One data set that is read.
+
+    name: as the user gave it. files: all that belong to it, there or not. identities_left_out: records of a face set
+    that are no images and are not read.
+    """
 
     name: str
     dataset: Dataset
     locations: Locations
     files: tuple[Path, ...]
+    identities_left_out: int = 0
 
     @property
     def manifest(self) -> Manifest | None:
         """Its manifest; None for files from elsewhere."""
         return self.dataset.manifest
+
+    @property
+    def label_kind(self) -> LabelKind | None:
+        """What its labels are, as its manifest says; None for files from elsewhere."""
+        return None if self.manifest is None else self.manifest.label_kind
 
     @property
     def class_names(self) -> ClassNames | None:
@@ -64,11 +75,15 @@ class Input:
 def open_input(
     path: str | os.PathLike[str],
     *,
+    sharding: Sharding | None = None,
     ids: Sequence[int] | NDArray[Any] | None = None,
     classes: Sequence[str | int] | None = None,
 ) -> Input:
     """Open a data set to be rearranged: a prefix, a manifest or a .rec file, with or without .idx and .lst.
 
+    sharding: of an output that gets all records and keeps their ids. Then the header and the identities of a face set
+    are read too if all goes to one file: they name images of their own file by their ids, and mean nothing beside
+    others or without them. Otherwise a face set is its images.
     ids, classes: only these records, see ``Dataset.subset``. Raises DatasetError if that leaves none.
     """
     path = as_path(path)
@@ -82,12 +97,29 @@ def open_input(
         *shards,
         *(shard.with_suffix(".idx") for shard in shards),
     )
-    if ids is None and classes is None:  # whatever is in the files, a face set's table of identities as well
-        dataset = Dataset([shard.with_all_records() for shard in dataset.shards], dataset.manifest)
+    left_out = 0
+    if ids is None and classes is None:
+        whole = Dataset([shard.with_all_records() for shard in dataset.shards], dataset.manifest)
+        if len(whole) > len(dataset):
+            size = int(record_limits(whole).sum())
+            if sharding is not None and len(shards) == 1 and sharding.makes_one(len(whole), size):
+                dataset = whole
+            else:
+                left_out = len(whole) - len(dataset)
     else:
         if classes is not None and dataset.classes is None:  # without names, numbers go for names
             classes = [int(name) if isinstance(name, str) and name.isdecimal() else name for name in classes]
         dataset = dataset.subset(ids=ids, classes=classes)
         if not len(dataset):
             raise DatasetError(f"{path}: no record has these ids and classes")
-    return Input(str(path), dataset, Locations(dataset, list_path), files)
+    return Input(str(path), dataset, Locations(dataset, list_path), files, left_out)
+
+
+def notes_on_identities(inputs: Sequence[Input]) -> list[str]:
+    """What to say of the records of face sets that are left out."""
+    return [
+        f"{one.name} is a face set of InsightFace: its header and identities, {one.identities_left_out} records "
+        "without an image, are left out, for they name images by their ids in one file; the images have their classes"
+        for one in inputs
+        if one.identities_left_out
+    ]

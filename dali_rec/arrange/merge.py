@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dali_rec._files import as_path
+from dali_rec.arrange.boxes import common_layout, require_layout, with_object_classes
 from dali_rec.arrange.classes import LabelChoice, unite
 from dali_rec.arrange.frames import read_frames
 from dali_rec.arrange.headers import with_ids, with_labels
-from dali_rec.arrange.inputs import Input, open_input
+from dali_rec.arrange.inputs import Input, notes_on_identities, open_input
 from dali_rec.arrange.report import ArrangeReport, publish
 from dali_rec.arrange.sharding import Sharding
 from dali_rec.arrange.work import Target
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from dali_rec.arrange.classes import United
+    from dali_rec.arrange.frames import Frames
+    from dali_rec.arrange.headers import LabelMaps
+    from dali_rec.loading.boxes import BoxLayout
 
 logger = logging.getLogger("dali_rec")
 
@@ -54,15 +58,16 @@ def merge(
 
     Images are copied byte for byte; in the headers only ids and labels change, if they must.
 
-    Raises DatasetError (also where only some of the data sets have class names), DatasetNotFoundError,
-    OutputExistsError, RecordError for a damaged record, ValueError.
+    Raises DatasetError (also where only some of the data sets have class names, or boxes, or where boxes are laid out
+    otherwise), DatasetNotFoundError, OutputExistsError, RecordError for a damaged record, ValueError.
 
     >>> merge(["data/cats", "data/dogs.rec"], "data/pets", shard_size="1GB")  # doctest: +SKIP
     """
     began = time.perf_counter()
     sharding = Sharding.of(shards, shard_size, shard_records)
     with contextlib.ExitStack() as stack:
-        inputs = [stack.enter_context(open_input(path)) for path in datasets]
+        alone = sharding if len(datasets) == 1 and not renumber else None
+        inputs = [stack.enter_context(open_input(path, sharding=alone)) for path in datasets]
         if not inputs:
             raise DatasetError("no data set to merge: name at least one")
         target = Target(as_path(out))
@@ -70,13 +75,15 @@ def merge(
         target.check_space(sum(one.bytes for one in inputs))
         count = sum(len(one.dataset) for one in inputs)
         sharding.check(count, str(target.prefix))
+        layout = common_layout(inputs) if len(inputs) > 1 else None
         united = unite(inputs, labels)
         renumbered = renumber or _has_id_twice(inputs)
         notes = [*united.notes, *_notes_on_ids(inputs, asked=renumber, renumbered=renumbered)]
+        notes += notes_on_identities(inputs)
         for note in notes:
             logger.warning(note)
         writer = stack.enter_context(SetWriter(stack.enter_context(target.working()), count, sharding))
-        _copy(inputs, united, writer, renumbered=renumbered, progress=progress)
+        _copy(inputs, united, layout, writer, renumbered=renumbered, progress=progress)
         options = {"command": "merge", **sharding.recorded(), "labels": labels, "renumbered": renumbered}
         splits = {None if one.manifest is None else one.manifest.split for one in inputs}
         split = splits.pop() if len(splits) == 1 else None
@@ -94,6 +101,7 @@ def merge(
 def _copy(
     inputs: Sequence[Input],
     united: United,
+    layout: BoxLayout | None,
     writer: SetWriter,
     *,
     renumbered: bool,
@@ -104,7 +112,7 @@ def _copy(
         for read in read_frames(one.dataset):
             done += int(read.lengths.sum())
             locations = one.locations.of(read)
-            frames = with_labels(read, maps, one.name) if maps is not None else read
+            frames = _relabelled(read, maps, layout, one.name)
             if renumbered:
                 frames = with_ids(frames, np.arange(writer.written, writer.written + len(frames), dtype=np.int64))
             writer.write(frames, locations, measure=one.manifest is None)
@@ -112,6 +120,15 @@ def _copy(
                 progress(done, total)
     if progress is not None:
         progress(total, total)  # also where an index leaves records out
+
+
+def _relabelled(frames: Frames, maps: LabelMaps | None, layout: BoxLayout | None, name: str) -> Frames:
+    """The records under the united classes: of their objects where labels are boxes, else of each column of labels."""
+    if layout is None:
+        return frames if maps is None else with_labels(frames, maps, name)
+    require_layout(frames, layout, name)
+    mapping = None if maps is None else maps[0]
+    return frames if mapping is None else with_object_classes(frames, layout, mapping, name)
 
 
 def _has_id_twice(inputs: Sequence[Input]) -> bool:

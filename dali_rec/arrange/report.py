@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from dali_rec._version import __version__
 from dali_rec.manifest import LabelKind, Manifest
+from dali_rec.packing.options import ImageOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,25 +69,41 @@ def publish(
     facts = writer.facts
     manifests = [one.manifest for one in inputs if one.manifest is not None]
     kinds: set[LabelKind] = {manifest.label_kind for manifest in manifests}
-    if len(manifests) < len(inputs):
+    if len(manifests) < len(inputs) and "boxes" not in kinds:
         kinds.add("class" if facts.are_classes else "values")
     sizes = [(0, 0)] if measured else [(manifest.max_width, manifest.max_height) for manifest in manifests]
     manifest = Manifest(
         records=sum(entry.records for entry in entries),
         shards=entries,
         label_width=next(iter(facts.widths)) if len(facts.widths) == 1 else 0,
-        label_kind="class" if kinds == {"class"} else "values",
+        label_kind=kinds.pop() if len(kinds) == 1 else "values",
         max_width=max(facts.max_width, *(width for width, _ in sizes), 0),
         max_height=max(facts.max_height, *(height for _, height in sizes), 0),
         bytes=sum(entry.bytes for entry in entries),
         classes=names[0] if names is not None and len(names) == 1 else None,
         label_classes=names if names is not None and len(names) > 1 else None,
         split=split,
-        options={**options, "inputs": [_described(one) for one in inputs]},
+        options={**_image_options(manifests, len(inputs)), **options, "inputs": [_described(one) for one in inputs]},
         created_by=f"dali-rec {__version__}",
     )
     target.publish(manifest, files)
     return ArrangedSet(target.manifest, manifest)
+
+
+def _image_options(manifests: Sequence[Manifest], inputs: int) -> dict[str, Any]:
+    """How the images were made, as packing records it: what all inputs agree on, and the largest ``max_pixels``.
+
+    Appending asks for the same options again, and verifying for the most pixels of an image.
+    """
+    recorded = [manifest.options for manifest in manifests]
+    kept = {}
+    for name in (field.name for field in fields(ImageOptions)):
+        values = [options[name] for options in recorded if name in options]
+        if name == "max_pixels" and values:
+            kept[name] = max(values)
+        elif len(values) == inputs and all(value == values[0] for value in values):
+            kept[name] = values[0]
+    return kept
 
 
 def _described(one: Input) -> dict[str, Any]:

@@ -61,6 +61,14 @@ class Sharding:
         if self.shards is not None and count < self.shards:
             raise ValueError(f"{what}: {count} records cannot fill {self.shards} shards; ask for fewer")
 
+    def makes_one(self, count: int, size: int) -> bool:
+        """Whether ``count`` records of at most ``size`` bytes surely go to one shard."""
+        if self.shards is not None:
+            return self.shards == 1
+        if self.records is not None:
+            return count <= self.records
+        return self.size is None or size <= self.size
+
     def room(self, state: ShardState, lengths: NDArray[np.int64]) -> int:
         """How many of the next records, of these lengths in bytes, the shard that is being written still takes."""
         if self.shards is not None:

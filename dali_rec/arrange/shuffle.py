@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ import numpy as np
 from dali_rec._files import as_path
 from dali_rec._sizes import parse_size
 from dali_rec.arrange.frames import Frames, pieces, read_frames, record_limits
-from dali_rec.arrange.inputs import open_input
+from dali_rec.arrange.inputs import notes_on_identities, open_input
 from dali_rec.arrange.report import ArrangeReport, publish
 from dali_rec.arrange.scatter import Scatter, plan_buckets
 from dali_rec.arrange.sharding import Sharding
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dali_rec.arrange.inputs import Input
+
+logger = logging.getLogger("dali_rec")
 
 #: The least memory that makes sense.
 LEAST_MEMORY = 64 << 20
@@ -77,12 +80,15 @@ def shuffle(
     if limit < LEAST_MEMORY:
         raise ValueError(f"memory is {memory}: at least {LEAST_MEMORY >> 20}MiB")
     with contextlib.ExitStack() as stack:
-        one = stack.enter_context(open_input(dataset))
+        one = stack.enter_context(open_input(dataset, sharding=sharding))
         target = Target(as_path(out))
         target.check(one.files, overwrite=overwrite)
         target.check_space(2 * one.bytes if one.bytes > limit else one.bytes)
         count = len(one.dataset)
         sharding.check(count, str(target.prefix))
+        notes = notes_on_identities([one])
+        for note in notes:
+            logger.warning(note)
         folder = stack.enter_context(target.working())
         writer = stack.enter_context(SetWriter(folder, count, sharding))
         order = np.random.Generator(np.random.PCG64(seed)).permutation(count)
@@ -91,7 +97,7 @@ def shuffle(
         options = {"command": "shuffle", **sharding.recorded(), "seed": seed}
         split = None if one.manifest is None else one.manifest.split
         done = publish(writer, target, [one], options, one.class_names, split=split)
-    return ArrangeReport((done,), (), time.perf_counter() - began)
+    return ArrangeReport((done,), tuple(notes), time.perf_counter() - began)
 
 
 def _in_order(

@@ -11,13 +11,14 @@ import numpy as np
 
 from dali_rec._files import as_path
 from dali_rec.arrange.frames import read_frames
-from dali_rec.arrange.inputs import open_input
+from dali_rec.arrange.inputs import notes_on_identities, open_input
 from dali_rec.arrange.report import ArrangeReport, publish
 from dali_rec.arrange.sharding import Sharding
 from dali_rec.arrange.work import Target
 from dali_rec.arrange.writer import SetWriter
+from dali_rec.errors import DatasetError
 from dali_rec.packing.options import SHUFFLE_SEED
-from dali_rec.packing.split import check_shares, split_rows
+from dali_rec.packing.split import STRATIFIED_BOXES, check_shares, split_rows
 
 if TYPE_CHECKING:
     import os
@@ -49,7 +50,7 @@ def split(
 
     dataset: a prefix, a manifest or a .rec file.
     shares: by name, such as {"train": 0.9, "val": 0.1}; records are dealt out by ``seed`` and keep their order.
-    stratify: deal each class (first label) out in these shares by itself.
+    stratify: deal each class (first label) out in these shares by itself. Not for boxes.
     ids, classes: only the records of these ids, and of these classes (names or first labels); labels and the list of
         classes stay as they are.
     shards, shard_size, shard_records: of each data set that is made; see ``Sharding``. Sizes as in "1GB".
@@ -70,7 +71,10 @@ def split(
     elif stratify:
         raise ValueError("stratify says how to split: it needs shares")
     with contextlib.ExitStack() as stack:
-        one = stack.enter_context(open_input(dataset, ids=ids, classes=classes))
+        whole = sharding if shares is None else None
+        one = stack.enter_context(open_input(dataset, sharding=whole, ids=ids, classes=classes))
+        if stratify and one.label_kind == "boxes":
+            raise DatasetError(f"{one.name}: {STRATIFIED_BOXES}")
         prefix = as_path(out)
         parts = _parts(one, shares, seed, stratify=stratify)
         targets = [Target(prefix if name is None else prefix.with_name(f"{prefix.name}-{name}")) for name in parts]
@@ -95,13 +99,12 @@ def split(
             "classes": None if classes is None else list(classes),
         }
         _agree_on_labels(writers)
-        notes = []
+        notes = notes_on_identities([one])
         without_image = sum(writer.facts.without_image for writer in writers)
         if shares is not None and without_image:
-            notes.append(
-                f"{without_image} records have no image (InsightFace's identities?); they are dealt out like all"
-            )
-            logger.warning(notes[0])
+            notes.append(f"{without_image} records have no image; they are dealt out like all")
+        for note in notes:
+            logger.warning(note)
         old_split = None if one.manifest is None else one.manifest.split
         sets = tuple(
             publish(

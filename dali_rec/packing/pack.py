@@ -30,6 +30,7 @@ from dali_rec.packing.options import (
     RunOptions,
 )
 from dali_rec.packing.plan import Plan, make_plans
+from dali_rec.packing.split import STRATIFIED_BOXES
 from dali_rec.packing.store import LocalStore, Store, open_store
 from dali_rec.packing.work import WorkFolder, begun_on, format_rejections
 from dali_rec.sources import (
@@ -237,7 +238,7 @@ def _check_boxes(source: str | os.PathLike[str], options: PackOptions) -> None:
             "shorter, longer or exact, and crop when they are loaded"
         )
     if options.stratify:
-        raise SourceError(f"{as_path(source)}: --stratify needs one class an image, and these have boxes; leave it out")
+        raise SourceError(f"{as_path(source)}: {STRATIFIED_BOXES}")
 
 
 def run_pack(

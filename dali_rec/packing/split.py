@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+#: Why data sets of boxes cannot be stratified.
+STRATIFIED_BOXES = "--stratify needs one class an image, and these have boxes; leave it out"
+
 
 def parse_shares(text: str) -> dict[str, float]:
     """``train=0.9,val=0.1`` as shares. Raises ValueError if they are not that or do not add up to 1."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from record_sets import contents, files, payload, sets, write_set
+from record_sets import contents, files, images_of_faces, payload, sets, write_set
 from support import DATA, jpeg, make_class_folder
 
 import dali_rec
@@ -156,6 +156,22 @@ def test_label_that_no_name_stands_for_is_said(tmp_path):
     assert not list(tmp_path.glob("all*"))
 
 
+def test_label_without_a_name_does_not_become_a_class_of_another_set(tmp_path):
+    write_set(tmp_path / "a", [payload(4, [2.0], CAT)], [4], ("cat", "dog"))
+    write_set(tmp_path / "b", [payload(7, [0.0], DOG)], [7], ("ewe",))
+    with pytest.raises(DatasetError, match="a: the record with id 4 has the label 2, which none of its 2 class names"):
+        merge([tmp_path / "a", tmp_path / "b"], tmp_path / "all")
+    assert not list(tmp_path.glob("all*"))
+
+
+def test_no_renumbering_is_said_where_new_classes_come_last(tmp_path):
+    write_set(tmp_path / "a", [payload(4, [1.0], CAT)], [4], ("cat", "dog"))
+    write_set(tmp_path / "b", [payload(7, [2.0], DOG)], [7], ("cat", "dog", "ewe"))
+    report = merge([tmp_path / "a", tmp_path / "b"], tmp_path / "all")
+    assert report.notes == ("classes are united by name, to 3 classes; no label had to change",)
+    assert contents(tmp_path / "all") == contents(tmp_path / "a") + contents(tmp_path / "b")
+
+
 def test_ids_that_stand_twice_are_numbered_anew_and_it_is_said(tmp_path):
     for name in ("a", "b"):
         write_set(tmp_path / name, [payload(3, [0.0], CAT)], [3], ("cat",))
@@ -187,13 +203,13 @@ def test_packed_sets_become_what_packing_would_have_made(tmp_path):
 def test_files_of_mxnet_merge_without_manifest_index_or_list(tmp_path):
     (tmp_path / "faces.rec").write_bytes((DATA / "faces.rec").read_bytes())
     report = merge([tmp_path / "faces.rec", DATA / "multi.rec"], tmp_path / "all")
-    assert (tmp_path / "all.rec").read_bytes() == (DATA / "faces.rec").read_bytes() + (DATA / "multi.rec").read_bytes()
+    assert contents(tmp_path / "all") == images_of_faces() + contents(DATA / "multi")
     originals = [record for name in ("faces", "multi") for record in dali_rec.open(DATA / f"{name}.rec")]
-    infos = [dali_rec.decode_image(record.image).shape for record in originals if len(record.image)]
+    infos = [dali_rec.decode_image(record.image).shape for record in originals]
     assert report.manifest.max_height == max(height for height, _, _ in infos)
     assert report.manifest.max_width == max(width for _, width, _ in infos)
     assert report.manifest.label_kind == "values"
-    assert (tmp_path / "all.lst").read_text().splitlines()[1] == "1\t0\tfaces.rec#1"
+    assert (tmp_path / "all.lst").read_text().splitlines()[0] == "1\t0\tfaces.rec#1"
     assert "no class names" in report.notes[0]
 
 

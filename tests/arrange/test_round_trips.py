@@ -2,14 +2,21 @@ import signal
 import subprocess
 import sys
 import tempfile
+from dataclasses import fields
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from record_sets import contents, files, payload, sets, write_set
+from support import jpeg, make_class_folder
 
 import dali_rec
 from dali_rec.arrange import merge, shuffle, split
+from dali_rec.errors import SourceError
+from dali_rec.packing.options import ImageOptions
+
+IMAGE_OPTIONS = [field.name for field in fields(ImageOptions)]
 
 
 @settings(max_examples=40, deadline=None)
@@ -42,3 +49,31 @@ def test_run_that_is_killed_leaves_nothing_under_the_final_names(tmp_path):
     merge([tmp_path / "a"], tmp_path / "b")
     assert sorted(files(tmp_path / "b")) == [".idx", ".json", ".lst", ".rec"]
     assert contents(tmp_path / "b") == contents(tmp_path / "a")
+
+
+@pytest.mark.parametrize("command", [merge, shuffle, split])
+def test_images_are_appended_as_those_before_them_were_packed(tmp_path, command):
+    photos, more = (make_class_folder(tmp_path / name, {"ant": 3, "bee": 3}) for name in ("photos", "more"))
+    dali_rec.pack(photos, tmp_path / "a", resize=20, max_pixels=10**9)
+    options = {"shares": {"train": 1.0}} if command is split else {}
+    made = command([tmp_path / "a"] if command is merge else tmp_path / "a", tmp_path / "b", **options).sets[0]
+    before = dali_rec.open(tmp_path / "a").manifest.options
+    assert {name: made.manifest.options[name] for name in IMAGE_OPTIONS} == {
+        name: before[name] for name in IMAGE_OPTIONS
+    }
+    prefix = made.manifest_path.with_suffix("")
+    with pytest.raises(SourceError, match="was packed with resize 20, and this would be None"):
+        dali_rec.pack(more, prefix, append=True)
+    assert dali_rec.pack(more, prefix, append=True, resize=20).manifest.records == 12
+
+
+def test_options_that_differ_are_left_out_where_sets_are_merged(tmp_path):
+    photos = make_class_folder(tmp_path / "photos", {"ant": 3, "bee": 3})
+    dali_rec.pack(photos, tmp_path / "a", resize=20, max_pixels=10**6)
+    dali_rec.pack(photos, tmp_path / "b", resize=24, max_pixels=10**9)
+    write_set(tmp_path / "c", [payload(0, [0.0], jpeg(1))], [0])
+    options = merge([tmp_path / "a", tmp_path / "b"], tmp_path / "all").manifest.options
+    assert {name for name in IMAGE_OPTIONS if name not in options} == {"resize"}
+    assert options["max_pixels"] == 10**9
+    options = merge([tmp_path / "a", tmp_path / "c"], tmp_path / "some", labels="keep").manifest.options
+    assert {name for name in IMAGE_OPTIONS if name in options} == {"max_pixels"}

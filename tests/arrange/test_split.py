@@ -147,12 +147,12 @@ def test_no_part_is_published_before_all_are_done_or_over_another(tmp_path):
     assert not list(tmp_path.glob("b*"))
 
 
-def test_records_without_an_image_are_dealt_out_and_it_is_said():
-    with tempfile.TemporaryDirectory() as folder:
-        report = split(DATA / "faces.rec", Path(folder) / "f", shares={"a": 0.5, "b": 0.5})
-        assert "4 records have no image" in report.notes[0]
-        found = contents(Path(folder) / "f-a") + contents(Path(folder) / "f-b")
-        assert sorted(found) == sorted(contents(DATA / "faces"))
+def test_records_without_an_image_are_dealt_out_and_it_is_said(tmp_path):
+    payloads = [payload(key, [float(key)], b"" if key % 3 == 0 else b"x") for key in range(10)]
+    write_set(tmp_path / "a", payloads, list(range(10)))
+    report = split(tmp_path / "a", tmp_path / "b", shares={"x": 0.5, "y": 0.5})
+    assert report.notes == ("4 records have no image; they are dealt out like all",)
+    assert sorted(contents(tmp_path / "b-x") + contents(tmp_path / "b-y")) == contents(tmp_path / "a")
 
 
 def test_ids_and_classes_choose_records(tmp_path):
