@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from dali_rec._dali import import_dali
 from dali_rec.loading import Loader
 from dali_rec.loading.augment import NAMED
-from dali_rec.loading.decoding import Decoder, cuts_in_decoder, decoder_options
+from dali_rec.loading.decoding import Decoder, cuts_in_decoder, decoder_options, parsed
 from dali_rec.loading.derived_index import write_derived_index
 from dali_rec.loading.device import choose_device
 from dali_rec.loading.graph import Execution
@@ -97,9 +97,9 @@ def _bare_stage(name: str, dataset: Dataset, options: BenchOptions, decode: str 
             )
             decoder = Decoder(dali, device, decoder_options(dataset, execution), cuts=cuts)
             if decode == "train":
-                images = decoder.random_crop(encoded, train.area, train.aspect)
+                images = decoder.random_crop(parsed(dali, encoded), train.area, train.aspect)
             elif decode == "eval":
-                images = decoder.whole(encoded)
+                images = decoder.whole(parsed(dali, encoded))
             else:
                 images = encoded
             pipeline.set_outputs(images, labels)

@@ -145,6 +145,7 @@ class BatchTransformer:
 
     def _build(self) -> Any:
         from dali_rec._dali import import_dali
+        from dali_rec.loading.decoding import parsed
 
         dali = import_dali()
         fn, types = dali.fn, dali.types
@@ -157,7 +158,7 @@ class BatchTransformer:
             crops = fn.external_source(name="crops", dtype=types.FLOAT, ndim=1)
             # Chroma is scaled up as the CPU's decoder does it: what is packed stays.
             options = {"device": "mixed", "jpeg_fancy_upsampling": True} if self._on_gpu else {"device": "cpu"}
-            images = fn.decoders.image(encoded, output_type=types.RGB, **options)
+            images = fn.decoders.image(parsed(dali, encoded), output_type=types.RGB, **options)
             images = fn.resize(images, size=sizes, interp_type=interpolation, antialias=averages)
             return fn.crop(images, crop=crops, crop_pos_x=0.5, crop_pos_y=0.5, rounding="truncate")
 
