@@ -293,14 +293,14 @@ class Dataset(Sequence[Record]):
         self,
         *,
         ids: Sequence[int] | NDArray[Any] | None = None,
-        classes: Sequence[str | int] | None = None,
+        classes: Sequence[str | int] | str | int | None = None,
         fraction: float | None = None,
         seed: int = 0,
     ) -> Dataset:
         """A view of the records that meet all conditions given; the .rec is not touched.
 
-        ids: of these records; all must be there. classes: names or indices. fraction: this share, drawn by ``seed``
-        from each class alike where records have classes; 0.1 with the same seed lies within 0.2.
+        ids: of these records; all must be there. classes: names or indices, or one of them. fraction: this share, drawn
+        by ``seed`` from each class alike where records have classes; 0.1 with the same seed lies within 0.2.
 
         Raises DatasetError for ids and classes that the data set does not have, ValueError for a fraction outside
         0…1.
@@ -309,7 +309,7 @@ class Dataset(Sequence[Record]):
         if ids is not None:
             rows = np.intersect1d(rows, self._rows_of_ids(ids))
         if classes is not None:
-            wanted = [self._class_index(name) for name in classes]
+            wanted = [self._class_index(name) for name in ([classes] if isinstance(classes, (str, int)) else classes)]
             rows = rows[np.isin(self.class_indices[rows], wanted)]
         if fraction is not None:
             if not 0 < fraction <= 1:
@@ -365,6 +365,9 @@ class Dataset(Sequence[Record]):
             if self.classes is None or name not in self.classes:
                 raise DatasetError(f"{self.name}: no class {name!r}; its classes are {_shortened(self.classes)}")
             return self.classes.index(name)
+        count = self.num_classes
+        if count is not None and not 0 <= name < count:
+            raise DatasetError(f"{self.name}: no class {name}; it has {count} classes, numbered from 0")
         return name
 
     def close(self) -> None:

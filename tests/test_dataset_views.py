@@ -81,6 +81,17 @@ def test_subset_meets_all_conditions(data):
     assert sorted(data.subset(ids=keys).keys.tolist()) == sorted(keys)
 
 
+def test_one_class_may_be_given_by_itself(data):
+    assert data.subset(classes="bee").keys.tolist() == data.subset(classes=["bee"]).keys.tolist()
+    assert data.subset(classes=2).keys.tolist() == data.subset(classes=[2]).keys.tolist()
+
+
+@pytest.mark.parametrize("number", [-1, 3])
+def test_class_that_there_is_not_is_an_error(data, number):
+    with pytest.raises(DatasetError, match=f"no class {number}; it has 3 classes"):
+        data.subset(classes=[number])
+
+
 def test_filter_keeps_what_the_function_says(data):
     assert data.filter(lambda record: record.key % 7 == 0).keys.tolist() == [
         k for k in data.keys.tolist() if k % 7 == 0
