@@ -17,6 +17,7 @@ DEVICE_PADDING, HOST_PADDING = 16 << 20, 8 << 20
 # What the buffers of the chip's JPEG engines may take from the start, in bytes.
 _MOST_PREALLOCATED = 1 << 30
 _CHANNELS = 3
+_LARGEST_SIDE = 1 << 24
 
 
 class Decoder:
@@ -65,15 +66,17 @@ class Decoder:
 
 
 def parsed(dali: Any, encoded: Any) -> Any:
-    """``encoded`` as it is, but not before its headers have been read; an image without one is an error here.
+    """``encoded`` as it is, but not before its headers have been read; an image without a size is an error here.
 
     DALI 2.4's decoders leave work behind in their threads when they meet such an image in a batch of 32 or more, and
     the program ends at it. What they stop at later, in the pixels, they survive.
     """
     fn, types = dali.fn, dali.types
-    height = fn.slice(fn.peek_image_shape(encoded), 0, 1, axes=[0])
-    # The decoder waits for what it gets, and so for this.
-    return fn.reshape(encoded, rel_shape=fn.cast(height * 0 + 1, dtype=types.FLOAT))
+    shape = fn.peek_image_shape(encoded, image_type=types.ANY_DATA)
+    smallest, largest = (reduce(shape, keep_dims=True) for reduce in (fn.reductions.min, fn.reductions.max))
+    sound = fn.cast((smallest > 0) & (largest < _LARGEST_SIDE), dtype=types.FLOAT)
+    # The decoder waits for what it gets, and so for this; bytes cannot be reshaped to none.
+    return fn.reshape(encoded, rel_shape=sound)
 
 
 def cuts_in_decoder(device: Device, wanted: bool | None) -> bool:
