@@ -13,12 +13,22 @@ if TYPE_CHECKING:
 
 PARTIAL_SUFFIX = ".partial"
 
+#: Of the folders in which a data set lies until it is done, and what tells them from a folder of the user's.
+_WORK_SUFFIXES = (".packing", ".arranging")
+_WORK_FILES = ("lock", "job.json", "publishing.json")
+
 _WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 def partial_path(path: Path) -> Path:
     """The temporary name beside ``path`` under which it is written."""
     return path.with_name(path.name + PARTIAL_SUFFIX)
+
+
+def is_work_folder(path: str | os.PathLike[str]) -> bool:
+    """Whether a data set is being made in this folder, or was until its run was killed."""
+    # The name first: this is asked of every file of a source.
+    return os.fspath(path).endswith(_WORK_SUFFIXES) and any((Path(path) / name).exists() for name in _WORK_FILES)
 
 
 def fsync_directory(directory: Path) -> None:

@@ -36,12 +36,16 @@ class Target:
         self.work = out.with_name(out.name + ".arranging")
         self.manifest = out.with_name(out.name + ".json")
         self.list = out.with_name(out.name + ".lst")
+        self._checked: tuple[tuple[Path, ...], bool] | None = None
 
     def check(self, inputs: Iterable[Path], *, overwrite: bool) -> None:
         """Raise OutputExistsError if files of this name are there that must not be replaced.
 
-        ``inputs``, the files that are read, are never replaced; others only if ``overwrite``.
+        ``inputs``, the files that are read, are never replaced; others only if ``overwrite``. ``working`` checks it
+        again: another process may have finished meanwhile.
         """
+        inputs = tuple(inputs)
+        self._checked = (inputs, overwrite)
         present = self._present()
         read = {(status.st_dev, status.st_ino): path for path in inputs if path.exists() for status in (path.stat(),)}
         for file in present:
@@ -86,28 +90,51 @@ class Target:
 
     @contextlib.contextmanager
     def working(self) -> Iterator[Path]:
-        """Hold the work folder, empty, for this process alone; it is gone afterwards."""
+        """Hold the work folder, empty, for this process alone; it is gone afterwards.
+
+        Raises OutputExistsError where another process is writing there, has been since ``check``, or where the folder
+        is not one of ours.
+        """
         self.directory.mkdir(parents=True, exist_ok=True)
         if self.work.is_dir() and any(self.work.iterdir()) and not (self.work / "lock").exists():
             raise OutputExistsError(
                 f"{self.work} is needed as a work folder but holds other files; move it or choose another name"
             )
         self.work.mkdir(exist_ok=True)
-        with (self.work / "lock").open("wb") as lock:
+        with self._open_lock() as lock:
             self._take(lock)
-            for leftover in self.work.iterdir():
-                if leftover.name != "lock":
-                    leftover.unlink()
             try:
+                for leftover in self.work.iterdir():
+                    if leftover.name != "lock":
+                        leftover.unlink()
+                if self._checked is not None:
+                    inputs, overwrite = self._checked
+                    self.check(inputs, overwrite=overwrite)
                 yield self.work
             finally:
-                shutil.rmtree(self.work, ignore_errors=True)
+                self._remove()
+
+    def _open_lock(self) -> IO[bytes]:
+        try:
+            return (self.work / "lock").open("wb")
+        except FileNotFoundError:  # the other process finished, and removed the folder
+            raise self._refusal() from None
+
+    def _remove(self) -> None:
+        """Remove the folder, the lock last: from when that is gone the folder may be another process's."""
+        with contextlib.suppress(OSError):  # such as, on Windows, a lock that is held
+            for path in sorted(self.work.iterdir(), key=lambda path: path.name == "lock"):
+                path.unlink()
+            self.work.rmdir()
 
     def _take(self, lock: IO[bytes]) -> None:
         path = self.work / "lock"
         # The second half: the other process finished, and removed the folder, between our open and our lock.
         if not try_lock(lock) or not path.exists() or not os.path.samestat(os.fstat(lock.fileno()), path.stat()):
-            raise OutputExistsError(f"{self.prefix}: another process is writing to it; wait or choose another name")
+            raise self._refusal()
+
+    def _refusal(self) -> OutputExistsError:
+        return OutputExistsError(f"{self.prefix}: another process is writing to it; wait or choose another name")
 
     def publish(self, manifest: Manifest, finished: dict[str, Path]) -> None:
         """Give the finished files their names (name: where it is now), and then write the manifest.

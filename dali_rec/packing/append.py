@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
@@ -16,6 +15,8 @@ from dali_rec.packing.plan import name_shards
 from dali_rec.recordio.index import parse_index
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from dali_rec.manifest import Manifest
     from dali_rec.packing.options import PackOptions
     from dali_rec.packing.plan import Plan
@@ -33,22 +34,32 @@ class Base:
 
     name: str
     manifest: Manifest
-    manifest_sha256: str
     keys: np.ndarray[tuple[int], np.dtype[np.uint64]]
     number: int
 
+    @property
+    def added_name(self) -> str:
+        """What the shards of this appending are called."""
+        return f"{self.name}-append{self.number}"
+
 
 def append_to(
-    store: Store, source: Source, plans: tuple[Plan, ...], options: PackOptions
+    store: Store,
+    source: Source,
+    plans: tuple[Plan, ...],
+    options: PackOptions,
+    before: Mapping[str, Manifest] | None = None,
 ) -> tuple[Source, tuple[Plan, ...], tuple[Base, ...]]:
     """The source and the plans as what is added to the data sets of the same names in ``store``, and those.
 
     Names of classes that the data sets have keep their numbers, new ones come after them. Ids go on after the largest,
     unless the source gives them.
 
+    before: manifests by name, instead of those in ``store``, where an appending is finished that has replaced some.
+
     Raises DatasetNotFoundError, or SourceError where the two do not go together.
     """
-    bases = tuple(_read_base(store, plan.name) for plan in plans)
+    bases = tuple(_read_base(store, plan.name, (before or {}).get(plan.name)) for plan in plans)
     if source.has_boxes:
         for base in bases:
             _refuse_other_boxes(store, base, source)
@@ -67,18 +78,16 @@ def append_to(
     return replace(source, classes=classes, notes=notes), extended, bases
 
 
-def _read_base(store: Store, name: str) -> Base:
+def _read_base(store: Store, name: str, before: Manifest | None) -> Base:
     path = store.path(f"{name}.json")
     if not store.exists(f"{name}.json"):
         raise DatasetNotFoundError(f"{path}: no such data set to append to; leave --append out to make it")
-    data = store.read(f"{name}.json")
-    manifest = parse_manifest(data, path)
+    manifest = before or parse_manifest(store.read(f"{name}.json"), path)
     keys = [parse_index(store.read(shard.idx), store.path(shard.idx)).keys for shard in manifest.shards]
     numbers = [int(match[1]) for shard in manifest.shards if (match := _APPENDED.search(shard.rec))]
     return Base(
         name,
         manifest,
-        hashlib.sha256(data).hexdigest(),
         np.concatenate(keys).astype(np.uint64),
         1 + max(numbers, default=0),
     )
@@ -156,4 +165,4 @@ def _extend(plan: Plan, base: Base, new_labels: list[int] | None, *, keys_are_gi
         relabel = samples.with_objects_relabelled if has_boxes else samples.relabelled
         samples = relabel(new_labels)
     bounds = [plan.shards[0].start, *(shard.stop for shard in plan.shards)]
-    return replace(plan, samples=samples, shards=name_shards(f"{plan.name}-append{base.number}", bounds))
+    return replace(plan, samples=samples, shards=name_shards(base.added_name, bounds))

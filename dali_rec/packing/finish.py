@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from dali_rec.packing.append import Base
     from dali_rec.packing.job import Job
     from dali_rec.packing.plan import Plan
+    from dali_rec.packing.publication import Moves
     from dali_rec.packing.report import Rejection, ShardReport
+    from dali_rec.packing.store import Store
     from dali_rec.packing.work import WorkFolder
 
 _REASONS_SHOWN = 3
@@ -54,14 +56,16 @@ class PackedSet:
 
 
 def publish_all(job: Job, work: WorkFolder, reports: Mapping[str, ShardReport]) -> tuple[PackedSet, ...]:
-    """Publish each plan's data set from the reports of its shards."""
+    """Publish each plan's data set from the reports of its shards, or finish that where it has begun."""
     for plan in job.plans:
         require_records(plan, reports)
     bases: Sequence[Base | None] = job.bases or [None] * len(job.plans)
-    return tuple(
-        _publish(job, work, plan, [reports[shard.name] for shard in plan.shards], base)
+    parts = [
+        _Part(job, plan, [reports[shard.name] for shard in plan.shards], base)
         for plan, base in zip(job.plans, bases, strict=True)
-    )
+    ]
+    work.publish((part.stage(work) for part in parts), reports)
+    return tuple(part.packed(work.store) for part in parts)
 
 
 def require_records(plan: Plan, reports: Mapping[str, ShardReport]) -> None:
@@ -79,24 +83,39 @@ def describe(rejections: Sequence[Rejection]) -> str:
     return shown if len(rejections) <= _REASONS_SHOWN else f"{shown}; …"
 
 
-def _publish(job: Job, work: WorkFolder, plan: Plan, reports: Sequence[ShardReport], base: Base | None) -> PackedSet:
-    pairs = list(zip(plan.shards, reports, strict=True))
-    rejections = [rejection for shard, report in pairs for rejection in report.rejections(plan, shard)]
-    added = _manifest(job, plan, reports)
-    manifest = added if base is None else _join(base.manifest, added)
-    old_list, old_rejections = _old_texts(work, plan.name) if base is not None else (b"", b"")
-    rejected_rows = [shard.start + row for shard, report in pairs for row, _ in report.rejected]
-    lines = "".join(_list_pieces(plan, rejected_rows)).encode("utf-8", "surrogateescape")
-    work.publish(plan.name, manifest, old_list + lines, old_rejections + format_rejections(rejections))
-    store = work.store
-    return PackedSet(
-        plan.split,
-        store.path(f"{plan.name}.json"),
-        manifest,
-        added.records,
-        tuple(rejections),
-        store.path(f"{plan.name}.rejected.jsonl") if rejections else None,
-    )
+class _Part:
+    """The data set of one plan, as it is published."""
+
+    def __init__(self, job: Job, plan: Plan, reports: Sequence[ShardReport], base: Base | None) -> None:
+        self._plan = plan
+        self._base = base
+        self._pairs = list(zip(plan.shards, reports, strict=True))
+        self._rejections = [one for shard, report in self._pairs for one in report.rejections(plan, shard)]
+        self._added = _manifest(job, plan, reports)
+        self._manifest = self._added if base is None else _join(base.manifest, self._added)
+
+    def stage(self, work: WorkFolder) -> Moves:
+        """Make the list, the rejections and the manifest in the work folder."""
+        store, name = work.store, self._plan.name
+        rejected_rows = [shard.start + row for shard, report in self._pairs for row, _ in report.rejected]
+        lines = "".join(_list_pieces(self._plan, rejected_rows)).encode("utf-8", "surrogateescape")
+        rejections = format_rejections(self._rejections)
+        if self._base is not None:
+            lines = _text(store, f"{name}.lst") + lines
+            rejections = _text(store, f"{name}.rejected.jsonl") + rejections
+        return work.stage(self._plan, self._manifest, lines, rejections)
+
+    def packed(self, store: Store) -> PackedSet:
+        """What has been published."""
+        name = self._plan.name
+        return PackedSet(
+            self._plan.split,
+            store.path(f"{name}.json"),
+            self._manifest,
+            self._added.records,
+            tuple(self._rejections),
+            store.path(f"{name}.rejected.jsonl") if self._rejections else None,
+        )
 
 
 def _list_pieces(plan: Plan, rejected_rows: Sequence[int]) -> Iterable[str]:
@@ -104,10 +123,8 @@ def _list_pieces(plan: Plan, rejected_rows: Sequence[int]) -> Iterable[str]:
     return (format_list([sample]) for row, sample in enumerate(plan.samples) if row not in rejected)
 
 
-def _old_texts(work: WorkFolder, name: str) -> tuple[bytes, bytes]:
-    names = (f"{name}.lst", f"{name}.rejected.jsonl")
-    lines, rejections = (work.store.read(one) if work.store.exists(one) else b"" for one in names)
-    return lines, rejections
+def _text(store: Store, name: str) -> bytes:
+    return store.read(name) if store.exists(name) else b""
 
 
 def _manifest(job: Job, plan: Plan, reports: Sequence[ShardReport]) -> Manifest:

@@ -96,7 +96,7 @@ def _pack_and_arrange(
     began = time.perf_counter()
     _refuse_to_replace(out, overwrite=overwrite)
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f"{out.name}.packing-", dir=out.parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.packing-", dir=out.parent) as folder:
         try:
             report = packing(Path(folder) / out.name)
         except TooManyBadImagesError as error:

@@ -67,7 +67,7 @@ class Job:
             "images": {plan.name: len(plan.samples) for plan in self.plans},
             "samples": {plan.name: plan.samples.digest for plan in self.plans},
             "shards": [[shard.name, shard.start, shard.stop] for _, shard in self.tasks],
-            "appended to": [base.manifest_sha256 for base in self.bases],
+            "appended to": {base.name: json.loads(base.manifest.to_json()) for base in self.bases},
             "made by": {"dali-rec": __version__, **self._libraries()},
         }
         jsonable: dict[str, Any] = json.loads(json.dumps(content))
@@ -93,18 +93,30 @@ class Job:
             return []
         mine = self.fingerprint
         reasons = _changes("", other.get("options"), mine["options"])
-        for name, count in mine["images"].items():
-            before = (other.get("images") or {}).get(name)
-            if before != count:
-                reasons.append(f"{name} was to have {before} images and now has {count}")
-            elif (other.get("samples") or {}).get(name) != mine["samples"][name]:
-                reasons.append(f"{name} has as many images as before, but other names, labels, ids or another order")
+        if (other.get("appended to") or {}) != mine["appended to"]:
+            reasons.append(_other_bases(began=bool(other.get("appended to")), now=bool(self.bases)))
+        else:
+            reasons += self._other_images(other.get("images") or {}, other.get("samples") or {})
         reasons += _changes("", other.get("made by"), mine["made by"])
         if not reasons and other.get("classes") != mine["classes"]:
             reasons.append("the names of the classes are others")
-        if not reasons and other.get("appended to") != mine["appended to"]:
-            reasons.append("the data set that it appends to has changed")
         return reasons or ["the files that it packs have other sizes, so that other images go into each shard"]
+
+    def _other_images(self, images: Mapping[str, Any], samples: Mapping[str, Any]) -> list[str]:
+        reasons = []
+        for name, count in self.fingerprint["images"].items():
+            before = images.get(name)
+            if before != count:
+                reasons.append(f"{name} was to have {before} images and now has {count}")
+            elif samples.get(name) != self.fingerprint["samples"][name]:
+                reasons.append(f"{name} has as many images as before, but other names, labels, ids or another order")
+        return reasons
+
+
+def _other_bases(*, began: bool, now: bool) -> str:
+    if began and now:
+        return "the data set that it appends to has changed"
+    return f"it was begun {'with' if began else 'without'} --append"
 
 
 def _changes(prefix: str, before: object, now: Mapping[str, Any]) -> list[str]:

@@ -13,6 +13,7 @@ from dali_rec._sizes import parse_size
 from dali_rec.errors import OutputExistsError, SourceError, TooManyBadImagesError
 from dali_rec.images import MAX_PIXELS
 from dali_rec.packing.append import append_to
+from dali_rec.packing.begun import read_begun
 from dali_rec.packing.choose_device import choose_device
 from dali_rec.packing.engines import pack_locally
 from dali_rec.packing.finish import allowed_bad, describe, publish_all
@@ -32,7 +33,7 @@ from dali_rec.packing.options import (
 from dali_rec.packing.plan import Plan, make_plans
 from dali_rec.packing.split import STRATIFIED_BOXES
 from dali_rec.packing.store import LocalStore, Store, open_store
-from dali_rec.packing.work import WorkFolder, begun_on, format_rejections
+from dali_rec.packing.work import WorkFolder
 from dali_rec.sources import (
     Empty,
     FetchOptions,
@@ -255,10 +256,12 @@ def run_pack(
     began = time.perf_counter()
     store, name = open_store(out)
     found, plans = plan_pack(source, out, options, source_options)
-    options = choose_device(options, run, plans[0], begun_on(store, name) if run.resume else None)
+    begun = read_begun(store, name)
+    options = choose_device(options, run, plans[0], begun.device if begun is not None and run.resume else None)
     bases: tuple[Base, ...] = ()
     if append:
-        found, plans, bases = append_to(store, found, plans, options)
+        before = begun.bases if begun is not None and begun.publication is not None else {}
+        found, plans, bases = append_to(store, found, plans, options, before)
     job = Job(name, found, plans, options, bases)
     for note in job.source.notes:
         logger.warning(note)
@@ -272,8 +275,7 @@ def run_pack(
         try:
             sets = _pack_and_publish(job, tasks, work, scratch, run, counter)
         except TooManyBadImagesError as error:
-            work.write_rejections(plans[0].name, format_rejections(counter.rejections))
-            rejected = store.path(f"{plans[0].name}.rejected.jsonl")
+            rejected = work.write_rejections(counter.rejections)
             raise TooManyBadImagesError(f"{error}; the list is in {rejected}") from None
     return PackReport(sets, job.source.notes, counter.looked_at, time.perf_counter() - began)
 
@@ -281,6 +283,24 @@ def run_pack(
 def _pack_and_publish(
     job: Job, tasks: list[Task], work: WorkFolder, scratch: Path, run: RunOptions, counter: _Counter
 ) -> tuple[PackedSet, ...]:
+    if work.publication is not None:
+        work.refuse_missing()
+        reports = {report.name: report for report in work.publication.reports}
+        counter.pass_over_all()
+    else:
+        reports = _pack(job, tasks, work, scratch, run, counter)
+    if len(reports) < len(tasks):
+        missing = len(tasks) - len(reports)
+        logger.warning("this machine is done; %d of %d shards are still being packed by others", missing, len(tasks))
+        return ()
+    with work.publishing() as is_mine:
+        return publish_all(job, work, reports) if is_mine else ()
+
+
+def _pack(
+    job: Job, tasks: list[Task], work: WorkFolder, scratch: Path, run: RunOptions, counter: _Counter
+) -> dict[str, ShardReport]:
+    """Pack this machine's part of the shards; gives the reports of all that are finished."""
     mine = tasks[run.node_rank :: run.num_nodes]
     reports = _still_good(mine, work)
     for task in mine:
@@ -295,15 +315,9 @@ def _pack_and_publish(
         reports |= pack_locally(job, to_do, work, scratch, counter)
     if run.num_nodes > 1:
         reports = work.finished()
-        missing = len(tasks) - len(reports)
-        if missing:
-            logger.warning(
-                "this machine is done; %d of %d shards are still being packed by others", missing, len(tasks)
-            )
-            return ()
-        counter.refuse_too_many([rejection for task in tasks for rejection in _rejections(task, reports)])
-    with work.publishing() as is_mine:
-        return publish_all(job, work, reports) if is_mine else ()
+        if len(reports) == len(tasks):
+            counter.refuse_too_many([rejection for task in tasks for rejection in _rejections(task, reports)])
+    return reports
 
 
 def _rejections(task: Task, reports: Mapping[str, ShardReport]) -> list[Rejection]:
@@ -361,6 +375,11 @@ class _Counter:
     def skip(self, task: Task, report: ShardReport) -> None:
         """Count the images of a shard that was finished before."""
         self._count(task.shard.stop - task.shard.start, list(report.rejections(task.plan, task.shard)))
+
+    def pass_over_all(self) -> None:
+        """Say that nothing is left to be looked at."""
+        if self._progress is not None:
+            self._progress(self._total, self._total)
 
     def _count(self, images: int, rejections: list[Rejection]) -> None:
         self._done += images

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,8 +53,12 @@ class ShardReport:
     def from_json(cls, text: str) -> ShardReport | None:
         """The report in a file, or None if that holds anything else."""
         try:
-            content = json.loads(text)
-            content["rejected"] = tuple((int(row), str(reason)) for row, reason in content["rejected"])
-            return cls(**content)
+            return cls.from_content(json.loads(text))
         except (ValueError, TypeError, KeyError):
             return None
+
+    @classmethod
+    def from_content(cls, content: dict[str, Any]) -> ShardReport:
+        """The report in parsed JSON. Raises ValueError, TypeError or KeyError if that holds anything else."""
+        rejected = tuple((int(row), str(reason)) for row, reason in content["rejected"])
+        return cls(**{**content, "rejected": rejected})

@@ -20,7 +20,7 @@ from dali_rec.errors import OutputExistsError, SourceError
 from dali_rec.sources.remote import filesystem_of, is_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 _CHUNK = 1 << 20
 
@@ -58,8 +58,11 @@ class Store(Protocol):
     def make_folder(self, folder: str) -> None:
         """Make a folder, if it is not there."""
 
-    def remove_folder(self, folder: str) -> None:
-        """Remove a folder with all that is in it."""
+    def remove_folder(self, folder: str, last: Sequence[str] = ()) -> None:
+        """Remove a folder, if it is there: first its other files, then those in ``last``, in that order.
+
+        Files that come while it is being removed stay.
+        """
 
     def lock(self, name: str, *, shared: bool = False) -> contextlib.AbstractContextManager[bool]:
         """Hold a lock while the block lasts; gives False if another process has it. Always True without locks."""
@@ -129,7 +132,9 @@ class LocalStore:
         fsync_directory(path.parent)
 
     def move(self, name: str, to: str) -> None:
-        (self.directory / name).replace(self.directory / to)
+        path = self.directory / to
+        (self.directory / name).replace(path)
+        fsync_directory(path.parent)
 
     def remove(self, name: str) -> None:
         path = self.directory / name
@@ -145,15 +150,24 @@ class LocalStore:
     def make_folder(self, folder: str) -> None:
         (self.directory / folder).mkdir(parents=True, exist_ok=True)
 
-    def remove_folder(self, folder: str) -> None:
-        shutil.rmtree(self.directory / folder, ignore_errors=True)
-        fsync_directory(self.directory)
+    def remove_folder(self, folder: str, last: Sequence[str] = ()) -> None:
+        path = self.directory / folder
+        with contextlib.suppress(OSError):  # such as, on Windows, a lock that is held
+            for name in _in_order(self.names(folder), last):
+                self.remove(f"{folder}/{name}")
+            path.rmdir()
+            fsync_directory(self.directory)
 
     @contextlib.contextmanager
     def lock(self, name: str, *, shared: bool = False) -> Iterator[bool]:
         path = self.directory / name
-        with path.open("wb") as file:
-            # The second half: the other process finished, and removed the folder, between our open and our lock.
+        with contextlib.ExitStack() as stack:
+            try:
+                file = stack.enter_context(path.open("wb"))
+            except FileNotFoundError:  # the other process finished, and removed the folder
+                yield False
+                return
+            # The second half: it did so between our open and our lock.
             yield try_lock(file, shared=shared) and _is_at(file, path)
 
     @contextlib.contextmanager
@@ -162,6 +176,11 @@ class LocalStore:
 
     def keep(self, made: Path, folder: str) -> None:
         assert made.parent == self.directory / folder
+
+
+def _in_order(names: Sequence[str], last: Sequence[str]) -> list[str]:
+    """``names``, those that are in ``last`` after the others and in its order."""
+    return [name for name in names if name not in last] + [name for name in last if name in names]
 
 
 def _is_at(file: IO[bytes], path: Path) -> bool:
@@ -223,9 +242,9 @@ class RemoteStore:
     def make_folder(self, folder: str) -> None:
         """Object stores have no folders."""
 
-    def remove_folder(self, folder: str) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            self._filesystem.rm(self.path(folder), recursive=True)
+    def remove_folder(self, folder: str, last: Sequence[str] = ()) -> None:
+        for name in _in_order(self.names(folder), last):
+            self.remove(f"{folder}/{name}")
 
     @contextlib.contextmanager
     def lock(self, name: str, *, shared: bool = False) -> Iterator[bool]:  # noqa: ARG002

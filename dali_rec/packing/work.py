@@ -5,7 +5,7 @@ It lies beside the target, so that a run that was killed leaves nothing else, an
     OUT.packing/lock              held while a run is at it
     OUT.packing/job.json          what the run is to make; a later one goes on only if it would make the same
     OUT.packing/NAME.rec .idx     a finished shard, and NAME.report.json, which says so
-    OUT.packing/publishing.json   from when all shards are finished: which files they replace
+    OUT.packing/publishing.json   from when all shards are finished until all is done: what moves where
 """
 
 from __future__ import annotations
@@ -16,31 +16,46 @@ import logging
 from typing import TYPE_CHECKING
 
 from dali_rec.errors import DatasetError, OutputExistsError
-from dali_rec.manifest import parse_manifest
+from dali_rec.packing.begun import JOB, format_begun, read_begun, work_folder
+from dali_rec.packing.publication import JOURNAL, Moves, Publication, staged_manifest
 from dali_rec.packing.report import REPORT_SUFFIX, ShardReport
 from dali_rec.packing.shard import input_digest
 from dali_rec.packing.store import clear_partials, refuse_lock
+from dali_rec.packing.target import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from dali_rec.manifest import Manifest
+    from dali_rec.packing.begun import Begun
     from dali_rec.packing.job import Job, Task
     from dali_rec.packing.options import RunOptions
+    from dali_rec.packing.plan import Plan
     from dali_rec.packing.report import Rejection
     from dali_rec.packing.store import Store
 
 logger = logging.getLogger("dali_rec")
 
+_LOCK = "lock"
+_PUBLISHING_LOCK = "lock-publish"
+
 
 class WorkFolder:
-    """The work folder of a job in a store; ``hold`` it, then ask what is finished, ``keep`` more and ``publish``."""
+    """The work folder of a job in a store; ``hold`` it, then ask what is finished, ``keep`` more and publish.
+
+    publication: what is left to do where all shards are finished and their publishing has begun, otherwise None.
+    """
 
     def __init__(self, store: Store, job: Job) -> None:
         self.store = store
         self.job = job
-        self.name = f"{job.name}.packing"
+        self.name = work_folder(job.name)
+        self.publication: Publication | None = None
+        self._target = Target(store, job)
+        self._may_replace = False
+        self._is_shared = False  # by several machines, of which another may be publishing the same files
+        self._is_removed = False
 
     def _in(self, name: str) -> str:
         return f"{self.name}/{name}"
@@ -50,18 +65,27 @@ class WorkFolder:
         """Hold the work folder while the block lasts; gives the local folder to make shards in.
 
         It is gone afterwards, unless it holds finished shards and the job is not done.
+
+        Raises OutputExistsError where another process is at it, or a data set or finished shards are there that must
+        not be replaced; DatasetError where the job is not the one that was begun, or what it appends to has changed.
         """
         store, shares = self.store, run.num_nodes > 1
-        if not run.overwrite and not store.exists(self._in("publishing.json")):
-            self._refuse_to_replace()
+        self._is_shared = shares
+        if read_begun(store, self.job.name) is None:
+            self._target.check(may_replace=run.overwrite)  # before a folder is made, and again under the lock
         self._make()
         with contextlib.ExitStack() as stack:
-            locks = [stack.enter_context(store.lock(self._in("lock"), shared=shares))]
+            locks = [stack.enter_context(store.lock(self._in(_LOCK), shared=shares))]
             if shares:
-                locks.append(stack.enter_context(store.lock(self._in(f"lock-{run.node_rank}"))))
+                locks.append(stack.enter_context(store.lock(self._in(f"{_LOCK}-{run.node_rank}"))))
             if not all(locks):
                 raise refuse_lock(store.path(self.job.name))
-            self._begin_or_go_on(run)
+            try:
+                self._begin_or_go_on(run)
+            except (OutputExistsError, DatasetError):
+                if not shares and all(_is_lock(name) for name in store.names(self.name)):
+                    self._remove()
+                raise
             scratch = stack.enter_context(store.scratch(self.name))
             if not shares:
                 clear_partials(scratch)
@@ -72,67 +96,81 @@ class WorkFolder:
 
     def _make(self) -> None:
         names = self.store.names(self.name)
-        if names and "lock" not in names and "job.json" not in names:
+        if names and not {_LOCK, JOB, JOURNAL}.intersection(names):
             raise OutputExistsError(
                 f"{self.store.path(self.name)} is needed as a work folder but holds other files; move it or choose "
                 "another name"
             )
         self.store.make_folder(self.name)
 
-    def _refuse_to_replace(self) -> None:
-        names = [f"{name}{suffix}" for name, suffix in self._final_names()]
-        if self.job.bases:
-            names = [f"{shard.name}.rec" for _, shard in self.job.tasks]
-        for name in names:
-            if self.store.exists(name):
-                raise OutputExistsError(
-                    f"{self.store.path(name)} exists already; choose another name, or say --overwrite to replace it "
-                    "or --append to add to it"
-                )
-
-    def _final_names(self) -> Iterator[tuple[str, str]]:
-        for plan in self.job.plans:
-            yield from ((plan.name, suffix) for suffix in (".json", ".lst"))
-            yield from ((shard.name, suffix) for shard in plan.shards for suffix in (".rec", ".idx"))
-
     def _begin_or_go_on(self, run: RunOptions) -> None:
-        names = self.store.names(self.name)
-        # Machines that share the work begin one after another: what is there is the work of the others.
-        resumes = run.resume or run.num_nodes > 1
-        finished = sum(name.endswith(REPORT_SUFFIX) for name in names)
-        if "job.json" in names and resumes:
-            self._refuse_another_job(finished)
+        begun = read_begun(self.store, self.job.name)
+        finished = sum(name.endswith(REPORT_SUFFIX) for name in self.store.names(self.name))
+        if begun is not None and self._goes_on(run, begun):
+            self._refuse_another_job(begun, finished)
+            self._may_replace = run.overwrite or begun.overwrites
+            self.publication = begun.publication
+            if self.publication is None:
+                self._target.check(may_replace=self._may_replace)
             return
-        if finished and not run.overwrite:
+        if begun is not None and begun.publication is not None:
+            self._finish_before(begun.publication, run)
+        elif finished and not run.overwrite:
             raise OutputExistsError(
                 f"{self.store.path(self.name)} holds {finished} finished shards of a run that was interrupted: go on "
                 "with --resume, or begin anew with --overwrite"
             )
-        for name in names:
-            # Not of machines that begin at this very moment: they are writing the same job.json.
-            if not name.startswith("lock") and run.num_nodes == 1:
+        self._may_replace = run.overwrite
+        self._target.check(may_replace=self._may_replace)
+        # Not of machines that begin at this very moment: they are writing the same job.json.
+        if run.num_nodes == 1:
+            for name in self._removal_order():
                 self.store.remove(self._in(name))
-        self.store.write(self._in("job.json"), json.dumps(self.job.fingerprint, indent=1).encode())
+        self.store.write(self._in(JOB), format_begun(self.job, overwrites=run.overwrite))
 
-    def _refuse_another_job(self, finished: int) -> None:
-        path = self.store.path(self._in("job.json"))
-        try:
-            before = json.loads(self.store.read(self._in("job.json")))
-        except ValueError:
-            before = {}
-        differences = self.job.differences(before if isinstance(before, dict) else {})
-        if differences:
-            raise DatasetError(
-                f"{path}: this is not the job that was begun: {'; '.join(differences)}. Run it as it was begun, or "
-                f"remove {self.store.path(self.name)}, with its {finished} finished shards, to begin anew"
+    def _goes_on(self, run: RunOptions, begun: Begun) -> bool:
+        # Machines that share the work begin one after another: what is there is the work of the others.
+        if run.resume or run.num_nodes > 1:
+            return True
+        # Images that are in the data set already are not added once more by beginning anew.
+        is_added = begun.publication is not None and bool(self.job.bases)
+        return run.overwrite and is_added and not self.job.differences(begun.fingerprint)
+
+    def _finish_before(self, publication: Publication, run: RunOptions) -> None:
+        """Finish what another job has left, so that it can be replaced. Raises OutputExistsError if it must not be."""
+        if self.job.bases or not run.overwrite:
+            remedy = "" if self.job.bases else ", or begin anew with --overwrite"
+            raise OutputExistsError(
+                f"{self.store.path(self.name)} holds {len(publication.reports)} finished shards of a run that was "
+                f"interrupted while they were moved to their names: finish it with --resume{remedy}"
             )
+        publication.finish(self.store, self.name)
+
+    def _refuse_another_job(self, begun: Begun, finished: int) -> None:
+        differences = self.job.differences(begun.fingerprint)
+        if not differences:
+            return
+        is_moving = begun.publication is not None
+        remedy = (
+            "Run it as it was begun: its shards are finished, and only have to be moved to their names"
+            if is_moving
+            else f"Run it as it was begun, or remove {self.store.path(self.name)}, with its {finished} finished "
+            "shards, to begin anew"
+        )
+        path = self.store.path(self._in(JOURNAL if is_moving else JOB))
+        raise DatasetError(f"{path}: this is not the job that was begun: {'; '.join(differences)}. {remedy}")
 
     def _leave(self, run: RunOptions) -> None:
+        if self._is_removed or run.num_nodes > 1:
+            return
         names = self.store.names(self.name)
         finished = sum(name.endswith(REPORT_SUFFIX) for name in names)
-        if run.num_nodes > 1 or "publishing.json" in names:
-            return
-        if finished:
+        if JOURNAL in names:
+            logger.warning(
+                "all shards are finished, and some files are still to be moved from %s; go on with --resume",
+                self.store.path(self.name),
+            )
+        elif finished:
             total = sum(1 for _ in self.job.tasks)
             logger.warning(
                 "%d of %d shards are finished and kept in %s; go on with --resume",
@@ -141,7 +179,18 @@ class WorkFolder:
                 self.store.path(self.name),
             )
         else:
-            self.store.remove_folder(self.name)
+            self._remove()
+
+    def _removal_order(self) -> list[str]:
+        """What is in the folder, without locks; what says that there is a job, and that it is done, comes last."""
+        names = [name for name in self.store.names(self.name) if not _is_lock(name)]
+        return sorted(names, key=lambda name: (name == JOURNAL, name == JOB))
+
+    def _remove(self) -> None:
+        """Remove the folder. From when the lock is gone it may be another's, and is not touched again."""
+        locks = sorted(name for name in self.store.names(self.name) if _is_lock(name))
+        self.store.remove_folder(self.name, (*self._removal_order(), *locks))
+        self._is_removed = True
 
     def keep(self, report: ShardReport, scratch: Path) -> None:
         """Keep a shard that was made in ``scratch``, and note that it is finished."""
@@ -170,7 +219,7 @@ class WorkFolder:
                 f"(another size or time); remove {self.store.path(self.name)} to begin anew"
             )
         for suffix, sha256, size in ((".rec", report.sha256, report.bytes), (".idx", report.index_sha256, None)):
-            name = self._where(report.name + suffix)
+            name = self._in(report.name + suffix)
             length = self.store.size(name)
             if length is None or (size is not None and length != size):
                 return False
@@ -178,10 +227,14 @@ class WorkFolder:
                 return False
         return True
 
-    def _where(self, name: str) -> str:
-        """A file of a shard: in the work folder, or under its own name where publishing was interrupted."""
-        is_published = not self.store.exists(self._in(name)) and self.store.exists(self._in("publishing.json"))
-        return name if is_published else self._in(name)
+    def refuse_missing(self) -> None:
+        """Raise DatasetError if a file of the publication is neither in the folder nor under its name."""
+        missing = next(iter(self.publication.missing(self.store, self.name)), None) if self.publication else None
+        if missing is not None:
+            raise DatasetError(
+                f"{self.store.path(missing)} was finished, and is neither there nor in "
+                f"{self.store.path(self.name)}: put it back, or remove that folder and pack anew with --overwrite"
+            )
 
     @contextlib.contextmanager
     def publishing(self) -> Iterator[bool]:
@@ -190,68 +243,68 @@ class WorkFolder:
         if not store.names(self.name):  # another machine has published already
             yield False
             return
-        with store.lock(self._in("lock-publish")) as locked:
-            if not locked:
+        with store.lock(self._in(_PUBLISHING_LOCK)) as locked:
+            begun = read_begun(store, self.job.name) if locked else None
+            if begun is None:
+                if locked and set(store.names(self.name)) == {_PUBLISHING_LOCK}:  # another was just removing it
+                    self._remove()
                 yield False
                 return
-            if not store.exists(self._in("publishing.json")):
-                previous = sorted({name for plan in self.job.plans for name in self._previous_files(plan.name)})
-                store.write(self._in("publishing.json"), json.dumps({"previous": previous}).encode())
+            self.publication = begun.publication
             yield True
-            store.remove_folder(self.name)
+            self._remove()
 
-    def _previous_files(self, plan_name: str) -> set[str]:
-        """The shard files of the data set that is being replaced."""
-        if self.job.bases or not self.store.exists(f"{plan_name}.json"):
-            return set()
-        try:
-            manifest = parse_manifest(self.store.read(f"{plan_name}.json"), self.store.path(f"{plan_name}.json"))
-        except DatasetError:
-            return set()
-        # Only plain names: a manifest from elsewhere must not make us delete files elsewhere.
-        names = {name for shard in manifest.shards for name in (shard.rec, shard.idx)}
-        return {name for name in names if "/" not in name and "\\" not in name}
-
-    def publish(self, name: str, manifest: Manifest, list_text: bytes, rejections: bytes) -> None:
-        """Move the shards of a data set to their names, then the list, then the manifest: where that is, all is there.
-
-        A data set that is appended to stays whole all the time.
-        """
-        store = self.store
-        previous = set(json.loads(store.read(self._in("publishing.json")))["previous"])
-        if not self.job.bases:
-            store.remove(f"{name}.json")
-        names = [file for shard in manifest.shards for file in (shard.idx, shard.rec)]
-        for file in names:
-            if store.exists(self._in(file)):
-                store.move(self._in(file), file)
-        for file in previous - set(names) - self._shard_files():
-            store.remove(file)
-        store.write(f"{name}.lst", list_text)
-        self.write_rejections(name, rejections)
-        store.write(f"{name}.json", manifest.to_json().encode())
-
-    def _shard_files(self) -> set[str]:
-        return {f"{shard.name}{suffix}" for _, shard in self.job.tasks for suffix in (".rec", ".idx")}
-
-    def write_rejections(self, name: str, lines: bytes) -> None:
-        """Write NAME.rejected.jsonl, or remove an old one if nothing was rejected."""
-        if lines:
-            self.store.write(f"{name}.rejected.jsonl", lines)
+    def stage(self, plan: Plan, manifest: Manifest, list_text: bytes, rejections: bytes) -> Moves:
+        """Make the remaining files of a data set, and say what is to become of them all."""
+        store, name, grows = self.store, plan.name, bool(self.job.bases)
+        files = [f"{shard.name}{suffix}" for shard in plan.shards for suffix in (".idx", ".rec")]
+        obsolete = self._target.replaced(name)
+        store.write(self._in(f"{name}.lst"), list_text)
+        files.append(f"{name}.lst")
+        if rejections:
+            store.write(self._in(_rejected(name)), rejections)
+            files.append(_rejected(name))
         else:
-            self.store.remove(f"{name}.rejected.jsonl")
+            obsolete.add(_rejected(name))
+        obsolete |= {_rejected(base.added_name) for base in self.job.bases if base.name == name}
+        store.write(self._in(staged_manifest(name)), manifest.to_json().encode())
+        return Moves(name, tuple(files), tuple(sorted(obsolete)), grows)
+
+    def publish(self, sets: Iterable[Moves], reports: Mapping[str, ShardReport]) -> None:
+        """Move the shards of each data set to their names, then the list, then the manifest: where that is, all is.
+
+        A data set that is appended to stays whole all the time. From the first move on any later run of the job, and
+        none of another, ends in the same files.
+
+        Raises OutputExistsError or DatasetError, before anything is moved, if a data set has come or changed meanwhile.
+        """
+        if self.publication is None:
+            self._target.check(may_replace=self._may_replace or self._is_shared)
+            sets = tuple(sets)
+            ordered = tuple(reports[task.shard.name] for task in self.job.tasks)
+            self.publication = Publication(self.job.fingerprint, sets, ordered)
+            self.store.write(self._in(JOURNAL), self.publication.to_json().encode())
+        self.publication.finish(self.store, self.name)
+
+    def write_rejections(self, rejections: list[Rejection]) -> str:
+        """Write the list of images for which the job is given up; returns where.
+
+        It is not that of a data set that is appended to, which says what that left out.
+        """
+        name = _rejected(self.job.bases[0].added_name if self.job.bases else self.job.plans[0].name)
+        if rejections:
+            self.store.write(name, format_rejections(rejections))
+        else:
+            self.store.remove(name)
+        return self.store.path(name)
 
 
-def begun_on(store: Store, name: str) -> str | None:
-    """The device of the job that was begun under this name, None where there is none."""
-    path = f"{name}.packing/job.json"
-    if not store.exists(path):
-        return None
-    try:
-        options = json.loads(store.read(path))["options"]
-        return str(options["device"])
-    except (ValueError, KeyError, TypeError):
-        return None
+def _is_lock(name: str) -> bool:
+    return name == _LOCK or name.startswith(f"{_LOCK}-")
+
+
+def _rejected(name: str) -> str:
+    return f"{name}.rejected.jsonl"
 
 
 def keep_shard(store: Store, folder: str, report: ShardReport, scratch: Path) -> None:

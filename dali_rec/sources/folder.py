@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from dali_rec._files import is_work_folder
 from dali_rec.errors import SourceError
 from dali_rec.images import LOADABLE_EXTENSIONS
 from dali_rec.sources.sample import Sample, SampleTable, Source, Split
@@ -52,8 +53,8 @@ def read_folder(folder: Path, labels: FolderLabels = "levels", classes: Sequence
 
     Images that lie directly in a folder without class folders all get label 0, and the notes say so. Where all folders
     at the top are called train, val or test, or as is usual for these, they are splits with one table of classes.
-    Symbolic links are followed, without loops; hidden files and folders (a leading dot) are passed over; files with
-    other extensions than the loader's formats are counted in the notes.
+    Symbolic links are followed, without loops; hidden files and folders (a leading dot), and folders in which a data
+    set is being made, are passed over; files with other extensions than the loader's formats are counted in the notes.
 
     Raises SourceError if there are no images, if images lie at different depths and ``labels`` is "levels", or if a
     folder is not in ``classes``.
@@ -90,7 +91,7 @@ def read_folder(folder: Path, labels: FolderLabels = "levels", classes: Sequence
 
 def _split_folders(folder: Path) -> list[tuple[str, str]]:
     """The (split, folder name) of each folder, if all of them are splits by their names."""
-    names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
+    names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and _is_seen(entry))
     splits = [(SPLIT_NAMES.get(name.lower()), name) for name in names]
     found = [(split, name) for split, name in splits if split is not None]
     if not found or len(found) < len(names):
@@ -126,12 +127,16 @@ def _walk(
     files: list[str] = []
     with os.scandir(folder) as entries:
         for entry in entries:
-            if not entry.name.startswith("."):
+            if _is_seen(entry):
                 # A broken link counts as a file: packing will say that it cannot be read.
                 (folders if entry.is_dir() else files).append(entry.name)
     yield parts, sorted(files)
     for name in sorted(folders):
         yield from _walk(folder / name, (*parts, name), above | {identity})
+
+
+def _is_seen(entry: os.DirEntry[str]) -> bool:
+    return not entry.name.startswith(".") and not is_work_folder(entry)
 
 
 def _leave_out_loose(tree: _Tree) -> list[str]:

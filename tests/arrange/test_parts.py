@@ -144,6 +144,23 @@ def test_two_processes_do_not_write_the_same_set(tmp_path):
     assert contents(tmp_path / "b") == contents(tmp_path / "a")
 
 
+def test_of_two_runs_at_a_time_the_second_does_not_replace_what_the_first_made(tmp_path, monkeypatch):
+    for name, keys in (("a", [0]), ("b", [0, 1])):
+        write_set(tmp_path / name, [payload(key, [0.0], b"") for key in keys], keys)
+    check_space, first = Target.check_space, [lambda: merge([tmp_path / "a"], tmp_path / "out")]
+
+    def run_first(target, size):
+        if first:
+            first.pop()()
+        check_space(target, size)
+
+    monkeypatch.setattr(Target, "check_space", run_first)  # after the check, and before the lock
+    with pytest.raises(OutputExistsError, match="exists already"):
+        merge([tmp_path / "b"], tmp_path / "out")
+    assert contents(tmp_path / "out") == contents(tmp_path / "a")
+    assert not (tmp_path / "out.arranging").exists()
+
+
 def test_folder_of_the_users_is_not_taken_for_a_work_folder(tmp_path):
     write_set(tmp_path / "a", [payload(0, [0.0], b"")], [0])
     (tmp_path / "b.arranging").mkdir()

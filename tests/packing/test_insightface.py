@@ -54,6 +54,10 @@ def test_reader_of_insightface_finds_every_image_and_identity(people, tmp_path):
     ]  # fmt: skip
 
 
+def test_folder_that_it_works_in_is_no_identity(people):
+    assert pack_insightface(people, people / "train").manifest.classes == ("ann", "bob", "cy")
+
+
 def test_data_set_opens_verifies_and_names_its_images(people, tmp_path):
     pack_insightface(people, tmp_path / "train")
     dataset = dali_rec.open(tmp_path / "train")

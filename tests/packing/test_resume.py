@@ -58,6 +58,13 @@ def test_resumed_run_makes_the_bytes_of_an_uninterrupted_one(photos, interrupted
     assert contents(interrupted.parent) == contents(tmp_path / "whole")
 
 
+def test_run_into_its_own_source_resumes_with_the_same_classes(photos, tmp_path):
+    with pytest.raises(Interrupted):
+        dali_rec.pack(photos, photos / "all", shards=4, progress=interrupt_after(20))
+    report = dali_rec.pack(photos, photos / "all", shards=4, resume=True)
+    assert (report.images, report.manifest.classes) == (6, ("ant", "bee"))
+
+
 def test_rejections_outlive_the_interruption(photos, tmp_path):
     for name in ("ant/bad1.jpg", "bee/bad2.jpg", "bee/bad3.jpg"):
         (photos / name).write_bytes(b"no image")

@@ -50,6 +50,29 @@ def test_hidden_files_and_folders_are_passed_over(tmp_path):
     assert (source.classes, len(source.samples), source.notes) == (("a",), 1, ())
 
 
+@pytest.mark.parametrize(("suffix", "file"), [("packing", "lock"), ("packing", "job.json"), ("arranging", "lock")])
+def test_folder_in_which_a_data_set_is_being_made_is_no_class(tmp_path, suffix, file):
+    make_class_folder(tmp_path, {"cat": 1, f"train.{suffix}": 0, "zebra": 1})
+    (tmp_path / f"train.{suffix}" / file).touch()
+    source = read_folder(tmp_path)
+    assert (source.classes, source.notes) == (("cat", "zebra"), ())
+
+
+def test_folder_in_which_a_data_set_is_being_made_is_no_split(tmp_path):
+    for split in ("train", "val"):
+        make_class_folder(tmp_path / split, {"cat": 1, "zebra": 1})
+    (tmp_path / "x.packing").mkdir()
+    (tmp_path / "x.packing" / "lock").touch()
+    assert [split.name for split in read_folder(tmp_path).splits] == ["train", "val"]
+
+
+def test_folder_of_images_that_is_called_like_a_work_folder_is_a_class(tmp_path):
+    assert read_folder(make_class_folder(tmp_path, {"meat.packing": 1, "shoes": 1})).classes == (
+        "meat.packing",
+        "shoes",
+    )
+
+
 def test_class_without_images_keeps_its_number_and_is_said(tmp_path):
     make_class_folder(tmp_path, {"a": 1, "c": 1})
     (tmp_path / "b").mkdir()

@@ -1,0 +1,68 @@
+"""What is under the final names of a job: nothing, or a data set that is replaced or appended to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dali_rec.errors import DatasetError, OutputExistsError
+from dali_rec.manifest import parse_manifest
+
+if TYPE_CHECKING:
+    from dali_rec.packing.job import Job
+    from dali_rec.packing.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The final names of a job in a store."""
+
+    store: Store
+    job: Job
+
+    @property
+    def names(self) -> list[str]:
+        """The files that each data set has in any case, the manifest first."""
+        names = []
+        for plan in self.job.plans:
+            names += [f"{plan.name}.json", f"{plan.name}.lst"]
+            names += [f"{shard.name}{suffix}" for shard in plan.shards for suffix in (".rec", ".idx")]
+        return names
+
+    def check(self, *, may_replace: bool) -> None:
+        """Raise OutputExistsError or DatasetError if what is there now stands in the way of the job."""
+        if not may_replace:
+            self._refuse_to_replace()
+        self._refuse_other_bases()
+
+    def _refuse_to_replace(self) -> None:
+        names = [f"{shard.name}.rec" for _, shard in self.job.tasks] if self.job.bases else self.names
+        for name in names:
+            if self.store.exists(name):
+                raise OutputExistsError(
+                    f"{self.store.path(name)} exists already; choose another name, or say --overwrite to replace it "
+                    "or --append to add to it"
+                )
+
+    def _refuse_other_bases(self) -> None:
+        """Raise DatasetError if a data set that is appended to is not what it was when the job was planned."""
+        for base in self.job.bases:
+            name = f"{base.name}.json"
+            path = self.store.path(name)
+            if not self.store.exists(name) or parse_manifest(self.store.read(name), path) != base.manifest:
+                raise DatasetError(
+                    f"{path} has changed since this run read it: another one has added to it or replaced it. Say it "
+                    "again, and these images follow what is there now"
+                )
+
+    def replaced(self, name: str) -> set[str]:
+        """The shard files of the data set ``name`` that the job replaces, without those that it writes anew."""
+        if self.job.bases or not self.store.exists(f"{name}.json"):
+            return set()
+        try:
+            manifest = parse_manifest(self.store.read(f"{name}.json"), self.store.path(f"{name}.json"))
+        except DatasetError:
+            return set()
+        # Only plain names: a manifest from elsewhere must not make us delete files elsewhere.
+        files = {file for shard in manifest.shards for file in (shard.rec, shard.idx)}
+        return {file for file in files if "/" not in file and "\\" not in file} - set(self.names)
