@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import random
 import re
 import time
@@ -40,8 +41,8 @@ class FetchOptions:
     max_bytes: int = 256 << 20
 
     def __post_init__(self) -> None:
-        if self.timeout <= 0:
-            raise ValueError(f"timeout is {self.timeout}: more than 0 seconds")
+        if not 0 < self.timeout < math.inf:
+            raise ValueError(f"timeout is {self.timeout}: more than 0 seconds, and a number of them")
         if self.retries < 0:
             raise ValueError(f"retries is {self.retries}: 0 or more")
         if self.connections < 1:
