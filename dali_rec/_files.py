@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from dali_rec.errors import DatasetError, DatasetNotFoundError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -16,6 +18,8 @@ PARTIAL_SUFFIX = ".partial"
 #: Of the folders in which a data set lies until it is done, and what tells them from a folder of the user's.
 _WORK_SUFFIXES = (".packing", ".arranging")
 _WORK_FILES = ("lock", "job.json", "publishing.json")
+#: The errors of a disk that is full, a quota that is used up, and a file that is longer than is allowed.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 _WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
@@ -56,7 +60,7 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     """
     temporary = partial_path(path)
     try:
-        with temporary.open("wb") as file:
+        with naming_writes(path), temporary.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -64,6 +68,17 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
         temporary.unlink(missing_ok=True)
         raise
     publish(temporary, path)
+
+
+@contextlib.contextmanager
+def naming_writes(path: Path) -> Iterator[None]:
+    """Name the file in what the system says where it has no room for it: it says so of a descriptor, without a name."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in NO_ROOM and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def write_text_atomically(path: Path, text: str) -> None:
@@ -97,3 +112,24 @@ def _locker(*, shared: bool) -> Callable[[int], None]:
 def as_path(path: str | os.PathLike[str]) -> Path:
     """A Path with ``~`` expanded."""
     return Path(path).expanduser()
+
+
+def is_nameless(path: Path) -> bool:
+    """Whether a path is a folder by its form (``.``, ``..``, ``/``, nothing), and no name for files or their prefix."""
+    return path.name in ("", "..")
+
+
+def require_name(path: Path) -> Path:
+    """The path, if it is a name for a file or a prefix. Raises DatasetNotFoundError otherwise."""
+    if is_nameless(path):
+        raise DatasetNotFoundError(
+            f"{path} is no name of a data set; give a prefix, such as {path / 'train'}, a manifest or a .rec file"
+        )
+    return path
+
+
+def require_output_name(path: Path) -> Path:
+    """The path, if it is a name for files to be written. Raises DatasetError otherwise."""
+    if is_nameless(path):
+        raise DatasetError(f"{path}: the output needs a name, such as {path / 'train'}")
+    return path

@@ -10,7 +10,11 @@ from typing import Annotated, Any, Optional
 
 import typer
 
+from dali_rec._files import NO_ROOM
+from dali_rec._interrupt import INTERRUPTED, interrupt_as_usual
+from dali_rec._streams import prepare_streams
 from dali_rec._version import __version__
+from dali_rec.commands._options import seconds_above_zero
 from dali_rec.commands.arrange import merge, shuffle, split
 from dali_rec.commands.doctor import doctor
 from dali_rec.commands.info import info
@@ -91,7 +95,9 @@ def bench(
     device: Annotated[str, typer.Option(help="auto, gpu, cpu, or the number of a GPU.")] = "auto",
     threads: Annotated[Optional[int], typer.Option(min=1, help="Threads; by default one a core.")] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of each stage.")] = 5,
-    seconds: Annotated[float, typer.Option(help="Seconds a round; below 1 nothing is quoted.")] = 2.0,
+    seconds: Annotated[
+        float, typer.Option(callback=seconds_above_zero, help="Seconds a round; below 1 nothing is quoted.")
+    ] = 2.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
     plot: Annotated[Optional[Path], typer.Option(help="Also draw a bar chart, as a PNG.")] = None,
     tune: Annotated[
@@ -156,15 +162,20 @@ def _device(text: str) -> str | int:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; returns the exit status: 0 done, 1 failed, 2 wrong usage."""
+    """Run the command line; returns the exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted by Ctrl-C."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    prepare_streams()
     try:
+        interrupt_as_usual()
         app(arguments)
-    except SystemExit as end:  # typer has said what was wrong with the usage
+    except SystemExit as end:  # typer has said what was wrong with the usage, but nothing of an interruption
+        if _was_interrupted(end):
+            print("interrupted", file=sys.stderr)
+            return INTERRUPTED
         return end.code if isinstance(end.code, int) else FAILED
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        return FAILED
+        return INTERRUPTED
     except (DaliRecError, OSError, ValueError) as error:
         if "--debug" in arguments:
             traceback.print_exc()
@@ -173,5 +184,13 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def _was_interrupted(error: BaseException | None) -> bool:
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
 def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno in NO_ROOM and error.filename is not None:
+        return f"{error.filename}: {error.strerror}; no file is left half-written: make room and run it again"
     return " ".join(str(error).split())

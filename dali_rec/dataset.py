@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from dali_rec._files import as_path
+from dali_rec._files import as_path, require_name
 from dali_rec.errors import DatasetError, DatasetNotFoundError, IndexFileError
 from dali_rec.faces import MAX_EXACT_ID, FaceLayout, Identities, exact_ranges, find_faces, read_property, stored_ranges
 from dali_rec.manifest import Manifest, is_manifest, read_manifest
 from dali_rec.recordio import Index, Record, RecordReader
 from dali_rec.recordio.framing import MAGIC, MAX_RECORD_LENGTH
-from dali_rec.recordio.header import HEADER
+from dali_rec.recordio.header import HEADER, MAX_ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -302,8 +302,8 @@ class Dataset(Sequence[Record]):
         ids: of these records; all must be there. classes: names or indices, or one of them. fraction: this share, drawn
         by ``seed`` from each class alike where records have classes; 0.1 with the same seed lies within 0.2.
 
-        Raises DatasetError for ids and classes that the data set does not have, ValueError for a fraction outside
-        0…1.
+        Raises DatasetError for ids and classes that the data set does not have, ValueError for ids that are no whole
+        numbers from 0 to 2^64-1 and for a fraction outside 0…1.
         """
         rows = np.arange(len(self))
         if ids is not None:
@@ -328,7 +328,7 @@ class Dataset(Sequence[Record]):
         Drawn by ``seed``, from each class alike where records have classes. Raises ValueError unless the fractions are
         above 0 and add up to 1.
         """
-        if not fractions or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-9:
+        if not fractions or not all(share > 0 for share in fractions) or not abs(sum(fractions) - 1) <= 1e-9:
             raise ValueError(f"fractions are {fractions}: above 0, and 1 together")
         places = self._places(np.arange(len(self)), seed)
         edges = np.cumsum((0.0, *fractions))
@@ -351,7 +351,7 @@ class Dataset(Sequence[Record]):
         return places
 
     def _rows_of_ids(self, ids: Sequence[int] | NDArray[Any]) -> NDArray[np.int64]:
-        wanted = np.asarray(ids, dtype=np.uint64)
+        wanted = _whole_numbers(ids)
         missing = ~np.isin(wanted, self.keys)
         if missing.any():
             raise DatasetError(
@@ -406,6 +406,7 @@ def _open_one(path: Path) -> Dataset:
     if path.suffix == ".rec":
         shards, manifest = _open_rec(path)
     else:
+        require_name(path)
         manifest_path = path if path.suffix == ".json" else path.with_name(path.name + ".json")
         if is_manifest(manifest_path) or path.suffix == ".json":
             manifest = read_manifest(manifest_path)
@@ -457,6 +458,17 @@ def _common_manifest(parts: list[Dataset]) -> Manifest | None:
             classes=first.classes,
         )
     return total
+
+
+def _whole_numbers(ids: Sequence[int] | NDArray[Any]) -> NDArray[np.uint64]:
+    """Ids as uint64. Raises ValueError for what cannot be one."""
+    if isinstance(ids, np.ndarray) and ids.dtype.kind == "u":
+        return ids.astype(np.uint64)
+    for number in ids:
+        if isinstance(number, (int, np.integer)) and not isinstance(number, bool) and 0 <= number <= MAX_ID:
+            continue
+        raise ValueError(f"id {number!s:.40} is not a whole number from 0 to 2^64-1")
+    return np.array([int(number) for number in ids], dtype=np.uint64)
 
 
 def _shortened(names: Sequence[str] | None) -> str:

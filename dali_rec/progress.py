@@ -17,7 +17,7 @@ _SECONDS_BETWEEN_DRAWINGS = 0.1
 @contextlib.contextmanager
 def progress_bar(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
     """Give a function to call with (done, total); draws on standard error, with ``unit``/s and the time left."""
-    if sys.stderr.isatty():
+    if sys.stderr is not None and sys.stderr.isatty():
         with _bar(what, unit) as report:
             yield report
     else:
@@ -69,6 +69,8 @@ class _Lines:
         if now - self._said < _SECONDS_BETWEEN_LINES:
             return
         self._said = now
+        if sys.stderr is None:  # closed; print would go to standard output
+            return
         rate = done / (now - self._began)
         left = (total - done) / rate if rate else 0
         print(  # noqa: T201  # this is a user interface

@@ -5,6 +5,7 @@ import pytest
 
 import dali_rec
 from dali_rec.cli import app, main
+from dali_rec.errors import DatasetError
 
 COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands]
 
@@ -40,6 +41,20 @@ def test_debug_shows_the_traceback(capsys, tmp_path):
         ["nothing"],
         ["pack", "a", "b", "--shards", "0"],
         ["pack", "a", "b", "--max-bad", "many"],
+        ["pack", "a", "b", "--max-bad", "nan"],
+        ["pack", "a", "b", "--max-bad", "nan%"],
+        ["pack", "a", "b", "--max-bad", "inf"],
+        ["pack", "a", "b", "--timeout", "nan"],
+        ["pack", "a", "b", "--timeout", "inf"],
+        ["bench", "a", "--seconds", "nan"],
+        ["bench", "a", "--seconds", "0"],
+        ["pack", "a", "b", "--split", "a/b=0.5,c=0.5"],
+        ["list", "a", "b", "--split", "a/b=0.5,c=0.5"],
+        ["split", "a", "b", "--split", "a/b=0.5,c=0.5"],
+        ["show", "a", "--ids", "-1"],
+        ["show", "a", "--ids", "1.5"],
+        ["unpack", "a", "b", "--ids", "18446744073709551616"],
+        ["unpack", "a", "b", "--ids", ""],
         ["--nothing"],
     ],
 )
@@ -83,6 +98,50 @@ def test_verify_fails_on_faults_and_names_them(capsys, packed):
     assert status == 1
     assert "photos.rec, offset" in out
     assert "4 faults" in out
+
+
+@pytest.mark.parametrize("name", [".", "", "/", ".."])
+@pytest.mark.parametrize(
+    "arguments",
+    [["info"], ["verify"], ["index"], ["unpack", "DATASET", "x"], ["bench"], ["show"], ["merge", "DATASET", "x"]],
+)
+def test_folder_for_a_data_set_is_refused(capsys, tmp_path, monkeypatch, arguments, name):
+    monkeypatch.chdir(tmp_path)
+    command, *rest = [name if one == "DATASET" else one for one in arguments]
+    status, out, err = run(capsys, command, *(rest or [name]))
+    assert (status, out) == (1, "")
+    assert err.startswith("dali-rec: ")
+    assert err.count("\n") == 1
+    assert "is no name of a data set; give a prefix" in err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["merge", "PACKED", ".."],
+        ["split", "PACKED", "..", "--split", "a=0.5,b=0.5"],
+        ["split", "PACKED", ".", "--shards", "2"],
+        ["shuffle", "PACKED", ".."],
+        ["list", "FOLDER", ".."],
+        ["pack", "FOLDER", "..", "--format", "insightface"],
+    ],
+)
+def test_folder_for_an_output_is_refused(capsys, packed, class_folder, tmp_path, monkeypatch, arguments):
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    names = {"PACKED": packed, "FOLDER": class_folder}
+    status, _, err = run(capsys, *(names.get(one, one) for one in arguments))
+    assert status == 1
+    assert "the output needs a name" in err
+    assert not list((tmp_path / "empty").iterdir())
+
+
+def test_closed_data_set_says_that_it_is_closed(packed):
+    dataset = dali_rec.open(packed)
+    dataset.close()
+    with pytest.raises(DatasetError, match="it was closed; open it again"):
+        dataset[0]
 
 
 def test_version_is_printed(capsys):

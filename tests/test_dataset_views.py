@@ -102,6 +102,14 @@ def test_filter_keeps_what_the_function_says(data):
     ("condition", "message"),
     [
         ({"ids": [1, 99]}, "id 99"),
+        ({"ids": [1, -1]}, r"id -1 is not a whole number from 0 to 2\^64-1"),
+        ({"ids": [2**64]}, "id 18446744073709551616 is not a whole number"),
+        ({"ids": [1.5]}, "id 1.5 is not a whole number"),
+        ({"ids": np.array([-1])}, "id -1 is not a whole number"),
+        ({"ids": np.ones(49, bool)}, "id True is not a whole number"),
+        ({"ids": ["1"]}, "id 1 is not a whole number"),
+        ({"ids": [1, 2**64 - 1]}, "id 18446744073709551615 among them"),
+        ({"fraction": float("nan")}, "fraction is nan"),
         ({"classes": ["dog"]}, "no class 'dog'; its classes are ant, bee, cat"),
         ({"fraction": 0}, "fraction is 0"),
         ({"fraction": 1.5}, "fraction is 1.5"),
@@ -112,7 +120,12 @@ def test_conditions_that_cannot_be_met_are_refused(data, condition, message):
         data.subset(**condition)
 
 
-@pytest.mark.parametrize("fractions", [(), (0.5,), (0.9, 0.2), (1.1, -0.1)])
+@pytest.mark.parametrize("of", [list, tuple, np.array, lambda ids: np.array(ids, np.uint64)])
+def test_ids_may_be_any_sequence_of_whole_numbers(data, of):
+    assert sorted(data.subset(ids=of([3, 7])).keys.tolist()) == [3, 7]
+
+
+@pytest.mark.parametrize("fractions", [(), (0.5,), (0.9, 0.2), (1.1, -0.1), (float("nan"), 1), (1, float("nan"))])
 def test_fractions_that_are_no_whole_are_refused(data, fractions):
     with pytest.raises(ValueError, match="1 together"):
         data.split(*fractions)

@@ -26,3 +26,11 @@ def test_bar_is_drawn_on_a_terminal(capsys, monkeypatch):
     with progress_bar("packing", "images") as report:
         report(10, 10)
     assert "packing" in capsys.readouterr().err
+
+
+def test_nothing_is_said_where_standard_error_is_closed(capsys, clock, monkeypatch):
+    monkeypatch.setattr("sys.stderr", None)
+    with progress_bar("packing", "images") as report:
+        for done in range(1, 5):
+            report(done * 100, 1000)
+    assert capsys.readouterr().out == ""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dali_rec._files import as_path
+from dali_rec._files import as_path, require_output_name
 from dali_rec.arrange.frames import read_frames
 from dali_rec.arrange.inputs import notes_on_identities, open_input
 from dali_rec.arrange.report import ArrangeReport, publish
@@ -75,7 +75,7 @@ def split(
         one = stack.enter_context(open_input(dataset, sharding=whole, ids=ids, classes=classes))
         if stratify and one.label_kind == "boxes":
             raise DatasetError(f"{one.name}: {STRATIFIED_BOXES}")
-        prefix = as_path(out)
+        prefix = require_output_name(as_path(out))
         parts = _parts(one, shares, seed, stratify=stratify)
         targets = [Target(prefix if name is None else prefix.with_name(f"{prefix.name}-{name}")) for name in parts]
         writers = []

@@ -9,7 +9,7 @@ import re
 import shutil
 from typing import IO, TYPE_CHECKING
 
-from dali_rec._files import fsync_directory, try_lock
+from dali_rec._files import fsync_directory, require_output_name, try_lock
 from dali_rec.errors import DatasetError, OutputExistsError
 from dali_rec.manifest import is_manifest, read_manifest
 
@@ -29,9 +29,7 @@ class Target:
     """
 
     def __init__(self, out: Path) -> None:
-        if not out.name:
-            raise DatasetError(f"{out}: the output needs a name, such as {out / 'train'}")
-        self.prefix = out
+        self.prefix = require_output_name(out)
         self.directory = out.parent
         self.work = out.with_name(out.name + ".arranging")
         self.manifest = out.with_name(out.name + ".json")

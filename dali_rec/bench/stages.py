@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import tempfile
 import time
 from dataclasses import dataclass
@@ -47,8 +48,8 @@ class BenchOptions:
     def __post_init__(self) -> None:
         if self.rounds < 1:
             raise ValueError(f"rounds is {self.rounds}: at least 1")
-        if self.seconds <= 0:
-            raise ValueError(f"seconds is {self.seconds}: more than 0")
+        if not 0 < self.seconds < math.inf:
+            raise ValueError(f"seconds is {self.seconds}: more than 0, and a number of them")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -13,6 +14,7 @@ from rich.table import Table
 from dali_rec._environment import ranks_in_environment
 from dali_rec._files import as_path
 from dali_rec._sizes import parse_size
+from dali_rec.commands._options import seconds_above_zero
 from dali_rec.errors import SourceError
 from dali_rec.images import MAX_PIXELS
 from dali_rec.packing.options import (
@@ -113,7 +115,9 @@ def pack(
     empty: Annotated[
         Empty, typer.Option(help="Images without objects, at which MXNet's own iterators stop: keep or drop.")
     ] = "keep",
-    timeout: Annotated[float, typer.Option(help="Seconds for an image behind a URL.")] = 30.0,
+    timeout: Annotated[
+        float, typer.Option(callback=seconds_above_zero, help="Seconds for an image behind a URL.")
+    ] = 30.0,
     retries: Annotated[int, typer.Option(min=0, help="Further tries to fetch an image.")] = 3,
     connections: Annotated[int, typer.Option(min=1, help="Images fetched at a time.")] = 16,
     max_bytes: Annotated[int, typer.Option(min=1, help="Reject images behind URLs that are larger.")] = 256 << 20,
@@ -281,12 +285,15 @@ def _read_classes(path: Path | None) -> tuple[str, ...] | None:
 def _bad_image_budget(text: str) -> float:
     """``1%`` and ``0.01`` are shares, ``5`` is a number of images."""
     try:
-        if text.endswith("%"):
-            share = float(text[:-1]) / 100
-            return min(share, 1 - 1e-9) if share >= 0 else -1.0
-        value = float(text)
+        value = float(text.removesuffix("%"))
     except ValueError:
-        raise typer.BadParameter(f"{text!r}: expected a share (1% or 0.01) or a number of images") from None
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise typer.BadParameter(
+            f"{text!r}: expected a share (1% or 0.01) or a number of images", param_hint="--max-bad"
+        )
+    if text.endswith("%"):
+        return min(value / 100, 1 - 1e-9)
     if value >= 1 and not value.is_integer():
         raise typer.BadParameter(f"{text!r}: a number of images is whole; a share is below 1")
     return value

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from dali_rec.progress import progress_bar
+from dali_rec.recordio.header import MAX_ID
 
 
 def unpack(
@@ -32,10 +33,13 @@ def unpack(
 
 
 def parse_ids(text: str | None) -> list[int] | None:
-    """``1,2,3`` as numbers."""
+    """``1,2,3`` as numbers, each an id that a record can have."""
     if text is None:
         return None
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise typer.BadParameter(f"{text!r}: expected whole numbers, as in 1,2,3", param_hint="--ids") from None
+    parts = [part.strip() for part in text.split(",")]
+    for part in parts:
+        if not (part.isascii() and part.isdecimal()) or len(part) > 20 or int(part) > MAX_ID:
+            raise typer.BadParameter(
+                f"{part[:40]!r}: expected whole numbers from 0 to 2^64-1, as in 1,2,3", param_hint="--ids"
+            )
+    return [int(part) for part in parts]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from dali_rec._files import as_path
+from dali_rec._files import as_path, require_name
 from dali_rec.dataset import open_dataset
 from dali_rec.inspection.headers import (
     DAMAGED,
@@ -126,7 +126,7 @@ class _File(NamedTuple):
 
 def _open(path: Paths) -> tuple[list[_File], Manifest | None, int | None]:
     if isinstance(path, (str, os.PathLike)):
-        rec = as_path(path)
+        rec = require_name(as_path(path))
         if rec.suffix != ".rec" and not rec.exists():
             rec = rec.with_name(rec.name + ".rec")
         described = rec.with_suffix(".idx").exists() or is_manifest(rec.with_suffix(".json"))

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 from dali_rec._cores import available_cores
-from dali_rec._files import as_path
+from dali_rec._files import as_path, require_name
 from dali_rec._workers import begin_workers
 from dali_rec.images import MAX_PIXELS
 from dali_rec.inspection.duplicates import Duplicates
@@ -106,6 +106,7 @@ class _Target(NamedTuple):
 
 
 def _find(path: Path) -> _Target:
+    require_name(path)
     manifest_path = path if path.suffix == ".json" else path.with_name(path.name.removesuffix(".rec") + ".json")
     if path.suffix == ".json" or is_manifest(manifest_path):
         manifest = read_manifest(manifest_path)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dali_rec._files import as_path, write_text_atomically
+from dali_rec._files import as_path, require_output_name, write_text_atomically
 from dali_rec.dataset import Dataset, open_dataset
 from dali_rec.errors import OutputExistsError, SourceError, TooManyBadImagesError
 from dali_rec.images import inspect_image
@@ -92,7 +92,7 @@ def _pack_and_arrange(
         raise ValueError(
             f"{os.fspath(out)}: InsightFace's layout is written to a file system; copy it there afterwards"
         )
-    out = as_path(out)
+    out = require_output_name(as_path(out))
     began = time.perf_counter()
     _refuse_to_replace(out, overwrite=overwrite)
     out.parent.mkdir(parents=True, exist_ok=True)

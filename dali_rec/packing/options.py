@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -109,7 +110,7 @@ class PackOptions:
             check_shares(self.split)
         if self.stratify and self.split is None:
             raise ValueError("stratify says how to split: it needs the shares of a split")
-        if self.max_bad < 0:
+        if not 0 <= self.max_bad < math.inf:
             raise ValueError(f"max_bad is {self.max_bad}: a share (0.01) or a number of images, not negative")
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,7 +64,7 @@ class PackReport:
     """What came of packing.
 
     sets: the data sets, one unless there are splits; none where other machines that share the work are not done yet,
-        the last of which publishes. notes: what the source has to say. images: looked at by this run. seconds: wall
+        the last of which publishes. notes: what the user should hear. images: looked at by this run. seconds: wall
         time of this run, listing included.
     """
 
@@ -277,7 +278,27 @@ def run_pack(
         except TooManyBadImagesError as error:
             rejected = work.write_rejections(counter.rejections)
             raise TooManyBadImagesError(f"{error}; the list is in {rejected}") from None
-    return PackReport(sets, job.source.notes, counter.looked_at, time.perf_counter() - began)
+    notes = _emptied_classes(job, sets)
+    for note in notes:
+        logger.warning(note)
+    return PackReport(sets, (*job.source.notes, *notes), counter.looked_at, time.perf_counter() - began)
+
+
+def _emptied_classes(job: Job, sets: Sequence[PackedSet]) -> tuple[str, ...]:
+    """Say which classes are left without an image, as all of theirs were rejected: they keep their numbers."""
+    names = job.source.classes
+    if names is None or job.source.has_boxes:
+        return ()
+    rejected = Counter(rejection.sample.labels[0] for one in sets for rejection in one.rejections)
+    named = Counter(dict.fromkeys(rejected, 0))
+    for plan in job.plans if rejected else ():
+        named.update(plan.class_counts())
+    before = len(job.bases[0].manifest.classes or ()) if job.bases else 0
+    emptied = sorted(int(label) for label, count in rejected.items() if count == named[label] and label >= before)
+    if not emptied:
+        return ()
+    shown = ", ".join(f"{label} {names[label]!r}" for label in emptied[:5]) + (", …" if len(emptied) > 5 else "")
+    return (f"classes of which every image was rejected, and that keep their numbers: {shown}",)
 
 
 def _pack_and_publish(

@@ -95,6 +95,11 @@ def _split(source: Source, options: PackOptions) -> list[tuple[str | None, Sampl
 
 
 def _make_plan(source: Source, samples: SampleTable, name: str, split: str | None, options: PackOptions) -> Plan:
+    if not len(samples) and split is not None:
+        raise SourceError(
+            f"the split {split!r} gets none of the {len(source.samples)} images of {source.root}; give it a larger "
+            "share, or leave it out"
+        )
     if len(samples) < (options.shards or 1):
         what = "images" if split is None else f"images of the split {split!r}"
         raise SourceError(f"{len(samples)} {what} cannot fill {options.shards} shards; ask for fewer")

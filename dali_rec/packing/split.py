@@ -25,7 +25,7 @@ def parse_shares(text: str) -> dict[str, float]:
             value = float(share)
         except ValueError:
             value = -1.0
-        if not equals or not name or not 0 < value <= 1:
+        if not equals or not 0 < value <= 1:
             raise ValueError(f"split {part!r}: expected NAME=SHARE with a share above 0, as in train=0.9,val=0.1")
         if name in shares:
             raise ValueError(f"split {name!r} stands twice in {text!r}")
@@ -35,7 +35,12 @@ def parse_shares(text: str) -> dict[str, float]:
 
 
 def check_shares(shares: Mapping[str, float]) -> None:
-    """Raise ValueError unless the shares add up to 1."""
+    """Raise ValueError unless the names can be part of a file's and the shares are above 0 and add up to 1."""
+    for name, share in shares.items():
+        if not name or not name.isprintable() or "/" in name or "\\" in name:
+            raise ValueError(f"split {name!r}: the name becomes part of a file's, and may not be empty or hold / or \\")
+        if not 0 < share <= 1:
+            raise ValueError(f"split {name!r} has the share {share:g}: above 0, up to 1")
     total = sum(shares.values())
     if abs(total - 1) > 1e-6:
         raise ValueError(f"the shares of the split add up to {total:g}, not to 1")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 import uuid
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
-from dali_rec._files import PARTIAL_SUFFIX, as_path, fsync_directory, partial_path, try_lock
+from dali_rec._files import PARTIAL_SUFFIX, as_path, fsync_directory, is_nameless, naming_writes, partial_path, try_lock
 from dali_rec.errors import OutputExistsError, SourceError
 from dali_rec.sources.remote import filesystem_of, is_url
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _CHUNK = 1 << 20
+_LOCAL = "file://"
+_BROKEN_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 class Store(Protocol):
@@ -76,15 +79,22 @@ class Store(Protocol):
 
 def open_store(out: str | os.PathLike[str]) -> tuple[Store, str]:
     """The store that a prefix is in, and the prefix's name in it."""
-    if isinstance(out, str) and is_url(out):
-        directory, _, name = out.rstrip("/").rpartition("/")
-        if directory.endswith(":/") or not name:
-            raise SourceError(f"{out}: the output needs a name after the bucket, such as {out.rstrip('/')}/train")
+    if isinstance(out, str) and is_url(out) and not out.lower().startswith(_LOCAL):
+        protocol, _, place = out.rstrip("/").partition("://")
+        bucket, _, name = place.rpartition("/")
+        if not bucket or not name:
+            example = f"{protocol.removesuffix(':')}://{place.strip('/') or 'bucket'}/train"
+            raise SourceError(f"{out}: the output needs a name after the bucket, such as {example}")
+        directory = f"{protocol}://{bucket}"
         filesystem_of(directory)  # fails here, before any work, where the package for it is missing
         return RemoteStore(directory), name
+    if isinstance(out, str) and out.lower().startswith(_LOCAL):
+        out = out[len(_LOCAL) :]
     path = as_path(out)
-    if not path.name:
+    if is_nameless(path):
         raise SourceError(f"{path}: the output needs a name, such as {path / 'train'}")
+    if _BROKEN_URL.match(str(out)) and not path.parent.is_dir():
+        raise SourceError(f"{out}: neither a URL, which has two slashes after the colon, nor in a folder that is there")
     return LocalStore(path.parent), path.name
 
 
@@ -121,7 +131,7 @@ class LocalStore:
         # Under a name of its own: several machines may write the same file, with the same content.
         temporary = partial_path(path.with_name(f"{path.name}.{uuid.uuid4().hex}"))
         try:
-            with temporary.open("xb") as file:
+            with naming_writes(path), temporary.open("xb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dali_rec._files import as_path
-from dali_rec.errors import DatasetNotFoundError, IndexFileError
+from dali_rec._files import as_path, require_name
+from dali_rec.errors import DatasetError, DatasetNotFoundError, IndexFileError
 from dali_rec.recordio.framing import HEAD, Buffer, next_record, read_record
 from dali_rec.recordio.header import HEADER, unpack_header
 from dali_rec.recordio.index import Index, read_index, signed, unsigned
@@ -50,7 +50,7 @@ class RecordReader:
     """
 
     def __init__(self, path: str | os.PathLike[str], index_path: str | os.PathLike[str] | None = None) -> None:
-        self.path = as_path(path)
+        self.path = require_name(as_path(path))
         self._index_path = as_path(index_path) if index_path is not None else self.path.with_suffix(".idx")
         self._index_is_required = index_path is not None
         self._map: mmap.mmap | None = None
@@ -60,10 +60,11 @@ class RecordReader:
             raise DatasetNotFoundError(f"{self.path}: no such file; 'dali-rec pack' makes .rec files") from None
         with file:
             if self.path.stat().st_size == 0:  # an empty file cannot be mapped
-                self._buffer: Buffer = memoryview(b"")
+                self._buffer: Buffer | None = memoryview(b"")
             else:
                 self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
                 self._buffer = memoryview(self._map)
+        self._size = len(self._buffer)
 
     def __enter__(self) -> Self:
         return self
@@ -76,7 +77,7 @@ class RecordReader:
         if isinstance(self._buffer, memoryview):
             with contextlib.suppress(BufferError):
                 self._buffer.release()
-        self._buffer = memoryview(b"")
+        self._buffer = None
         if self._map is not None:
             with contextlib.suppress(BufferError):
                 self._map.close()
@@ -85,23 +86,25 @@ class RecordReader:
     @property
     def size(self) -> int:
         """Bytes in the file."""
-        return len(self._buffer)
+        return self._size
 
     @property
     def buffer(self) -> Buffer:
-        """The whole file as a read-only buffer, valid until ``close``."""
+        """The whole file as a read-only buffer, valid until ``close``. Raises DatasetError after it."""
+        if self._buffer is None:
+            raise DatasetError(f"{self.path}: it was closed; open it again to read from it")
         return self._buffer
 
     def end_of(self, offset: int) -> int:
         """Offset just past the record at ``offset``, from its heads alone. Raises as ``read_at`` does."""
-        return next_record(self._buffer, offset, str(self.path))
+        return next_record(self.buffer, offset, str(self.path))
 
     def read_at(self, offset: int) -> memoryview:
         """The payload of the record at byte ``offset``; a copy only if the record is split.
 
         Raises CorruptRecordError or TruncatedRecordError, naming file and offset.
         """
-        return read_record(self._buffer, offset, str(self.path))
+        return read_record(self.buffer, offset, str(self.path))
 
     def record_at(self, offset: int) -> Record:
         """The image record at byte ``offset``."""
@@ -111,9 +114,9 @@ class RecordReader:
 
     def offsets(self) -> Iterator[int]:
         """Byte offsets of all records in file order, touching only their heads."""
-        offset, size, name = 0, len(self._buffer), str(self.path)
+        offset, size, name = 0, self.size, str(self.path)
         while offset < size:
-            following = next_record(self._buffer, offset, name)
+            following = next_record(self.buffer, offset, name)
             yield offset
             offset = following
 
@@ -135,7 +138,7 @@ class RecordReader:
 
     def _keys_at(self, offsets: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """The ids in the headers of records, all at once, and of which records they are that: those in one part."""
-        words = np.frombuffer(self._buffer, "<u4", self.size // 4)
+        words = np.frombuffer(self.buffer, "<u4", self.size // 4)
         at = np.minimum(offsets >> 2, max(0, len(words) - _HEADER_WORDS))
         if len(words) < _HEADER_WORDS:
             return np.zeros(len(offsets), np.int64), np.zeros(len(offsets), np.bool_)

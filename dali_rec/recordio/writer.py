@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from dali_rec._files import as_path, fsync_directory, partial_path, publish, try_lock
+from dali_rec._files import as_path, fsync_directory, naming_writes, partial_path, publish, try_lock
 from dali_rec.errors import OutputExistsError, UnwritableRecordError
 from dali_rec.recordio.framing import Buffer, frame
 from dali_rec.recordio.header import pack_header
@@ -142,8 +142,9 @@ class RecordWriter:
         buffer, self._buffer = self._buffer, bytearray()
         self._checksum.update(buffer)
         unwritten = memoryview(buffer)
-        while unwritten:
-            unwritten = unwritten[file.write(unwritten) :]
+        with naming_writes(self.path):
+            while unwritten:
+                unwritten = unwritten[file.write(unwritten) :]
         self._write_back.begin(file, self._position)
 
     def abort(self) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from dali_rec._files import as_path
 from dali_rec.errors import SourceError
+from dali_rec.sources.columns import TableOptions
 from dali_rec.sources.detection import EMPTY, FLAGGED, FORMATS, Empty, Flagged, Format, find_format, read_detection
 from dali_rec.sources.folder import FolderLabels, read_folder
 from dali_rec.sources.lst import format_label, format_list, read_list
@@ -15,7 +16,7 @@ from dali_rec.sources.pixels import PixelTable
 from dali_rec.sources.remote import FetchOptions
 from dali_rec.sources.rows import TABLE_SUFFIXES
 from dali_rec.sources.sample import Sample, SampleTable, Source, Split
-from dali_rec.sources.table import TableOptions, read_table
+from dali_rec.sources.table import read_table
 
 if TYPE_CHECKING:
     import os
@@ -78,26 +79,43 @@ def open_source(path: Path, options: SourceOptions | None = None) -> Source:
 
     Tables are .csv, .tsv, .json and .jsonl. A COCO file, and a folder with the parts of VOC or YOLO, are known by what
     is in them, or by ``format``.
+
+    Raises SourceError where there is nothing that can be packed, and for an option that this kind of source has not.
     """
     options = options or SourceOptions()
     if not path.exists():
         raise SourceError(f"{path}: no such file or folder")
     root = None if options.root is None else as_path(options.root)
     annotations = find_format(path) if options.format == "auto" else options.format
+    _refuse_other_options(path, annotations, options)
     if annotations is not None:
         return read_detection(path, annotations, root, options.classes, options.flagged, options.empty)
     if path.is_dir():
-        if options.root is not None:
-            raise SourceError(f"{path} is a folder: --root goes with a list, whose paths it completes")
         return read_folder(path, options.labels, options.classes)
     if path.suffix.lower() == ".lst":
         return read_list(path, root, options.label_width)
     if path.suffix.lower() in TABLE_SUFFIXES:
         return read_table(path, root, options.table, options.classes)
     if path.suffix.lower() == PAIRS_SUFFIX:
-        if root is not None:
-            raise SourceError(f"{path} holds its images: --root goes with a list, whose paths it completes")
         return read_pairs(path)
     raise SourceError(
         f"{path}: not a folder, .lst, {', '.join((*TABLE_SUFFIXES, PAIRS_SUFFIX))}; those are what can be packed"
     )
+
+
+def _refuse_other_options(path: Path, annotations: str | None, options: SourceOptions) -> None:
+    """Raise SourceError for an option that does not go with this kind of source, and would be passed over."""
+    suffix = path.suffix.lower()
+    kind = annotations or ("folder" if path.is_dir() else "table" if suffix in TABLE_SUFFIXES else suffix)
+    detection = ("coco", "voc", "yolo")
+    for kinds, is_given, names, what in (
+        (("folder",), options.labels != "levels", "--leaf-labels and --top-labels go", "a folder of classes"),
+        (("table",), options.table != TableOptions(), "--columns, --label-column and the like go", "a table"),
+        ((".lst",), options.label_width is not None, "--label-width goes", "a .lst"),
+        ((".lst", "table", "coco"), options.root is not None, "--root goes", "a list, table or COCO file"),
+        (("folder", "table", *detection), options.classes is not None, "--classes goes", "a folder, table or boxes"),
+        (("coco", "voc"), options.flagged != "column", "--flagged goes", "COCO and VOC"),
+        (detection, options.empty != "keep", "--empty goes", "annotations of boxes"),
+    ):
+        if is_given and kind not in kinds:
+            raise SourceError(f"{path}: {names} with {what}, which this is not; leave it out")

@@ -59,7 +59,10 @@ def to_pixels(value: Any) -> NDArray[np.uint8]:
 
     Raises ValueError for other shapes, ragged rows, and values that are not whole numbers within 0 and 255.
     """
-    nested = json.loads(value) if isinstance(value, str) else value
+    try:
+        nested = json.loads(value) if isinstance(value, str) else value
+    except RecursionError:
+        raise ValueError("lists within lists, too deep to be read; expected height × width (× 3)") from None
     try:
         array = np.array(nested)
     except ValueError:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
+import math
 import random
 import re
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
 
 from dali_rec.errors import ImageRejectedError, MissingDependencyError, SourceError
 
@@ -41,8 +41,8 @@ class FetchOptions:
     max_bytes: int = 256 << 20
 
     def __post_init__(self) -> None:
-        if self.timeout <= 0:
-            raise ValueError(f"timeout is {self.timeout}: more than 0 seconds")
+        if not 0 < self.timeout < math.inf:
+            raise ValueError(f"timeout is {self.timeout}: more than 0 seconds, and a number of them")
         if self.retries < 0:
             raise ValueError(f"retries is {self.retries}: 0 or more")
         if self.connections < 1:
@@ -57,9 +57,11 @@ def is_url(location: str) -> bool:
 
 
 def shown(url: str) -> str:
-    """A URL as it may be shown: without the password and the signature that it can hold."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    """A URL as it may be shown, also a malformed one: without the password and the signature that it can hold."""
+    scheme, separator, rest = url.partition("://")
+    place = re.split("[?#]", rest, maxsplit=1)[0]
+    server, slash, path = place.partition("/")
+    return f"{scheme}{separator}{server.rpartition('@')[2]}{slash}{path}"
 
 
 def check_protocols(locations: Iterable[str], options: FetchOptions) -> bool:
@@ -130,7 +132,7 @@ def _try(url: str, options: FetchOptions) -> bytes | _Failure:
     except ImageRejectedError:
         raise
     except Exception as error:  # noqa: BLE001  # each file system has errors of its own
-        return _judge(error)
+        return _judge(error, url)
 
 
 def _fetch_once(url: str, options: FetchOptions) -> bytes:
@@ -171,7 +173,7 @@ def _check_size(url: str, size: int, options: FetchOptions) -> None:
         raise ImageRejectedError(f"{shown(url)}: more than the {options.max_bytes:,} bytes of --max-bytes")
 
 
-def _judge(error: Exception) -> _Failure:
+def _judge(error: Exception, url: str) -> _Failure:
     import aiohttp
     from aiohttp.http_exceptions import HttpProcessingError
 
@@ -186,5 +188,7 @@ def _judge(error: Exception) -> _Failure:
         return _Failure("the transfer was cut off", may_pass=True)
     if isinstance(error, FileNotFoundError):
         return _Failure("not found", may_pass=False)
-    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, aiohttp.InvalidURL):
+        return _Failure("not a valid URL", may_pass=False)
+    text = " ".join(str(error).replace(url, shown(url)).split()) or type(error).__name__
     return _Failure(text[:200], may_pass=isinstance(error, (OSError, aiohttp.ClientError)))

@@ -186,6 +186,8 @@ def _end_of_object(data: mmap.mmap, at: int) -> int | None:
 def _parse_object(text: bytes) -> dict[str, Any]:
     try:
         values = json.loads(text)
+    except RecursionError:
+        raise ValueError("lists or objects within others, too deep to be read") from None
     except ValueError as json_error:
         try:  # single quotes, None and True: a Python literal, which is no code
             values = ast.literal_eval(text.decode("utf-8", "surrogateescape").strip())

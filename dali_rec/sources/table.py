@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from dali_rec.errors import SourceError
 from dali_rec.recordio.header import MAX_ID
+from dali_rec.sources.columns import TableOptions, find_columns
 from dali_rec.sources.pixels import PixelTable
 from dali_rec.sources.rows import JSON_SUFFIXES, Row, read_rows
 from dali_rec.sources.sample import Sample, SampleTable, Source
@@ -18,31 +22,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@dataclass(frozen=True, slots=True)
-class TableOptions:
-    """Which columns of a table mean what.
-
-    labels: the columns of the labels, in their order. location, id: the columns of these names, the id if there is one.
-    columns: the names of all columns of a CSV without a header.
-    """
-
-    labels: tuple[str, ...] = ("label",)
-    location: str = "location"
-    id: str = "id"
-    columns: tuple[str, ...] | None = None
-
-
 def read_table(path: Path, root: Path | None, options: TableOptions, classes: Sequence[str] | None = None) -> Source:
     """The images that a table names or holds, in its order, under its ids if it has them.
 
     A location is a path, relative to ``root`` or to the table, a URL, or the pixels themselves as nested lists of 0…255
     (height × width, or height × width × 3). A column of labels that are all numbers keeps them; otherwise each name
-    gets the number of its place among the sorted names, or in ``classes``.
+    gets the number of its place among the sorted names, or in ``classes``. Which columns a CSV has: see
+    ``find_columns``.
 
     Raises SourceError, with the line, for a missing column or value, an id that is not a whole number or stands twice,
-    and a label that is not in ``classes``.
+    a label that is not in ``classes``, and one that is no finite number where most of its column are numbers and there
+    are no ``classes``.
     """
-    table = _Table(path, options)
+    folder = str(root if root is not None else path.parent)
+    table = _Table(path, folder, options)
     for row in table.rows():
         table.add(row)
     if not table.locations:
@@ -56,11 +49,12 @@ def read_table(path: Path, root: Path | None, options: TableOptions, classes: Se
     names = tuple(column.names for column in columns)
     return Source(
         samples,
-        str(root if root is not None else path.parent),
+        folder,
         names[0] if len(names) == 1 else None,
         keys_are_given=bool(table.keys),
         label_classes=names if len(names) > 1 and any(names) else None,
         pixels=table.pixels,
+        notes=table.notes,
     )
 
 
@@ -93,12 +87,28 @@ class _LabelColumn:
             numbers = [value for value in plain if value is not None]
             if len(numbers) == len(names):
                 return _Resolved([numbers[number] for number in self._numbers], None)
+            self._refuse_odd_ones(path, names, [value is not None for value in plain])
         table = tuple(classes) if classes is not None else tuple(sorted(names))
         place = {name: float(number) for number, name in enumerate(table)}
         for name, line in zip(names, self._line_of, strict=True):
             if name not in place:
                 raise SourceError(f"{path}, line {line}: the label {name!r} is not in --classes")
         return _Resolved([place[names[number]] for number in self._numbers], table)
+
+    def _refuse_odd_ones(self, path: Path, names: list[str], is_number: list[bool]) -> None:
+        """Raise SourceError for the first label that is no finite number, if more rows have numbers than names."""
+        rows = np.bincount(np.frombuffer(self._numbers, np.dtype("I")), minlength=len(names))
+        finite = np.array(is_number)
+        infinite = np.array([_is_not_finite(name) for name in names])
+        named = ~finite & ~infinite
+        if rows[named].sum() >= max(rows[finite].sum(), 1):
+            return
+        odd = int(np.argmin(finite))
+        what = "not a finite number" if infinite[odd] else f"no number, as most of the column {self.name!r} are"
+        raise SourceError(
+            f"{path}, line {self._line_of[odd]}: the label {names[odd][:80]!r} is {what}; correct it, or, if the "
+            "labels are names of classes, give them all in a file by --classes"
+        )
 
 
 def _number(text: str) -> float | None:
@@ -109,12 +119,21 @@ def _number(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
+def _is_not_finite(text: str) -> bool:
+    try:
+        return not math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
 class _Table:
     """What is gathered from the rows of a table."""
 
-    def __init__(self, path: Path, options: TableOptions) -> None:
+    def __init__(self, path: Path, root: str, options: TableOptions) -> None:
         self.path = path
+        self.root = root
         self.options = options
+        self.notes: tuple[str, ...] = ()
         self.labels = [_LabelColumn(name) for name in options.labels]
         self.locations: list[str] = []
         self.keys: array[int] = array("Q")
@@ -125,38 +144,32 @@ class _Table:
     def rows(self) -> Iterator[Row]:
         """The rows without the header, values by column name."""
         if self.path.suffix.lower() in JSON_SUFFIXES:
+            if self.options.columns is not None:
+                raise SourceError(f"{self.path}: --columns names the columns of a CSV without a header; leave it out")
             yield from read_rows(self.path)
             return
-        for row in read_rows(self.path):
+        every = read_rows(self.path)
+        ahead = list(itertools.islice(every, 2))
+        if not ahead:
+            return
+        names, is_header = self._find_columns(ahead)
+        for row in itertools.chain(ahead[1:] if is_header else ahead, every):
             assert isinstance(row.values, list)
-            if self._columns is None:
-                self._columns, is_header = self._find_columns(row)
-                if is_header:
-                    continue
-            if len(row.values) != len(self._columns):
+            if len(row.values) != len(names):
                 raise SourceError(
-                    f"{self.path}, line {row.line}: {len(row.values)} fields, expected {len(self._columns)} "
-                    f"({', '.join(self._columns)}); quote a field that holds the delimiter"
+                    f"{self.path}, line {row.line}: {len(row.values)} fields, expected {len(names)} "
+                    f"({', '.join(names)}); quote a field that holds the delimiter"
                 )
-            yield Row(row.line, row.start, row.length, dict(zip(self._columns, row.values, strict=True)))
+            yield Row(row.line, row.start, row.length, dict(zip(names, row.values, strict=True)))
 
-    def _find_columns(self, first: Row) -> tuple[tuple[str, ...], bool]:
+    def _find_columns(self, ahead: list[Row]) -> tuple[tuple[str, ...], bool]:
         """The names of the columns, and whether the first row is where they stand."""
-        assert isinstance(first.values, list)
-        options, fields = self.options, tuple(first.values)
-        if options.columns is not None:
-            return options.columns, fields == options.columns
-        if options.location in fields:
-            return fields, True
-        if options.labels == ("label",):
-            if len(fields) == 2:
-                return ("label", options.location), False
-            if len(fields) == 3 and fields[0].isdecimal():
-                return (options.id, "label", options.location), False
-        raise SourceError(
-            f"{self.path}, line {first.line}: no column {options.location!r} in {', '.join(fields)[:80]!r}; name the "
-            "column by --location-column, or all columns of a table without a header by --columns"
-        )
+        fields = [row.values for row in ahead if isinstance(row.values, list)]
+        second = fields[1] if len(fields) > 1 else None
+        found = find_columns(f"{self.path}, line {ahead[0].line}", fields[0], second, self.root, self.options)
+        self.options, self.notes, self._columns = found.options, found.notes, found.names
+        self.labels = [_LabelColumn(name) for name in found.options.labels]
+        return found.names, found.is_header
 
     def add(self, row: Row) -> None:
         where = f"{self.path}, line {row.line}"
@@ -168,6 +181,11 @@ class _Table:
             if isinstance(label, (list, dict)):
                 raise SourceError(f"{where}: {column.name!r} is a {type(label).__name__}; expected a number or a name")
             column.add(label, row.line)
+        if isinstance(location, (dict, bool)):
+            raise SourceError(
+                f"{where}: {self.options.location!r} is a {type(location).__name__}; expected a path, a URL, or pixels "
+                "as nested lists"
+            )
         if isinstance(location, list) or (isinstance(location, str) and location.startswith("[")):
             if self.pixels is None:
                 self.pixels = PixelTable(str(self.path), self._pixel_column())
@@ -180,7 +198,10 @@ class _Table:
 
     def _value(self, values: dict[str, Any], name: str, where: str) -> Any:
         if name not in values:
-            raise SourceError(f"{where}: no column {name!r} among {', '.join(map(repr, values))}")
+            option = "--location-column" if name == self.options.location else "--label-column"
+            raise SourceError(
+                f"{where}: no column {name!r} among {', '.join(map(repr, values))[:200]}; name the column by {option}"
+            )
         value = values[name]
         if value is None or value == "":
             raise SourceError(f"{where}: {name!r} is empty")

@@ -327,7 +327,10 @@ def test_more_shards_than_images_are_refused(class_folder, tmp_path):
         dali_rec.pack(class_folder, tmp_path / "x", shards=13)
 
 
-@pytest.mark.parametrize("option", [{"resize": 0}, {"quality": 101}, {"shards": 0}, {"workers": 0}, {"max_bad": -1}])
+@pytest.mark.parametrize(
+    "option",
+    [{"resize": 0}, {"quality": 101}, {"shards": 0}, {"workers": 0}, {"max_bad": -1}, {"max_bad": float("nan")}],
+)
 def test_senseless_options_are_refused_with_their_value(class_folder, tmp_path, option):
     ((name, value),) = option.items()
     with pytest.raises(ValueError, match=f"{name} is {value}"):
@@ -365,3 +368,39 @@ def test_photographs_pack_to_a_class_each(photographs, tmp_path):
     for record in dataset[::10]:
         path = next((tmp_path / "photos" / dataset.classes[int(record.labels[0])]).iterdir())
         assert np.array_equal(dali_rec.decode_image(record.image), np.asarray(Image.open(path).convert("RGB")))
+
+
+def test_split_that_gets_no_image_is_named(class_folder, tmp_path):
+    with pytest.raises(SourceError, match="the split 'b' gets none of the 12 images"):
+        dali_rec.pack(class_folder, tmp_path / "x", split={"a": 0.99999, "b": 0.00001})
+
+
+def test_file_url_is_a_folder_of_this_machine_made_where_it_is_missing(class_folder, tmp_path):
+    report = dali_rec.pack(class_folder, f"file://{tmp_path}/new/x")
+    assert report.manifest_path == tmp_path / "new" / "x.json"
+    assert len(dali_rec.open(tmp_path / "new" / "x")) == 12
+
+
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [
+        ("..", r"\.\.: the output needs a name, such as \.\./train"),
+        ("", "the output needs a name"),
+        ("file:///", "the output needs a name"),
+        ("s3://", "the output needs a name after the bucket, such as s3://bucket/train"),
+        ("s3:///x", "such as s3://x/train"),
+        ("s3:/b/c", "s3:/b/c: neither a URL, which has two slashes"),
+    ],
+)
+def test_output_without_a_name_is_refused(class_folder, tmp_path, monkeypatch, out, message):
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(SourceError, match=message):
+        dali_rec.pack(class_folder, out)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_output_in_a_folder_called_like_a_protocol_is_written(class_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "s3:").mkdir()
+    assert dali_rec.pack(class_folder, "s3:/x").records == 12

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dali_rec.packing.split import parse_shares, split_rows
+from dali_rec.packing.split import check_shares, parse_shares, split_rows
 
 SHARES = st.lists(st.integers(1, 9), min_size=1, max_size=4).map(
     lambda parts: {f"part{number}": part / sum(parts) for number, part in enumerate(parts)}
@@ -47,8 +47,19 @@ def test_shares_are_read():
         ("train,val=0.1", "'train': expected NAME=SHARE"),
         ("a=0.5,a=0.5", "'a' stands twice"),
         ("a=1,b=0", "above 0"),
+        ("a=nan,b=1", "above 0"),
+        ("a/b=0.5,c=0.5", "'a/b': the name becomes part of a file's"),
+        ("../b=0.5,c=0.5", "the name becomes part of a file's"),
+        ("a\\b=1", "the name becomes part of a file's"),
+        ("=1", "the name becomes part of a file's, and may not be empty"),
     ],
 )
 def test_bad_shares_are_said(text, message):
     with pytest.raises(ValueError, match=message):
         parse_shares(text)
+
+
+@pytest.mark.parametrize("shares", [{"a": float("nan")}, {"a": 1.5, "b": -0.5}, {"a\n": 1.0}, {"": 1.0}])
+def test_shares_that_no_files_can_have_are_refused(shares):
+    with pytest.raises(ValueError, match="split "):
+        check_shares(shares)

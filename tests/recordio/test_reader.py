@@ -9,6 +9,7 @@ from support import DATA, peak_memory
 
 from dali_rec.errors import (
     CorruptRecordError,
+    DatasetError,
     DatasetNotFoundError,
     IndexFileError,
     TruncatedRecordError,
@@ -74,6 +75,20 @@ def test_records_are_views_of_the_file_and_outlive_the_reader():
     assert image.obj is reader.read(3).obj  # the same map behind both
     reader.close()
     assert hashlib.sha256(image).hexdigest() == FACTS["images"][3]["sha256"]
+
+
+def test_closed_reader_says_that_it_is_closed():
+    reader = RecordReader(DATA / "single.rec")
+    reader.close()
+    for read in (lambda: reader.record(3), lambda: list(reader), reader.build_index, lambda: reader.buffer):
+        with pytest.raises(DatasetError, match=r"single\.rec: it was closed"):
+            read()
+
+
+@pytest.mark.parametrize("name", [".", "", "/", "..", "data/.."])
+def test_path_that_names_no_file_is_refused(name):
+    with pytest.raises(DatasetNotFoundError, match="is no name of a data set"):
+        RecordReader(name)
 
 
 def test_index_is_made_from_the_records_where_there_is_none(tmp_path):

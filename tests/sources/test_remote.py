@@ -160,6 +160,21 @@ def test_secrets_in_a_url_are_not_shown():
     assert shown(url) == "https://host.example/a/b.jpg"
 
 
+@pytest.mark.parametrize("address", ["[::1", "host.example:99999999", ""])
+def test_malformed_url_is_rejected_at_once_and_without_its_password(address):
+    with pytest.raises(ImageRejectedError) as rejected:
+        fetch(f"http://user:secret@{address}/x.jpg", FetchOptions())
+    assert str(rejected.value) == f"http://{address}/x.jpg: not a valid URL"
+
+
+def test_malformed_url_rejects_its_image_alone(tmp_path):
+    (tmp_path / "1.jpg").write_bytes(IMAGE)
+    (tmp_path / "x.csv").write_text("cat,1.jpg\ndog,http://u:p@[::1/x.jpg\n")
+    report = dali_rec.pack(tmp_path / "x.csv", tmp_path / "y", max_bad=1)
+    assert report.records == 1
+    assert [rejection.reason for rejection in report.rejections] == ["http://[::1/x.jpg: not a valid URL"]
+
+
 def test_list_of_urls_packs_and_failures_are_rejected(server, tmp_path):
     paths = ["good", "missing", "html", "redirect", "flaky", "cut", "forbidden", "good/again"]
     (tmp_path / "x.lst").write_text("".join(f"{key}\t0\t{server}/{path}\n" for key, path in enumerate(paths)))

@@ -119,6 +119,38 @@ def test_numbers_among_names_are_names(table):
     assert read(table("x.csv", "label,location\n3,1.jpg\ncat,2.jpg\n")).classes == ("3", "cat")
 
 
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ("3 nan 4", r"line 3: the label 'nan' is not a finite number"),
+        ("3 4 -inf", r"line 4: the label '-inf' is not a finite number"),
+        ("1e400 3", r"line 2: the label '1e400' is not a finite number"),
+        ("nan nan", r"line 2: the label 'nan' is not a finite number"),
+        ("3 4 five", r"line 4: the label 'five' is no number, as most of the column 'label' are"),
+        ("3 3 3 n/a none", r"line 5: the label 'n/a' is no number"),
+    ],
+)
+def test_odd_label_among_numbers_is_refused_with_its_line(table, labels, message):
+    path = table("x.csv", "label,location\n" + "".join(f"{label},1.jpg\n" for label in labels.split()))
+    with pytest.raises(SourceError, match=message + ".*--classes"):
+        read(path)
+
+
+def test_nan_of_json_among_numbers_is_refused(table):
+    path = table("x.json", '[{"label": 1, "location": "1.jpg"}, {"label": NaN, "location": "2.jpg"}]')
+    with pytest.raises(SourceError, match=r"line 1: the label 'nan' is not a finite number"):
+        read(path)
+
+
+def test_nan_among_names_is_a_name(table):
+    assert read(table("x.csv", "nan,1.jpg\nroti,2.jpg\n")).classes == ("nan", "roti")
+
+
+def test_numbers_and_a_name_are_classes_where_they_are_given_as_such(table):
+    source = read(table("x.csv", "3,1.jpg\n4,2.jpg\nother,1.jpg\n"), classes=("3", "4", "other"))
+    assert [labels for _, labels, _ in rows(source)] == [(0.0,), (1.0,), (2.0,)]
+
+
 def test_order_of_classes_can_be_given(table):
     source = read(table("x.csv", "cat,1.jpg\ndog,2.jpg\n"), classes=("dog", "cow", "cat"))
     assert (source.classes, [labels for _, labels, _ in rows(source)]) == (("dog", "cow", "cat"), [(2.0,), (0.0,)])
@@ -180,6 +212,7 @@ def test_pixels_can_be_encoded_otherwise(table, tmp_path):
         ("[[]]", "whole numbers"),
         ("[[[1,2]]]", "shape"),
         ("[[1,]]", "pixels at byte"),
+        ("[" * 100_000 + "]" * 100_000, "too deep"),
         ('[["a"]]', "whole numbers"),
     ],
 )
@@ -188,6 +221,13 @@ def test_bad_pixels_are_rejected_with_the_reason(table, tmp_path, pixels, messag
     report = dali_rec.pack(path, tmp_path / "out" / "x", max_bad=1)
     assert message in report.rejections[0].reason
     assert report.records == 1
+
+
+def test_json_row_that_is_nested_too_deep_is_named(table):
+    deep = "[" * 100_000 + "]" * 100_000
+    path = table("x.jsonl", f'{{"label": 1, "location": [[1]]}}\n{{"label": 1, "location": {deep}}}\n')
+    with pytest.raises(SourceError, match=r"x\.jsonl, line 2: .*too deep"):
+        read(path)
 
 
 def test_pixels_of_other_kinds_are_refused():
@@ -206,7 +246,7 @@ def test_pixels_of_other_kinds_are_refused():
         ("x.csv", "label,location\n,1.jpg\n", r"line 2: 'label' is empty"),
         ("x.csv", "label,location\ncat,\n", r"line 2: 'location' is empty"),
         ("x.csv", "a,b,c\n1,2,3\n", r"line 1: no column 'location'"),
-        ("x.csv", "kind,location\ncat,1.jpg\n", r"line 2: no column 'label' among 'kind', 'location'"),
+        ("x.csv", "kind,location\ncat,1.jpg\n", r"line 1: no column 'label' in 'kind, location'.*--label-column"),
         ("x.csv", 'label,location\n"cat,1.jpg\n', r"line 2: a field in \" quotes does not end"),
         ("x.csv", "cat,[[1,2]\n", r"line 1: a list in \[ \] does not end"),
         ("x.csv", '"cat" x,1.jpg\n', r"line 1: 'x' stands between"),
@@ -221,6 +261,8 @@ def test_pixels_of_other_kinds_are_refused():
         ("x.json", '[{"label": 1, "location": "a"}', r"x\.json: the array does not end"),
         ("x.json", '[{"label": 1 "location": "a"}]', r"line 1: neither JSON nor a Python literal"),
         ("x.json", '[{"label": [1], "location": "a"}]', r"line 1: 'label' is a list"),
+        ("x.json", '[{"label": 1, "location": {"a": 1}}]', r"line 1: 'location' is a dict; expected a path"),
+        ("x.json", '[{"label": 1, "path": "a"}]', r"line 1: no column 'location' among .*--location-column"),
         ("x.json", '[{"id": 1, "label": 1, "location": "a"}, {"label": 1, "location": "a"}]', "no 'id', which"),
         ("x.json", '[{"label": 1, "location": "a"}, {"id": 1, "label": 1, "location": "a"}]', "has an 'id'"),
         ("x.jsonl", '{"label": __import__("os"), "location": "a"}', "neither JSON nor a Python literal"),
@@ -296,6 +338,13 @@ def test_image_that_is_not_there_is_rejected(table, tmp_path):
     report = dali_rec.pack(path, tmp_path / "out" / "x", max_bad=1)
     assert "no such file" in report.rejections[0].reason
     assert report.records == 1
+
+
+def test_class_of_which_every_image_is_rejected_is_named_with_its_number(table, tmp_path):
+    path = table("x.csv", "ant,nothing.jpg\ncat,1.jpg\ncat,missing.jpg\n")
+    report = dali_rec.pack(path, tmp_path / "out" / "x", max_bad=2)
+    assert report.manifest.classes == ("ant", "cat")
+    assert report.notes == ("classes of which every image was rejected, and that keep their numbers: 0 'ant'",)
 
 
 def test_half_of_a_surrogate_pair_is_named(table):

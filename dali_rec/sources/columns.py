@@ -1,0 +1,184 @@
+"""Which columns of a CSV are the labels, the location and the id: by the names in its first line, or by their order."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from dali_rec.errors import SourceError
+from dali_rec.images import LOADABLE_EXTENSIONS
+from dali_rec.sources.remote import is_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_DEFAULT_LABELS, _DEFAULT_LOCATION = ("label",), "location"
+#: What else the columns are often called, without blanks, hyphens and underscores.
+_LABEL_SYNONYMS = frozenset({"class", "classname", "category"})
+_LOCATION_SYNONYMS = frozenset(
+    {"path", "file", "filename", "filepath", "image", "imagefile", "imagename", "imagepath", "imageurl", "url"}
+)
+_IMAGE_EXTENSIONS = LOADABLE_EXTENSIONS | {".gif", ".avif"}
+
+
+@dataclass(frozen=True, slots=True)
+class TableOptions:
+    """Which columns of a table mean what.
+
+    labels: the columns of the labels, in their order. location, id: the columns of these names, the id if there is one.
+    columns: the names of all columns of a CSV without a header.
+    """
+
+    labels: tuple[str, ...] = _DEFAULT_LABELS
+    location: str = _DEFAULT_LOCATION
+    id: str = "id"
+    columns: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns of a CSV.
+
+    names: of all columns, in their order. options: what they mean, by these names. is_header: whether the first row is
+    where the names stand. notes: what the user should hear.
+    """
+
+    names: tuple[str, ...]
+    options: TableOptions
+    is_header: bool
+    notes: tuple[str, ...] = ()
+
+
+def find_columns(
+    where: str, first: Sequence[str], second: Sequence[str] | None, root: str, options: TableOptions
+) -> Columns:
+    """The columns of a CSV by its first two rows.
+
+    The first row is a header where it has a name that ``options`` or custom knows, and no field that may be an image.
+    Names match in capitals or not. Where ``options`` has the defaults, "path", "file", "image", "url" and the like will
+    do for "location", "class" and "category" for "label". Two columns without a header are label and location, three
+    that begin with a whole number are id, label and location.
+
+    where: the file and line of the first row, for messages. second: None where there is no second row. root: what
+    relative locations are relative to.
+
+    Raises SourceError where a column is missing or there twice, and where the first row may be a header or not.
+    """
+    names = tuple(first)
+    if options.columns is not None:
+        _refuse_twice(options.columns, _wanted(options), "--columns")
+        return Columns(options.columns, options, [*map(_folded, names)] == [*map(_folded, options.columns)])
+    images = [number for number, field in enumerate(names) if _may_be_image(field, root)]
+    if not images and any(_is_known(name, options) for name in names):
+        return _named_columns(where, names, options)
+    by_order = _columns_by_order(names, options)
+    if by_order is None:
+        raise _missing(where, options.location, names, "--location-column")
+    if images and by_order.index(options.location) not in images:
+        raise SourceError(
+            f"{where}: {names[images[0]][:80]!r} stands where a label is expected; the columns of a table without a "
+            f"header are {', '.join(by_order)}: name them in their order by --columns"
+        )
+    if not images and second is not None and any(_may_be_image(field, root) for field in second):
+        raise SourceError(
+            f"{where}: no image among {_shown(names)}, as there is on the next line: if these are the names of "
+            f"columns, say which by --label-column and --location-column; if not, name all columns by --columns "
+            f"{','.join(by_order)}"
+        )
+    return Columns(by_order, options, is_header=False)
+
+
+def _named_columns(where: str, names: tuple[str, ...], options: TableOptions) -> Columns:
+    location = _find(where, names, options.location, "--location-column")
+    labels = tuple(_find(where, names, name, "--label-column") for name in options.labels)
+    key = next((name for name in names if _folded(name) == _folded(options.id)), options.id)
+    key = options.id if options.id in names else key
+    found = replace(options, labels=labels, location=location, id=key)
+    _refuse_twice(names, _wanted(found), where)
+    notes = tuple(
+        f"{where}: the column {name!r} is taken for {wanted!r}"
+        for name, wanted in zip((*labels, location), (*options.labels, options.location), strict=True)
+        if _folded(name) != _folded(wanted)
+    )
+    return Columns(names, found, is_header=True, notes=notes)
+
+
+def _find(where: str, names: tuple[str, ...], wanted: str, option: str) -> str:
+    """The column that ``wanted`` means: of this name, of this name in other capitals, or of a synonym."""
+    if wanted in names:
+        return wanted
+    for matches in (
+        {name for name in names if _folded(name) == _folded(wanted)},
+        {name for name in names if _plain(name) in _synonyms(wanted)},
+    ):
+        if len(matches) > 1:
+            raise SourceError(
+                f"{where}: {' and '.join(map(repr, sorted(matches)))} may both be the column {wanted!r}: name one by "
+                f"{option}"
+            )
+        if matches:
+            return matches.pop()
+    raise _missing(where, wanted, names, option)
+
+
+def _synonyms(wanted: str) -> frozenset[str]:
+    if wanted == _DEFAULT_LOCATION:
+        return _LOCATION_SYNONYMS
+    return _LABEL_SYNONYMS if (wanted,) == _DEFAULT_LABELS else frozenset()
+
+
+def _is_known(name: str, options: TableOptions) -> bool:
+    wanted = {_folded(one) for one in (options.location, *options.labels)}
+    return _folded(name) in wanted or _plain(name) in _LABEL_SYNONYMS | _LOCATION_SYNONYMS
+
+
+def _columns_by_order(fields: tuple[str, ...], options: TableOptions) -> tuple[str, ...] | None:
+    if options.labels != _DEFAULT_LABELS:
+        return None
+    if len(fields) == 2:
+        return (*_DEFAULT_LABELS, options.location)
+    if len(fields) == 3 and fields[0].isdecimal():
+        return (options.id, *_DEFAULT_LABELS, options.location)
+    return None
+
+
+def _may_be_image(field: str, root: str) -> bool:
+    """Whether a field is a URL, pixels, a name with an image's extension, or a file that is there."""
+    if is_url(field) or field.startswith("["):
+        return True
+    extension = os.path.splitext(field)[1].lower()  # noqa: PTH122
+    if extension in _IMAGE_EXTENSIONS:
+        return True
+    return os.path.isfile(os.path.join(root, field))  # noqa: PTH113, PTH118  # False for what no file can be called
+
+
+def _wanted(options: TableOptions) -> tuple[str, ...]:
+    return (*options.labels, options.location, options.id)
+
+
+def _refuse_twice(names: tuple[str, ...], wanted: Iterable[str], where: str) -> None:
+    counts = Counter(names)
+    for name in wanted:
+        if counts[name] > 1:
+            raise SourceError(f"{where}: the column {name!r} stands {counts[name]} times; call the others otherwise")
+
+
+def _missing(where: str, wanted: str, names: tuple[str, ...], option: str) -> SourceError:
+    return SourceError(
+        f"{where}: no column {wanted!r} in {_shown(names)}; name the column by {option}, or all columns of a table "
+        "without a header by --columns"
+    )
+
+
+def _shown(names: tuple[str, ...]) -> str:
+    return repr(", ".join(names)[:80])
+
+
+def _folded(name: str) -> str:
+    return name.strip().casefold()
+
+
+def _plain(name: str) -> str:
+    return _folded(name).translate({ord(character): None for character in " _-"})

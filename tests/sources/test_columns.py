@@ -1,0 +1,129 @@
+import pytest
+from support import jpeg
+
+import dali_rec
+from dali_rec.errors import SourceError
+from dali_rec.sources import SourceOptions, TableOptions, open_source, read_table
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Write x.csv beside 1.jpg, 2.jpg and a JPEG called 'plain'; returns its path."""
+
+    def write(text):
+        for number, name in enumerate(("1.jpg", "2.jpg", "plain")):
+            (tmp_path / name).write_bytes(jpeg(number))
+        (tmp_path / "x.csv").write_text(text)
+        return tmp_path / "x.csv"
+
+    return write
+
+
+def read(path, **options):
+    return read_table(path, None, TableOptions(**options))
+
+
+def rows(source):
+    return [(sample.key, sample.labels, sample.location) for sample in source.samples]
+
+
+CAT_AND_DOG = [(0, (0.0,), "1.jpg"), (1, (1.0,), "2.jpg")]
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["Label,Location", "LABEL,location", "label,path", "Class,Path", "category,file_name", "class,image", "label,URL"],
+)
+def test_header_is_known_by_usual_names_in_capitals_or_not(table, header):
+    source = read(table(f"{header}\ncat,1.jpg\ndog,2.jpg\n"))
+    assert (rows(source), source.classes) == (CAT_AND_DOG, ("cat", "dog"))
+
+
+def test_header_in_another_order_is_followed(table):
+    assert rows(read(table("Filename,Class\n1.jpg,cat\n2.jpg,dog\n"))) == CAT_AND_DOG
+
+
+def test_ids_are_known_in_capitals_too(table):
+    assert rows(read(table("ID,Label,Path\n7,cat,1.jpg\n"))) == [(7, (0.0,), "1.jpg")]
+
+
+def test_column_of_the_very_name_comes_before_its_synonyms(table):
+    assert rows(read(table("class,label,path,location\nx,cat,y,1.jpg\nx,dog,y,2.jpg\n"))) == CAT_AND_DOG
+
+
+def test_names_that_are_asked_for_are_found_in_capitals_or_not(table):
+    assert rows(read(table("Kind,File\ncat,1.jpg\ndog,2.jpg\n"), labels=("kind",), location="file")) == CAT_AND_DOG
+
+
+def test_columns_taken_for_others_are_said(table):
+    notes = read(table("Class,Location\ncat,1.jpg\n")).notes
+    assert [note.partition(": ")[2] for note in notes] == ["the column 'Class' is taken for 'label'"]
+    assert "x.csv, line 1" in notes[0]
+
+
+@pytest.mark.parametrize("first", ["path,1.jpg", "image,plain", "class,https://host.example/x", "label,[[1]]"])
+def test_line_with_an_image_is_no_header(table, first):
+    assert len(read(table(f"{first}\ndog,2.jpg\n")).samples) == 2
+
+
+def test_rows_of_missing_files_without_extensions_are_no_header(table):
+    assert len(read(table("cat,a\ndog,b\n")).samples) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("kind,what\ncat,1.jpg\n", r"line 1: no image among 'kind, what', .*--label-column and --location-column"),
+        ("kind,what\ncat,plain\n", r"line 1: no image among"),
+        ("1,cat,nothing\n2,dog,1.jpg\n", r"line 1: no image among .*--columns id,label,location"),
+        ("1.jpg,cat\n2.jpg,dog\n", r"line 1: '1.jpg' stands where a label is expected.*--columns"),
+        ("label,width\ncat,5\n", r"line 1: no column 'location' in 'label, width'.*--location-column"),
+        ("kind,path\ncat,1.jpg\n", r"line 1: no column 'label' in 'kind, path'.*--label-column"),
+        ("label,image,url\ncat,1.jpg,x\n", r"line 1: 'image' and 'url' may both be the column 'location'"),
+        ("class,category,path\na,b,1.jpg\n", r"line 1: 'category' and 'class' may both .*--label-column"),
+        ("Label,LABEL,path\na,b,1.jpg\n", r"line 1: 'LABEL' and 'Label' may both be the column 'label'"),
+        ("label,location,location\na,1.jpg,2.jpg\n", r"line 1: the column 'location' stands 2 times"),
+        ("id,id,label,location\n1,2,a,1.jpg\n", r"line 1: the column 'id' stands 2 times"),
+    ],
+)
+def test_columns_that_cannot_be_told_are_refused_by_line_and_option(table, text, message):
+    with pytest.raises(SourceError, match=message):
+        read(table(text))
+
+
+def test_column_given_twice_is_refused(table):
+    with pytest.raises(SourceError, match="the column 'location' stands 2 times"):
+        read(table("a,1.jpg,2.jpg\n"), columns=("label", "location", "location"))
+
+
+def test_other_columns_may_have_one_name(table):
+    assert rows(read(table("label,x,x,location\ncat,1,2,1.jpg\ndog,1,2,2.jpg\n"))) == CAT_AND_DOG
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("", {"table": TableOptions(columns=("a", "b"))}, "--columns, --label-column and the like go with a table"),
+        ("", {"table": TableOptions(labels=("a",))}, "--columns, --label-column and the like go with a table"),
+        ("", {"label_width": 2}, "--label-width goes with a .lst"),
+        ("", {"root": "elsewhere"}, "--root goes with a list, table or COCO file"),
+        ("", {"flagged": "drop"}, "--flagged goes with COCO and VOC"),
+        ("", {"empty": "drop"}, "--empty goes with annotations of boxes"),
+        ("x.csv", {"label_width": 2}, "--label-width goes with a .lst"),
+        ("x.csv", {"labels": "leaf"}, "--leaf-labels and --top-labels go with a folder of classes"),
+        ("x.json", {"table": TableOptions(columns=("label", "location"))}, "--columns names the columns of a CSV"),
+        ("x.lst", {"table": TableOptions(id="key")}, "--columns, --label-column and the like go with a table"),
+        ("x.lst", {"classes": ("a",)}, "--classes goes with a folder, table or boxes"),
+    ],
+)
+def test_option_of_another_kind_of_source_is_refused(table, tmp_path, name, options, message):
+    table("cat,1.jpg\n")
+    (tmp_path / "x.lst").write_text("0\t1\t1.jpg\n")
+    (tmp_path / "x.json").write_text('[{"label": "cat", "location": "1.jpg"}]')
+    with pytest.raises(SourceError, match=message):
+        open_source(tmp_path / name, SourceOptions(**options))
+
+
+def test_header_does_not_become_a_class(table, tmp_path):
+    report = dali_rec.pack(table("Class,path\nant,1.jpg\nbee,2.jpg\n"), tmp_path / "out" / "x")
+    assert (report.manifest.classes, report.rejections) == (("ant", "bee"), ())

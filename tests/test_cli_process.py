@@ -1,0 +1,117 @@
+"""The command line as a process: closed streams, narrow encodings, full disks, Ctrl-C."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import dali_rec
+
+COMMAND = [sys.executable, "-m", "dali_rec"]
+
+
+def run(*arguments, closed=(), **environment):
+    """Run a command with these descriptors closed; gives its status, standard output and standard error."""
+
+    def close():
+        for descriptor in closed:
+            os.close(descriptor)
+
+    done = subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        preexec_fn=close,
+        env={**os.environ, **environment},
+    )
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+@pytest.mark.parametrize("closed", [(2,), (1,), (0, 1, 2)])
+def test_commands_work_with_closed_streams(class_folder, tmp_path, closed):
+    assert run("pack", class_folder, tmp_path / "x", closed=closed)[0] == 0
+    assert len(dali_rec.open(tmp_path / "x")) == 12
+    status, out, _ = run("verify", tmp_path / "x", closed=closed)
+    assert status == 0
+    assert ("no faults" in out) == (1 not in closed)
+
+
+def test_failure_with_closed_standard_error_says_nothing_elsewhere(tmp_path):
+    assert run("pack", tmp_path / "nothing", tmp_path / "x", closed=(2,)) == (1, "", "")
+
+
+def test_letters_that_the_terminal_has_not_are_escaped(class_folder, tmp_path):
+    (class_folder / "bee").rename(class_folder / "bié")
+    status, out, _ = run("pack", class_folder, tmp_path / "né", PYTHONIOENCODING="ascii")
+    assert status == 0
+    assert r"n\xe9.json" in out
+    status, out, _ = run("info", tmp_path / "né", PYTHONIOENCODING="ascii")
+    assert status == 0
+    assert r"bi\xe9" in out
+    status, _, error = run("info", tmp_path / "ü", PYTHONIOENCODING="ascii")
+    assert status == 1
+    assert error.startswith("dali-rec: ")
+
+
+def run_with_file_limit(size, *arguments):
+    """Run a command that may write no file beyond so many bytes: what it gets is the error of a full disk."""
+    done = subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        capture_output=True,
+        check=False,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)),
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("size", "arguments", "file"),
+    [
+        (4000, ["pack", "photos", "x"], "x.packing/x.rec"),
+        (4000, ["pack", "photos", "x", "--shards", "2"], "x.packing/x-00000-of-00002.rec"),
+        (400, ["unpack", "out/photos", "x"], "x/ant/ant_000.jpg"),
+        (4000, ["show", "out/photos", "--out", "x.png"], "x.png"),
+        (4000, ["show", "out/photos", "--html", "x.html"], "x.html"),
+    ],
+)
+def test_file_without_room_is_named_and_not_left_half_written(packed, tmp_path, size, arguments, file):
+    command, *rest = arguments
+    paths = [one if one.startswith("-") or one.isdecimal() else tmp_path / one for one in rest]
+    status, error = run_with_file_limit(size, command, *paths)
+    assert status == 1
+    assert error.startswith(f"dali-rec: {tmp_path / file}: File too large; no file is left half-written: ")
+    assert not list(tmp_path.rglob("*.partial"))
+    assert not (tmp_path / file).exists()
+
+
+def test_interruption_of_work_is_one_line_and_status_130(class_folder, tmp_path):
+    os.mkfifo(class_folder / "ant" / "a.jpg")  # nobody writes to it, which holds the work up
+    command = [*COMMAND, "pack", class_folder, tmp_path / "x"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    ends = time.monotonic() + 60
+    while not list(tmp_path.rglob("x.rec.partial")) and time.monotonic() < ends:
+        time.sleep(0.02)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.2)
+    os.close(os.open(class_folder / "ant" / "a.jpg", os.O_RDWR | os.O_NONBLOCK))  # lets go of the thread that waits
+    out, error = process.communicate(timeout=60)
+    assert (process.returncode, out, error) == (130, "", "interrupted\n")
+
+
+def test_interruption_while_it_starts_is_one_line_and_status_130():
+    command = [sys.executable, "-X", "importtime", "-m", "dali_rec", "doctor"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+        for line in process.stderr:
+            if line.rstrip().endswith("dali_rec._interrupt"):
+                break
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read().splitlines()
+    assert (process.returncode, rest[-1]) == (130, "interrupted")
+    assert not [line for line in rest if "Traceback" in line]
