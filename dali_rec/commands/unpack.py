@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from dali_rec._numbers import parse_int
 from dali_rec.progress import progress_bar
 
 
@@ -36,6 +37,6 @@ def parse_ids(text: str | None) -> list[int] | None:
     if text is None:
         return None
     try:
-        return [int(part) for part in text.split(",")]
+        return list(map(parse_int, text.split(",")))
     except ValueError:
         raise typer.BadParameter(f"{text!r}: expected whole numbers, as in 1,2,3", param_hint="--ids") from None

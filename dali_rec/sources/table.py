@@ -7,6 +7,7 @@ from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dali_rec._numbers import parse_float
 from dali_rec.errors import SourceError
 from dali_rec.recordio.header import MAX_ID
 from dali_rec.sources.pixels import PixelTable
@@ -103,7 +104,7 @@ class _LabelColumn:
 
 def _number(text: str) -> float | None:
     try:
-        value = float(text)
+        value = parse_float(text)
     except ValueError:
         return None
     return value if math.isfinite(value) else None

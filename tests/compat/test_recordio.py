@@ -185,6 +185,19 @@ def test_wrong_direction_and_flag_are_errors(tmp_path):
         mx.recordio.MXRecordIO(DATA / "single.rec", "r").write(b"x")
 
 
+@pytest.mark.parametrize("line", ["1_0\t0", "1\t0_0", "cat\t0"])
+def test_index_of_other_than_numbers_is_refused(tmp_path, line):
+    (tmp_path / "x.idx").write_text(f"{line}\n")
+    with pytest.raises(ValueError, match=line.removesuffix("\t0").rpartition("\t")[2]):
+        mx.recordio.MXIndexedRecordIO(tmp_path / "x.idx", DATA / "single.rec", "r")
+
+
+def test_keys_of_an_index_are_what_the_caller_says(tmp_path):
+    (tmp_path / "x.idx").write_text("cat_1\t0\n")
+    record = mx.recordio.MXIndexedRecordIO(tmp_path / "x.idx", DATA / "single.rec", "r", key_type=str)
+    assert record.keys == ["cat_1"]
+
+
 def test_cut_file_raises(tmp_path):
     (tmp_path / "x.rec").write_bytes((DATA / "magic.rec").read_bytes()[:-4])
     record = mx.recordio.MXRecordIO(tmp_path / "x.rec", "r")

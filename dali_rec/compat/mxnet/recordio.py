@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 import cv2
 import numpy as np
 
+from dali_rec._numbers import parse_int
 from dali_rec.recordio.framing import frame
 from dali_rec.recordio.header import HEADER
 from dali_rec.recordio.reader import RecordReader
@@ -147,11 +148,12 @@ class MXIndexedRecordIO(MXRecordIO):
         if self.writable:
             self.fidx = open(self.idx_path, "w")  # noqa: SIM115, PTH123  # closed by close
             return
+        key_of = parse_int if self.key_type is int else self.key_type
         with open(self.idx_path) as file:  # noqa: PTH123
             for line in file:
                 key, offset = line.strip().split("\t")
-                self.idx[self.key_type(key)] = int(offset)
-                self.keys.append(self.key_type(key))
+                self.idx[key_of(key)] = parse_int(offset)
+                self.keys.append(key_of(key))
 
     def close(self) -> None:
         """Close the file and its index."""
