@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from dali_rec._files import as_path, fsync_directory, partial_path, publish, try_lock
+from dali_rec._files import as_path, fsync_directory, is_at, partial_path, publish, try_lock
 from dali_rec.errors import OutputExistsError, UnwritableRecordError
 from dali_rec.recordio.framing import Buffer, frame
 from dali_rec.recordio.header import pack_header
@@ -229,11 +229,7 @@ def _open_locked(temporary: Path, final: Path) -> IO[bytes]:
         if not try_lock(file):
             file.close()
             raise OutputExistsError(f"{final}: another process is writing it; wait for it or choose another name")
-        try:
-            is_same = os.path.samestat(os.fstat(file.fileno()), temporary.stat())
-        except FileNotFoundError:
-            is_same = False
-        if is_same:
+        if is_at(file, temporary):
             file.truncate(0)
             fsync_directory(temporary.parent)
             return file
