@@ -33,6 +33,9 @@ class RecordWriter:
     Both files are written under temporary names and take their own on ``close``; leaving a ``with`` block by an
     exception, or dying, leaves nothing under the final names. An existing ``path`` is replaced at that moment.
 
+    In a process that is forked the files stay the parent's: there ``write`` and ``close`` raise RuntimeError, and
+    ``abort`` and the end of the process leave them alone.
+
     Raises OutputExistsError if another process is writing the same file.
     """
 
@@ -44,6 +47,7 @@ class RecordWriter:
         self._checksum = _Checksum()
         self._write_back = _WriteBack()
         self._buffer = bytearray()
+        self._pid = os.getpid()
         self._file: IO[bytes] | None = _open_locked(partial_path(self.path), self.path)
 
     def __enter__(self) -> Self:
@@ -84,6 +88,7 @@ class RecordWriter:
         """
         if self._file is None:
             raise ValueError(f"{self.path}: the writer is closed")
+        self._refuse_fork()
         key = len(self._keys) if key is None else key
         try:
             chunks = frame(payload)
@@ -122,6 +127,7 @@ class RecordWriter:
         """Make the files durable and give them their names. Safe to call twice."""
         if self._file is None:
             return
+        self._refuse_fork()
         file, self._file = self._file, None
         try:
             self._flush(file)
@@ -149,10 +155,19 @@ class RecordWriter:
     def abort(self) -> None:
         """Throw away what was written. Safe to call twice, and after ``close``, which it does not undo."""
         if self._file is not None:
-            partial_path(self.path).unlink(missing_ok=True)
-            self._write_back.wait()
+            if self._is_ours:
+                partial_path(self.path).unlink(missing_ok=True)
+                self._write_back.wait()
             self._file.close()
             self._file = None
+
+    @property
+    def _is_ours(self) -> bool:
+        return self._pid == os.getpid()
+
+    def _refuse_fork(self) -> None:
+        if not self._is_ours:
+            raise RuntimeError(f"{self.path}: the process that this one was forked from is writing it; let that go on")
 
     def __del__(self) -> None:
         if getattr(self, "_file", None) is not None:

@@ -2,6 +2,8 @@ import json
 import multiprocessing
 import pickle
 import random
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -144,6 +146,25 @@ def test_writer_in_another_process_is_refused(tmp_path):
     record.pid = -1
     with pytest.raises(RuntimeError, match="another process"):
         record.write(b"x")
+
+
+def test_forked_process_that_ends_writes_nothing(tmp_path):
+    code = f"""
+import os, sys
+from dali_rec.compat import mxnet as mx
+record = mx.recordio.MXIndexedRecordIO({str(tmp_path / "x.idx")!r}, {str(tmp_path / "x.rec")!r}, "w")
+record.write_idx(1, b"one")
+pid = os.fork()
+if pid == 0:
+    sys.exit(0)
+os.waitpid(pid, 0)
+record.write_idx(2, b"two")
+record.close()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert (tmp_path / "x.idx").read_text() == "1\t0\n2\t12\n"
+    record = mx.recordio.MXIndexedRecordIO(tmp_path / "x.idx", tmp_path / "x.rec", "r")
+    assert [record.read(), record.read(), record.read()] == [b"one", b"two", None]
 
 
 def test_reader_is_pickled_and_writer_is_not(tmp_path):

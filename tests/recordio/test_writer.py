@@ -108,6 +108,40 @@ def test_second_writer_of_the_same_file_is_refused(tmp_path):
     assert (tmp_path / "x.rec").stat().st_size == 16
 
 
+def in_fork(tmp_path, child):
+    """What a process prints that forks one which runs ``child`` while ``writer`` writes x.rec, and then closes that."""
+    code = f"""
+import os, sys
+from dali_rec.recordio import RecordReader, RecordWriter
+writer = RecordWriter({str(tmp_path / "x.rec")!r})
+writer.write_image(b"one", 1.0)
+pid = os.fork()
+if pid == 0:
+    {child}
+    sys.exit(0)
+os.waitpid(pid, 0)
+writer.write_image(b"two", 2.0)
+writer.close()
+print([bytes(record.image) for record in RecordReader(writer.path).records()])
+"""
+    return subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("child", ["pass", "writer.abort()", "del writer", "writer.__exit__(SystemExit)"])
+def test_forked_process_leaves_the_files_of_its_parent_alone(tmp_path, child):
+    ran = in_fork(tmp_path, child)
+    assert (ran.stdout, ran.stderr) == ("[b'one', b'two']\n", "")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.idx", "x.rec"]
+
+
+@pytest.mark.parametrize("child", ["writer.write(b'x')", "writer.close()", "writer.__exit__(None)"])
+def test_forked_process_that_goes_on_writing_is_refused(tmp_path, child):
+    ran = in_fork(tmp_path, child)
+    assert ran.stdout == "[b'one', b'two']\n"
+    assert "RuntimeError" in ran.stderr
+    assert "x.rec: the process that this one was forked from is writing it" in ran.stderr
+
+
 def test_refused_record_names_the_file_and_leaves_the_writer_usable(tmp_path):
     with RecordWriter(tmp_path / "x.rec") as writer:
         with pytest.raises(UnwritableRecordError, match=r"x\.rec: record 3470205706"):

@@ -39,7 +39,8 @@ class MXRecordIO:
     """Reads (``flag`` "r") or writes ("w") a .rec file one record after another.
 
     In a forked process, and when it is closed, ``read`` and ``write`` raise RuntimeError: going on from anywhere else
-    would hand out the wrong records. ``reset`` begins anew there. Pickled, a reader comes back open, at the beginning.
+    would hand out the wrong records. ``reset`` begins anew there, and ``close`` writes nothing that the parent has yet
+    to write. Pickled, a reader comes back open, at the beginning.
     """
 
     def __init__(self, uri: str | os.PathLike[str], flag: str) -> None:
@@ -69,7 +70,7 @@ class MXRecordIO:
         if not self.is_open:
             return
         if self._file is not None:
-            self._file.close()
+            _close(self._file, is_ours=self.pid == os.getpid())
         if self._reader is not None:
             self._reader.close()
         self.is_open = False
@@ -157,9 +158,10 @@ class MXIndexedRecordIO(MXRecordIO):
 
     def close(self) -> None:
         """Close the file and its index."""
+        is_ours = self.pid == os.getpid()
         super().close()
         if self.fidx is not None:
-            self.fidx.close()
+            _close(self.fidx, is_ours=is_ours)
             self.fidx = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -191,6 +193,15 @@ class MXIndexedRecordIO(MXRecordIO):
             self.fidx.write(f"{key}\t{position}\n")
         self.idx[key] = position
         self.keys.append(key)
+
+
+def _close(file: IO[Any], *, is_ours: bool) -> None:
+    """Close a file. One that is not ours without what is in its buffer, which the parent of this process will write."""
+    if not is_ours:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, file.fileno())
+        os.close(nowhere)
+    file.close()
 
 
 def pack(header: IRHeader | tuple[int, Any, int, int], s: bytes) -> bytes:
