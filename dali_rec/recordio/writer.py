@@ -14,7 +14,7 @@ from dali_rec._files import as_path, fsync_directory, is_at, partial_path, publi
 from dali_rec.errors import OutputExistsError, UnwritableRecordError
 from dali_rec.recordio.framing import Buffer, frame
 from dali_rec.recordio.header import pack_header
-from dali_rec.recordio.index import Index, format_index, signed, write_index
+from dali_rec.recordio.index import Index, format_index, signed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +31,8 @@ class RecordWriter:
     """Writes records to ``path`` and their index to the .idx beside it, byte for byte as MXNet does.
 
     Both files are written under temporary names and take their own on ``close``; leaving a ``with`` block by an
-    exception, or dying, leaves nothing under the final names. An existing ``path`` is replaced at that moment.
+    exception, or dying, leaves nothing under the final names. An existing ``path`` is replaced at that moment; what
+    dies then leaves the old records or the new ones, with their own index or none.
 
     In a process that is forked the files stay the parent's: there ``write`` and ``close`` raise RuntimeError, and
     ``abort`` and the end of the process leave them alone.
@@ -133,15 +134,34 @@ class RecordWriter:
             self._flush(file)
             self._write_back.finish()
             os.fsync(file.fileno())
-            # The index goes first: a .rec under its final name always has one.
-            write_index(self.index_path, self.index())
-            publish(partial_path(self.path), self.path)
+            self._write_index(partial_path(self.index_path))
+            self._publish()
         except BaseException:
-            partial_path(self.path).unlink(missing_ok=True)
+            for final in (self.path, self.index_path):
+                partial_path(final).unlink(missing_ok=True)
             raise
         finally:
             self._write_back.wait()
             file.close()
+
+    def _write_index(self, path: Path) -> None:
+        with path.open("wb") as file:
+            file.writelines(format_index(self.index()))
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _publish(self) -> None:
+        """Give both files their names; at no moment does an index stand beside records that are not its own."""
+        if self.path.exists():
+            # Without an index one is made from the records; by that of others they would be read without complaint.
+            self.index_path.unlink(missing_ok=True)
+            fsync_directory(self.index_path.parent)
+            publish(partial_path(self.path), self.path)
+            publish(partial_path(self.index_path), self.index_path)
+        else:
+            # A new .rec has an index from the beginning: payloads that are no images tell no keys.
+            publish(partial_path(self.index_path), self.index_path)
+            publish(partial_path(self.path), self.path)
 
     def _flush(self, file: IO[bytes]) -> None:
         """Write out the buffer, and put it into the checksum at the same time."""

@@ -1,9 +1,12 @@
 import errno
 import hashlib
+import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from support import DATA
@@ -80,6 +83,81 @@ def test_exception_leaves_the_file_that_was_there(tmp_path):
         fail()
     with RecordReader(tmp_path / "x.rec") as reader:
         assert [bytes(payload) for payload in reader] == [b"old"]
+
+
+@pytest.fixture
+def crashes(tmp_path, monkeypatch):
+    """What lies in the folder before each rename and removal in it, as a crash at that moment would leave it."""
+    kept, numbers = [], itertools.count()
+
+    def watch(name):
+        original = getattr(Path, name)
+
+        def watched(path, *arguments, **options):
+            kept.append(shutil.copytree(tmp_path / "x", tmp_path / f"crash {next(numbers)}"))
+            return original(path, *arguments, **options)
+
+        monkeypatch.setattr(Path, name, watched)
+
+    (tmp_path / "x").mkdir()
+    watch("replace")
+    watch("unlink")
+    return kept
+
+
+def write_images(path, images):
+    with RecordWriter(path) as writer:
+        for key, image in images.items():
+            writer.write_image(image, 0.0, key)
+
+
+def read_images(path):
+    with RecordReader(path) as reader:
+        return {key: (reader.record(key).key, bytes(reader.record(key).image)) for key in reader.keys()}
+
+
+def test_crash_while_a_file_is_replaced_leaves_the_old_records_or_the_new_ones(tmp_path, crashes):
+    # As long as the old ones, so that an index of the others names records that are there.
+    old, new = {1: b"a", 2: b"b", 3: b"c"}, {30: b"d", 10: b"e", 20: b"f"}
+    write_images(tmp_path / "x" / "x.rec", old)
+    crashes.clear()
+    write_images(tmp_path / "x" / "x.rec", new)
+    found = [read_images(folder / "x.rec") for folder in crashes]
+    whole = [{key: (key, image) for key, image in images.items()} for images in (old, new)]
+    assert len(found) == 3
+    assert [whole.index(one) for one in found] == [0, 0, 1]
+    assert read_images(tmp_path / "x" / "x.rec") == whole[1]
+    assert sorted(path.name for path in (tmp_path / "x").iterdir()) == ["x.idx", "x.rec"]
+
+
+def test_crash_while_a_file_is_finished_leaves_no_records_without_their_index(tmp_path, crashes):
+    write_images(tmp_path / "x" / "x.rec", {5: b"a"})
+    assert [sorted(path.name for path in folder.iterdir()) for folder in crashes] == [
+        ["x.idx.partial", "x.rec.partial"],
+        ["x.idx", "x.rec.partial"],
+    ]
+
+
+def test_what_a_crash_left_is_written_over(tmp_path, crashes):
+    write_images(tmp_path / "x" / "x.rec", {1: b"a"})
+    write_images(tmp_path / "x" / "x.rec", {2: b"b"})
+    for folder in list(crashes):
+        write_images(folder / "x.rec", {3: b"c"})
+        assert read_images(folder / "x.rec") == {3: (3, b"c")}
+        assert sorted(path.name for path in folder.iterdir()) == ["x.idx", "x.rec"]
+
+
+def test_index_that_cannot_be_written_leaves_what_was_there(tmp_path, monkeypatch):
+    write_images(tmp_path / "x.rec", {1: b"a"})
+
+    def fail(_index):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(writer_module, "format_index", fail)
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+        write_images(tmp_path / "x.rec", {2: b"b"})
+    assert read_images(tmp_path / "x.rec") == {1: (1, b"a")}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.idx", "x.rec"]
 
 
 def test_killed_writer_leaves_nothing_under_the_final_name_and_is_written_over(tmp_path):
