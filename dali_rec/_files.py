@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import time
+import uuid
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -22,11 +24,18 @@ _WORK_FILES = ("lock", "job.json", "publishing.json")
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 _WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+_LOCK_SUFFIX = ".lock"
+_SECONDS_BETWEEN_TRIES = 0.01
 
 
 def partial_path(path: Path) -> Path:
-    """The temporary name beside ``path`` under which it is written."""
+    """The temporary name beside ``path`` under which it is written by a process that has a lock."""
     return path.with_name(path.name + PARTIAL_SUFFIX)
+
+
+def own_partial_path(path: Path) -> Path:
+    """A temporary name beside ``path`` that no other process has, nor this one for another file."""
+    return partial_path(path.with_name(f"{path.name}.{uuid.uuid4().hex[:12]}"))
 
 
 def is_work_folder(path: str | os.PathLike[str]) -> bool:
@@ -56,11 +65,11 @@ def publish(temporary: Path, final: Path) -> None:
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     """Open a temporary file that becomes ``path`` when the block ends well and vanishes when it does not.
 
-    The caller sees to it that nobody else writes ``path`` at the same time.
+    Of several processes that write ``path`` at the same time the one that ends last has written it.
     """
-    temporary = partial_path(path)
+    temporary = own_partial_path(path)
     try:
-        with naming_writes(path), temporary.open("wb") as file:
+        with naming_writes(path), temporary.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -107,6 +116,49 @@ def _locker(*, shared: bool) -> Callable[[int], None]:
         return lambda _descriptor: None
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     return lambda descriptor: fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+
+
+@contextlib.contextmanager
+def locked(path: Path, seconds: float = 10.0) -> Iterator[bool]:
+    """Let one process at a time read, change and write ``path``: a lock, by a file NAME.lock that is gone afterwards.
+
+    Waits for other processes, but not longer than ``seconds``. Gives whether the lock is held; it is not where it took
+    longer or there can be no such file. Always true on a file system without locks.
+    """
+    beside = path.with_name(path.name + _LOCK_SUFFIX)
+    file = _wait_for_lock(beside, time.monotonic() + seconds)
+    if file is None:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        # Before it is let go of: who waits for this very file sees that it is gone, and makes another.
+        with contextlib.suppress(OSError):  # Windows, where it is open
+            beside.unlink()
+        file.close()
+
+
+def _wait_for_lock(path: Path, deadline: float) -> IO[bytes] | None:
+    while True:
+        try:
+            file = path.open("ab")
+        except OSError:
+            return None
+        if try_lock(file) and is_at(file, path):
+            return file
+        file.close()
+        if time.monotonic() > deadline:
+            return None
+        time.sleep(_SECONDS_BETWEEN_TRIES)
+
+
+def is_at(file: IO[bytes], path: Path) -> bool:
+    """Whether the open file is still the one at ``path``."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def as_path(path: str | os.PathLike[str]) -> Path:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dali_rec._numbers import parse_int
 from dali_rec.errors import RecordError
 from dali_rec.recordio.framing import HEAD, MAGIC
 from dali_rec.recordio.header import HEADER
@@ -169,7 +170,7 @@ def read_property(rec: Path) -> tuple[int, int, int] | None:
     try:
         with rec.with_name("property").open("rb") as file:
             fields = file.readline(200).decode("ascii").strip().split(",")
-        classes, height, width = (int(field) for field in fields)
+        classes, height, width = map(parse_int, fields)
     except (OSError, ValueError):
         return None
     return (classes, height, width) if min(classes, height, width) > 0 else None

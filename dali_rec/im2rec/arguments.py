@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dali_rec._cores import available_cores
+from dali_rec._numbers import parse_float, parse_int
 from dali_rec.errors import DaliRecError, SourceError
 from dali_rec.im2rec.database import DatabaseOptions, Row, write_database
 from dali_rec.im2rec.listing import ListOptions, make_lists
@@ -132,7 +133,7 @@ def _tab_rows(path: Path, root: Path) -> Iterator[Row]:
         if len(columns) < _LEAST_COLUMNS:
             raise SourceError(f"{where}: {line[:80]!r} has {len(columns)} columns; expected id, label, path")
         try:
-            key, labels = int(columns[0]), tuple(float(column) for column in columns[1:-1])
+            key, labels = parse_int(columns[0]), tuple(map(parse_float, columns[1:-1]))
         except ValueError:
             raise SourceError(f"{where}: the id and labels {columns[:-1]} are not all numbers") from None
         yield Row(key, labels, os.path.join(root, columns[-1]))  # noqa: PTH118  # as MXNet joins them
@@ -202,7 +203,7 @@ def _cpp_options(pairs: Sequence[str]) -> _CppOptions:
         if key not in _KEYS:
             raise ValueError(f"unknown option {key!r}; known are {', '.join(_KEYS)}")
         try:
-            values[key] = value if key == "encoding" else int(value)
+            values[key] = value if key == "encoding" else parse_int(value)
         except ValueError:
             raise ValueError(f"{pair}: expected a whole number") from None
     return _CppOptions(**values)  # type: ignore[arg-type]  # the values fit the keys
@@ -224,7 +225,7 @@ def _space_rows(path: Path, root: str, options: _CppOptions) -> Iterator[Row]:
                 f"{path}, line {number}: {line[:80]!r} has too few columns for label_width={options.label_width}"
             )
         try:
-            key, labels = int(columns[0]), tuple(float(column) for column in columns[1:-1])
+            key, labels = parse_int(columns[0]), tuple(map(parse_float, columns[1:-1]))
         except ValueError:
             raise SourceError(f"{path}, line {number}: the id and labels {columns[:-1]} are not all numbers") from None
         yield Row(key, labels, root + columns[-1])  # the C++ tool puts nothing between

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dali_rec._files import as_path, naming_writes, partial_path, write_text_atomically
+from dali_rec._files import as_path, naming_writes, own_partial_path, write_text_atomically
 from dali_rec.dataset import Dataset, open_dataset
 from dali_rec.errors import ImageRejectedError, OutputExistsError, SourceError
 from dali_rec.images import inspect_image
@@ -182,7 +182,7 @@ def _is_safe(name: str) -> bool:
 
 
 def _write(path: Path, data: memoryview) -> None:
-    temporary = partial_path(path)
+    temporary = own_partial_path(path)
     try:
         with naming_writes(path):
             temporary.write_bytes(data)

@@ -25,7 +25,7 @@ def select(
 ) -> tuple[Dataset, list[int]]:
     """The data set, or the subset of it, and how many records each of several given ones has in it.
 
-    Raises DatasetError if nothing is left.
+    One that is given twice is there twice. Raises DatasetError if nothing is left.
     """
     several = not isinstance(data, (Dataset, str, os.PathLike))
     parts = [] if isinstance(data, (Dataset, str, os.PathLike)) else [open_dataset(one) for one in data]
@@ -35,8 +35,13 @@ def select(
         raise DatasetError(f"{whole.name}: no records are left in the subset {subset!r}")
     if not several:
         return chosen, [len(chosen)]
-    files = [{shard.path for shard in part.shards} for part in parts]
-    return chosen, [sum(len(shard) for shard in chosen.shards if shard.path in paths) for paths in files]
+    # Not by the paths, which a data set that is given twice has twice. A view has the readers of the whole.
+    part_of = [number for number, part in enumerate(parts) for _ in part.shards]
+    number_of = {id(shard.reader): number for shard, number in zip(whole.shards, part_of, strict=True)}
+    sizes = [0] * len(parts)
+    for shard in chosen.shards:
+        sizes[number_of[id(shard.reader)]] += len(shard)
+    return chosen, sizes
 
 
 def _subset(dataset: Dataset, subset: Subset) -> Dataset:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import shutil
 import tempfile
 import weakref
@@ -142,5 +143,11 @@ def _plugin_dataset(loader: Loader, signature: tuple[Any, ...]) -> Any:
             num_threads=pipeline.num_threads,
             prefetch_queue_depth=pipeline.cpu_queue_size,
         )
-    weakref.finalize(dataset, shutil.rmtree, folder, ignore_errors=True)
+    weakref.finalize(dataset, _remove, folder, os.getpid())
     return dataset
+
+
+def _remove(folder: str, pid: int) -> None:
+    """Remove a folder, unless this process was forked from the one with this ``pid``, which still needs it."""
+    if os.getpid() == pid:
+        shutil.rmtree(folder, ignore_errors=True)

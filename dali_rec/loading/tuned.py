@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dali_rec._cores import available_cores
 from dali_rec._environment import local_world_size_in_environment
-from dali_rec._files import write_text_atomically
+from dali_rec._files import locked, write_text_atomically
 from dali_rec.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -159,8 +159,16 @@ def _entry(content: dict[str, Any]) -> Entry:
 def save_tuned(path: Path, entry: Entry) -> None:
     """Keep an entry in the file, in place of that of the same machine; what is kept for other machines stays.
 
-    A damaged file is replaced, with a warning. Raises DatasetError if it cannot be written.
+    Processes that save at the same time wait for each other. A damaged file is replaced, with a warning. Raises
+    DatasetError if it cannot be written.
     """
+    with locked(path) as alone:
+        if not alone:
+            logger.debug("%s: not locked: what another process saves at this moment may be lost", path)
+        _save_tuned(path, entry)
+
+
+def _save_tuned(path: Path, entry: Entry) -> None:
     try:
         others = [one for one in read_tuned(path) if one.machine != entry.machine]
     except DatasetError as error:

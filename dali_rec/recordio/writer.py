@@ -10,11 +10,11 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from dali_rec._files import as_path, fsync_directory, naming_writes, partial_path, publish, try_lock
+from dali_rec._files import as_path, fsync_directory, is_at, naming_writes, partial_path, publish, try_lock
 from dali_rec.errors import OutputExistsError, UnwritableRecordError
 from dali_rec.recordio.framing import Buffer, frame
 from dali_rec.recordio.header import pack_header
-from dali_rec.recordio.index import Index, format_index, signed, write_index
+from dali_rec.recordio.index import Index, format_index, signed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +31,11 @@ class RecordWriter:
     """Writes records to ``path`` and their index to the .idx beside it, byte for byte as MXNet does.
 
     Both files are written under temporary names and take their own on ``close``; leaving a ``with`` block by an
-    exception, or dying, leaves nothing under the final names. An existing ``path`` is replaced at that moment.
+    exception, or dying, leaves nothing under the final names. An existing ``path`` is replaced at that moment; what
+    dies then leaves the old records or the new ones, with their own index or none.
+
+    In a process that is forked the files stay the parent's: there ``write`` and ``close`` raise RuntimeError, and
+    ``abort`` and the end of the process leave them alone.
 
     Raises OutputExistsError if another process is writing the same file.
     """
@@ -44,6 +48,7 @@ class RecordWriter:
         self._checksum = _Checksum()
         self._write_back = _WriteBack()
         self._buffer = bytearray()
+        self._pid = os.getpid()
         self._file: IO[bytes] | None = _open_locked(partial_path(self.path), self.path)
 
     def __enter__(self) -> Self:
@@ -84,6 +89,7 @@ class RecordWriter:
         """
         if self._file is None:
             raise ValueError(f"{self.path}: the writer is closed")
+        self._refuse_fork()
         key = len(self._keys) if key is None else key
         try:
             chunks = frame(payload)
@@ -122,20 +128,40 @@ class RecordWriter:
         """Make the files durable and give them their names. Safe to call twice."""
         if self._file is None:
             return
+        self._refuse_fork()
         file, self._file = self._file, None
         try:
             self._flush(file)
             self._write_back.finish()
             os.fsync(file.fileno())
-            # The index goes first: a .rec under its final name always has one.
-            write_index(self.index_path, self.index())
-            publish(partial_path(self.path), self.path)
+            self._write_index(partial_path(self.index_path))
+            self._publish()
         except BaseException:
-            partial_path(self.path).unlink(missing_ok=True)
+            for final in (self.path, self.index_path):
+                partial_path(final).unlink(missing_ok=True)
             raise
         finally:
             self._write_back.wait()
             file.close()
+
+    def _write_index(self, path: Path) -> None:
+        with path.open("wb") as file:
+            file.writelines(format_index(self.index()))
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _publish(self) -> None:
+        """Give both files their names; at no moment does an index stand beside records that are not its own."""
+        if self.path.exists():
+            # Without an index one is made from the records; by that of others they would be read without complaint.
+            self.index_path.unlink(missing_ok=True)
+            fsync_directory(self.index_path.parent)
+            publish(partial_path(self.path), self.path)
+            publish(partial_path(self.index_path), self.index_path)
+        else:
+            # A new .rec has an index from the beginning: payloads that are no images tell no keys.
+            publish(partial_path(self.index_path), self.index_path)
+            publish(partial_path(self.path), self.path)
 
     def _flush(self, file: IO[bytes]) -> None:
         """Write out the buffer, and put it into the checksum at the same time."""
@@ -150,10 +176,19 @@ class RecordWriter:
     def abort(self) -> None:
         """Throw away what was written. Safe to call twice, and after ``close``, which it does not undo."""
         if self._file is not None:
-            partial_path(self.path).unlink(missing_ok=True)
-            self._write_back.wait()
+            if self._is_ours:
+                partial_path(self.path).unlink(missing_ok=True)
+                self._write_back.wait()
             self._file.close()
             self._file = None
+
+    @property
+    def _is_ours(self) -> bool:
+        return self._pid == os.getpid()
+
+    def _refuse_fork(self) -> None:
+        if not self._is_ours:
+            raise RuntimeError(f"{self.path}: the process that this one was forked from is writing it; let that go on")
 
     def __del__(self) -> None:
         if getattr(self, "_file", None) is not None:
@@ -230,11 +265,7 @@ def _open_locked(temporary: Path, final: Path) -> IO[bytes]:
         if not try_lock(file):
             file.close()
             raise OutputExistsError(f"{final}: another process is writing it; wait for it or choose another name")
-        try:
-            is_same = os.path.samestat(os.fstat(file.fileno()), temporary.stat())
-        except FileNotFoundError:
-            is_same = False
-        if is_same:
+        if is_at(file, temporary):
             file.truncate(0)
             fsync_directory(temporary.parent)
             return file

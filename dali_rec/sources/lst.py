@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dali_rec._numbers import parse_float, parse_int
 from dali_rec.errors import SourceError
 from dali_rec.recordio.header import MAX_ID
 from dali_rec.sources.sample import Sample, SampleTable, Source
@@ -73,7 +74,7 @@ def _parse(line: str, where: str, label_width: int | None) -> Sample:
     except ValueError:
         raise SourceError(f"{where}: id {columns[0]!r} is not a whole number from 0 up") from None
     try:
-        labels = tuple(float(column) for column in columns[1:-1])
+        labels = tuple(map(parse_float, columns[1:-1]))
     except ValueError:
         raise SourceError(
             f"{where}: the labels {columns[1:-1]} are not all numbers; text labels need a class folder or numbers"
@@ -88,7 +89,11 @@ def _parse(line: str, where: str, label_width: int | None) -> Sample:
 
 def _whole_number(text: str) -> int:
     # im2rec.py reads ids by int(), lists written by other tools have them as 12.0.
-    number = int(text) if "." not in text else int(float(text)) if float(text).is_integer() else -1
+    if "." in text:
+        value = parse_float(text)
+        number = int(value) if value.is_integer() else -1
+    else:
+        number = parse_int(text)
     if not 0 <= number <= MAX_ID:
         raise ValueError(text)
     return number

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dali_rec._numbers import parse_float
 from dali_rec.errors import SourceError
 from dali_rec.recordio.header import MAX_ID
 from dali_rec.sources.columns import TableOptions, find_columns
@@ -113,7 +114,7 @@ class _LabelColumn:
 
 def _number(text: str) -> float | None:
     try:
-        value = float(text)
+        value = parse_float(text)
     except ValueError:
         return None
     return value if math.isfinite(value) else None

@@ -2,6 +2,8 @@ import json
 import multiprocessing
 import pickle
 import random
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -146,6 +148,25 @@ def test_writer_in_another_process_is_refused(tmp_path):
         record.write(b"x")
 
 
+def test_forked_process_that_ends_writes_nothing(tmp_path):
+    code = f"""
+import os, sys
+from dali_rec.compat import mxnet as mx
+record = mx.recordio.MXIndexedRecordIO({str(tmp_path / "x.idx")!r}, {str(tmp_path / "x.rec")!r}, "w")
+record.write_idx(1, b"one")
+pid = os.fork()
+if pid == 0:
+    sys.exit(0)
+os.waitpid(pid, 0)
+record.write_idx(2, b"two")
+record.close()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert (tmp_path / "x.idx").read_text() == "1\t0\n2\t12\n"
+    record = mx.recordio.MXIndexedRecordIO(tmp_path / "x.idx", tmp_path / "x.rec", "r")
+    assert [record.read(), record.read(), record.read()] == [b"one", b"two", None]
+
+
 def test_reader_is_pickled_and_writer_is_not(tmp_path):
     record = mx.recordio.MXIndexedRecordIO(DATA / "single.idx", DATA / "single.rec", "r")
     copy = pickle.loads(pickle.dumps(record))
@@ -183,6 +204,19 @@ def test_wrong_direction_and_flag_are_errors(tmp_path):
         mx.recordio.MXRecordIO(tmp_path / "x.rec", "a")
     with pytest.raises(ValueError, match="open for reading"):
         mx.recordio.MXRecordIO(DATA / "single.rec", "r").write(b"x")
+
+
+@pytest.mark.parametrize("line", ["1_0\t0", "1\t0_0", "cat\t0"])
+def test_index_of_other_than_numbers_is_refused(tmp_path, line):
+    (tmp_path / "x.idx").write_text(f"{line}\n")
+    with pytest.raises(ValueError, match=line.removesuffix("\t0").rpartition("\t")[2]):
+        mx.recordio.MXIndexedRecordIO(tmp_path / "x.idx", DATA / "single.rec", "r")
+
+
+def test_keys_of_an_index_are_what_the_caller_says(tmp_path):
+    (tmp_path / "x.idx").write_text("cat_1\t0\n")
+    record = mx.recordio.MXIndexedRecordIO(tmp_path / "x.idx", DATA / "single.rec", "r", key_type=str)
+    assert record.keys == ["cat_1"]
 
 
 def test_cut_file_raises(tmp_path):

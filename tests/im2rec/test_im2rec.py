@@ -189,7 +189,7 @@ def test_unknown_option_is_wrong_usage(tree, tmp_path):
     assert end.value.code == 2
 
 
-@pytest.mark.parametrize("line", ["0 0 4.jpg", "x\t0\t4.jpg", "0\tcat\t4.jpg"])
+@pytest.mark.parametrize("line", ["0 0 4.jpg", "x\t0\t4.jpg", "0\tcat\t4.jpg", "1_0\t0\t4.jpg", "1\t1_5\t4.jpg"])
 def test_bad_line_is_named(tree, tmp_path, capsys, line):
     (tmp_path / "x.lst").write_text(f"5\t0\t4.jpg\n{line}\n")
     assert main([str(tmp_path / "x"), str(tree)]) == 1
@@ -236,11 +236,18 @@ def test_parts_hold_every_line_once(tree, tmp_path):
     assert keys == list(range(23))
 
 
+@pytest.mark.parametrize("line", ["1_0 1 4.jpg", "5 1_5 4.jpg"])
+def test_line_without_numbers_is_named(tree, tmp_path, capsys, line):
+    assert cpp(tmp_path, f"5 1 4.jpg\n{line}\n", f"{tree}/") == 1
+    assert "x.lst, line 2: the id and labels" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (["resise=5"], "unknown option 'resise'"),
         (["resize=big"], "expected a whole number"),
+        (["resize=2_0"], "expected a whole number"),
         (["pack_label=1"], "needs a label_width above 1"),
         (["nsplit=2", "part=2"], "part is 2 of nsplit 2"),
         (["inter_method=7"], "inter_method is 7"),

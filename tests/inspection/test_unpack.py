@@ -150,3 +150,4 @@ def test_some_classes_or_ids(photos, tmp_path, capsys):
     assert "2 images" in capsys.readouterr().out
     assert main(["unpack", str(tmp_path / "x"), str(tmp_path / "none"), "--ids", "99"]) == 1
     assert main(["unpack", str(tmp_path / "x"), str(tmp_path / "none"), "--ids", "x"]) == 2
+    assert main(["unpack", str(tmp_path / "x"), str(tmp_path / "none"), "--ids", "0_3"]) == 2

@@ -1,5 +1,6 @@
 import importlib
 import itertools
+import os
 import sys
 
 import numpy as np
@@ -186,3 +187,15 @@ def test_keras_fits_the_endless_dataset(packed):
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     history = model.fit(as_endless_dataset(loader), steps_per_epoch=len(loader), epochs=3, shuffle=False, verbose=0)
     assert len(history.history["loss"]) == 3
+
+
+def test_folder_of_the_plugin_is_removed_by_the_process_that_made_it(tmp_path):
+    require("tensorflow")
+    from dali_rec.loading.tensorflow import _remove
+
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    _remove(str(folder), os.getpid() + 1)  # as a forked process sees it
+    assert folder.exists()
+    _remove(str(folder), os.getpid())
+    assert not folder.exists()

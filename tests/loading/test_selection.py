@@ -6,6 +6,7 @@ import dali_rec
 from dali_rec import Loader
 from dali_rec.errors import DatasetError
 from dali_rec.loading import PaddedLabels
+from dali_rec.loading.selection import select
 
 pytest.importorskip("nvidia.dali", reason="DALI is not installed")
 
@@ -92,6 +93,24 @@ def test_data_sets_are_mixed_by_share(uneven, packed, tmp_path):
     labels, _ = epoch(loader)
     # 38 records make up 100 draws, 12 make up 400, a third of them each class.
     assert np.bincount(labels)[2] == pytest.approx(100 * 2 / 38 + 400 / 3, abs=6)
+
+
+@pytest.mark.parametrize("shuffle", [True, "global"])
+def test_data_set_that_is_given_twice_counts_twice(uneven, tmp_path, shuffle):
+    make_class_folder(tmp_path / "in", {"ant": 1, "bee": 1, "cat": 8}, size=(8, 8))
+    dali_rec.pack(tmp_path / "in", tmp_path / "more")
+    loader = loader_of([tmp_path / "more", uneven, tmp_path / "more"], mix=[1, 2, 3], samples=600, shuffle=shuffle)
+    labels, _ = epoch(loader)
+    # Of 100 + 300 draws 8 in 10 are cats, of the 200 between them 2 in 38.
+    assert np.bincount(labels)[2] == pytest.approx(400 * 0.8 + 200 * 2 / 38, abs=6)
+
+
+def test_shares_hold_for_what_a_subset_leaves_of_each_data_set(uneven):
+    shard = uneven.with_name("x-00001-of-00002.rec")
+    rare = [int(label) for label in dali_rec.open(shard).class_indices if label > 0]
+    chosen, sizes = select([uneven, shard, uneven], lambda record: record.labels[0] > 0)
+    assert sizes == [8, len(rare), 8]
+    assert len(chosen) == sum(sizes)
 
 
 @pytest.mark.parametrize("mix", [[1.0], [1, 2, 3], [-1, 1], [0, 0]])

@@ -1,6 +1,7 @@
 import itertools
 import json
 import logging
+import threading
 
 import numpy as np
 import pytest
@@ -85,6 +86,21 @@ def test_machines_are_kept_side_by_side(packed, file):
         machine_key(CPU).cpu: 3,
     }
     assert loader_of(packed).tuned == Tuned(threads=3)
+
+
+def test_machines_that_save_at_the_same_time_are_all_kept(file):
+    def save(first):
+        for number in range(first, first + 15):
+            machine = tuned.MachineKey(f"cpu {number}", 1, (), "2.4.0")
+            save_tuned(file, Entry(machine, (1,), Tuned(threads=1), {}))
+
+    threads = [threading.Thread(target=save, args=(15 * number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {entry.machine.cpu for entry in read_tuned(file)} == {f"cpu {number}" for number in range(60)}
+    assert not list(file.parent.glob("*.lock"))
 
 
 def test_ranks_that_share_a_machine_take_none(monkeypatch, packed):

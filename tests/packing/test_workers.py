@@ -87,6 +87,26 @@ def test_processes_look_pixels_up_in_a_table(tmp_path, begun):
     assert contents(tmp_path / "1") == contents(tmp_path / "8")
 
 
+def test_forked_process_does_not_end_the_processes_of_its_parent(tmp_path):
+    (tmp_path / "x.jpg").write_bytes(jpeg())
+    code = f"""
+import os
+from dali_rec._workers import begin_workers
+from dali_rec.im2rec.database import DatabaseOptions, Encoding, Row
+workers = begin_workers(Encoding(DatabaseOptions(pass_through=True)), 8, 2)
+pid = os.fork()
+if pid == 0:
+    workers.close()
+    os._exit(0)
+os.waitpid(pid, 0)
+row = Row(0, (0.0,), {str(tmp_path / "x.jpg")!r})
+print(sum(len(pending.result()[0]) for pending in [workers.begin([row]) for _ in range(4)]))
+workers.close()
+"""
+    ran = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert (ran.stdout, ran.stderr) == (f"{4 * len(jpeg())}\n", "")
+
+
 def test_too_many_bad_images_end_the_processes(images, tmp_path, begun):
     with pytest.raises(TooManyBadImagesError, match="the file is empty"):
         dali_rec.pack(images, tmp_path / "out" / "x", workers=8, max_bad=1)

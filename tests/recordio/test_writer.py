@@ -1,9 +1,12 @@
 import errno
 import hashlib
+import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from support import DATA
@@ -82,6 +85,81 @@ def test_exception_leaves_the_file_that_was_there(tmp_path):
         assert [bytes(payload) for payload in reader] == [b"old"]
 
 
+@pytest.fixture
+def crashes(tmp_path, monkeypatch):
+    """What lies in the folder before each rename and removal in it, as a crash at that moment would leave it."""
+    kept, numbers = [], itertools.count()
+
+    def watch(name):
+        original = getattr(Path, name)
+
+        def watched(path, *arguments, **options):
+            kept.append(shutil.copytree(tmp_path / "x", tmp_path / f"crash {next(numbers)}"))
+            return original(path, *arguments, **options)
+
+        monkeypatch.setattr(Path, name, watched)
+
+    (tmp_path / "x").mkdir()
+    watch("replace")
+    watch("unlink")
+    return kept
+
+
+def write_images(path, images):
+    with RecordWriter(path) as writer:
+        for key, image in images.items():
+            writer.write_image(image, 0.0, key)
+
+
+def read_images(path):
+    with RecordReader(path) as reader:
+        return {key: (reader.record(key).key, bytes(reader.record(key).image)) for key in reader.keys()}
+
+
+def test_crash_while_a_file_is_replaced_leaves_the_old_records_or_the_new_ones(tmp_path, crashes):
+    # As long as the old ones, so that an index of the others names records that are there.
+    old, new = {1: b"a", 2: b"b", 3: b"c"}, {30: b"d", 10: b"e", 20: b"f"}
+    write_images(tmp_path / "x" / "x.rec", old)
+    crashes.clear()
+    write_images(tmp_path / "x" / "x.rec", new)
+    found = [read_images(folder / "x.rec") for folder in crashes]
+    whole = [{key: (key, image) for key, image in images.items()} for images in (old, new)]
+    assert len(found) == 3
+    assert [whole.index(one) for one in found] == [0, 0, 1]
+    assert read_images(tmp_path / "x" / "x.rec") == whole[1]
+    assert sorted(path.name for path in (tmp_path / "x").iterdir()) == ["x.idx", "x.rec"]
+
+
+def test_crash_while_a_file_is_finished_leaves_no_records_without_their_index(tmp_path, crashes):
+    write_images(tmp_path / "x" / "x.rec", {5: b"a"})
+    assert [sorted(path.name for path in folder.iterdir()) for folder in crashes] == [
+        ["x.idx.partial", "x.rec.partial"],
+        ["x.idx", "x.rec.partial"],
+    ]
+
+
+def test_what_a_crash_left_is_written_over(tmp_path, crashes):
+    write_images(tmp_path / "x" / "x.rec", {1: b"a"})
+    write_images(tmp_path / "x" / "x.rec", {2: b"b"})
+    for folder in list(crashes):
+        write_images(folder / "x.rec", {3: b"c"})
+        assert read_images(folder / "x.rec") == {3: (3, b"c")}
+        assert sorted(path.name for path in folder.iterdir()) == ["x.idx", "x.rec"]
+
+
+def test_index_that_cannot_be_written_leaves_what_was_there(tmp_path, monkeypatch):
+    write_images(tmp_path / "x.rec", {1: b"a"})
+
+    def fail(_index):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(writer_module, "format_index", fail)
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+        write_images(tmp_path / "x.rec", {2: b"b"})
+    assert read_images(tmp_path / "x.rec") == {1: (1, b"a")}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.idx", "x.rec"]
+
+
 def test_killed_writer_leaves_nothing_under_the_final_name_and_is_written_over(tmp_path):
     code = f"""
 import os, signal
@@ -106,6 +184,40 @@ def test_second_writer_of_the_same_file_is_refused(tmp_path):
             RecordWriter(tmp_path / "x.rec")
         writer.write(b"payload")
     assert (tmp_path / "x.rec").stat().st_size == 16
+
+
+def in_fork(tmp_path, child):
+    """What a process prints that forks one which runs ``child`` while ``writer`` writes x.rec, and then closes that."""
+    code = f"""
+import os, sys
+from dali_rec.recordio import RecordReader, RecordWriter
+writer = RecordWriter({str(tmp_path / "x.rec")!r})
+writer.write_image(b"one", 1.0)
+pid = os.fork()
+if pid == 0:
+    {child}
+    sys.exit(0)
+os.waitpid(pid, 0)
+writer.write_image(b"two", 2.0)
+writer.close()
+print([bytes(record.image) for record in RecordReader(writer.path).records()])
+"""
+    return subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("child", ["pass", "writer.abort()", "del writer", "writer.__exit__(SystemExit)"])
+def test_forked_process_leaves_the_files_of_its_parent_alone(tmp_path, child):
+    ran = in_fork(tmp_path, child)
+    assert (ran.stdout, ran.stderr) == ("[b'one', b'two']\n", "")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.idx", "x.rec"]
+
+
+@pytest.mark.parametrize("child", ["writer.write(b'x')", "writer.close()", "writer.__exit__(None)"])
+def test_forked_process_that_goes_on_writing_is_refused(tmp_path, child):
+    ran = in_fork(tmp_path, child)
+    assert ran.stdout == "[b'one', b'two']\n"
+    assert "RuntimeError" in ran.stderr
+    assert "x.rec: the process that this one was forked from is writing it" in ran.stderr
 
 
 def test_refused_record_names_the_file_and_leaves_the_writer_usable(tmp_path):

@@ -151,6 +151,14 @@ def test_numbers_and_a_name_are_classes_where_they_are_given_as_such(table):
     assert [labels for _, labels, _ in rows(source)] == [(0.0,), (1.0,), (2.0,)]
 
 
+@pytest.mark.parametrize("names", [("2019_1", "20_191", "2019_1"), ("1_2", "12", "1_2")])
+def test_names_that_only_look_like_numbers_are_names(table, names):
+    path = table("x.csv", "label,location\n" + "".join(f"{name},{number}.jpg\n" for number, name in enumerate(names)))
+    source = read(path)
+    assert source.classes == tuple(sorted(set(names)))
+    assert [source.classes[int(labels[0])] for _, labels, _ in rows(source)] == list(names)
+
+
 def test_order_of_classes_can_be_given(table):
     source = read(table("x.csv", "cat,1.jpg\ndog,2.jpg\n"), classes=("dog", "cow", "cat"))
     assert (source.classes, [labels for _, labels, _ in rows(source)]) == (("dog", "cow", "cat"), [(2.0,), (0.0,)])
@@ -253,6 +261,7 @@ def test_pixels_of_other_kinds_are_refused():
         ("x.csv", "id,label,location\n1,a,1.jpg\n1,a,2.jpg\n", r"line 3: 'id' 1 stands on line 2 already"),
         ("x.csv", "id,label,location\nx,a,1.jpg\n", r"line 2: 'id' is 'x'; expected a whole number"),
         ("x.csv", "id,label,location\n-1,a,1.jpg\n", r"line 2: 'id' is '-1'"),
+        ("x.csv", "id,label,location\n1_0,a,1.jpg\n", r"line 2: 'id' is '1_0'; expected a whole number"),
         ("x.csv", "", r"x\.csv: no rows"),
         ("x.csv", "label,location\n", r"x\.csv: no rows"),
         ("x.json", '[{"label": 1, "location": "a"},\n\n{"label": 1}]', r"x\.json, line 3: no column 'location'"),

@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 import cv2
 import numpy as np
 
+from dali_rec._numbers import parse_int
 from dali_rec.recordio.framing import frame
 from dali_rec.recordio.header import HEADER
 from dali_rec.recordio.reader import RecordReader
@@ -38,7 +39,8 @@ class MXRecordIO:
     """Reads (``flag`` "r") or writes ("w") a .rec file one record after another.
 
     In a forked process, and when it is closed, ``read`` and ``write`` raise RuntimeError: going on from anywhere else
-    would hand out the wrong records. ``reset`` begins anew there. Pickled, a reader comes back open, at the beginning.
+    would hand out the wrong records. ``reset`` begins anew there, and ``close`` writes nothing that the parent has yet
+    to write. Pickled, a reader comes back open, at the beginning.
     """
 
     def __init__(self, uri: str | os.PathLike[str], flag: str) -> None:
@@ -68,7 +70,7 @@ class MXRecordIO:
         if not self.is_open:
             return
         if self._file is not None:
-            self._file.close()
+            _close(self._file, is_ours=self.pid == os.getpid())
         if self._reader is not None:
             self._reader.close()
         self.is_open = False
@@ -147,17 +149,19 @@ class MXIndexedRecordIO(MXRecordIO):
         if self.writable:
             self.fidx = open(self.idx_path, "w")  # noqa: SIM115, PTH123  # closed by close
             return
+        key_of = parse_int if self.key_type is int else self.key_type
         with open(self.idx_path) as file:  # noqa: PTH123
             for line in file:
                 key, offset = line.strip().split("\t")
-                self.idx[self.key_type(key)] = int(offset)
-                self.keys.append(self.key_type(key))
+                self.idx[key_of(key)] = parse_int(offset)
+                self.keys.append(key_of(key))
 
     def close(self) -> None:
         """Close the file and its index."""
+        is_ours = self.pid == os.getpid()
         super().close()
         if self.fidx is not None:
-            self.fidx.close()
+            _close(self.fidx, is_ours=is_ours)
             self.fidx = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -189,6 +193,15 @@ class MXIndexedRecordIO(MXRecordIO):
             self.fidx.write(f"{key}\t{position}\n")
         self.idx[key] = position
         self.keys.append(key)
+
+
+def _close(file: IO[Any], *, is_ours: bool) -> None:
+    """Close a file. One that is not ours without what is in its buffer, which the parent of this process will write."""
+    if not is_ours:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, file.fileno())
+        os.close(nowhere)
+    file.close()
 
 
 def pack(header: IRHeader | tuple[int, Any, int, int], s: bytes) -> bytes:

@@ -13,6 +13,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
+from dali_rec._numbers import parse_float
 from dali_rec.errors import SourceError
 from dali_rec.images import StoredSize, stored_size
 from dali_rec.sources.sample import Sample, SampleTable
@@ -227,7 +228,7 @@ def to_number(value: object, what: str, where: str) -> float:
 def parse_number(text: str | None, what: str, where: str) -> float:
     """A finite number from text. Raises SourceError for anything else."""
     try:
-        number = float(text or "")
+        number = parse_float(text or "")
     except ValueError:
         raise SourceError(f"{where}: {what} is {_shown(text)}, which is not a number") from None
     if not math.isfinite(number):

@@ -168,9 +168,10 @@ def test_labels_of_a_list_take_the_place_of_the_records(tmp_path):
     path.write_text("0\t2\t5\t1\t0\t0\t1\t1\ta.jpg\n")
     with pytest.raises(DatasetError, match="no line for the record with id 1"):
         iterator(path_imglist=path)
-    path.write_text("0\t2\tx\ta.jpg\n")
-    with pytest.raises(SourceError, match="line 1"):
-        iterator(path_imglist=path)
+    for line in ("0\t2\tx\ta.jpg\n", "0\t2\t5\t1\t0\t0\t1\t1_0\ta.jpg\n", "0_0\t2\t5\t1\t0\t0\t1\t1\ta.jpg\n"):
+        path.write_text(line)
+        with pytest.raises(SourceError, match="line 1"):
+            iterator(path_imglist=path)
 
 
 def test_the_seed_decides_in_any_number_of_threads():

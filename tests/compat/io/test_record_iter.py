@@ -242,6 +242,10 @@ def test_labels_of_a_list(rec, tmp_path):
     assert iterator(rec, path_imglist=tmp_path / "other.lst").next().label[0].tolist() == [0, 2, 4, 6]
     with pytest.raises(SourceError, match=r"other\.lst, line 1: .* is not an id and label_width=3 numbers"):
         iterator(rec, path_imglist=tmp_path / "other.lst", label_width=3)
+    for line in ("9\t1_8\ta.jpg\n", "0_9\t18\ta.jpg\n"):
+        (tmp_path / "other.lst").write_text(line)
+        with pytest.raises(SourceError, match=r"line 1: .* is not an id and label_width=1 numbers"):
+            iterator(rec, path_imglist=tmp_path / "other.lst")
     (tmp_path / "short.lst").write_text("".join(lines[:9]))
     with pytest.raises(DatasetError, match=r"no line for 1 of the 10 records.* id 0 among them"):
         iterator(rec, path_imglist=tmp_path / "short.lst")

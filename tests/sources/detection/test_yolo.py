@@ -93,6 +93,8 @@ def test_class_folders_called_images_and_labels_are_no_yolo_set(tmp_path):
         ("dog 0.5 0.5 1 1", "the class is 'dog'"),
         ("0 0.5 0.5 one 1", "a coordinate is 'one'"),
         ("0 nan 0.5 1 1", "a coordinate is nan"),
+        ("0_1 0.5 0.5 1 1", "the class is '0_1'"),
+        ("0 0.5_0 0.5 1 1", "a coordinate is '0.5_0'"),
         ("0 120 80 40 32", "120 80 40 32 look like pixels"),
     ],
 )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dali_rec._files import as_path
+from dali_rec._numbers import parse_float, parse_int
 from dali_rec.dataset import Dataset, Shard
 from dali_rec.errors import DatasetError, DatasetNotFoundError, SourceError
 
@@ -84,7 +85,7 @@ def read_labels(dataset: Dataset, path: str | os.PathLike[str], label_width: int
             if not fields:
                 continue
             try:
-                key, labels = int(fields[0]), [float(field) for field in fields[1 : 1 + label_width]]
+                key, labels = parse_int(fields[0]), [parse_float(field) for field in fields[1 : 1 + label_width]]
             except ValueError:
                 labels = []
             if len(labels) < label_width:

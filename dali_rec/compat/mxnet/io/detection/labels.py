@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dali_rec._files import as_path
+from dali_rec._numbers import parse_float, parse_int
 from dali_rec.compat.mxnet.io.detection.objects import check_layout
 from dali_rec.errors import DatasetError, SourceError
 
@@ -74,7 +75,7 @@ def _read_list(path: Any, label_width: int) -> dict[int, NDArray[np.float32]]:
                 continue
             values = fields[1 : 1 + label_width] if label_width > 0 else fields[1:-1]
             try:
-                labels[int(fields[0])] = np.array(values, np.float64).astype(np.float32)
+                labels[parse_int(fields[0])] = np.array(list(map(parse_float, values)), np.float64).astype(np.float32)
             except ValueError:
                 raise SourceError(
                     f"{path}, line {number}: {line.strip()[:60]!r} is not an id, labels and a path"

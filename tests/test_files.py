@@ -1,0 +1,110 @@
+import errno
+import fcntl
+import os
+import threading
+
+import pytest
+
+from dali_rec._files import atomic_write, locked
+from dali_rec.packing.store import clear_partials
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_file_is_complete_under_its_name_or_not_there(tmp_path):
+    with atomic_write(tmp_path / "x") as file:
+        file.write(b"all")
+        assert not (tmp_path / "x").exists()
+    assert (tmp_path / "x").read_bytes() == b"all"
+
+
+def test_two_may_write_one_file_and_the_last_has_written_it(tmp_path):
+    with atomic_write(tmp_path / "x") as slow:
+        slow.write(b"slow")
+        with atomic_write(tmp_path / "x") as quick:
+            quick.write(b"quick, and longer")
+        assert (tmp_path / "x").read_bytes() == b"quick, and longer"
+    assert (tmp_path / "x").read_bytes() == b"slow"
+    assert names(tmp_path) == ["x"]
+
+
+def test_failure_leaves_what_was_there_and_no_temporary_file(tmp_path):
+    (tmp_path / "x").write_bytes(b"old")
+
+    def fail():
+        with atomic_write(tmp_path / "x") as file:
+            file.write(b"new")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert (tmp_path / "x").read_bytes() == b"old"
+    assert names(tmp_path) == ["x"]
+
+
+def test_half_written_files_of_a_dead_process_are_cleared(tmp_path):
+    (tmp_path / "finished").touch()
+
+    def die():
+        with atomic_write(tmp_path / "x"):
+            assert len(names(tmp_path)) == 2
+            clear_partials(tmp_path)
+            assert names(tmp_path) == ["finished"]
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        die()
+
+
+def test_one_at_a_time_changes_a_file(tmp_path):
+    (tmp_path / "x").write_text("0")
+
+    def count():
+        for _ in range(25):
+            with locked(tmp_path / "x") as alone:
+                assert alone
+                value = int((tmp_path / "x").read_text())
+                with atomic_write(tmp_path / "x") as file:
+                    file.write(str(value + 1).encode())
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (tmp_path / "x").read_text() == "100"
+    assert names(tmp_path) == ["x"]
+
+
+def test_who_cannot_wait_goes_on_without_the_lock(tmp_path):
+    with locked(tmp_path / "x") as first:
+        with locked(tmp_path / "x", seconds=0) as second:
+            assert (first, second) == (True, False)
+        assert names(tmp_path) == ["x.lock"]
+    assert names(tmp_path) == []
+
+
+def test_lock_of_a_dead_process_holds_nobody_up(tmp_path):
+    (tmp_path / "x.lock").touch()
+    with locked(tmp_path / "x", seconds=0) as alone:
+        assert alone
+    assert names(tmp_path) == []
+
+
+def test_where_no_lock_can_be_made_there_is_none(tmp_path):
+    with locked(tmp_path / "nothing" / "x") as alone:
+        assert not alone
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_file_system_without_locks_holds_nobody_up(tmp_path, monkeypatch, number):
+    def refuse(*_arguments):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with locked(tmp_path / "x") as first, locked(tmp_path / "x") as second:
+        assert first
+        assert second
+    assert names(tmp_path) == []
