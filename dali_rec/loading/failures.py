@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from dali_rec._dali import DALI_ERRORS, dali_reason
+from dali_rec._dali import DALI_ERRORS, dali_reason, import_dali
 from dali_rec.errors import DatasetError, ImageRejectedError, LoaderError, RecordError
 from dali_rec.images import check_image
+from dali_rec.loading.decoding import parsed
 from dali_rec.loading.feed import RecordFeed
 from dali_rec.loading.graph import build_fed_pipeline
 from dali_rec.manifest import is_manifest
@@ -133,13 +134,44 @@ def bad_records(dataset: Dataset, rows: NDArray[np.int64]) -> list[BadRecord]:
 
 
 def stopped_at(dataset: Dataset, rows: NDArray[np.int64], error: Exception) -> list[BadRecord]:
-    """The record of the batch of ``rows`` at which DALI stopped, where its message says which sample it was."""
+    """The records of the batch of ``rows`` at which DALI stopped: the one of its message, or each is tried alone."""
     match = _FAILED_SAMPLE.search(str(error))
-    if match is None or int(match[1]) >= len(rows):
-        return []
-    row = int(rows[int(match[1])])
-    shard, offset = dataset.locate(row)
-    return [BadRecord(row, int(dataset.keys[row]), str(shard.path), offset, "DALI's decoder stops at it")]
+    if match is not None and int(match[1]) < len(rows):
+        bad, reason = [int(rows[int(match[1])])], "DALI's decoder stops at it"
+    else:
+        bad, reason = _without_a_size(dataset, rows), "DALI finds no size in its header"
+    found = []
+    for row in bad:
+        shard, offset = dataset.locate(row)
+        found.append(BadRecord(row, int(dataset.keys[row]), str(shard.path), offset, reason))
+    return found
+
+
+def _without_a_size(dataset: Dataset, rows: NDArray[np.int64]) -> list[int]:
+    """Rows of the records of which DALI cannot read the header."""
+    dali = import_dali()
+
+    def build() -> Any:
+        pipeline = dali.Pipeline(batch_size=1, num_threads=1, device_id=None, prefetch_queue_depth=1)
+        with pipeline:
+            encoded = dali.fn.external_source(name="encoded", dtype=dali.types.UINT8, ndim=1)
+            pipeline.set_outputs(parsed(dali, encoded))
+        pipeline.build()
+        return pipeline
+
+    pipeline = build()
+
+    def reads(row: int) -> bool:
+        nonlocal pipeline
+        try:
+            pipeline.feed_input("encoded", [np.frombuffer(dataset[row].image, np.uint8)])
+            pipeline.run()
+        except (*DALI_ERRORS, RecordError):
+            pipeline = build()  # one that failed is of no use
+            return False
+        return True
+
+    return [row for row in np.unique(rows).tolist() if not reads(row)]
 
 
 def run_once(dataset: Dataset, rows: NDArray[np.int64], image: ImageSpec, execution: Execution, seed: int) -> Any:

@@ -216,6 +216,15 @@ def test_records_that_only_dali_stops_at_are_found_by_its_message(tmp_path, monk
     assert sorted(loader.skipped) == [3, 4, 11]
 
 
+def test_records_of_which_only_dali_cannot_read_the_header_are_found_one_by_one(damaged, monkeypatch):
+    monkeypatch.setattr(failures, "bad_records", lambda *_: [])
+    with pytest.raises(LoaderError, match=r"id 103 in .*x\.rec at offset \d+: DALI finds no size in its header"):
+        ids_of(loader_of(damaged, shuffle=False))
+    loader = loader_of(damaged, 10, shuffle=False, on_error="skip")
+    assert [one for batch in ids_of(loader) for one in batch] == sorted({*range(100, 120)} - {103, 104, 111})
+    assert loader.skipped == (103, 104, 111)
+
+
 def test_what_nobody_can_name_is_an_error(damaged, monkeypatch):
     monkeypatch.setattr(failures, "bad_records", lambda *_: [])
     monkeypatch.setattr(failures, "stopped_at", lambda *_: [])
