@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,6 +12,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from dali_rec._files import open_regular
 from dali_rec.errors import ImageRejectedError
 from dali_rec.loadable import obstacle_in, obstacle_in_jpeg, read_jpeg2000
 from dali_rec.orientation import Buffer, pillow_orientation
@@ -150,7 +152,8 @@ def stored_size(path: Path) -> StoredSize | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # nothing is decoded
         try:
-            with Image.open(path) as image:
+            descriptor, _ = open_regular(path)
+            with os.fdopen(descriptor, "rb") as file, Image.open(file) as image:
                 # Only what stands in the head: asked for more, Pillow decodes a whole PNG.
                 has_exif = "exif" in image.info or image.format == "TIFF"
                 return StoredSize(*image.size, pillow_orientation(image) if has_exif else 1)
