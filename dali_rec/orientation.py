@@ -21,9 +21,9 @@ _JPEG_START = b"\xff\xd8\xff"
 _EXIF_START = b"Exif\x00\x00"
 _XMP_START = b"http://ns.adobe.com/xap/1.0/\x00"
 _XMP_ORIENTATION = b"tiff:Orientation"
-_TURNED_BY_XMP = re.compile(rb'tiff:Orientation(?:="|>)[2-8]')
-# The tag with another type than one 16-bit number, in either byte order. It stands in the first directory.
-_ODD_TAG = re.compile(rb"\x01\x12\x00[^\x03]\x00\x00\x00\x01|\x12\x01[^\x03]\x00\x01\x00\x00\x00", re.DOTALL)
+_XMP_VALUE = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
+# The tag in either byte order, and with the type that it should have. It stands in the first directory.
+_EXIF_TAGS = ((b"\x01\x12\x00", b"\x01\x12\x00\x03"), (b"\x12\x01", b"\x12\x01\x03\x00"))
 _FIRST_DIRECTORY = 1024
 _APPLICATION_1 = 0xE1
 _JPEG_SCAN = 0xDA
@@ -57,12 +57,7 @@ def turns_jpeg_alike(data: Buffer) -> bool:
     segments = jpeg_segments(data, _APPLICATION_1)
     if segments is not None:
         exif = [segment for segment in segments if segment.startswith(_EXIF_START)]
-        is_plain = len(exif) < 2 and not any(_ODD_TAG.search(segment, 0, _FIRST_DIRECTORY) for segment in exif)
-        if is_plain and not any(
-            _XMP_ORIENTATION in segment and _TURNED_BY_XMP.search(segment)
-            for segment in segments
-            if segment.startswith(_XMP_START)
-        ):
+        if len(exif) < 2 and not any(map(_may_be_odd, exif)) and not any(map(_is_turned_by_xmp, segments)):
             return True
     try:
         with Image.open(io.BytesIO(data)) as image:
@@ -90,6 +85,22 @@ def jpeg_segments(data: Buffer, marker: int) -> list[bytes] | None:
         if kind == marker:
             found.append(bytes(data[start:position]))
     return None
+
+
+def _may_be_odd(exif: bytes) -> bool:
+    """Whether the tag may be of another type than one number of 16 bits."""
+    is_little = exif.startswith(b"II", len(_EXIF_START))
+    tag, usual = _EXIF_TAGS[is_little]
+    first = exif[:_FIRST_DIRECTORY]
+    return tag in first and usual not in first
+
+
+def _is_turned_by_xmp(segment: bytes) -> bool:
+    if not segment.startswith(_XMP_START):
+        return False
+    start = segment.find(_XMP_ORIENTATION)
+    found = _XMP_VALUE.search(segment, start) if start >= 0 else None
+    return found is not None and 2 <= int(found[1]) <= 8
 
 
 def _loader_orientations(image: Image.Image) -> set[int]:
