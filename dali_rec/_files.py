@@ -1,10 +1,11 @@
-"""Atomic files: complete under their own name, or not there at all."""
+"""Atomic files, complete under their own name or not there at all; and reading what is surely a file."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
+import stat
 import time
 import uuid
 from pathlib import Path
@@ -23,6 +24,10 @@ _WORK_FILES = ("lock", "job.json", "publishing.json")
 #: The errors of a disk that is full, a quota that is used up, and a file that is longer than is allowed.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
+# A pipe would wait for a writer, and a terminal for a key, before anything could be asked about them.
+_READING = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+_CHUNK = 1 << 20
+_NOT_REGULAR = "not a regular file"
 _WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 _LOCK_SUFFIX = ".lock"
 _SECONDS_BETWEEN_TRIES = 0.01
@@ -94,6 +99,42 @@ def write_text_atomically(path: Path, text: str) -> None:
     """Write ``text`` as UTF-8; names that are not valid Unicode keep their bytes (surrogateescape)."""
     with atomic_write(path) as file:
         file.write(text.encode("utf-8", "surrogateescape"))
+
+
+def open_regular(path: str | os.PathLike[str]) -> tuple[int, os.stat_result]:
+    """Open a file for reading: its descriptor, and its status. Raises OSError for pipes, devices and sockets, too."""
+    try:
+        descriptor = os.open(path, _READING)
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # a socket
+            error.strerror = _NOT_REGULAR
+        raise
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, _NOT_REGULAR, os.fspath(path))
+    return descriptor, status
+
+
+def read_regular(path: str | os.PathLike[str]) -> tuple[bytes, os.stat_result]:
+    """All of a file, and its status. Raises OSError as ``open_regular`` does."""
+    # Not by open(), which asks the system twice as often: each time Python's lock is let go of, and has to be had back.
+    descriptor, status = open_regular(path)
+    try:
+        data = os.read(descriptor, status.st_size)
+        if len(data) < status.st_size or not data:
+            data += _rest(descriptor)
+    finally:
+        os.close(descriptor)
+    return data, status
+
+
+def _rest(descriptor: int) -> bytes:
+    """What the system has still to give: of a file that says no size, say."""
+    pieces = []
+    while piece := os.read(descriptor, _CHUNK):
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 def try_lock(file: IO[bytes], *, shared: bool = False) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 from dali_rec._files import as_path, require_name
 from dali_rec.errors import DatasetError, DatasetNotFoundError, IndexFileError
 from dali_rec.faces import MAX_EXACT_ID, FaceLayout, Identities, exact_ranges, find_faces, read_property, stored_ranges
-from dali_rec.manifest import Manifest, is_manifest, read_manifest
+from dali_rec.manifest import Manifest, find_manifest, read_manifest
 from dali_rec.recordio import Index, Record, RecordReader
 from dali_rec.recordio.framing import MAGIC, MAX_RECORD_LENGTH
 from dali_rec.recordio.header import HEADER, MAX_ID
@@ -408,8 +408,8 @@ def _open_one(path: Path) -> Dataset:
     else:
         require_name(path)
         manifest_path = path if path.suffix == ".json" else path.with_name(path.name + ".json")
-        if is_manifest(manifest_path) or path.suffix == ".json":
-            manifest = read_manifest(manifest_path)
+        manifest = read_manifest(path) if path.suffix == ".json" else find_manifest(manifest_path)
+        if manifest is not None:
             shards = [Shard(manifest_path.parent / entry.rec, entry.records, entry.bytes) for entry in manifest.shards]
         else:
             rec = path.with_name(path.name + ".rec")
@@ -423,12 +423,10 @@ def _open_one(path: Path) -> Dataset:
 
 def _open_rec(path: Path) -> tuple[list[Shard], Manifest | None]:
     """A single .rec file, with the manifest that describes just it, if there is one beside it."""
-    manifest_path = path.with_suffix(".json")
-    if is_manifest(manifest_path):
-        manifest = read_manifest(manifest_path)
-        entries = manifest.shards
-        if len(entries) == 1 and entries[0].rec == path.name:
-            return [Shard(path, entries[0].records, entries[0].bytes)], manifest
+    manifest = find_manifest(path.with_suffix(".json"))
+    entries = () if manifest is None else manifest.shards
+    if len(entries) == 1 and entries[0].rec == path.name:
+        return [Shard(path, entries[0].records, entries[0].bytes)], manifest
     return [Shard(path)], None
 
 

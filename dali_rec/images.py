@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import io
+import os
 import warnings
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import cv2
 import numpy as np
 import simplejpeg
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from dali_rec._files import open_regular
 from dali_rec.errors import ImageRejectedError
+from dali_rec.loadable import obstacle_in, obstacle_in_jpeg, read_jpeg2000
+from dali_rec.orientation import Buffer, pillow_orientation
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-Buffer = bytes | bytearray | memoryview
-
-#: Formats, by Pillow's names, that DALI decodes on the CPU and on the GPU.
-LOADABLE_FORMATS = frozenset({"JPEG", "PNG", "BMP", "TIFF", "WEBP", "JPEG2000", "PPM"})
-#: File name extensions of those formats, in lower case.
+#: File name extensions of the formats that DALI decodes, in lower case.
 LOADABLE_EXTENSIONS = frozenset(
     {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".tif", ".tiff", ".webp", ".jp2", ".ppm", ".pgm", ".pbm", ".pnm"}
 )
@@ -30,32 +31,26 @@ MAX_PIXELS = 178_956_970
 
 _JPEG_START = b"\xff\xd8\xff"
 _SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
-# Seen by decoding each mode with DALI 2.4 and Pillow: of the others DALI makes errors or other pixels.
-_LOADABLE_MODES = {
-    "TIFF": frozenset({"L", "P", "RGB", "RGBA", "CMYK", "YCbCr", *_SIXTEEN_BIT}),
-    "JPEG2000": frozenset({"L", "RGB", "RGBA"}),
-}
-_ORIENTATION_TAG = 0x0112
-# Where Pillow finds an orientation in a JPEG: in EXIF data, or in XMP, and only before the first scan.
-_JPEG_ORIENTATION_MARKS = (b"Exif\x00", b"tiff:Orientation")
-_JPEG_SCAN = 0xDA
-# Markers that no length follows, and fill bytes (ITU-T T.81, B.1.1).
-_JPEG_WITHOUT_LENGTH = frozenset({0x00, 0x01, *range(0xD0, 0xDA), 0xFF})
+_BITS_TAG = 258
 _DECODING_ERRORS = (OSError, SyntaxError, ValueError, KeyError, Image.DecompressionBombError)
 
 
 class ImageInfo(NamedTuple):
-    """What an encoded image says of itself: format and mode by Pillow's names, and stored size in pixels."""
+    """What an encoded image says of itself: format and mode by Pillow's names, and stored size in pixels.
+
+    obstacle: why the loader does not decode it to the pixels that Pillow makes of it; empty where it does.
+    """
 
     format: str
     mode: str
     width: int
     height: int
+    obstacle: str = ""
 
     @property
     def is_loadable(self) -> bool:
         """Whether the loader decodes it, to the pixels that Pillow makes of it."""
-        return self.format in LOADABLE_FORMATS and self.mode in _LOADABLE_MODES.get(self.format, {self.mode})
+        return not self.obstacle
 
 
 def is_jpeg(data: Buffer) -> bool:
@@ -84,13 +79,13 @@ def _inspect_jpeg(data: Buffer) -> ImageInfo:
     except ValueError as error:
         raise ImageRejectedError(f"damaged JPEG: {error}") from None
     mode = {"Gray": "L", "CMYK": "CMYK", "YCCK": "CMYK"}.get(colorspace, "RGB")
-    return ImageInfo("JPEG", mode, width, height)
+    return ImageInfo("JPEG", mode, width, height, obstacle_in_jpeg(data, mode))
 
 
 def _inspect_other(data: Buffer) -> ImageInfo:
     try:
         with Image.open(io.BytesIO(data)) as image:
-            return ImageInfo(image.format or "unknown", image.mode, *image.size)
+            return ImageInfo(image.format or "unknown", image.mode, *image.size, obstacle_in(image, data))
     except UnidentifiedImageError:
         raise ImageRejectedError(f"not an image: it begins with {bytes(data[:16])!r}") from None
     except _DECODING_ERRORS as error:
@@ -100,14 +95,14 @@ def _inspect_other(data: Buffer) -> ImageInfo:
 def check_image(data: Buffer, max_pixels: int = MAX_PIXELS) -> ImageInfo:
     """Decode the image once and say what it is.
 
-    Raises ImageRejectedError, with the reason, if any part of it is damaged or if the loader has no decoder for it. A
-    JPEG is held to libjpeg's warnings too: what Pillow passes over in silence (a stream that breaks off in the middle,
-    bytes between the segments) decodes to grey blocks, or stops DALI's parser.
+    Raises ImageRejectedError, with the reason, if any part of it is damaged or if the loader does not show it as Pillow
+    does. A JPEG is held to libjpeg's warnings too: what Pillow passes over in silence (a stream that breaks off in the
+    middle, bytes between the segments) decodes to grey blocks, or stops DALI's parser.
     """
     info = inspect_image(data, max_pixels)
     if not info.is_loadable:
         raise ImageRejectedError(
-            f"{info.format} images of mode {info.mode} cannot be decoded by the loader; convert it to JPEG or PNG"
+            f"the loader does not show this {info.format} as it is: {info.obstacle}; convert it to JPEG or PNG"
         )
     check_pixels(data, info)
     return info
@@ -139,33 +134,6 @@ def _check_jpeg(data: Buffer, info: ImageInfo) -> None:
         raise ImageRejectedError(f"damaged JPEG: {error}") from None
 
 
-def orientation_of(data: Buffer) -> int:
-    """The EXIF orientation of an encoded image, 1…8; 1 (upright) where it has none or damaged EXIF data."""
-    if is_jpeg(data):
-        head = _before_first_scan(data)
-        if not any(mark in head for mark in _JPEG_ORIENTATION_MARKS):
-            return 1  # without opening the file, which takes as long as to encode it again
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            orientation = image.getexif().get(_ORIENTATION_TAG, 1)
-    except _DECODING_ERRORS:
-        return 1
-    return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
-
-
-def _before_first_scan(data: Buffer) -> bytes:
-    """The segments of a JPEG that stand before its pixels; all of it where they are not as they should be."""
-    position = 2
-    while position + 4 <= len(data) and data[position] == 0xFF:
-        marker = data[position + 1]
-        if marker == _JPEG_SCAN:
-            return bytes(data[:position])
-        if marker in _JPEG_WITHOUT_LENGTH:
-            break
-        position += 2 + (data[position + 2] << 8 | data[position + 3])
-    return bytes(data)
-
-
 class StoredSize(NamedTuple):
     """The size of an image file in pixels as it is stored, and its EXIF orientation, 1…8."""
 
@@ -184,12 +152,11 @@ def stored_size(path: Path) -> StoredSize | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # nothing is decoded
         try:
-            with Image.open(path) as image:
+            descriptor, _ = open_regular(path)
+            with os.fdopen(descriptor, "rb") as file, Image.open(file) as image:
                 # Only what stands in the head: asked for more, Pillow decodes a whole PNG.
                 has_exif = "exif" in image.info or image.format == "TIFF"
-                orientation = image.getexif().get(_ORIENTATION_TAG, 1) if has_exif else 1
-                valid = isinstance(orientation, int) and 1 <= orientation <= 8
-                return StoredSize(*image.size, orientation if valid else 1)
+                return StoredSize(*image.size, pillow_orientation(image) if has_exif else 1)
         except _DECODING_ERRORS:  # UnidentifiedImageError is an OSError
             return None
 
@@ -197,25 +164,50 @@ def stored_size(path: Path) -> StoredSize | None:
 def decode_image(data: Buffer) -> NDArray[np.uint8]:
     """The pixels as uint8 RGB of shape (height, width, 3), by Pillow, as the loader shows them.
 
-    The EXIF orientation is applied, alpha is dropped, 16-bit grey is scaled to 8 bits, and of an animation it is the
-    first frame. Raises ImageRejectedError if the image cannot be decoded.
+    The EXIF orientation is applied, alpha is dropped, grey of more than 8 bits is scaled to 8, and of an animation it
+    is the first frame. Raises ImageRejectedError if the image cannot be decoded.
     """
     try:
         with Image.open(io.BytesIO(data)) as image:
-            return np.asarray(_to_eight_bits(ImageOps.exif_transpose(image)).convert("RGB"))
+            if image.format == "JPEG2000" and image.mode in ("RGB", "RGBA"):
+                header = read_jpeg2000(bytes(data))
+                if header is not None and header.bits > 8:
+                    return _decode_deep_colour(data, header.bits)
+            highest = _highest_value(image)
+            return np.asarray(_to_eight_bits(ImageOps.exif_transpose(image), highest).convert("RGB"))
     except _DECODING_ERRORS as error:
         if isinstance(error, ImageRejectedError):
             raise
         raise ImageRejectedError(f"cannot be decoded: {error}") from None
 
 
-def _to_eight_bits(image: Image.Image) -> Image.Image:
-    """Scale 16-bit grey to 8 bits, which Pillow's own conversion would clip."""
+def _decode_deep_colour(data: Buffer, bits: int) -> NDArray[np.uint8]:
+    """JPEG 2000 of more than 8 bits, by OpenCV: Pillow's rounding turns the brightest values into 0."""
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.ndim != 3:
+        raise ImageRejectedError("cannot be decoded: OpenCV does not read this JPEG 2000")
+    return _scaled(pixels[:, :, 2::-1], (1 << bits) - 1)
+
+
+def _highest_value(image: Image.Image) -> int:
+    """What white is where Pillow gives grey of more than 8 bits: it scales that of all formats but TIFF to 16 bits."""
+    if image.format != "TIFF" or image.mode not in _SIXTEEN_BIT:
+        return 65535
+    bits: int = max(image.tag_v2.get(_BITS_TAG, (16,)))  # type: ignore[attr-defined]
+    return (1 << bits) - 1
+
+
+def _to_eight_bits(image: Image.Image, highest: int) -> Image.Image:
+    """Scale grey of more than 8 bits to 8, which Pillow's own conversion would clip."""
     if image.mode == "F":
         raise ImageRejectedError("floating-point pixels have no one way to 8 bits; convert it to PNG")
     if image.mode not in ("I", *_SIXTEEN_BIT):
         return image
-    pixels = np.asarray(image).astype(np.int64)
-    if pixels.min() < 0 or pixels.max() > 65535:
-        raise ImageRejectedError("pixels outside 0 to 65535 have no one way to 8 bits; convert it to PNG")
-    return Image.fromarray(((pixels * 255 + 32767) // 65535).astype(np.uint8))
+    pixels = np.asarray(image)
+    if pixels.min() < 0 or pixels.max() > highest:
+        raise ImageRejectedError(f"pixels outside 0 to {highest} have no one way to 8 bits; convert it to PNG")
+    return Image.fromarray(_scaled(pixels, highest))
+
+
+def _scaled(pixels: NDArray[Any], highest: int) -> NDArray[np.uint8]:
+    return ((pixels.astype(np.int64) * 255 + highest // 2) // highest).astype(np.uint8)

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 FORMAT = "dali-rec"
 VERSION = 1
 
+_REMEDY = (
+    "put it back from a copy, or move it away and name the .rec files, which keep the labels but not the names of the "
+    "classes"
+)
+
 LabelKind = Literal["class", "values", "boxes"]
 
 
@@ -66,20 +71,28 @@ class Manifest:
 
 
 def is_manifest(path: Path) -> bool:
-    """Whether the file is one of our manifests; False for other JSON and for files that cannot be read."""
+    """Whether the file is one of our manifests, for a hint; False for one that cannot be read, too."""
     try:
         return _content(path.read_bytes(), str(path)).get("format") == FORMAT
     except (OSError, DatasetError):
         return False
 
 
-def read_manifest(path: Path) -> Manifest:
-    """Read a manifest. Raises DatasetError if it is not one or was written by a newer dali-rec."""
+def find_manifest(path: Path) -> Manifest | None:
+    """The manifest in the file, where there is one of ours; None where there is no file, or other JSON.
+
+    Raises DatasetError if the file cannot be read, or parsed: then nobody can tell what it was.
+    """
     try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise DatasetNotFoundError(f"{path}: no such file") from None
-    return parse_manifest(data, str(path))
+        data = _read(path)
+    except DatasetNotFoundError:
+        return None
+    return None if _is_of_another_kind(data) else parse_manifest(data, str(path))
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest. Raises DatasetError if it is not one, is damaged or was written by a newer dali-rec."""
+    return parse_manifest(_read(path), str(path))
 
 
 def parse_manifest(data: bytes, path: str) -> Manifest:
@@ -108,18 +121,38 @@ def parse_manifest(data: bytes, path: str) -> Manifest:
             created_by=content["created_by"],
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise DatasetError(f"{path}: damaged manifest ({type(error).__name__}: {error}); pack again") from None
+        raise DatasetError(f"{path}: damaged manifest ({type(error).__name__}: {error}); {_REMEDY}") from None
 
 
 def _label_classes(columns: list[list[str] | None] | None) -> tuple[tuple[str, ...] | None, ...] | None:
     return None if columns is None else tuple(None if names is None else tuple(names) for names in columns)
 
 
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise DatasetNotFoundError(f"{path}: no such file") from None
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror or error}); {_REMEDY}") from None
+
+
+def _is_of_another_kind(data: bytes) -> bool:
+    """Whether it is a list, or begins with JSON that is no manifest: somebody's table of images may have that name."""
+    try:
+        text = data.decode(json.detect_encoding(data)).lstrip()
+        return text.startswith("[") or json.JSONDecoder().raw_decode(text)[0].get("format") != FORMAT
+    except AttributeError:  # a number, or a text
+        return True
+    except (ValueError, RecursionError):
+        return False
+
+
 def _content(data: bytes, path: str) -> dict[str, Any]:
     try:
         content = json.loads(data)
-    except ValueError as error:  # also UnicodeDecodeError
-        raise DatasetError(f"{path}: not JSON ({error}); pack again") from None
+    except (ValueError, RecursionError) as error:  # also UnicodeDecodeError
+        raise DatasetError(f"{path}: not JSON ({error}); {_REMEDY}") from None
     if not isinstance(content, dict):
         raise DatasetError(f"{path}: not a manifest of dali-rec")
     return content

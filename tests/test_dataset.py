@@ -95,6 +95,57 @@ def test_file_that_is_no_manifest_is_refused(tmp_path, text, message):
         dali_rec.open(tmp_path / "x.json")
 
 
+UNREADABLE = {
+    "cut short": lambda path: path.write_bytes(path.read_bytes()[:100]),
+    "empty": lambda path: path.write_bytes(b""),
+    "zeros": lambda path: path.write_bytes(bytes(500)),
+    "no text": lambda path: path.write_bytes(b"\xff" * 500),
+    "nested too deep": lambda path: path.write_text('{"a":' * 100_000),
+    "without its shards": lambda path: path.write_text('{"format": "dali-rec", "version": 1}'),
+    "a folder": lambda path: (path.unlink(), path.mkdir()),
+}
+
+
+@pytest.mark.parametrize("use", [dali_rec.open, dali_rec.info, lambda path: dali_rec.Loader(path, 4, 32)])
+@pytest.mark.parametrize("name", ["photos", "photos.rec", "photos.json"])
+@pytest.mark.parametrize("kind", UNREADABLE)
+def test_manifest_that_cannot_be_read_is_an_error(packed, name, kind, use):
+    UNREADABLE[kind](packed.with_name("photos.json"))
+    with pytest.raises(DatasetError, match=r"photos\.json: .*put it back from a copy, or move it away"):
+        use(packed.with_name(name))
+
+
+def test_manifest_that_may_not_be_read_is_an_error(packed, monkeypatch):
+    def refuse(_path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.read_bytes", refuse)
+    with pytest.raises(DatasetError, match=r"photos\.json: cannot be read \(Permission denied\)"):
+        dali_rec.open(packed)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"label": "cat", "location": "1.jpg"}]',
+        "[{'label': 'cat', 'location': '1.jpg'}]",
+        '{"label": "cat"}\n{"label": "dog"}\n',
+        '{"images": [], "annotations": []}',
+        '\ufeff{"images": []}',
+        "17",
+    ],
+)
+def test_json_of_another_kind_beside_the_rec_is_ignored(packed, text):
+    packed.with_name("photos.json").write_text(text)
+    for name in ("photos", "photos.rec"):
+        dataset = dali_rec.open(packed.with_name(name))
+        assert (len(dataset), dataset.manifest) == (12, None)
+        assert dali_rec.info(packed.with_name(name)).records == 12
+        assert dali_rec.verify(packed.with_name(name)).ok
+    with pytest.raises(DatasetError, match=r"not JSON|not a manifest"):
+        dali_rec.open(packed.with_name("photos.json"))
+
+
 def test_empty_file_is_no_data_set(tmp_path):
     (tmp_path / "x.rec").write_bytes(b"")
     with pytest.raises(DatasetError, match="no records"):

@@ -4,7 +4,7 @@ import struct
 import pytest
 from PIL import Image
 
-from dali_rec.images import orientation_of
+from dali_rec.orientation import orientation_of
 
 _XMP = b'http://ns.adobe.com/xap/1.0/\x00<x:xmpmeta><rdf:Description tiff:Orientation="8"/></x:xmpmeta>'
 

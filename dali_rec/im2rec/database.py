@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
+from dali_rec._files import read_regular
 from dali_rec._workers import begin_workers, process_count
 from dali_rec.errors import ImageRejectedError, SourceError, UnwritableRecordError
 from dali_rec.recordio import RecordWriter
@@ -151,8 +152,7 @@ class Encoding(NamedTuple):
 
 def _read(path: str) -> bytes | ImageRejectedError:
     try:
-        with open(path, "rb") as file:  # noqa: PTH123  # the path may not be a valid one, which Path would hide
-            return file.read()
+        return read_regular(path)[0]
     except (OSError, ValueError) as error:
         return ImageRejectedError(f"cannot be read: {error}")
 

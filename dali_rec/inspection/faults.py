@@ -68,7 +68,8 @@ class ShardFindings:
 class Findings:
     """All shards that are there, the manifest that names them, and the shards that are missing.
 
-    part_of: the manifest of the sharded data set of which a single .rec was looked at.
+    part_of: the manifest of the sharded data set of which a single .rec was looked at. damaged_manifest: that which
+    cannot be read.
     """
 
     shards: tuple[ShardFindings, ...]
@@ -77,6 +78,7 @@ class Findings:
     missing: tuple[ShardEntry, ...]
     part_of: Path | None
     decoded: bool
+    damaged_manifest: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from dali_rec.inspection.headers import (
 from dali_rec.inspection.jpeg_headers import BASELINE, PROGRESSIVE
 from dali_rec.inspection.label_columns import ClassCount, LabelColumns, Labels
 from dali_rec.inspection.walk import walk
-from dali_rec.manifest import is_manifest
+from dali_rec.manifest import find_manifest
 from dali_rec.recordio import RecordReader
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def _open(path: Paths) -> tuple[list[_File], Manifest | None, int | None]:
         rec = require_name(as_path(path))
         if rec.suffix != ".rec" and not rec.exists():
             rec = rec.with_name(rec.name + ".rec")
-        described = rec.with_suffix(".idx").exists() or is_manifest(rec.with_suffix(".json"))
+        described = rec.with_suffix(".idx").exists() or find_manifest(rec.with_suffix(".json"))
         if rec.suffix == ".rec" and rec.exists() and not described:
             # An index made from the records would need an image header in each.
             reader = RecordReader(rec)

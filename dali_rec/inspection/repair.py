@@ -38,8 +38,8 @@ def repair(report: VerifyReport, *, drop_missing: bool = False) -> RepairReport:
     shards that are missing out of the manifest, and their records out of the data set.
 
     Raises DatasetError, and writes nothing, if a shard is missing and ``drop_missing`` is False, if no sound record is
-    left, if images were not decoded, if a .rec has grown or shrunk since, or if one shard of a sharded data set was
-    verified alone.
+    left, if images were not decoded, if the manifest cannot be read, if a .rec has grown or shrunk since, or if one
+    shard of a sharded data set was verified alone.
 
     Example: ``dali_rec.repair(dali_rec.verify("data/train"))``
     """
@@ -68,6 +68,11 @@ def repair(report: VerifyReport, *, drop_missing: bool = False) -> RepairReport:
 def _refuse(findings: Findings, *, drop_missing: bool) -> None:
     if not findings.decoded:
         raise DatasetError("repair needs to know which images decode: verify again without --quick")
+    if findings.damaged_manifest is not None:
+        raise DatasetError(
+            f"{findings.damaged_manifest} cannot be read, and the .rec files do not tell the names of the classes: put "
+            "it back from a copy, or move it away, and verify again; nothing was changed"
+        )
     if findings.part_of is not None:
         name = findings.part_of.with_suffix("")
         raise DatasetError(

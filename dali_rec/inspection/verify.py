@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from dali_rec._cores import available_cores
 from dali_rec._files import as_path, require_name
 from dali_rec._workers import begin_workers
+from dali_rec.errors import DatasetError
 from dali_rec.images import MAX_PIXELS
 from dali_rec.inspection.duplicates import Duplicates
 from dali_rec.inspection.faults import Fault, Findings, ShardFindings, VerifyReport
 from dali_rec.inspection.record_check import Checking, CheckOptions, LabelRule
 from dali_rec.inspection.shard_check import ShardCheck
-from dali_rec.manifest import Manifest, ShardEntry, is_manifest, read_manifest
+from dali_rec.manifest import Manifest, ShardEntry, find_manifest, read_manifest
 from dali_rec.recordio import Index, RecordReader
 
 if TYPE_CHECKING:
@@ -43,9 +44,9 @@ def verify(
     an image that is there a second time, byte for byte, is a fault; otherwise it is noted, where images are decoded.
     workers: threads, by default one a core. progress: called with (bytes done, bytes in all).
 
-    Damage does not end the check: it goes on at the next whole record. Which records belong to the data set, the index
-    says: what it leaves out of the .rec is noted and not looked at. Raises DatasetNotFoundError if there is nothing
-    under ``path``, DatasetError if its manifest cannot be read.
+    Damage does not end the check: it goes on at the next whole record, and past a manifest that cannot be read. Which
+    records belong to the data set, the index says: what it leaves out of the .rec is noted and not looked at. Raises
+    DatasetNotFoundError if there is nothing under ``path``, DatasetError if it is JSON of another kind.
 
     Example: ``[fault.key for fault in dali_rec.verify("data/train").faults if fault.kind == "image"]``
     """
@@ -57,6 +58,8 @@ def verify(
     faults = [
         Fault("file", str(rec), f"it is missing; {target.manifest_path} names it") for rec in target.missing_files
     ]
+    if target.damaged_manifest is not None:
+        faults.append(Fault("manifest", str(target.damaged_manifest), target.damage))
     notes: list[Fault] = []
     shards: list[ShardFindings] = []
     records = images = done = 0
@@ -87,18 +90,31 @@ def verify(
         shards = [_without(shard, copies) for shard in shards]
     else:
         notes += copies
-    findings = Findings(tuple(shards), manifest, target.manifest_path, target.missing, target.part_of, decode)
+    findings = Findings(
+        tuple(shards),
+        manifest,
+        target.manifest_path,
+        target.missing,
+        target.part_of,
+        decode,
+        target.damaged_manifest,
+    )
     return VerifyReport(records, images, tuple(faults), tuple(notes), findings)
 
 
 class _Target(NamedTuple):
-    """What there is to verify: the .rec files with their entries in the manifest, and what is missing of them."""
+    """What there is to verify: the .rec files with their entries in the manifest, and what is missing of them.
+
+    damaged_manifest: that which cannot be read, and damage: why.
+    """
 
     files: list[tuple[Path, ShardEntry | None]]
     manifest: Manifest | None = None
     manifest_path: Path | None = None
     missing: tuple[ShardEntry, ...] = ()
     part_of: Path | None = None
+    damaged_manifest: Path | None = None
+    damage: str = ""
 
     @property
     def missing_files(self) -> list[Path]:
@@ -108,8 +124,13 @@ class _Target(NamedTuple):
 def _find(path: Path) -> _Target:
     require_name(path)
     manifest_path = path if path.suffix == ".json" else path.with_name(path.name.removesuffix(".rec") + ".json")
-    if path.suffix == ".json" or is_manifest(manifest_path):
-        manifest = read_manifest(manifest_path)
+    try:
+        manifest = find_manifest(manifest_path)
+    except DatasetError as error:
+        return _without_manifest(path, manifest_path, error)
+    if path.suffix == ".json" and manifest is None:
+        manifest = read_manifest(path)  # says what it is instead
+    if manifest is not None:
         files = [(manifest_path.parent / entry.rec, entry) for entry in manifest.shards]
         if path.suffix != ".rec" or path in (file for file, _ in files):
             there = [(file, entry) for file, entry in files if file.exists()]
@@ -123,11 +144,33 @@ def _find(path: Path) -> _Target:
 def _shard_of(rec: Path) -> _Target | None:
     """A single shard of a sharded data set, with what the manifest of the whole says of it."""
     match = _SHARD_NAME.fullmatch(rec.name)
-    whole = None if match is None else rec.with_name(match[1] + ".json")
-    if whole is None or not is_manifest(whole):
+    if match is None:
         return None
-    entries = [entry for entry in read_manifest(whole).shards if entry.rec == rec.name]
+    whole = rec.with_name(match[1] + ".json")
+    try:
+        manifest = find_manifest(whole)
+    except DatasetError as error:
+        return _without_manifest(rec, whole, error)
+    entries = [entry for entry in manifest.shards if entry.rec == rec.name] if manifest is not None else []
     return _Target([(rec, entries[0])], part_of=whole) if entries else None
+
+
+def _without_manifest(path: Path, manifest_path: Path, error: DatasetError) -> _Target:
+    """The .rec files, by name, of a data set whose manifest cannot be read. Raises ``error`` if there are none."""
+    if path.suffix == ".rec":
+        recs = [path]
+    else:
+        prefix = manifest_path.with_suffix("")
+        recs = sorted(
+            rec
+            for rec in manifest_path.parent.glob("*.rec")
+            if rec == prefix.with_name(prefix.name + ".rec")
+            or ((match := _SHARD_NAME.fullmatch(rec.name)) is not None and match[1] == prefix.name)
+        )
+    if not any(rec.exists() for rec in recs):
+        raise error
+    damage = str(error).removeprefix(f"{manifest_path}: ")
+    return _Target([(rec, None) for rec in recs], damaged_manifest=manifest_path, damage=damage)
 
 
 def _by_manifest(options: CheckOptions, manifest: Manifest) -> CheckOptions:

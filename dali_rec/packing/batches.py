@@ -18,7 +18,8 @@ import numpy as np
 
 from dali_rec._dali import DALI_ERRORS
 from dali_rec.errors import ImageRejectedError, MissingDependencyError
-from dali_rec.images import inspect_image, orientation_of
+from dali_rec.images import inspect_image
+from dali_rec.orientation import orientation_of
 from dali_rec.packing.geometry import Geometry, plan_geometry
 from dali_rec.packing.reading import ReadImage, read_image
 from dali_rec.packing.transform import Outcome, PreparedImage, transform_or_reject
@@ -103,7 +104,9 @@ class BatchTransformer:
             info = inspect_image(data, options.max_pixels)
         except ImageRejectedError:
             return None
-        if info.format != "JPEG" or info.mode != "RGB" or options.encoding not in ("keep", "jpeg"):
+        if info.format != "JPEG" or info.mode != "RGB" or not info.is_loadable:
+            return None
+        if options.encoding not in ("keep", "jpeg"):
             return None
         # The GPU decodes a file that breaks off, grey below the break; the CPU rejects it.
         if options.color == "gray" or data[-2:] != _END_OF_IMAGE:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from dali_rec._files import read_regular
 from dali_rec.errors import ImageRejectedError
 from dali_rec.sources.remote import fetch, is_url
 
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 Stamp = tuple[int, int]
 
 _NO_STAMP: Stamp = (0, 0)
-_CHUNK = 1 << 20
-_READING = os.O_RDONLY | getattr(os, "O_BINARY", 0)
 
 
 class Origin(NamedTuple):
@@ -80,32 +79,13 @@ def _fetch(url: str, fetching: FetchOptions) -> ReadImage:
 
 def _read_file(path: str) -> ReadImage:
     try:
-        return _open_and_read(path)
+        data, status = read_regular(path)
     except FileNotFoundError:
         reason = f"no such file: {path}"
     except OSError as error:
         reason = f"cannot be read: {error.strerror or error}: {path}"
     except ValueError as error:  # a null character in the path
         reason = f"cannot be read: {error}"
+    else:
+        return ReadImage((status.st_size, status.st_mtime_ns), data)
     return ReadImage(_stamp(path), ImageRejectedError(reason))
-
-
-def _open_and_read(path: str) -> ReadImage:
-    # Not by open(), which asks the system twice as often: each time Python's lock is let go of, and has to be had back.
-    descriptor = os.open(path, _READING)
-    try:
-        status = os.fstat(descriptor)
-        data = os.read(descriptor, status.st_size)
-        if len(data) < status.st_size or not data:
-            data += _rest(descriptor)
-    finally:
-        os.close(descriptor)
-    return ReadImage((status.st_size, status.st_mtime_ns), data)
-
-
-def _rest(descriptor: int) -> bytes:
-    """What the system has still to give: of a file that says no size, say."""
-    pieces = []
-    while piece := os.read(descriptor, _CHUNK):
-        pieces.append(piece)
-    return b"".join(pieces)

@@ -11,7 +11,8 @@ import simplejpeg
 from PIL import Image
 
 from dali_rec.errors import ImageRejectedError, MissingDependencyError
-from dali_rec.images import ImageInfo, check_pixels, decode_image, inspect_image, orientation_of
+from dali_rec.images import ImageInfo, check_pixels, decode_image, inspect_image
+from dali_rec.orientation import orientation_of
 from dali_rec.packing.geometry import Geometry, plan_geometry
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ def transform_image(data: bytes, options: ImageOptions) -> PreparedImage:
     Every image is decoded once in full, unless ``options`` trust it. Raises ImageRejectedError with the reason where
     that fails.
 
-    What the loader cannot decode (GIF, AVIF, 1-bit TIFF, …) is encoded anew; of an animation it is the first frame.
+    What the loader does not show as Pillow does (GIF, AVIF, 4-bit TIFF, …) is encoded anew; of an animation it is the
+    first frame.
     """
     info = inspect_image(data, options.max_pixels)
     if options.keeps_bytes and info.is_loadable:

@@ -56,8 +56,8 @@ def read_folder(folder: Path, labels: FolderLabels = "levels", classes: Sequence
     Symbolic links are followed, without loops; hidden files and folders (a leading dot), and folders in which a data
     set is being made, are passed over; files with other extensions than the loader's formats are counted in the notes.
 
-    Raises SourceError if there are no images, if images lie at different depths and ``labels`` is "levels", or if a
-    folder is not in ``classes``.
+    Raises SourceError if there are no images, if images lie at different depths and ``labels`` is "levels", if a
+    folder is not in ``classes``, or if one cannot be read.
     """
     splits = _split_folders(folder)
     trees = [_scan(folder / name) for _, name in splits] if splits else [_scan(folder)]
@@ -91,7 +91,11 @@ def read_folder(folder: Path, labels: FolderLabels = "levels", classes: Sequence
 
 def _split_folders(folder: Path) -> list[tuple[str, str]]:
     """The (split, folder name) of each folder, if all of them are splits by their names."""
-    names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and _is_seen(entry))
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if is_folder(entry) and _is_seen(entry))
+    except OSError as error:
+        raise unreadable(folder, error) from None
     splits = [(SPLIT_NAMES.get(name.lower()), name) for name in names]
     found = [(split, name) for split, name in splits if split is not None]
     if not found or len(found) < len(names):
@@ -101,6 +105,25 @@ def _split_folders(folder: Path) -> list[tuple[str, str]]:
         if len(same) > 1:
             raise SourceError(f"{folder}: the folders {' and '.join(same)} both mean the split {split!r}; rename one")
     return sorted(found, key=lambda item: ("train", "val", "test").index(item[0]))
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder, or a link to one.
+
+    A link that leads nowhere, to itself or to where nobody may look counts as a file: packing says why it is rejected.
+    """
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def unreadable(folder: str | os.PathLike[str], error: OSError) -> SourceError:
+    """The error for a folder whose names cannot be had, which may hold any number of images."""
+    return SourceError(
+        f"{os.fspath(folder)}: cannot be read ({error.strerror or error}); get the right to read and enter it "
+        "(chmod u+rx), or move it out of the way"
+    )
 
 
 def _scan(top: Path) -> _Tree:
@@ -119,17 +142,19 @@ def _walk(
     folder: Path, parts: tuple[str, ...], above: set[tuple[int, int]]
 ) -> Iterator[tuple[tuple[str, ...], list[str]]]:
     """Each folder with the names of its files, sorted; ``above`` identifies the folders on the way down."""
-    status = folder.stat()
-    identity = (status.st_dev, status.st_ino)
-    if identity in above:
-        return  # a symbolic link back up
     folders: list[str] = []
     files: list[str] = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if _is_seen(entry):
-                # A broken link counts as a file: packing will say that it cannot be read.
-                (folders if entry.is_dir() else files).append(entry.name)
+    try:
+        status = folder.stat()
+        identity = (status.st_dev, status.st_ino)
+        if identity in above:
+            return  # a symbolic link back up
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if _is_seen(entry):
+                    (folders if is_folder(entry) else files).append(entry.name)
+    except OSError as error:
+        raise unreadable(folder, error) from None
     yield parts, sorted(files)
     for name in sorted(folders):
         yield from _walk(folder / name, (*parts, name), above | {identity})

@@ -262,3 +262,16 @@ def test_command_says_what_was_left_out_and_written(packed, capsys):
     out = capsys.readouterr().out
     assert f"11 records remain; 1 left out (ids {record.key}); written: photos.idx, photos.lst, photos.json" in out
     assert main(["verify", str(packed)]) == 0
+
+
+def test_manifest_that_cannot_be_read_is_not_repaired(packed):
+    manifest = packed.with_name("photos.json")
+    manifest.write_bytes(manifest.read_bytes()[:50])
+    files = {path: path.read_bytes() for path in packed.parent.glob("photos*") if path.is_file()}
+    with pytest.raises(
+        DatasetError, match=r"photos\.json cannot be read.*put it back from a copy.*nothing was changed"
+    ):
+        repaired(packed)
+    assert {path: path.read_bytes() for path in files} == files
+    manifest.unlink()
+    assert repaired(packed).records == 12

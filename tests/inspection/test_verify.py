@@ -11,7 +11,7 @@ from support import DATA, encoded, jpeg, make_class_folder, picture
 
 import dali_rec
 from dali_rec.cli import main
-from dali_rec.errors import DatasetNotFoundError, EngineError
+from dali_rec.errors import DatasetError, DatasetNotFoundError, EngineError
 
 
 def kinds(report):
@@ -161,6 +161,35 @@ def test_images_larger_than_usual_are_sound_where_pack_allowed_them(packed, rec,
     assert dali_rec.verify(packed).ok
     manifest.write_text(re.sub(r'"max_pixels": \d+', '"max_pixels": 200', manifest.read_text()))
     assert kinds(dali_rec.verify(packed)) == ["image"] * 12
+
+
+@pytest.mark.parametrize("name", ["photos", "photos.rec", "photos.json"])
+def test_manifest_that_cannot_be_read_is_a_fault_and_the_rest_is_checked(packed, rec, name):
+    record = damage.locate(rec, 4)
+    damage.overwrite(rec, record.offset, b"none")
+    rec.with_suffix(".json").write_text('{"format": "dali-rec", "ver')
+    report = dali_rec.verify(packed.with_name(name))
+    assert places(report) == [("manifest", None, None), ("framing", record.offset, record.key)]
+    assert report.faults[0].path == str(rec.with_suffix(".json"))
+    assert "not JSON" in report.faults[0].message
+    assert "put it back from a copy" in report.faults[0].message
+    assert (report.records, report.images) == (11, 11)
+
+
+@pytest.mark.parametrize("name", ["x", "x.json", "x-00001-of-00003.rec"])
+def test_shards_are_found_without_their_manifest(class_folder, tmp_path, name):
+    dali_rec.pack(class_folder, tmp_path / "x", shards=3)
+    dali_rec.pack(class_folder, tmp_path / "x-other", shards=2)
+    (tmp_path / "x.json").write_bytes(b"")
+    report = dali_rec.verify(tmp_path / name)
+    assert kinds(report) == ["manifest"]
+    assert report.images == (4 if name.endswith(".rec") else 12)
+
+
+def test_manifest_that_cannot_be_read_and_no_rec_is_an_error(tmp_path):
+    (tmp_path / "x.json").write_bytes(b"")
+    with pytest.raises(DatasetError, match="not JSON"):
+        dali_rec.verify(tmp_path / "x")
 
 
 def test_png_with_a_wrong_checksum_is_a_fault_since_dali_stops_at_it(tmp_path):

@@ -1,6 +1,11 @@
+import contextlib
+import os
+from pathlib import Path
+
 import pytest
 from support import jpeg, make_class_folder
 
+import dali_rec
 from dali_rec.errors import SourceError
 from dali_rec.sources import read_folder
 
@@ -95,3 +100,59 @@ def test_folder_without_images_is_an_error_that_says_what_is_expected(tmp_path):
     (tmp_path / "a").mkdir()
     with pytest.raises(SourceError, match=r"no images in it; expected .*CLASS/IMAGE\.jpg"):
         read_folder(tmp_path)
+
+
+def test_links_that_lead_nowhere_are_files_and_rejected_with_the_reason(tmp_path):
+    folder = make_class_folder(tmp_path / "photos", {"a": 2})
+    (folder / "a" / "itself.jpg").symlink_to("itself.jpg")
+    (folder / "a" / "broken.jpg").symlink_to("nothing.jpg")
+    (folder / "itself").symlink_to("itself")
+    report = dali_rec.pack(folder, tmp_path / "x", max_bad=2, shuffle=False)
+    reasons = {bad.sample.location: bad.reason for bad in report.rejections}
+    assert len(dali_rec.open(tmp_path / "x")) == 2
+    assert "Too many levels of symbolic links" in reasons["a/itself.jpg"]
+    assert "no such file" in reasons["a/broken.jpg"]
+
+
+def test_link_into_a_folder_that_may_not_be_entered_is_a_file(tmp_path, monkeypatch):
+    folder = make_class_folder(tmp_path, {"a": 2, "b": 1})
+    monkeypatch.setattr(os, "scandir", scan_with(lambda entry: entry.name == "a_000.jpg"))
+    assert len(read_folder(folder).samples) == 3
+
+
+@pytest.mark.parametrize("name", ["", "b", "b/c"])
+def test_folder_that_may_not_be_read_is_an_error(tmp_path, monkeypatch, name):
+    folder = make_class_folder(tmp_path, {"a": 1, "b": 1})
+    (folder / "b" / "c").mkdir()
+    scan = os.scandir
+
+    def refuse(path):
+        if Path(path) == folder / name:
+            raise PermissionError(13, "Permission denied")
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(SourceError, match=r"cannot be read \(Permission denied\); get the right to read") as raised:
+        read_folder(folder)
+    assert str(raised.value).startswith(f"{folder / name}: ")
+
+
+def scan_with(is_refused):
+    """os.scandir with entries that cannot be asked whether they are folders."""
+    scan = os.scandir
+
+    class Entry:
+        def __init__(self, entry):
+            self.name, self._entry = entry.name, entry
+
+        def is_dir(self):
+            if is_refused(self._entry):
+                raise PermissionError(13, "Permission denied")
+            return self._entry.is_dir()
+
+    @contextlib.contextmanager
+    def scandir(path):
+        with scan(path) as entries:
+            yield (Entry(entry) for entry in entries)
+
+    return scandir

@@ -14,7 +14,7 @@ from dali_rec.errors import SourceError
 from dali_rec.images import LOADABLE_EXTENSIONS
 from dali_rec.sources.detection.boxes import Box, BoxSamples, Empty, parse_number
 from dali_rec.sources.detection.yolo_names import read_names
-from dali_rec.sources.folder import SPLIT_NAMES
+from dali_rec.sources.folder import SPLIT_NAMES, is_folder, unreadable
 from dali_rec.sources.sample import Source, Split
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def _parts(path: Path) -> list[tuple[str | None, Path, Path]]:
     images, labels = path / "images", path / "labels"
     if images.is_dir() and labels.is_dir():
         inside = _split_names(images)
-        here = [entry.name for entry in os.scandir(images) if not entry.name.startswith(".")]
+        here = [entry.name for entry in _entries(images) if not entry.name.startswith(".")]
         if inside and len(inside) == len(here):
             return [(split, images / name, labels / name) for split, name in inside]
         return [(None, images, labels)]
@@ -129,7 +129,7 @@ def _parts(path: Path) -> list[tuple[str | None, Path, Path]]:
 
 def _split_names(folder: Path) -> list[tuple[str, str]]:
     """The (split, folder name) of the folders in ``folder`` that are splits by their names, train first."""
-    names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
+    names = sorted(entry.name for entry in _entries(folder) if is_folder(entry))
     found = [(SPLIT_NAMES[name.lower()], name) for name in names if name.lower() in SPLIT_NAMES]
     splits = [split for split, _ in found]
     if len(set(splits)) < len(splits):
@@ -137,9 +137,22 @@ def _split_names(folder: Path) -> list[tuple[str, str]]:
     return sorted(found, key=lambda item: ("train", "val", "test").index(item[0]))
 
 
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError as error:
+        raise unreadable(folder, error) from None
+
+
 def _walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
     """Each folder as a prefix of names, with the names of its files, sorted; a folder that is not there has none."""
-    for top, folders, names in os.walk(folder):
+
+    def refuse(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            raise unreadable(error.filename, error) from None
+
+    for top, folders, names in os.walk(folder, onerror=refuse):
         folders.sort()
         inside = Path(top).relative_to(folder).as_posix()
         yield "" if inside == "." else f"{inside}/", sorted(names)

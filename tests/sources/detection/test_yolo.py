@@ -1,3 +1,6 @@
+import os
+from pathlib import Path
+
 import pytest
 from support import jpeg
 
@@ -162,3 +165,18 @@ def test_missing_parts_are_named(tmp_path):
     write(tmp_path, [], {"images/x.md": "", "labels/a.txt": ""})
     with pytest.raises(SourceError, match="no images"):
         read_yolo(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["images", "images/a", "labels"])
+def test_folder_that_may_not_be_read_is_an_error(tmp_path, monkeypatch, name):
+    folder = write(tmp_path, ["images/a/1.jpg"], {"labels/a/1.txt": "0 0.5 0.5 1 1"})
+    scan = os.scandir
+
+    def refuse(path):
+        if Path(path) == folder / name:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(SourceError, match=r"cannot be read \(Permission denied\); get the right to read"):
+        read_yolo(folder)

@@ -22,8 +22,9 @@ from dali_rec.compat.mxnet.io.pixels import carry_out, decode
 from dali_rec.compat.mxnet.io.plan import Crop, Plan, Scale, plan_image
 from dali_rec.compat.mxnet.io.threads import draws_of, failure
 from dali_rec.errors import ImageRejectedError, LoaderError, RecordError
-from dali_rec.images import is_jpeg, orientation_of
+from dali_rec.images import is_jpeg
 from dali_rec.loading.decoding import Decoder, cuts_in_decoder, parsed
+from dali_rec.orientation import orientation_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,8 @@ import simplejpeg
 
 from dali_rec.compat.mxnet.io.plan import Border, Crop, Jitter, Noise, Scale, Shift, Step, Warp
 from dali_rec.errors import ImageRejectedError
-from dali_rec.images import is_jpeg, orientation_of
+from dali_rec.images import is_jpeg
+from dali_rec.orientation import orientation_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
