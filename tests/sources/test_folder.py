@@ -145,6 +145,9 @@ def scan_with(is_refused):
         def __init__(self, entry):
             self.name, self._entry = entry.name, entry
 
+        def __fspath__(self):
+            return self._entry.path
+
         def is_dir(self):
             if is_refused(self._entry):
                 raise PermissionError(13, "Permission denied")
