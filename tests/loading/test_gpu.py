@@ -1,13 +1,17 @@
 """What only a GPU can show; tools/gpu_check runs these and writes down what came of them."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
 
 import dali_rec
 from dali_rec import Loader
+from dali_rec.bench.crop_probe import why_not_in_decoder
 from dali_rec.demo import write_images
-from dali_rec.loading import BoxAugmentation, Tuned
+from dali_rec.loading import BoxAugmentation, Tuned, choose_device
 
 pytestmark = pytest.mark.gpu
 
@@ -110,3 +114,35 @@ def test_memory_is_not_used_again_before_the_work_on_it_is_done(drawn):
             busy = busy @ busy / 4096
         sums.append(images.double().sum())
     assert [one.item() for one in sums] == wanted
+
+
+def test_crops_cut_out_by_the_decoder_are_those_of_the_whole_image(drawn):
+    why_not = why_not_in_decoder(dali_rec.open(drawn), choose_device("gpu"))
+    if why_not is not None:
+        pytest.skip(f"this GPU's decoder does not cut out crops: {why_not}")
+    options = {"dtype": "uint8", "framework": "numpy", "device": "gpu", "seed": 7}
+    whole, cut = (Loader(drawn, 16, 96, tuned=Tuned(crop_in_decoder=cuts), **options) for cuts in (False, True))
+    for (images, labels), (same_images, same_labels) in zip(whole, cut, strict=True):
+        assert np.array_equal(labels, same_labels)
+        assert_alike(images, same_images)
+
+
+SKIPPING = """
+import sys
+import dali_rec
+loader = dali_rec.Loader(sys.argv[1], 128, 64, device="gpu", on_error="skip")
+for _ in range(3):
+    print(sum(len(labels) for _, labels in loader), len(loader.skipped))
+"""
+
+
+def test_large_batches_survive_images_without_a_header(tmp_path):
+    write_images(tmp_path / "images", per_class=2)
+    files = sorted((tmp_path / "images").rglob("*.jpg"))
+    with dali_rec.RecordWriter(tmp_path / "x.rec") as writer:
+        for key in range(640):
+            image = b"<html>no image</html>" if key % 200 == 77 else files[key % len(files)].read_bytes()
+            writer.write_image(image, 0.0, key)
+    command = [sys.executable, "-c", SKIPPING, str(tmp_path / "x")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.split()) == (0, ["637", "3", "637", "6", "637", "9"])
