@@ -85,12 +85,15 @@ class RecordWriter:
     def write(self, payload: Buffer, key: int | None = None) -> int:
         """Append one payload; returns its offset. ``key`` in the index is the number of the record by default.
 
-        Raises UnwritableRecordError, naming the file, for a payload of 2^29 bytes or more.
+        Raises UnwritableRecordError, naming the file, for a payload of 2^29 bytes or more, and for a key that has more
+        than 64 bits.
         """
         if self._file is None:
             raise ValueError(f"{self.path}: the writer is closed")
         self._refuse_fork()
         key = len(self._keys) if key is None else key
+        if not -(1 << 63) <= key < 1 << 64:
+            raise UnwritableRecordError(f"{self.path}: the key {key} has more than 64 bits")
         try:
             chunks = frame(payload)
         except UnwritableRecordError as error:

@@ -270,3 +270,13 @@ def test_disk_begins_before_all_is_written(tmp_path, monkeypatch):
             writer.write(bytes(100_000))
     assert written
     assert written[0] < (tmp_path / "x.rec").stat().st_size
+
+
+@pytest.mark.parametrize("key", [1 << 64, -(1 << 63) - 1])
+def test_key_of_more_than_64_bits_is_refused(tmp_path, key):
+    with RecordWriter(tmp_path / "x.rec") as writer:
+        with pytest.raises(UnwritableRecordError, match=f"the key {key} has more than 64 bits"):
+            writer.write(b"payload", key)
+        writer.write(b"payload", (1 << 64) - 1)
+    with RecordReader(tmp_path / "x.rec") as reader:
+        assert reader.keys() == [(1 << 64) - 1]
