@@ -87,6 +87,10 @@ class Publication:
                 continue  # the whole data set has moved
             if not one.grows:
                 store.remove(f"{one.name}.json")
+            # An old index beside a new .rec would name other records; without one it is made from the .rec.
+            for name in one.files:
+                if name in waiting and name.endswith(".idx"):
+                    store.remove(name)
             for name in one.files:
                 if name in waiting:
                     store.move(f"{folder}/{name}", name)

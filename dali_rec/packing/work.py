@@ -257,7 +257,7 @@ class WorkFolder:
     def stage(self, plan: Plan, manifest: Manifest, list_text: bytes, rejections: bytes) -> Moves:
         """Make the remaining files of a data set, and say what is to become of them all."""
         store, name, grows = self.store, plan.name, bool(self.job.bases)
-        files = [f"{shard.name}{suffix}" for shard in plan.shards for suffix in (".idx", ".rec")]
+        files = [f"{shard.name}{suffix}" for shard in plan.shards for suffix in (".rec", ".idx")]
         obsolete = self._target.replaced(name)
         store.write(self._in(f"{name}.lst"), list_text)
         files.append(f"{name}.lst")

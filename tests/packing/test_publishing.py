@@ -82,6 +82,18 @@ def photos(tmp_path):
     return {"first": first, "more": more}
 
 
+def assert_indices_fit(folder):
+    """No index lies beside records of another file, even for those who read a .rec by itself."""
+    for rec in folder.glob("*.rec"):
+        with dali_rec.RecordReader(rec) as reader:
+            made = reader.build_index()
+            if rec.with_suffix(".idx").exists():
+                assert (reader.index.keys.tolist(), reader.index.offsets.tolist()) == (
+                    made.keys.tolist(),
+                    made.offsets.tolist(),
+                )
+
+
 SPLIT = {"train": 0.5, "val": 0.5}
 
 
@@ -90,11 +102,12 @@ SPLIT = {"train": 0.5, "val": 0.5}
     [
         (None, {"shards": 2}),
         ({"shards": 3}, {"shards": 2, "overwrite": True}),
+        ({"shards": 2}, {"shards": 2, "overwrite": True}),
         (None, {"split": SPLIT}),
         ({"shards": 2}, {"append": True}),
         ({"split": SPLIT}, {"append": True, "split": SPLIT}),
     ],
-    ids=["new", "replaced", "splits", "appended", "splits appended"],
+    ids=["new", "replaced", "replaced under the same names", "splits", "appended", "splits appended"],
 )
 def test_killed_at_any_change_and_resumed_ends_in_the_same_bytes(photos, tmp_path, kill_at, before, options):
     source = photos["more"]
@@ -112,6 +125,7 @@ def test_killed_at_any_change_and_resumed_ends_in_the_same_bytes(photos, tmp_pat
         shutil.copytree(tmp_path / "before", out.parent)
         if not kill_at(number, lambda out=out: dali_rec.pack(source, out, max_bad=9, **options)):
             break
+        assert_indices_fit(out.parent)
         if {"job.json", "publishing.json"} & work_files(out):
             dali_rec.pack(source, out, max_bad=9, resume=True, **after_kill)
             assert not out.with_name("x.packing").exists()
