@@ -95,3 +95,15 @@ def sets(draw, min_size: int = 1, max_size: int = 12, labels=LABELS) -> tuple[li
     """Distinct ids and payloads."""
     keys = draw(st.lists(IDS, min_size=min_size, max_size=max_size, unique=True))
     return keys, [payload(key, draw(labels), draw(IMAGES)) for key in keys]
+
+
+def assert_indices_fit(folder: Path) -> None:
+    """No index lies beside records of another file, even for those who read a .rec by itself."""
+    for rec in folder.glob("*.rec"):
+        with dali_rec.RecordReader(rec) as reader:
+            made = reader.build_index()
+            if rec.with_suffix(".idx").exists():
+                assert (reader.index.keys.tolist(), reader.index.offsets.tolist()) == (
+                    made.keys.tolist(),
+                    made.offsets.tolist(),
+                )

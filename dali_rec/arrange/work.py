@@ -141,6 +141,10 @@ class Target:
         """
         previous = self._replaced() | {self.list.name}
         self.manifest.unlink(missing_ok=True)
+        # An old index beside a new .rec would name other records; without one it is made from the .rec.
+        for name in finished:
+            if name.endswith(".idx"):
+                (self.directory / name).unlink(missing_ok=True)
         for name, file in finished.items():
             file.replace(self.directory / name)
         for name in previous - set(finished):

@@ -118,7 +118,7 @@ class SetWriter:
             entries.append(
                 ShardEntry(f"{final}.rec", f"{final}.idx", records, shard.position, shard.checksum.hexdigest())
             )
-            files[f"{final}.idx"], files[f"{final}.rec"] = shard.index_path, shard.path
+            files[f"{final}.rec"], files[f"{final}.idx"] = shard.path, shard.index_path
         return tuple(entries), files
 
     def _note(self, frames: Frames, *, measure: bool) -> None:

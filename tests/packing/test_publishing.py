@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
+from record_sets import assert_indices_fit
 from support import make_class_folder
 
 import dali_rec
@@ -80,18 +81,6 @@ def photos(tmp_path):
     for folder in (first, more):
         (folder / "bee" / "bad.jpg").write_bytes(b"no image")
     return {"first": first, "more": more}
-
-
-def assert_indices_fit(folder):
-    """No index lies beside records of another file, even for those who read a .rec by itself."""
-    for rec in folder.glob("*.rec"):
-        with dali_rec.RecordReader(rec) as reader:
-            made = reader.build_index()
-            if rec.with_suffix(".idx").exists():
-                assert (reader.index.keys.tolist(), reader.index.offsets.tolist()) == (
-                    made.keys.tolist(),
-                    made.offsets.tolist(),
-                )
 
 
 SPLIT = {"train": 0.5, "val": 0.5}
