@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import re
 import shutil
 from typing import IO, TYPE_CHECKING
 
-from dali_rec._files import fsync_directory, require_output_name, try_lock
+from dali_rec._files import fsync_directory, is_at, require_output_name, try_lock
 from dali_rec.errors import DatasetError, OutputExistsError
 from dali_rec.manifest import is_manifest, read_manifest
 
@@ -128,7 +127,7 @@ class Target:
     def _take(self, lock: IO[bytes]) -> None:
         path = self.work / "lock"
         # The second half: the other process finished, and removed the folder, between our open and our lock.
-        if not try_lock(lock) or not path.exists() or not os.path.samestat(os.fstat(lock.fileno()), path.stat()):
+        if not try_lock(lock) or not is_at(lock, path):
             raise self._refusal()
 
     def _refusal(self) -> OutputExistsError:

@@ -11,12 +11,20 @@ import os
 import re
 import shutil
 import tempfile
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from dali_rec._files import PARTIAL_SUFFIX, as_path, fsync_directory, is_nameless, naming_writes, partial_path, try_lock
+from dali_rec._files import (
+    PARTIAL_SUFFIX,
+    as_path,
+    fsync_directory,
+    is_at,
+    is_nameless,
+    naming_writes,
+    own_partial_path,
+    try_lock,
+)
 from dali_rec.errors import OutputExistsError, SourceError
 from dali_rec.sources.remote import filesystem_of, is_url
 
@@ -129,7 +137,7 @@ class LocalStore:
     def write(self, name: str, data: bytes) -> None:
         path = self.directory / name
         # Under a name of its own: several machines may write the same file, with the same content.
-        temporary = partial_path(path.with_name(f"{path.name}.{uuid.uuid4().hex}"))
+        temporary = own_partial_path(path)
         try:
             with naming_writes(path), temporary.open("xb") as file:
                 file.write(data)
@@ -178,7 +186,7 @@ class LocalStore:
                 yield False
                 return
             # The second half: it did so between our open and our lock.
-            yield try_lock(file, shared=shared) and _is_at(file, path)
+            yield try_lock(file, shared=shared) and is_at(file, path)
 
     @contextlib.contextmanager
     def scratch(self, folder: str) -> Iterator[Path]:
@@ -191,13 +199,6 @@ class LocalStore:
 def _in_order(names: Sequence[str], last: Sequence[str]) -> list[str]:
     """``names``, those that are in ``last`` after the others and in its order."""
     return [name for name in names if name not in last] + [name for name in last if name in names]
-
-
-def _is_at(file: IO[bytes], path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
 
 
 @dataclass(frozen=True, slots=True)
