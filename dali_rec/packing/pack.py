@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -48,7 +49,6 @@ from dali_rec.sources import (
 )
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Mapping, Sequence
 
     from dali_rec.manifest import Manifest
@@ -105,7 +105,7 @@ class PackReport:
 
 
 def pack(
-    source: str | os.PathLike[str],
+    source: object,
     out: str | os.PathLike[str],
     *,
     resize: int | None = None,
@@ -149,9 +149,10 @@ def pack(
 ) -> PackReport:
     """Pack the images of ``source`` into OUT.rec, OUT.idx, OUT.lst and the manifest OUT.json.
 
-    source: a folder of images, a .lst, or a table (.csv, .tsv, .json, .jsonl); see ``read_folder``, ``read_list`` and
-        ``read_table`` in dali_rec.sources for what they may be. Or images with boxes: a COCO file, or a folder of
-        VOC or YOLO.
+    source: the path of a folder of images, a .lst, or a table (.csv, .tsv, .json, .jsonl); see ``read_folder``,
+        ``read_list`` and ``read_table`` in dali_rec.sources for what they may be. Or images with boxes: a COCO file, or
+        a folder of VOC or YOLO. Or a data set that is a Python object, of PyTorch or Hugging Face say: what has a
+        length and gives (image, label) at an index; see ``read_items``.
     out: the prefix of the files to make; folders on the way to it are made. Also a URL that fsspec can write to, such
         as s3://bucket/folder/train: shards are made on this machine and uploaded whole.
     resize, resize_mode, upscale, center_crop, interpolation, encoding, quality, color, max_pixels: what is done to an
@@ -220,31 +221,31 @@ def pack(
 
 
 def plan_pack(
-    source: str | os.PathLike[str], out: str | os.PathLike[str], options: PackOptions, source_options: SourceOptions
+    source: object, out: str | os.PathLike[str], options: PackOptions, source_options: SourceOptions
 ) -> tuple[Source, tuple[Plan, ...]]:
     """List the source and plan its packing, without reading an image or writing a file."""
     _, name = open_store(out)
-    found = open_source(as_path(source), source_options)
+    found = open_source(source, source_options)
     if found.has_boxes:
-        _check_boxes(source, options)
+        _check_boxes(found, options)
     return found, make_plans(found, name, options)
 
 
-def _check_boxes(source: str | os.PathLike[str], options: PackOptions) -> None:
+def _check_boxes(source: Source, options: PackOptions) -> None:
     """Refuse what does not go with boxes, which are relative to the whole image."""
     image = options.image
     if image.center_crop or (image.resize is not None and image.resize_mode == "fill"):
         what = "--center-crop" if image.center_crop else "--resize-mode fill"
         raise SourceError(
-            f"{as_path(source)}: {what} cuts images and would leave their boxes wrong; scale them by --resize-mode "
+            f"{source.root}: {what} cuts images and would leave their boxes wrong; scale them by --resize-mode "
             "shorter, longer or exact, and crop when they are loaded"
         )
     if options.stratify:
-        raise SourceError(f"{as_path(source)}: {STRATIFIED_BOXES}")
+        raise SourceError(f"{source.root}: {STRATIFIED_BOXES}")
 
 
 def run_pack(
-    source: str | os.PathLike[str],
+    source: object,
     out: str | os.PathLike[str],
     options: PackOptions,
     source_options: SourceOptions,
@@ -266,7 +267,10 @@ def run_pack(
     job = Job(name, found, plans, options, bases)
     for note in job.source.notes:
         logger.warning(note)
-    _refuse_to_replace_source(store, plans, as_path(source))
+    if isinstance(source, (str, os.PathLike)):
+        _refuse_to_replace_source(store, plans, as_path(source))
+    elif run.engine == "ray":
+        raise ValueError("engine='ray' packs what other machines can read, which an object of this process is not")
     tasks = list(job.tasks)
     if run.num_nodes > len(tasks):
         raise ValueError(f"{run.num_nodes} machines cannot share {len(tasks)} shards: ask for more shards")

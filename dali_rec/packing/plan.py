@@ -12,12 +12,12 @@ import numpy as np
 from dali_rec.errors import SourceError
 from dali_rec.packing.reading import Origin
 from dali_rec.packing.sizing import bounds_by_count, bounds_by_size
-from dali_rec.packing.split import split_rows
+from dali_rec.packing.split import check_name, split_rows
 from dali_rec.sources.remote import check_protocols
 
 if TYPE_CHECKING:
     from dali_rec.packing.options import PackOptions
-    from dali_rec.sources import PixelTable, Sample, SampleTable, Source
+    from dali_rec.sources import HeldImages, Sample, SampleTable, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Plan:
     shards: tuple[ShardPlan, ...]
     name: str
     split: str | None = None
-    pixels: PixelTable | None = None
+    pixels: HeldImages | None = None
     has_urls: bool = False
 
     def class_counts(self) -> dict[float, int]:
@@ -50,10 +50,15 @@ class Plan:
         return dict(zip(labels.tolist(), counts.tolist(), strict=True))
 
     def missing_files(self) -> list[Sample]:
-        """The samples whose file is not there; URLs are not looked at, and pixels in a table are there."""
+        """The samples whose file is not there; URLs are not looked at, and images that are no files are there."""
         origin = self.origin
         files = ((sample, origin.file_of(sample.location)) for sample in self.samples)
         return [sample for sample, file in files if file and not os.path.exists(file)]  # noqa: PTH110
+
+    @property
+    def stays_here(self) -> bool:
+        """Whether this process alone can read the images: it knows what fsspec was given, or holds them itself."""
+        return self.has_urls or (self.pixels is not None and not self.pixels.path)
 
     @property
     def origin(self) -> Origin:
@@ -83,9 +88,11 @@ def _split(source: Source, options: PackOptions) -> list[tuple[str | None, Sampl
     if source.splits:
         if options.split:
             raise SourceError(
-                f"{source.root}: its folders are splits already ({', '.join(split.name for split in source.splits)}); "
+                f"{source.root}: it is split already ({', '.join(split.name for split in source.splits)}); "
                 "leave --split out, or pack one of them"
             )
+        for split in source.splits:
+            check_name(split.name)
         return [(split.name, samples.take(np.arange(split.start, split.stop))) for split in source.splits]
     if not options.split:
         return [(None, samples)]

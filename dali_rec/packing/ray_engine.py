@@ -144,5 +144,5 @@ def _absolute(store: Store) -> Store:
 
 
 def _absolute_plan(plan: Plan) -> Plan:
-    pixels = None if plan.pixels is None else replace(plan.pixels, path=str(Path(plan.pixels.path).absolute()))
+    pixels = None if plan.pixels is None else plan.pixels.absolute()
     return replace(plan, root=str(Path(plan.root).absolute()), pixels=pixels)

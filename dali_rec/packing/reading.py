@@ -10,7 +10,7 @@ from dali_rec.errors import ImageRejectedError
 from dali_rec.sources.remote import fetch, is_url
 
 if TYPE_CHECKING:
-    from dali_rec.sources import FetchOptions, PixelTable
+    from dali_rec.sources import FetchOptions, HeldImages
 
 #: Size in bytes and time of change in nanoseconds of the file that an image is in; zeros where there is none.
 Stamp = tuple[int, int]
@@ -19,17 +19,17 @@ _NO_STAMP: Stamp = (0, 0)
 
 
 class Origin(NamedTuple):
-    """What the locations of a plan are relative to: a folder, and the table that some of them are places in."""
+    """What the locations of a plan are relative to: a folder, and what holds those that are no files."""
 
     root: str
-    pixels: PixelTable | None = None
+    pixels: HeldImages | None = None
 
     def holds_pixels(self, location: str) -> bool:
-        """Whether the image at ``location`` stands in the table."""
+        """Whether the image at ``location`` is no file."""
         return self.pixels is not None and self.pixels.holds(location)
 
     def file_of(self, location: str) -> str:
-        """The file that the image at ``location`` is; empty for one behind a URL or in the table."""
+        """The file that the image at ``location`` is; empty for one that is none."""
         if is_url(location) or self.holds_pixels(location):
             return ""
         return os.path.join(self.root, location)  # noqa: PTH118  # for millions of files a Path takes too long
@@ -43,7 +43,7 @@ class ReadImage(NamedTuple):
 
 
 def read_image(origin: Origin, location: str, fetching: FetchOptions) -> ReadImage:
-    """Read the image at ``location``: a path, relative or absolute, a URL, or a place in the table."""
+    """Read the image at ``location``: a path, relative or absolute, a URL, or what is held."""
     if any(character in location for character in "\t\r\n"):
         reason = "its name holds a tab or a line break, which a .lst cannot; rename it"
         return ReadImage(stamp_of(origin, location), ImageRejectedError(reason))

@@ -105,7 +105,8 @@ def prepare_all(
     batch_size = 1 if has_urls else _SAMPLES_AT_ONCE  # servers take their time, and answer many at once
     if images is None:
         images = sum(shard.stop - shard.start for _, shard in shards)
-    with contextlib.closing(begin_packing(options, images, has_urls=has_urls)) as workers:
+    stay_here = any(plan.stays_here for plan, _ in shards)
+    with contextlib.closing(begin_packing(options, images, stay_here=stay_here)) as workers:
         pending: deque[tuple[list[Sample], Pending]] = deque()
         for plan, shard in shards:
             for start in range(shard.start, shard.stop, batch_size):

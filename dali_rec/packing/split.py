@@ -34,11 +34,16 @@ def parse_shares(text: str) -> dict[str, float]:
     return shares
 
 
+def check_name(name: str) -> None:
+    """Raise ValueError unless the name of a split can be part of a file's."""
+    if not name or not name.isprintable() or "/" in name or "\\" in name:
+        raise ValueError(f"split {name!r}: the name becomes part of a file's, and may not be empty or hold / or \\")
+
+
 def check_shares(shares: Mapping[str, float]) -> None:
     """Raise ValueError unless the names can be part of a file's and the shares are above 0 and add up to 1."""
     for name, share in shares.items():
-        if not name or not name.isprintable() or "/" in name or "\\" in name:
-            raise ValueError(f"split {name!r}: the name becomes part of a file's, and may not be empty or hold / or \\")
+        check_name(name)
         if not 0 < share <= 1:
             raise ValueError(f"split {name!r} has the share {share:g}: above 0, up to 1")
     total = sum(shares.values())

@@ -45,13 +45,13 @@ class Preparation(NamedTuple):
         return [Ready(stamp, transform_or_reject(data, self.image)) for stamp, data in found]
 
 
-def begin_packing(options: PackOptions, images: int, *, has_urls: bool) -> Workers:
+def begin_packing(options: PackOptions, images: int, *, stay_here: bool) -> Workers:
     """Workers for so many images, in as many processes as those are worth.
 
-    has_urls: whether some are behind URLs. Then the network is waited for, and this process alone knows what file
-    systems and credentials fsspec was given.
+    stay_here: whether this process alone can read some: those behind URLs, for which the network is waited for too, and
+    those that it holds.
     """
     preparation = Preparation(options.image, options.fetch)
-    if has_urls:
+    if stay_here:
         return Threads(preparation, options.worker_count, options.fetch.connections)
     return begin_workers(preparation, options.worker_count, images // _IMAGES_A_PROCESS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -10,16 +11,16 @@ from dali_rec.errors import SourceError
 from dali_rec.sources.columns import TableOptions
 from dali_rec.sources.detection import EMPTY, FLAGGED, FORMATS, Empty, Flagged, Format, find_format, read_detection
 from dali_rec.sources.folder import FolderLabels, read_folder
+from dali_rec.sources.items import read_items
 from dali_rec.sources.lst import format_label, format_list, read_list
 from dali_rec.sources.pairs import PAIRS_SUFFIX, read_pairs
-from dali_rec.sources.pixels import PixelTable
+from dali_rec.sources.pixels import HeldImages, PixelTable
 from dali_rec.sources.remote import FetchOptions
 from dali_rec.sources.rows import TABLE_SUFFIXES
 from dali_rec.sources.sample import Sample, SampleTable, Source, Split
 from dali_rec.sources.table import read_table
 
 if TYPE_CHECKING:
-    import os
     from pathlib import Path
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Flagged",
     "FolderLabels",
     "Format",
+    "HeldImages",
     "PixelTable",
     "Sample",
     "SampleTable",
@@ -40,6 +42,7 @@ __all__ = [
     "open_source",
     "read_detection",
     "read_folder",
+    "read_items",
     "read_list",
     "read_pairs",
     "read_table",
@@ -74,20 +77,24 @@ class SourceOptions:
                 raise ValueError(f"{name} is {value!r}: expected one of {', '.join(map(repr, choices))}")
 
 
-def open_source(path: Path, options: SourceOptions | None = None) -> Source:
-    """The source at ``path``: a folder of images, a .lst, a table, data for detection, or InsightFace's pairs (.bin).
+def open_source(source: object, options: SourceOptions | None = None) -> Source:
+    """The source at a path: a folder of images, a .lst, a table, data for detection, or InsightFace's pairs (.bin).
 
     Tables are .csv, .tsv, .json and .jsonl. A COCO file, and a folder with the parts of VOC or YOLO, are known by what
-    is in them, or by ``format``.
+    is in them, or by ``format``. What is no path is a data set that is a Python object: see ``read_items``.
 
     Raises SourceError where there is nothing that can be packed, and for an option that this kind of source has not.
     """
     options = options or SourceOptions()
+    if not isinstance(source, (str, os.PathLike)):
+        _refuse_other_options(type(source).__name__, "object", options)
+        return read_items(source, options.table, options.classes)
+    path = as_path(source)
     if not path.exists():
         raise SourceError(f"{path}: no such file or folder")
     root = None if options.root is None else as_path(options.root)
     annotations = find_format(path) if options.format == "auto" else options.format
-    _refuse_other_options(path, annotations, options)
+    _refuse_other_options(str(path), annotations or _kind(path), options)
     if annotations is not None:
         return read_detection(path, annotations, root, options.classes, options.flagged, options.empty)
     if path.is_dir():
@@ -103,19 +110,22 @@ def open_source(path: Path, options: SourceOptions | None = None) -> Source:
     )
 
 
-def _refuse_other_options(path: Path, annotations: str | None, options: SourceOptions) -> None:
-    """Raise SourceError for an option that does not go with this kind of source, and would be passed over."""
+def _kind(path: Path) -> str:
     suffix = path.suffix.lower()
-    kind = annotations or ("folder" if path.is_dir() else "table" if suffix in TABLE_SUFFIXES else suffix)
+    return "folder" if path.is_dir() else "table" if suffix in TABLE_SUFFIXES else suffix
+
+
+def _refuse_other_options(name: str, kind: str, options: SourceOptions) -> None:
+    """Raise SourceError for an option that does not go with this kind of source, and would be passed over."""
     detection = ("coco", "voc", "yolo")
     for kinds, is_given, names, what in (
         (("folder",), options.labels != "levels", "--leaf-labels and --top-labels go", "a folder of classes"),
-        (("table",), options.table != TableOptions(), "--columns, --label-column and the like go", "a table"),
+        (("table", "object"), options.table != TableOptions(), "--columns, --label-column and the like go", "a table"),
         ((".lst",), options.label_width is not None, "--label-width goes", "a .lst"),
         ((".lst", "table", "coco"), options.root is not None, "--root goes", "a list, table or COCO file"),
-        (("folder", "table", *detection), options.classes is not None, "--classes goes", "a folder, table or boxes"),
+        (("folder", "table", "object", *detection), options.classes is not None, "--classes goes", "classes or boxes"),
         (("coco", "voc"), options.flagged != "column", "--flagged goes", "COCO and VOC"),
         (detection, options.empty != "keep", "--empty goes", "annotations of boxes"),
     ):
         if is_given and kind not in kinds:
-            raise SourceError(f"{path}: {names} with {what}, which this is not; leave it out")
+            raise SourceError(f"{name}: {names} with {what}, which this is not; leave it out")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from PIL import Image
@@ -20,6 +20,23 @@ if TYPE_CHECKING:
 
 _PLACE = re.compile(r"#(\d+)\+(\d+)\Z")
 _CHANNELS = 3
+
+
+class HeldImages(Protocol):
+    """Images that are no files of their own."""
+
+    @property
+    def path(self) -> str:
+        """The file that they are all in; empty where they are in this process alone."""
+
+    def holds(self, location: str) -> bool:
+        """Whether the image at ``location`` is one of these."""
+
+    def read(self, location: str) -> bytes:
+        """The encoded image at ``location``. Raises ImageRejectedError, with its place, for one that cannot be had."""
+
+    def absolute(self) -> HeldImages:
+        """The same, found from any working folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +54,10 @@ class PixelTable:
         """Whether ``location`` is one of this table's."""
         return location.startswith(Path(self.path).name + "#") and _PLACE.search(location) is not None
 
+    def absolute(self) -> PixelTable:
+        """See HeldImages."""
+        return replace(self, path=str(Path(self.path).absolute()))
+
     def read(self, location: str) -> bytes:
         """The image at ``location`` as PNG. Raises ImageRejectedError, with the row's place, for bad pixels."""
         place = _PLACE.search(location)
@@ -49,9 +70,14 @@ class PixelTable:
             pixels = to_pixels(values[self.column])
         except (OSError, ValueError, LookupError) as error:
             raise ImageRejectedError(f"pixels at byte {start} of {self.path}: {error}") from None
-        encoded = io.BytesIO()
-        Image.fromarray(pixels).save(encoded, "PNG", compress_level=3)
-        return encoded.getvalue()
+        return encode_png(Image.fromarray(pixels))
+
+
+def encode_png(image: Image.Image) -> bytes:
+    """The image as a PNG, compressed lightly."""
+    encoded = io.BytesIO()
+    image.save(encoded, "PNG", compress_level=3)
+    return encoded.getvalue()
 
 
 def to_pixels(value: Any) -> NDArray[np.uint8]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from dali_rec.sources.pixels import PixelTable
+    from dali_rec.sources.pixels import HeldImages
 
 
 _ROWS_AT_ONCE = 65536
@@ -194,7 +194,7 @@ class Source:
     ``root`` is what relative locations are relative to. ``classes`` are the names behind the label indices, if the
     source has names. ``keys_are_given`` says that the source numbers its samples itself, as a list does. ``notes`` are
     things the user should hear. ``splits``: where the source is parted itself. ``label_classes``: the names behind each
-    column of labels, where there are several columns. ``pixels``: where the pixels of locations in a table are.
+    column of labels, where there are several columns. ``pixels``: where images are that are no files of their own.
     ``has_boxes``: whether the labels are boxes (see ``BoxSamples``), and ``classes`` the names of objects.
     """
 
@@ -206,7 +206,7 @@ class Source:
     notes: tuple[str, ...] = ()
     splits: tuple[Split, ...] = ()
     label_classes: tuple[tuple[str, ...] | None, ...] | None = None
-    pixels: PixelTable | None = None
+    pixels: HeldImages | None = None
     has_boxes: bool = False
 
     @property

@@ -61,7 +61,7 @@ def test_many_threads_are_parted_into_processes(threads, most, count):
 
 @pytest.mark.parametrize(("images", "count"), [(1, 0), (7, 0), (8, 2), (11, 2), (12, 3)])
 def test_few_images_are_not_worth_a_process(begun, images, count):
-    workers.begin_packing(PackOptions(workers=64), images, has_urls=False).close()
+    workers.begin_packing(PackOptions(workers=64), images, stay_here=False).close()
     assert len(begun) == count
 
 
@@ -195,7 +195,7 @@ def test_a_process_that_cannot_begin_is_said(images, tmp_path, begun, monkeypatc
 
 @pytest.mark.parametrize(("threads", "turns"), [(5, [3, 2]), (7, [4, 3]), (8, [4, 4])])
 def test_a_process_gets_work_as_it_has_threads(threads, turns, begun):
-    made = workers.begin_packing(PackOptions(workers=threads), 8, has_urls=False)
+    made = workers.begin_packing(PackOptions(workers=threads), 8, stay_here=False)
     asked = [made.begin((Origin("nowhere"), ["a"])) for _ in range(2 * threads)]
     for one in asked:
         assert [str(ready.outcome) for ready in one.result()] == ["no such file: nowhere/a"]
@@ -271,7 +271,7 @@ def test_a_script_needs_no_guard_around_its_main_part(long_list, tmp_path):
 
 
 def test_images_behind_urls_stay_with_this_process(begun):
-    made = workers.begin_packing(PackOptions(workers=8), 10**6, has_urls=True)
+    made = workers.begin_packing(PackOptions(workers=8), 10**6, stay_here=True)
     made.close()
     assert isinstance(made, _workers.Threads)
     assert begun == []

@@ -153,7 +153,7 @@ def test_splits_of_a_list_keep_its_ids(tmp_path):
 
 
 def test_split_of_split_folders_is_refused(make, tmp_path):
-    with pytest.raises(SourceError, match="its folders are splits already"):
+    with pytest.raises(SourceError, match="it is split already"):
         dali_rec.pack(make(*SPLITS), tmp_path / "x", split={"a": 0.5, "b": 0.5})
 
 
