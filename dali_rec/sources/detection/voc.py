@@ -13,6 +13,7 @@ from xml.parsers import expat
 from dali_rec.errors import SourceError
 from dali_rec.images import LOADABLE_EXTENSIONS
 from dali_rec.sources.detection.boxes import Box, BoxSamples, Empty, Flagged, class_numbers, parse_number
+from dali_rec.sources.folder import is_hidden
 from dali_rec.sources.sample import Source, Split
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def _image_sets(folder: Path, path: Path) -> tuple[list[tuple[str | None, list[t
     """By split: the names of the images, and where they were named. And what the user should hear."""
     if path != folder and path.is_file():
         return [(None, _names(path))], []
-    named = sorted(file.stem for file in (folder / "Annotations").glob("*.xml"))
+    named = sorted(file.stem for file in (folder / "Annotations").glob("*.xml") if not is_hidden(file.name))
     sets = folder / "ImageSets" / "Main"
     found: list[tuple[str | None, list[tuple[str, str]]]] = [
         (split, _names(sets / f"{split}.txt")) for split in _SPLITS if (sets / f"{split}.txt").is_file()

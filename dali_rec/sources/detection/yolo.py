@@ -7,26 +7,24 @@ All but the class in parts of the image's width and height, as Darknet and Ultra
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dali_rec.errors import SourceError
 from dali_rec.images import LOADABLE_EXTENSIONS
 from dali_rec.sources.detection.boxes import Box, BoxSamples, Empty, parse_number
 from dali_rec.sources.detection.yolo_names import read_names
-from dali_rec.sources.folder import SPLIT_NAMES, is_folder, unreadable
+from dali_rec.sources.folder import SPLIT_NAMES, is_folder, is_hidden, unreadable, walk
 from dali_rec.sources.sample import Source, Split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 
 def is_yolo(path: Path) -> bool:
     """Whether a folder has images/ and labels/ with .txt files, itself or in folders called train, val or test."""
     try:
-        return any(
-            name.endswith(".txt") for _, _, labels in _parts(path) for _, names in _walk(labels) for name in names
-        )
+        return any(name.endswith(".txt") for _, _, labels in _parts(path) for name in _files(labels))
     except (SourceError, OSError):
         return False
 
@@ -57,7 +55,7 @@ def read_yolo(path: Path, classes: Sequence[str] | None = None, empty: Empty = "
         str(path),
         names,
         shuffled_by_default=True,
-        notes=reader.notes,
+        notes=(*_of_one_set(parts), *reader.notes),
         splits=tuple(splits),
         has_boxes=True,
     )
@@ -76,9 +74,9 @@ class _Reader:
 
     def read(self, images: Path, labels: Path) -> None:
         """Add the images of one folder, by their names."""
-        texts = {prefix + name for prefix, found in _walk(labels) for name in found if name.endswith(".txt")}
+        texts = {name for name in _files(labels) if name.endswith(".txt")}
         inside = images.relative_to(self._top).as_posix()
-        for location in (prefix + name for prefix, found in _walk(images) for name in found):
+        for location in _files(images):
             stem, extension = os.path.splitext(location)  # noqa: PTH122  # much faster than a Path
             if extension.lower() not in LOADABLE_EXTENSIONS:
                 continue
@@ -113,8 +111,7 @@ def _parts(path: Path) -> list[tuple[str | None, Path, Path]]:
     images, labels = path / "images", path / "labels"
     if images.is_dir() and labels.is_dir():
         inside = _split_names(images)
-        here = [entry.name for entry in _entries(images) if not entry.name.startswith(".")]
-        if inside and len(inside) == len(here):
+        if inside and not _beside(images, inside):
             return [(split, images / name, labels / name) for split, name in inside]
         return [(None, images, labels)]
     parts: list[tuple[str | None, Path, Path]] = [
@@ -127,14 +124,32 @@ def _parts(path: Path) -> list[tuple[str | None, Path, Path]]:
     return parts
 
 
+def _of_one_set(parts: list[tuple[str | None, Path, Path]]) -> tuple[str, ...]:
+    """Say it where folders look like splits and are none, as something else lies beside them."""
+    split, images, _ = parts[0]
+    inside = _split_names(images) if split is None else []
+    if not inside:
+        return ()
+    other = _beside(images, inside)[0]
+    note = f"{images}: all become one data set, as {other} is no split like {inside[0][1]}; move it away for splits"
+    return (note,)
+
+
 def _split_names(folder: Path) -> list[tuple[str, str]]:
     """The (split, folder name) of the folders in ``folder`` that are splits by their names, train first."""
     names = sorted(entry.name for entry in _entries(folder) if is_folder(entry))
-    found = [(SPLIT_NAMES[name.lower()], name) for name in names if name.lower() in SPLIT_NAMES]
+    plain = {name: name.lower().rstrip("0123456789") for name in names}  # COCO's have a year: train2017
+    found = [(SPLIT_NAMES[plain[name]], name) for name in names if plain[name] in SPLIT_NAMES]
     splits = [split for split, _ in found]
     if len(set(splits)) < len(splits):
         raise SourceError(f"{folder}: several of the folders {', '.join(name for _, name in found)} mean one split")
     return sorted(found, key=lambda item: ("train", "val", "test").index(item[0]))
+
+
+def _beside(images: Path, splits: list[tuple[str, str]]) -> list[str]:
+    """What lies in a folder of images beside the folders that are splits by their names."""
+    names = {name for _, name in splits}
+    return sorted(entry.name for entry in _entries(images) if not is_hidden(entry.name) and entry.name not in names)
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -145,17 +160,11 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         raise unreadable(folder, error) from None
 
 
-def _walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """Each folder as a prefix of names, with the names of its files, sorted; a folder that is not there has none."""
-
-    def refuse(error: OSError) -> None:
-        if not isinstance(error, FileNotFoundError):
-            raise unreadable(error.filename, error) from None
-
-    for top, folders, names in os.walk(folder, onerror=refuse):
-        folders.sort()
-        inside = Path(top).relative_to(folder).as_posix()
-        yield "" if inside == "." else f"{inside}/", sorted(names)
+def _files(folder: Path) -> Iterator[str]:
+    """The files in ``folder`` and the folders in it, as paths relative to it; a folder that is not there has none."""
+    if folder.is_dir():
+        for parts, names in walk(folder):
+            yield from ("/".join((*parts, name)) for name in names)
 
 
 def _read_label(path: Path, names: Sequence[str] | None) -> list[Box]:

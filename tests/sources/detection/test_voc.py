@@ -53,6 +53,12 @@ def test_boxes_count_pixels_from_one_and_hold_the_last(voc, tmp_path):
     ]
 
 
+def test_hidden_annotations_are_passed_over(voc):
+    folder = voc({"a": SIZE + thing()})
+    (folder / "Annotations" / "._a.xml").write_bytes(b"\0\5\x16\7")
+    assert [sample.location for sample in read_voc(folder).samples] == ["JPEGImages/a.jpg"]
+
+
 def test_image_sets_are_splits(voc, tmp_path):
     one = SIZE + thing()
     folder = voc(

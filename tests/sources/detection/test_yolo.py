@@ -79,6 +79,36 @@ def test_folders_of_images_below_keep_their_place(tmp_path):
     assert [len(sample.labels) for sample in source.samples] == [4, 9]
 
 
+def test_hidden_images_and_texts_are_passed_over(tmp_path):
+    texts = {"labels/a.txt": "0 0.5 0.5 1 1", "labels/._a.txt": "Mac OS X"}
+    write(tmp_path, ["images/a.jpg", "images/._a.jpg", "images/.ipynb_checkpoints/a.jpg"], texts)
+    assert [sample.location for sample in open_source(tmp_path).samples] == ["images/a.jpg"]
+
+
+def test_folders_behind_links_are_followed(tmp_path):
+    write(tmp_path / "elsewhere", ["images/a.jpg"], {"labels/a.txt": "0 0.5 0.5 1 1"})
+    for part in ("images", "labels"):
+        (tmp_path / "set" / part).mkdir(parents=True)
+        (tmp_path / "set" / part / "more").symlink_to(tmp_path / "elsewhere" / part)
+    source = open_source(tmp_path / "set")
+    assert [(sample.location, len(sample.labels)) for sample in source.samples] == [("images/more/a.jpg", 9)]
+
+
+def test_splits_may_have_a_year(tmp_path):
+    # As Ultralytics lays out COCO.
+    names = ["train2017/a", "val2017/b"]
+    write(tmp_path, [f"images/{name}.jpg" for name in names], {f"labels/{name}.txt": "0 0.5 0.5 1 1" for name in names})
+    assert [split.name for split in open_source(tmp_path).splits] == ["train", "val"]
+
+
+def test_splits_beside_other_folders_are_said_to_be_one_set(tmp_path):
+    names = ["train2017/a", "val2017/b", "extra/c"]
+    write(tmp_path, [f"images/{name}.jpg" for name in names], {f"labels/{name}.txt": "0 0.5 0.5 1 1" for name in names})
+    source = open_source(tmp_path)
+    assert (source.splits, len(source.samples)) == ((), 3)
+    assert any("extra is no split" in note and "one data set" in note for note in source.notes)
+
+
 def test_class_folders_called_images_and_labels_are_no_yolo_set(tmp_path):
     write(tmp_path, ["images/a.jpg", "labels/b.jpg"], {})
     source = open_source(tmp_path)
