@@ -100,7 +100,7 @@ def pack(
     root: Annotated[Path | None, typer.Option(help="Where the paths of a list or table begin.")] = None,
     label_column: Annotated[list[str] | None, typer.Option(help="Column of a table; may stand several times.")] = None,
     location_column: Annotated[str, typer.Option(help="Column of the paths or pixels.")] = "location",
-    id_column: Annotated[str, typer.Option(help="Column of the ids, if there is one.")] = "id",
+    id_column: Annotated[str, typer.Option(help="Column of the ids, if there is one; '' is none.")] = "id",
     columns: Annotated[str | None, typer.Option(metavar="NAME,…", help="All columns of a CSV without header.")] = None,
     label_width: Annotated[
         int | None, typer.Option(min=1, help="Labels of a .lst whose columns are parted by blanks.")

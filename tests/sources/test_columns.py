@@ -67,7 +67,9 @@ def test_line_with_an_image_is_no_header(table, first):
 
 
 def test_rows_of_missing_files_without_extensions_are_no_header(table):
-    assert len(read(table("cat,a\ndog,b\n")).samples) == 2
+    source = read(table("cat,a\ndog,b\n"))
+    assert len(source.samples) == 2
+    assert "line 1: no image among 'cat, a', nor on the next line: taken for label, location" in source.notes[0]
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,43 @@ def test_columns_can_be_named(table):
     assert source.keys_are_given
 
 
+def test_column_of_ids_that_is_the_location_or_a_label_is_no_id(table):
+    # Kaggle's tables: id,breed and Image,Id.
+    path = table("x.csv", "id,breed\n1.jpg,cat\n2.jpg,dog\n")
+    assert rows(read(path, labels=("breed",), location="id")) == CATS_AND_DOGS[:2]
+    path = table("x.csv", "Image,Id\n1.jpg,w_cat\n2.jpg,w_dog\n")
+    assert rows(read(path, labels=("Id",))) == CATS_AND_DOGS[:2]
+    path = table("x.json", '[{"id": "1.jpg", "label": "cat"}, {"id": "2.jpg", "label": "dog"}]')
+    assert rows(read(path, location="id")) == CATS_AND_DOGS[:2]
+
+
+def test_ids_that_are_no_numbers_can_be_left_out(table):
+    text = "id,label,location,,\n0a-b,cat,1.jpg,,\n0a-c,dog,2.jpg,,\n"
+    with pytest.raises(SourceError, match=r"line 2: 'id' is '0a-b'; .* --id-column '' does without ids"):
+        read(table("x.csv", text))
+    assert rows(read(table("x.csv", text), id="")) == CATS_AND_DOGS[:2]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("x.csv", "image_id,label,location\n7,cat,1.jpg\n"),
+        ("x.csv", "cat,1.jpg\n"),
+        ("x.json", '{"image_id": 7, "label": "cat", "location": "1.jpg"}'),
+    ],
+)
+def test_column_of_ids_that_is_asked_for_and_not_there_is_an_error(table, name, text):
+    with pytest.raises(SourceError, match=r"line [12]: no column 'imageid' among .*--id-column"):
+        read(table(name, text), id="imageid")
+
+
+def test_rows_that_name_one_image_are_said(table):
+    # As in tables with a row for each box.
+    source = read(table("x.csv", "filename,class,xmin\n1.jpg,cat,3\n2.jpg,dog,4\n1.jpg,dog,5\n1.jpg,dog,6\n"))
+    assert len(source.samples) == 4
+    assert "2 rows name an image that a row before names, and become records too: 1.jpg" in source.notes[-1]
+
+
 def test_columns_of_a_table_without_header_can_be_given(table):
     source = read(table("x.csv", "1.jpg,x,5\n2.jpg,y,6\n"), columns=("location", "other", "label"))
     assert rows(source) == [(0, (5.0,), "1.jpg"), (1, (6.0,), "2.jpg")]
@@ -262,6 +299,13 @@ def test_pixels_of_other_kinds_are_refused():
         ("x.csv", "id,label,location\nx,a,1.jpg\n", r"line 2: 'id' is 'x'; expected a whole number"),
         ("x.csv", "id,label,location\n-1,a,1.jpg\n", r"line 2: 'id' is '-1'"),
         ("x.csv", "id,label,location\n1_0,a,1.jpg\n", r"line 2: 'id' is '1_0'; expected a whole number"),
+        ("x.csv", "label;location\ncat;1.jpg\n", r"line 1: .* its columns are parted by ';'"),
+        ("x.csv", "label\tlocation\ncat\t1.jpg\n", r"line 1: .* its columns are parted by '\\t'; .* a \.tsv tabs"),
+        ("x.csv", "label,location\rcat,1.jpg\rdog,2.jpg\r", r"x\.csv: its lines end with a carriage return alone"),
+        ("x.csv", "label,location\ncat,1.jpg\n".encode("utf-16"), r"x\.csv: the text is UTF-16"),
+        ("x.csv", "label,location\ncat,1.jpg\ncafé,2.jpg\n".encode("latin-1"), r"line 3: the label 'caf.*not UTF-8"),
+        ("x.csv", 'label,location\n"two\nlines",1.jpg\n', r"line 2: a field in \" quotes .* JSON lines"),
+        ("x.csv", f"label,image\n1,data:image/jpeg;base64;{'A' * 5000}\n", r"line 2: .* characters, 'data:.*no path"),
         ("x.csv", "", r"x\.csv: no rows"),
         ("x.csv", "label,location\n", r"x\.csv: no rows"),
         ("x.json", '[{"label": 1, "location": "a"},\n\n{"label": 1}]', r"x\.json, line 3: no column 'location'"),
