@@ -93,6 +93,14 @@ def test_columns_that_cannot_be_told_are_refused_by_line_and_option(table, text,
         read(table(text))
 
 
+@pytest.mark.parametrize("name", ["x.txt", "x.parquet", "x"])
+def test_other_kinds_of_files_are_refused_whatever_the_options(tmp_path, name):
+    (tmp_path / name).write_text("a/1.jpg 0\n")
+    with pytest.raises(SourceError, match=rf"{name}: not a folder, \.lst, \.csv, .*can be packed") as error:
+        open_source(tmp_path / name, SourceOptions(root=tmp_path))
+    assert ("x.tsv by tabs" in str(error.value)) == (name == "x.txt")
+
+
 def test_column_given_twice_is_refused(table):
     with pytest.raises(SourceError, match="the column 'location' stands 2 times"):
         read(table("a,1.jpg,2.jpg\n"), columns=("label", "location", "location"))

@@ -393,6 +393,22 @@ def test_image_that_is_not_there_is_rejected(table, tmp_path):
     assert report.records == 1
 
 
+@pytest.mark.parametrize(
+    ("location", "there"),
+    [("1", "1.jpg"), ("1.JPG", "1.jpg"), ("/1.jpg", "1.jpg"), ("1.jpg.png", None), ("nothing", None)],
+)
+def test_image_that_is_there_under_another_name_is_said(table, tmp_path, location, there):
+    # Kaggle's ids without an extension, and lists whose paths begin with a slash.
+    source = table("x.csv", f"label,location\n1,{location}\n2,2.jpg\n")
+    reason = dali_rec.pack(source, tmp_path / "out", max_bad=1).rejections[0].reason
+    assert reason.partition("; ")[2] == (f"there is {tmp_path / there}: correct the path" if there else "")
+
+
+def test_backslashes_of_windows_are_said(table, tmp_path):
+    source = table("x.csv", "label,location\n1,a\\1.jpg\n2,2.jpg\n")
+    assert "write / for the backslashes" in dali_rec.pack(source, tmp_path / "out", max_bad=1).rejections[0].reason
+
+
 def test_class_of_which_every_image_is_rejected_is_named_with_its_number(table, tmp_path):
     path = table("x.csv", "ant,nothing.jpg\ncat,1.jpg\ncat,missing.jpg\n")
     report = dali_rec.pack(path, tmp_path / "out" / "x", max_bad=2)
