@@ -301,9 +301,9 @@ def _bad_image_budget(text: str) -> float:
 
 def _print_plan(source: Source, plans: tuple[Plan, ...]) -> None:
     """Counts by class and split, and the files that are not there."""
-    console = Console()
+    console = Console(markup=False, highlight=False)  # names may hold brackets
     for note in source.notes:
-        console.print(note, highlight=False, markup=False)
+        console.print(note)
     table = Table("class", box=None, pad_edge=False)
     for plan in plans:
         table.add_column(plan.split or ("objects" if source.has_boxes else "images"), justify="right")
@@ -319,10 +319,6 @@ def _print_plan(source: Source, plans: tuple[Plan, ...]) -> None:
     for plan in plans:
         missing = plan.missing_files()
         for sample in missing[:5]:
-            console.print(f"missing: id {sample.key}: {sample.location}", highlight=False, markup=False)
+            console.print(f"missing: id {sample.key}: {sample.location}")
         more = f", {len(missing):,} files missing" if missing else ""
-        console.print(
-            f"{plan.name}: {len(plan.samples):,} images in {len(plan.shards)} shards{more}",
-            highlight=False,
-            markup=False,
-        )
+        console.print(f"{plan.name}: {len(plan.samples):,} images in {len(plan.shards)} shards{more}")

@@ -142,6 +142,12 @@ def _number(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
+def _holds_image(location: str) -> bool:
+    """Whether a location is no path or URL, but an image in a form that is not read, such as base64."""
+    is_long = len(location) > _LONGEST_PATH and location[0] != "[" and not is_url(location)
+    return is_long or location.startswith("data:")
+
+
 def _is_not_finite(text: str) -> bool:
     try:
         return not math.isfinite(float(text))
@@ -209,7 +215,7 @@ class _Table:
                 f"{where}: {self.options.location!r} is a {type(location).__name__}; expected a path, a URL, or pixels "
                 "as nested lists"
             )
-        if isinstance(location, str) and len(location) > _LONGEST_PATH and location[0] != "[" and not is_url(location):
+        if isinstance(location, str) and _holds_image(location):
             raise SourceError(
                 f"{where}: {self.options.location!r} has {len(location):,} characters, {location[:30]!r} …, and is no "
                 "path; images within a table are nested lists of pixels, others files or URLs: write it to a file"

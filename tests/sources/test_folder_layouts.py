@@ -232,6 +232,14 @@ def test_dry_run_prints_the_plan_and_writes_nothing(capsys, class_folder, tmp_pa
     assert sorted(tmp_path.iterdir()) == before
 
 
+def test_dry_run_prints_names_as_they_are(capsys, tmp_path):
+    (tmp_path / "x.csv").write_text('label,location\n"[red]",1.jpg\n"[/b]",2.jpg\n')
+    assert main(["pack", str(tmp_path / "x.csv"), str(tmp_path / "y"), "--dry-run"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["[red]", "1"] in rows
+    assert ["[/b]", "1"] in rows
+
+
 def test_dry_run_names_missing_files(capsys, tmp_path):
     (tmp_path / "x.lst").write_text("7\t0\tnothing.jpg\n")
     assert main(["pack", str(tmp_path / "x.lst"), str(tmp_path / "y"), "--dry-run"]) == 0

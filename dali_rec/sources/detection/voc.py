@@ -67,7 +67,7 @@ def read_voc(
         str(folder),
         tuple(found if classes is None else classes),
         shuffled_by_default=True,
-        notes=(*notes, *gathered.notes),
+        notes=(*notes, *_without_annotation(folder, files), *gathered.notes),
         splits=tuple(parts),
         has_boxes=True,
     )
@@ -105,6 +105,14 @@ def _image_sets(folder: Path, path: Path) -> tuple[list[tuple[str | None, list[t
     return found, [
         f"{len(outside):,} annotated images are in none of the image sets and were left out: {outside[0]}, …"
     ]
+
+
+def _without_annotation(folder: Path, files: set[str]) -> tuple[str, ...]:
+    """Say which images are left out as no XML is theirs."""
+    annotated = {file.stem for file in (folder / "Annotations").glob("*.xml")}
+    parts = ((name, *os.path.splitext(name)) for name in sorted(files) if not is_hidden(name))  # noqa: PTH122  # faster
+    bare = [name for name, stem, suffix in parts if suffix.lower() in LOADABLE_EXTENSIONS and stem not in annotated]
+    return (f"{len(bare):,} images have no annotation and were left out: {bare[0]}, …",) if bare else ()
 
 
 def _names(path: Path) -> list[tuple[str, str]]:

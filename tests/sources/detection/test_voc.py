@@ -53,6 +53,12 @@ def test_boxes_count_pixels_from_one_and_hold_the_last(voc, tmp_path):
     ]
 
 
+def test_images_without_annotation_are_said(voc):
+    folder = voc({"a": SIZE + thing(), "b": SIZE, "c": SIZE})
+    (folder / "Annotations" / "b.xml").unlink()
+    assert read_voc(folder).notes[0] == "1 images have no annotation and were left out: b.jpg, …"
+
+
 def test_hidden_annotations_are_passed_over(voc):
     folder = voc({"a": SIZE + thing()})
     (folder / "Annotations" / "._a.xml").write_bytes(b"\0\5\x16\7")
