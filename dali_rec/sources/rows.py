@@ -104,7 +104,8 @@ def _field(line: str, at: int, delimiter: str) -> tuple[str, int]:
         return _quoted(line, at, opening, delimiter)
     if opening == "[":
         end = _end_of_list(line, at)
-        return line[at:end], _next_delimiter(line, end, delimiter)
+        if line[end:].lstrip(" ")[:1] in ("", delimiter):  # and no name such as [a] b.jpg
+            return line[at:end], _next_delimiter(line, end, delimiter)
     end = line.find(delimiter, at)
     end = len(line) if end == -1 else end
     return line[at:end].strip(), end

@@ -144,8 +144,13 @@ def _number(text: str) -> float | None:
 
 def _holds_image(location: str) -> bool:
     """Whether a location is no path or URL, but an image in a form that is not read, such as base64."""
-    is_long = len(location) > _LONGEST_PATH and location[0] != "[" and not is_url(location)
+    is_long = len(location) > _LONGEST_PATH and not _may_be_pixels(location) and not is_url(location)
     return is_long or location.startswith("data:")
+
+
+def _may_be_pixels(location: str) -> bool:
+    # By the end as well: a name may begin with a bracket.
+    return location.startswith("[") and location.rstrip().endswith("]")
 
 
 def _is_not_finite(text: str) -> bool:
@@ -220,7 +225,7 @@ class _Table:
                 f"{where}: {self.options.location!r} has {len(location):,} characters, {location[:30]!r} …, and is no "
                 "path; images within a table are nested lists of pixels, others files or URLs: write it to a file"
             )
-        if isinstance(location, list) or (isinstance(location, str) and location.startswith("[")):
+        if isinstance(location, list) or (isinstance(location, str) and _may_be_pixels(location)):
             if self.pixels is None:
                 self.pixels = PixelTable(str(self.path), self._pixel_column())
             self.locations.append(self.pixels.location(row.start, row.length))

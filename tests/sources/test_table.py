@@ -84,6 +84,7 @@ def test_every_form_packs(table, tmp_path):
         ("'tis,it's.jpg", ["'tis", "it's.jpg"]),
         ("'cat',[[1, 2],[3,4]]", ["cat", "[[1, 2],[3,4]]"]),
         ("[[1,2]],5", ["[[1,2]]", "5"]),
+        ("[[1,2]] ,[a] b.jpg,[]c", ["[[1,2]]", "[a] b.jpg", "[]c"]),
     ],
 )
 def test_line_is_split_as_people_mean_it(line, fields):
@@ -278,6 +279,14 @@ def test_json_row_that_is_nested_too_deep_is_named(table):
 def test_pixels_of_other_kinds_are_refused():
     with pytest.raises(ValueError, match="shape"):
         to_pixels(5)
+
+
+@pytest.mark.parametrize("text", ["label,location\n0,[a] b.jpg\n", '[{"label": 0, "location": "[a] b.jpg"}]'])
+def test_names_that_begin_with_a_bracket_are_no_pixels(tmp_path, text):
+    (tmp_path / "[a] b.jpg").write_bytes(jpeg())
+    path = tmp_path / ("x.json" if "{" in text else "x.csv")
+    path.write_text(text)
+    assert dali_rec.pack(path, tmp_path / "out").records == 1
 
 
 # What is wrong is said by file and line
