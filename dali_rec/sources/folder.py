@@ -70,6 +70,8 @@ def read_folder(folder: Path, labels: FolderLabels = "levels", classes: Sequence
         raise _no_images(folder)
     notes = [note for tree in trees for note in _leave_out_loose(tree)]
     labeller = _choose_labels(trees, labels, classes)
+    if not splits and labeller.label_classes is not None:
+        notes += _look_like_splits(trees[0])
     samples, bounds = SampleTable(), []
     for tree in trees:
         start = len(samples)
@@ -186,6 +188,15 @@ def _leave_out_loose(tree: _Tree) -> list[str]:
     tree.images = [item for item in tree.images if item[0]]
     tree.others = [name for name in tree.others if "/" in name]
     return [f"{len(loose)} files directly in {tree.top} were left out: {_some(loose)}"] if loose else []
+
+
+def _look_like_splits(tree: _Tree) -> list[str]:
+    """Say it where folders called as splits are labels."""
+    splits = [name for name in tree.classes if name.lower() in SPLIT_NAMES]
+    others = [name for name in tree.classes if name.lower() not in SPLIT_NAMES]
+    if not splits:
+        return []
+    return [f"{tree.top}: {_some(splits)} became labels and no splits, as {_some(others)} lies beside; move it away"]
 
 
 @dataclass(frozen=True, slots=True)

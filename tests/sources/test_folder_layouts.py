@@ -124,6 +124,14 @@ def test_class_called_test_beside_others_is_a_class(make):
     assert read_folder(make("test/1.jpg", "exam/2.jpg")).classes == ("exam", "test")
 
 
+@pytest.mark.parametrize("beside", ["training_set/cat/3.jpg", "annotations/notes.txt"])
+def test_splits_that_become_labels_are_said(make, beside):
+    source = read_folder(make("train/cat/1.jpg", "val/cat/2.jpg", beside))
+    other = beside.partition("/")[0]
+    assert source.splits == ()
+    assert any(f"train, val became labels and no splits, as {other} lies beside" in note for note in source.notes)
+
+
 def test_training_and_testing_and_dev_are_splits(make):
     source = read_folder(make("Training/a/1.jpg", "Testing/a/2.jpg", "dev/a/3.jpg"))
     assert [split.name for split in source.splits] == ["train", "val", "test"]

@@ -1,7 +1,7 @@
 """YOLO annotations: images/A.jpg and labels/A.txt with a line for each object: class, centre x, y, width, height.
 
 All but the class in parts of the image's width and height, as Darknet and Ultralytics write it. Ultralytics' outlines
-(class and three or more points) become the boxes around them.
+(class and three or more points) become the boxes around them; of its keypoints the box before them is read.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 from dali_rec.errors import SourceError
 from dali_rec.images import LOADABLE_EXTENSIONS
 from dali_rec.sources.detection.boxes import Box, BoxSamples, Empty, parse_number
-from dali_rec.sources.detection.yolo_names import read_names
+from dali_rec.sources.detection.yolo_names import has_keypoints, read_names
 from dali_rec.sources.folder import SPLIT_NAMES, is_folder, is_hidden, unreadable, walk
 from dali_rec.sources.sample import Source, Split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+_FARTHEST = 1.5  # how far the points of an outline may lie outside, in widths or heights
 
 
 def is_yolo(path: Path) -> bool:
@@ -69,6 +71,7 @@ class _Reader:
         self.images = 0
         self._top = top
         self._names = names
+        self._has_keypoints = has_keypoints(top)
         self._unlabelled: list[str] = []
         self._unmatched: list[str] = []
 
@@ -82,12 +85,15 @@ class _Reader:
                 continue
             self.images += 1
             text = f"{stem}.txt"
-            boxes = _read_label(labels / text, self._names) if text in texts else []
+            boxes = self._boxes(labels / text) if text in texts else []
             if text not in texts:
                 self._unlabelled.append(f"{inside}/{location}")
             texts.discard(text)
             self.gathered.add_relative(len(self.gathered.samples), f"{inside}/{location}", boxes)
         self._unmatched += [str(labels / text) for text in sorted(texts) if text != "classes.txt"]
+
+    def _boxes(self, text: Path) -> list[Box]:
+        return _read_label(text, self._names, has_keypoints=self._has_keypoints)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -167,16 +173,22 @@ def _files(folder: Path) -> Iterator[str]:
             yield from ("/".join((*parts, name)) for name in names)
 
 
-def _read_label(path: Path, names: Sequence[str] | None) -> list[Box]:
+def _read_label(path: Path, names: Sequence[str] | None, *, has_keypoints: bool) -> list[Box]:
     try:
         lines = path.read_text("utf-8-sig").splitlines()
     except (UnicodeDecodeError, OSError) as error:
         raise SourceError(f"{path}: cannot be read as text ({error})") from None
-    return [_box(line.split(), f"{path}, line {number}", names) for number, line in enumerate(lines, 1) if line.strip()]
+    return [
+        _box(line.split(), f"{path}, line {number}", names, has_keypoints=has_keypoints)
+        for number, line in enumerate(lines, 1)
+        if line.strip()
+    ]
 
 
-def _box(fields: list[str], where: str, names: Sequence[str] | None) -> Box:
+def _box(fields: list[str], where: str, names: Sequence[str] | None, *, has_keypoints: bool) -> Box:
     is_outline = len(fields) >= 7 and len(fields) % 2 == 1
+    if has_keypoints and len(fields) > 5:
+        fields, is_outline = fields[:5], False
     if len(fields) != 5 and not is_outline:
         raise SourceError(
             f"{where}: {len(fields)} fields; expected class, x, y, width and height, or a class and an outline"
@@ -188,6 +200,11 @@ def _box(fields: list[str], where: str, names: Sequence[str] | None) -> Box:
         raise SourceError(f"{where}: the class is {label:.0f}, and there are names for 0 to {len(names) - 1} only")
     numbers = [parse_number(field, "a coordinate", where) for field in fields[1:]]
     if is_outline:
+        if max(map(abs, numbers)) > _FARTHEST:
+            raise SourceError(
+                f"{where}: {max(numbers, key=abs):g} is no part of the width or height, as outlines have; if these are "
+                "keypoints, say so by kpt_shape in data.yaml"
+            )
         xs, ys = numbers[::2], numbers[1::2]
         return Box(int(label), min(xs), min(ys), max(xs), max(ys), flagged=False, where=where)
     x, y, width, height = numbers

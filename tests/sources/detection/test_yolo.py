@@ -55,6 +55,17 @@ def test_outlines_become_the_boxes_around_them(tmp_path):
     assert "no names" in source.notes[-1]
 
 
+@pytest.mark.parametrize("points", ["0.1 0.1 0.9 0.9", "0.1 0.1 2 0.9 0.9 0 0.9 0.1 1 0.5 0.5 2"])
+def test_box_before_keypoints_is_read(tmp_path, points):
+    # As of Ultralytics' tiger-pose and dog-pose: taken for outlines, they would be other boxes.
+    write(
+        tmp_path,
+        ["images/a.jpg"],
+        {"labels/a.txt": f"0 0.5 0.5 0.5 0.25 {points}\n", "data.yaml": "kpt_shape: [2, 2]\nnames: [tiger]\n"},
+    )
+    assert list(read_yolo(tmp_path).samples[0].labels[4:]) == [0, 0.25, 0.375, 0.75, 0.625]
+
+
 @pytest.mark.parametrize(
     "layout",
     ["images/{split}/{name}.jpg labels/{split}/{name}.txt", "{split}/images/{name}.jpg {split}/labels/{name}.txt"],
@@ -129,6 +140,8 @@ def test_class_folders_called_images_and_labels_are_no_yolo_set(tmp_path):
         ("0_1 0.5 0.5 1 1", "the class is '0_1'"),
         ("0 0.5_0 0.5 1 1", "a coordinate is '0.5_0'"),
         ("0 120 80 40 32", "120 80 40 32 look like pixels"),
+        ("0 0.5 0.5 0.5 0.25 0.1 0.1 2 0.9 0.9 2", "2 is no part of the width .* kpt_shape"),
+        ("0 120 80 160 80 160 112", "160 is no part of the width"),
     ],
 )
 def test_bad_lines_are_named(tmp_path, line, says):
