@@ -273,7 +273,7 @@ def _read_classes(path: Path | None) -> tuple[str, ...] | None:
     if path is None:
         return None
     try:
-        names = tuple(line.strip() for line in path.read_text("utf-8").splitlines() if line.strip())
+        names = tuple(line.strip() for line in path.read_text("utf-8-sig").splitlines() if line.strip())
     except UnicodeDecodeError as error:
         raise SourceError(f"{path}: not UTF-8 text ({error})") from None
     twice = {name for name in names if names.count(name) > 1}

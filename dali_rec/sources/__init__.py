@@ -92,6 +92,8 @@ def open_source(path: Path, options: SourceOptions | None = None) -> Source:
     if annotations is None and not path.is_dir() and path.suffix.lower() not in SUFFIXES:
         raise _unknown(path)
     _refuse_other_options(path, annotations, options)
+    if root is not None and not root.is_dir():
+        raise SourceError(f"--root {options.root}: no such folder; it is where the paths in {path} begin")
     if annotations is not None:
         return read_detection(path, annotations, root, options.classes, options.flagged, options.empty)
     if path.is_dir():

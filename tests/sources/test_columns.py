@@ -93,6 +93,11 @@ def test_columns_that_cannot_be_told_are_refused_by_line_and_option(table, text,
         read(table(text))
 
 
+def test_root_that_is_no_folder_is_refused(table, tmp_path):
+    with pytest.raises(SourceError, match=r"--root http://host\.example/x: no such folder; it is where the paths in"):
+        open_source(table("cat,1.jpg\n"), SourceOptions(root="http://host.example/x"))
+
+
 @pytest.mark.parametrize("name", ["x.txt", "x.parquet", "x"])
 def test_other_kinds_of_files_are_refused_whatever_the_options(tmp_path, name):
     (tmp_path / name).write_text("a/1.jpg 0\n")

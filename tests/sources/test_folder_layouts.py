@@ -217,8 +217,9 @@ def test_folder_that_is_not_among_the_classes_is_an_error(make):
 # Commands
 
 
-def test_classes_come_from_a_file(class_folder, tmp_path):
-    (tmp_path / "classes.txt").write_text("cat\nbee\nant\n")
+@pytest.mark.parametrize("text", ["cat\nbee\nant\n", "\ufeffcat\r\nbee\r\nant"])
+def test_classes_come_from_a_file(class_folder, tmp_path, text):
+    (tmp_path / "classes.txt").write_bytes(text.encode())
     assert main(["pack", str(class_folder), str(tmp_path / "x"), "--classes", str(tmp_path / "classes.txt")]) == 0
     assert dali_rec.open(tmp_path / "x").classes == ("cat", "bee", "ant")
 

@@ -117,7 +117,7 @@ def _without_annotation(folder: Path, files: set[str]) -> tuple[str, ...]:
 
 def _names(path: Path) -> list[tuple[str, str]]:
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise SourceError(f"{path}: not UTF-8 text ({error})") from None
     names: dict[str, str] = {}

@@ -79,7 +79,9 @@ def test_image_sets_are_splits(voc, tmp_path):
 
 def test_one_image_set_can_be_packed_by_its_file(voc):
     folder = voc({"a": SIZE + thing(), "b": SIZE}, {"train": ["a"], "val": ["b"], "trainval": ["a", "b"]})
-    source = open_source(folder / "ImageSets" / "Main" / "trainval.txt")
+    names = folder / "ImageSets" / "Main" / "trainval.txt"
+    names.write_text("\ufeff" + names.read_text(), "utf-8")  # as Windows writes it
+    source = open_source(names)
     assert not source.splits
     assert len(source.samples) == 2
 
