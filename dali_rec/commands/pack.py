@@ -100,7 +100,7 @@ def pack(
     root: Annotated[Path | None, typer.Option(help="Where the paths of a list or table begin.")] = None,
     label_column: Annotated[list[str] | None, typer.Option(help="Column of a table; may stand several times.")] = None,
     location_column: Annotated[str, typer.Option(help="Column of the paths or pixels.")] = "location",
-    id_column: Annotated[str, typer.Option(help="Column of the ids, if there is one.")] = "id",
+    id_column: Annotated[str, typer.Option(help="Column of the ids, if there is one; '' is none.")] = "id",
     columns: Annotated[str | None, typer.Option(metavar="NAME,…", help="All columns of a CSV without header.")] = None,
     label_width: Annotated[
         int | None, typer.Option(min=1, help="Labels of a .lst whose columns are parted by blanks.")
@@ -273,7 +273,7 @@ def _read_classes(path: Path | None) -> tuple[str, ...] | None:
     if path is None:
         return None
     try:
-        names = tuple(line.strip() for line in path.read_text("utf-8").splitlines() if line.strip())
+        names = tuple(line.strip() for line in path.read_text("utf-8-sig").splitlines() if line.strip())
     except UnicodeDecodeError as error:
         raise SourceError(f"{path}: not UTF-8 text ({error})") from None
     twice = {name for name in names if names.count(name) > 1}
@@ -301,9 +301,9 @@ def _bad_image_budget(text: str) -> float:
 
 def _print_plan(source: Source, plans: tuple[Plan, ...]) -> None:
     """Counts by class and split, and the files that are not there."""
-    console = Console()
+    console = Console(markup=False, highlight=False)  # names may hold brackets
     for note in source.notes:
-        console.print(note, highlight=False, markup=False)
+        console.print(note)
     table = Table("class", box=None, pad_edge=False)
     for plan in plans:
         table.add_column(plan.split or ("objects" if source.has_boxes else "images"), justify="right")
@@ -319,10 +319,6 @@ def _print_plan(source: Source, plans: tuple[Plan, ...]) -> None:
     for plan in plans:
         missing = plan.missing_files()
         for sample in missing[:5]:
-            console.print(f"missing: id {sample.key}: {sample.location}", highlight=False, markup=False)
+            console.print(f"missing: id {sample.key}: {sample.location}")
         more = f", {len(missing):,} files missing" if missing else ""
-        console.print(
-            f"{plan.name}: {len(plan.samples):,} images in {len(plan.shards)} shards{more}",
-            highlight=False,
-            markup=False,
-        )
+        console.print(f"{plan.name}: {len(plan.samples):,} images in {len(plan.shards)} shards{more}")

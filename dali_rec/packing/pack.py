@@ -227,21 +227,21 @@ def plan_pack(
     _, name = open_store(out)
     found = open_source(source, source_options)
     if found.has_boxes:
-        _check_boxes(found, options)
+        _check_boxes(str(source), options)
     return found, make_plans(found, name, options)
 
 
-def _check_boxes(source: Source, options: PackOptions) -> None:
+def _check_boxes(source: str, options: PackOptions) -> None:
     """Refuse what does not go with boxes, which are relative to the whole image."""
     image = options.image
     if image.center_crop or (image.resize is not None and image.resize_mode == "fill"):
         what = "--center-crop" if image.center_crop else "--resize-mode fill"
         raise SourceError(
-            f"{source.root}: {what} cuts images and would leave their boxes wrong; scale them by --resize-mode "
+            f"{source}: {what} cuts images and would leave their boxes wrong; scale them by --resize-mode "
             "shorter, longer or exact, and crop when they are loaded"
         )
     if options.stratify:
-        raise SourceError(f"{source.root}: {STRATIFIED_BOXES}")
+        raise SourceError(f"{source}: {STRATIFIED_BOXES}")
 
 
 def run_pack(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dali_rec._files import read_regular
 from dali_rec.errors import ImageRejectedError
+from dali_rec.images import LOADABLE_EXTENSIONS
 from dali_rec.sources.remote import fetch, is_url
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 Stamp = tuple[int, int]
 
 _NO_STAMP: Stamp = (0, 0)
+_EXTENSIONS = sorted(LOADABLE_EXTENSIONS | {extension.upper() for extension in LOADABLE_EXTENSIONS})
 
 
 class Origin(NamedTuple):
@@ -48,7 +50,7 @@ def read_image(origin: Origin, location: str, fetching: FetchOptions) -> ReadIma
         reason = "its name holds a tab or a line break, which a .lst cannot; rename it"
         return ReadImage(stamp_of(origin, location), ImageRejectedError(reason))
     if origin.pixels is None or not origin.pixels.holds(location):
-        return _fetch(location, fetching) if is_url(location) else _read_file(origin.file_of(location))
+        return _fetch(location, fetching) if is_url(location) else _read_file(origin, location)
     stamp = stamp_of(origin, location)
     try:
         return ReadImage(stamp, origin.pixels.read(location))
@@ -77,11 +79,12 @@ def _fetch(url: str, fetching: FetchOptions) -> ReadImage:
         return ReadImage(_NO_STAMP, error)
 
 
-def _read_file(path: str) -> ReadImage:
+def _read_file(origin: Origin, location: str) -> ReadImage:
+    path = origin.file_of(location)
     try:
         data, status = read_regular(path)
     except FileNotFoundError:
-        reason = f"no such file: {path}"
+        reason = f"no such file: {path}{_what_is_there(origin.root, location, path)}"
     except OSError as error:
         reason = f"cannot be read: {error.strerror or error}: {path}"
     except ValueError as error:  # a null character in the path
@@ -89,3 +92,14 @@ def _read_file(path: str) -> ReadImage:
     else:
         return ReadImage((status.st_size, status.st_mtime_ns), data)
     return ReadImage(_stamp(path), ImageRejectedError(reason))
+
+
+def _what_is_there(root: str, location: str, path: str) -> str:
+    """What a path that leads nowhere may mean, for the message: data sets often come with names that lack something."""
+    if "\\" in location:
+        return "; write / for the backslashes of Windows"
+    others = [root + location] if location.startswith("/") else []
+    stem, _ = os.path.splitext(path)  # noqa: PTH122
+    others += [one + extension for one in dict.fromkeys((path, stem)) for extension in _EXTENSIONS]
+    found = next((other for other in others if os.path.isfile(other)), None)  # noqa: PTH113
+    return "" if found is None else f"; there is {found}: correct the path"

@@ -48,6 +48,8 @@ __all__ = [
     "read_table",
 ]
 
+SUFFIXES = (".lst", *TABLE_SUFFIXES, PAIRS_SUFFIX)
+
 
 @dataclass(frozen=True, slots=True)
 class SourceOptions:
@@ -94,7 +96,11 @@ def open_source(source: object, options: SourceOptions | None = None) -> Source:
         raise SourceError(f"{path}: no such file or folder")
     root = None if options.root is None else as_path(options.root)
     annotations = find_format(path) if options.format == "auto" else options.format
+    if annotations is None and not path.is_dir() and path.suffix.lower() not in SUFFIXES:
+        raise _unknown(path)
     _refuse_other_options(str(path), annotations or _kind(path), options)
+    if root is not None and not root.is_dir():
+        raise SourceError(f"--root {options.root}: no such folder; it is where the paths in {path} begin")
     if annotations is not None:
         return read_detection(path, annotations, root, options.classes, options.flagged, options.empty)
     if path.is_dir():
@@ -103,11 +109,14 @@ def open_source(source: object, options: SourceOptions | None = None) -> Source:
         return read_list(path, root, options.label_width)
     if path.suffix.lower() in TABLE_SUFFIXES:
         return read_table(path, root, options.table, options.classes)
-    if path.suffix.lower() == PAIRS_SUFFIX:
-        return read_pairs(path)
-    raise SourceError(
-        f"{path}: not a folder, .lst, {', '.join((*TABLE_SUFFIXES, PAIRS_SUFFIX))}; those are what can be packed"
-    )
+    return read_pairs(path)
+
+
+def _unknown(path: Path) -> SourceError:
+    remedy = ""
+    if path.suffix.lower() == ".txt":
+        remedy = f". Lines of path and label become {path.stem}.tsv by tabs between them; say --columns location,label"
+    return SourceError(f"{path}: not a folder, {', '.join(SUFFIXES)}; those are what can be packed{remedy}")
 
 
 def _kind(path: Path) -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _DEFAULT_LABELS, _DEFAULT_LOCATION = ("label",), "location"
+DEFAULT_ID = "id"
 #: What else the columns are often called, without blanks, hyphens and underscores.
 _LABEL_SYNONYMS = frozenset({"class", "classname", "category"})
 _LOCATION_SYNONYMS = frozenset(
@@ -27,13 +28,15 @@ _IMAGE_EXTENSIONS = LOADABLE_EXTENSIONS | {".gif", ".avif"}
 class TableOptions:
     """Which columns of a table mean what.
 
-    labels: the columns of the labels, in their order. location, id: the columns of these names, the id if there is one.
+    labels: the columns of the labels, in their order. location: the column of the paths, URLs or pixels. id: the column
+    of the ids, if there is one; "" where there is none. It must be there if it is called otherwise than "id", and is
+    none if it is the location or a label.
     columns: the names of all columns of a CSV without a header.
     """
 
     labels: tuple[str, ...] = _DEFAULT_LABELS
     location: str = _DEFAULT_LOCATION
-    id: str = "id"
+    id: str = DEFAULT_ID
     columns: tuple[str, ...] | None = None
 
 
@@ -87,7 +90,11 @@ def find_columns(
             f"columns, say which by --label-column and --location-column; if not, name all columns by --columns "
             f"{','.join(by_order)}"
         )
-    return Columns(by_order, options, is_header=False)
+    note = (
+        f"{where}: no image among {_shown(names)}, nor on the next line: taken for {', '.join(by_order)}; if these are "
+        "names of columns, say which by --label-column and --location-column"
+    )
+    return Columns(by_order, options, is_header=False, notes=() if images else (note,))
 
 
 def _named_columns(where: str, names: tuple[str, ...], options: TableOptions) -> Columns:
@@ -155,7 +162,7 @@ def _may_be_image(field: str, root: str) -> bool:
 
 
 def _wanted(options: TableOptions) -> tuple[str, ...]:
-    return (*options.labels, options.location, options.id)
+    return (*options.labels, options.location, *([options.id] if options.id else []))
 
 
 def _refuse_twice(names: tuple[str, ...], wanted: Iterable[str], where: str) -> None:
@@ -166,6 +173,12 @@ def _refuse_twice(names: tuple[str, ...], wanted: Iterable[str], where: str) -> 
 
 
 def _missing(where: str, wanted: str, names: tuple[str, ...], option: str) -> SourceError:
+    other = next((character for character in ";\t|" if len(names) == 1 and character in names[0]), None)
+    if other is not None:
+        return SourceError(
+            f"{where}: no column {wanted!r} in {_shown(names)}: its columns are parted by {other!r}; a .csv has commas "
+            "there, a .tsv tabs"
+        )
     return SourceError(
         f"{where}: no column {wanted!r} in {_shown(names)}; name the column by {option}, or all columns of a table "
         "without a header by --columns"

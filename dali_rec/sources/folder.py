@@ -24,8 +24,12 @@ SPLIT_NAMES = {
     "val": "val",
     "valid": "val",
     "validation": "val",
+    "dev": "val",
     "test": "test",
+    "testing": "test",
 }
+#: What macOS puts into its archives, and Synology's disks into every folder: names of images that are none.
+_FOREIGN_FOLDERS = ("__MACOSX", "@eaDir")
 _SHOWN = 5
 
 
@@ -53,11 +57,12 @@ def read_folder(folder: Path, labels: FolderLabels = "levels", classes: Sequence
 
     Images that lie directly in a folder without class folders all get label 0, and the notes say so. Where all folders
     at the top are called train, val or test, or as is usual for these, they are splits with one table of classes.
-    Symbolic links are followed, without loops; hidden files and folders (a leading dot), and folders in which a data
-    set is being made, are passed over; files with other extensions than the loader's formats are counted in the notes.
+    Symbolic links are followed, without loops; hidden files and folders (a leading dot, or __MACOSX and @eaDir), and
+    folders in which a data set is being made, are passed over; files with other extensions than the loader's formats
+    are counted in the notes.
 
-    Raises SourceError if there are no images, if images lie at different depths and ``labels`` is "levels", if a
-    folder is not in ``classes``, or if one cannot be read.
+    Raises SourceError if there are no images, if images lie at different depths and ``labels`` is "levels", if one
+    split has class folders and another has none, if a folder is not in ``classes``, or if one cannot be read.
     """
     splits = _split_folders(folder)
     trees = [_scan(folder / name) for _, name in splits] if splits else [_scan(folder)]
@@ -65,6 +70,8 @@ def read_folder(folder: Path, labels: FolderLabels = "levels", classes: Sequence
         raise _no_images(folder)
     notes = [note for tree in trees for note in _leave_out_loose(tree)]
     labeller = _choose_labels(trees, labels, classes)
+    if not splits and labeller.label_classes is not None:
+        notes += _look_like_splits(trees[0])
     samples, bounds = SampleTable(), []
     for tree in trees:
         start = len(samples)
@@ -128,7 +135,7 @@ def unreadable(folder: str | os.PathLike[str], error: OSError) -> SourceError:
 
 def _scan(top: Path) -> _Tree:
     tree = _Tree(top)
-    for parts, names in _walk(top, (), set()):
+    for parts, names in walk(top):
         images = [name for name in names if _is_image(name)]
         tree.others += ["/".join((*parts, name)) for name in names if not _is_image(name)]
         if images:
@@ -138,10 +145,13 @@ def _scan(top: Path) -> _Tree:
     return tree
 
 
-def _walk(
-    folder: Path, parts: tuple[str, ...], above: set[tuple[int, int]]
+def walk(
+    folder: Path, parts: tuple[str, ...] = (), above: frozenset[tuple[int, int]] = frozenset()
 ) -> Iterator[tuple[tuple[str, ...], list[str]]]:
-    """Each folder with the names of its files, sorted; ``above`` identifies the folders on the way down."""
+    """Each folder that is not hidden with the names of its files, sorted; links are followed, without loops.
+
+    parts: the way to ``folder`` from where it began. above: identifies the folders on that way.
+    """
     folders: list[str] = []
     files: list[str] = []
     try:
@@ -157,11 +167,16 @@ def _walk(
         raise unreadable(folder, error) from None
     yield parts, sorted(files)
     for name in sorted(folders):
-        yield from _walk(folder / name, (*parts, name), above | {identity})
+        yield from walk(folder / name, (*parts, name), above | {identity})
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is passed over, as it is none of the user's."""
+    return name.startswith(".") or name in _FOREIGN_FOLDERS
 
 
 def _is_seen(entry: os.DirEntry[str]) -> bool:
-    return not entry.name.startswith(".") and not is_work_folder(entry)
+    return not is_hidden(entry.name) and not is_work_folder(entry)
 
 
 def _leave_out_loose(tree: _Tree) -> list[str]:
@@ -173,6 +188,15 @@ def _leave_out_loose(tree: _Tree) -> list[str]:
     tree.images = [item for item in tree.images if item[0]]
     tree.others = [name for name in tree.others if "/" in name]
     return [f"{len(loose)} files directly in {tree.top} were left out: {_some(loose)}"] if loose else []
+
+
+def _look_like_splits(tree: _Tree) -> list[str]:
+    """Say it where folders called as splits are labels."""
+    splits = [name for name in tree.classes if name.lower() in SPLIT_NAMES]
+    others = [name for name in tree.classes if name.lower() not in SPLIT_NAMES]
+    if not splits:
+        return []
+    return [f"{tree.top}: {_some(splits)} became labels and no splits, as {_some(others)} lies beside; move it away"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +215,8 @@ def _choose_labels(trees: list[_Tree], labels: FolderLabels, classes: Sequence[s
         count = sum(len(names) for tree in trees for _, names in tree.images)
         note = f"{trees[0].top} has no class folders in it: its {count} images all get label 0"
         return _Labeller(lambda _parts: (0.0,), notes=(note,))
+    if 0 in depths:
+        raise _flat_split(trees)
     if labels == "leaf":
         return _single_column(trees, "/".join, classes, [])
     if labels == "top" or depths == {1}:
@@ -206,8 +232,15 @@ def _choose_labels(trees: list[_Tree], labels: FolderLabels, classes: Sequence[s
         tuple(sorted({parts[level] for tree in trees for parts, _ in tree.images})) for level in range(depths.pop())
     )
     numbers = [{name: float(number) for number, name in enumerate(names)} for names in columns]
+    note = (
+        f"{trees[0].top}: {len(columns)} labels an image, one for each level of folders ("
+        + " / ".join(map(_some, columns))
+        + "); --leaf-labels and --top-labels give one"
+    )
     return _Labeller(
-        lambda parts: tuple(table[part] for table, part in zip(numbers, parts, strict=True)), label_classes=columns
+        lambda parts: tuple(table[part] for table, part in zip(numbers, parts, strict=True)),
+        label_classes=columns,
+        notes=(note,),
     )
 
 
@@ -226,8 +259,21 @@ def _single_column(
             raise SourceError(f"{trees[0].top}: {len(unknown)} folders are not in --classes: {_some(unknown)}")
     numbers = {name: float(number) for number, name in enumerate(names)}
     empty = [name for name in names if name not in with_images]
-    notes = (f"{len(empty)} classes have no images: {_some(empty)}",) if empty else ()
-    return _Labeller(lambda parts: (numbers[name_of(parts)],), names, notes=notes)
+    notes = [f"{len(empty)} classes have no images: {_some(empty)}"] if empty else []
+    first = {name_of(parts) for parts, _ in trees[0].images}
+    new = [name for name in names if name in with_images and name not in first]
+    if new:
+        notes.append(f"{len(new)} classes have no images in {trees[0].top} and keep a number: {_some(new)}")
+    return _Labeller(lambda parts: (numbers[name_of(parts)],), names, notes=tuple(notes))
+
+
+def _flat_split(trees: list[_Tree]) -> SourceError:
+    flat = next(tree.top for tree in trees if 0 in tree.depths)
+    parted = next(tree.top for tree in trees if tree.depths and 0 not in tree.depths)
+    return SourceError(
+        f"{flat} has no class folders in it, as {parted} has, so its images have no labels: move them into class "
+        f"folders, or pack {parted} by itself and {flat} by a list or table of its labels"
+    )
 
 
 def _ragged(trees: list[_Tree]) -> SourceError:

@@ -102,6 +102,10 @@ def _filesystem(protocol: str, timeout: float) -> Any:
         raise MissingDependencyError(f"{protocol}:// locations: {error}; {remedy}") from None
     except ValueError as error:
         raise SourceError(f"{protocol}:// locations cannot be read: {error}") from None
+    except TypeError as error:  # such as FTP's, which is of one host
+        raise SourceError(
+            f"{protocol}:// locations cannot be read: {error}, which no URL tells fsspec; fetch the files first"
+        ) from None
 
 
 def fetch(url: str, options: FetchOptions) -> bytes:
@@ -179,9 +183,9 @@ def _judge(error: Exception, url: str) -> _Failure:
 
     if isinstance(error, aiohttp.ClientResponseError):
         after = error.headers.get("Retry-After", "") if error.headers is not None else ""
-        return _Failure(
-            f"HTTP status {error.status}", error.status in _PASSING, float(after) if after.isdecimal() else None
-        )
+        is_loop = isinstance(error, aiohttp.TooManyRedirects)
+        reason = "redirected again and again" if is_loop else f"HTTP status {error.status}"
+        return _Failure(reason, error.status in _PASSING, float(after) if after.isdecimal() else None)
     if isinstance(error, TimeoutError) or type(error).__name__ == "FSTimeoutError":
         return _Failure("timed out", may_pass=True)
     if isinstance(error, (aiohttp.ClientPayloadError, HttpProcessingError)):

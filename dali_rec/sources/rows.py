@@ -23,6 +23,7 @@ _TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|[{}]', re.DOTALL)
 _BETWEEN_OBJECTS = re.compile(rb"[\s,]*")
 _BRACKETS = re.compile(r"[\[\]]")
 _BOM = b"\xef\xbb\xbf"
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
 TABLE_SUFFIXES = (".csv", ".tsv", *JSON_SUFFIXES)
 
@@ -42,6 +43,8 @@ def read_rows(path: Path) -> Iterator[Row]:
     if path.stat().st_size == 0:
         return
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        if data[:2] in _UTF_16:
+            raise SourceError(f"{path}: the text is UTF-16; save it as UTF-8")
         if path.suffix.lower() in JSON_SUFFIXES:
             yield from _objects(path, data)
         else:
@@ -63,6 +66,8 @@ def _lines(path: Path, data: mmap.mmap) -> Iterator[Row]:
         end = len(data) if end == -1 else end
         number += 1
         text = data[start:end]
+        if number == 1 and end == len(data) and b"\r" in text.rstrip():
+            raise SourceError(f"{path}: its lines end with a carriage return alone; save it with the line ends of Unix")
         if text.strip():
             try:
                 values = split_line(text.decode("utf-8", "surrogateescape"), delimiter)
@@ -99,7 +104,8 @@ def _field(line: str, at: int, delimiter: str) -> tuple[str, int]:
         return _quoted(line, at, opening, delimiter)
     if opening == "[":
         end = _end_of_list(line, at)
-        return line[at:end], _next_delimiter(line, end, delimiter)
+        if line[end:].lstrip(" ")[:1] in ("", delimiter):  # and no name such as [a] b.jpg
+            return line[at:end], _next_delimiter(line, end, delimiter)
     end = line.find(delimiter, at)
     end = len(line) if end == -1 else end
     return line[at:end].strip(), end
@@ -115,7 +121,7 @@ def _quoted(line: str, at: int, quote: str, delimiter: str) -> tuple[str, int]:
     while True:
         end = line.find(quote, end)
         if end == -1:
-            raise ValueError(f"a field in {quote} quotes does not end on its line")
+            raise ValueError(f"a field in {quote} quotes does not end on its line; where texts go on, write JSON lines")
         if line[end + 1 : end + 2] != quote:
             return line[at + 1 : end].replace(quote * 2, quote), _next_delimiter(line, end + 1, delimiter)
         end += 2

@@ -13,14 +13,17 @@ import numpy as np
 from dali_rec._numbers import parse_float
 from dali_rec.errors import SourceError
 from dali_rec.recordio.header import MAX_ID
-from dali_rec.sources.columns import TableOptions, find_columns
+from dali_rec.sources.columns import DEFAULT_ID, TableOptions, find_columns
 from dali_rec.sources.pixels import PixelTable
+from dali_rec.sources.remote import is_url
 from dali_rec.sources.rows import JSON_SUFFIXES, Row, read_rows
 from dali_rec.sources.sample import Sample, SampleTable, Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+_LONGEST_PATH = 4096  # Linux's PATH_MAX; other systems allow less
 
 
 def read_table(path: Path, root: Path | None, options: TableOptions, classes: Sequence[str] | None = None) -> Source:
@@ -55,8 +58,20 @@ def read_table(path: Path, root: Path | None, options: TableOptions, classes: Se
         keys_are_given=bool(table.keys),
         label_classes=names if len(names) > 1 and any(names) else None,
         pixels=table.pixels,
-        notes=table.notes,
+        notes=(*table.notes, *_repeats(path, table.locations)),
     )
+
+
+def _repeats(path: Path, locations: Sequence[str]) -> tuple[str, ...]:
+    """Say it where rows name one image: as they do where each row is a box."""
+    # By hashes, as a set of millions of paths takes too much memory.
+    hashes = np.fromiter(map(hash, locations), np.int64, len(locations))
+    order = np.argsort(hashes, kind="stable")
+    again = order[1:][hashes[order[1:]] == hashes[order[:-1]]]
+    if not len(again):
+        return ()
+    first = locations[int(again.min())][:200]
+    return (f"{path}: {len(again):,} rows name an image that a row before names, and become records too: {first}, …",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +98,7 @@ class _LabelColumn:
 
     def resolve(self, path: Path, classes: Sequence[str] | None) -> _Resolved:
         names = list(self._number_of)
+        self._refuse_half_characters(path, names)
         if classes is None:
             plain = [_number(name) for name in names]
             numbers = [value for value in plain if value is not None]
@@ -95,6 +111,12 @@ class _LabelColumn:
             if name not in place:
                 raise SourceError(f"{path}, line {line}: the label {name!r} is not in --classes")
         return _Resolved([place[names[number]] for number in self._numbers], table)
+
+    def _refuse_half_characters(self, path: Path, names: list[str]) -> None:
+        """Raise SourceError for the first label that is no text: of bytes that are not UTF-8, as Excel may write."""
+        for name, line in zip(names, self._line_of, strict=True):
+            if any("\ud800" <= character <= "\udfff" for character in name):
+                raise SourceError(f"{path}, line {line}: the label {name[:80]!r} is not UTF-8; save the table as UTF-8")
 
     def _refuse_odd_ones(self, path: Path, names: list[str], is_number: list[bool]) -> None:
         """Raise SourceError for the first label that is no finite number, if more rows have numbers than names."""
@@ -118,6 +140,17 @@ def _number(text: str) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) else None
+
+
+def _holds_image(location: str) -> bool:
+    """Whether a location is no path or URL, but an image in a form that is not read, such as base64."""
+    is_long = len(location) > _LONGEST_PATH and not _may_be_pixels(location) and not is_url(location)
+    return is_long or location.startswith("data:")
+
+
+def _may_be_pixels(location: str) -> bool:
+    # By the end as well: a name may begin with a bracket.
+    return location.startswith("[") and location.rstrip().endswith("]")
 
 
 def _is_not_finite(text: str) -> bool:
@@ -187,7 +220,12 @@ class _Table:
                 f"{where}: {self.options.location!r} is a {type(location).__name__}; expected a path, a URL, or pixels "
                 "as nested lists"
             )
-        if isinstance(location, list) or (isinstance(location, str) and location.startswith("[")):
+        if isinstance(location, str) and _holds_image(location):
+            raise SourceError(
+                f"{where}: {self.options.location!r} has {len(location):,} characters, {location[:30]!r} …, and is no "
+                "path; images within a table are nested lists of pixels, others files or URLs: write it to a file"
+            )
+        if isinstance(location, list) or (isinstance(location, str) and _may_be_pixels(location)):
             if self.pixels is None:
                 self.pixels = PixelTable(str(self.path), self._pixel_column())
             self.locations.append(self.pixels.location(row.start, row.length))
@@ -200,26 +238,36 @@ class _Table:
     def _value(self, values: dict[str, Any], name: str, where: str) -> Any:
         if name not in values:
             option = "--location-column" if name == self.options.location else "--label-column"
-            raise SourceError(
-                f"{where}: no column {name!r} among {', '.join(map(repr, values))[:200]}; name the column by {option}"
-            )
+            raise self._no_column(values, name, where, option)
         value = values[name]
         if value is None or value == "":
             raise SourceError(f"{where}: {name!r} is empty")
         return value
 
+    def _no_column(self, values: dict[str, Any], name: str, where: str, option: str) -> SourceError:
+        return SourceError(
+            f"{where}: no column {name!r} among {', '.join(map(repr, values))[:200]}; name the column by {option}"
+        )
+
     def _add_key(self, row: Row, where: str) -> None:
         assert isinstance(row.values, dict)
+        if self.options.id in ("", self.options.location, *self.options.labels):
+            return
         if self.options.id not in row.values:
             if self.keys:
                 raise SourceError(f"{where}: no {self.options.id!r}, which the rows before have")
+            if self.options.id != DEFAULT_ID:
+                raise self._no_column(row.values, self.options.id, where, "--id-column")
             return
         if len(self.keys) < len(self.locations):
             raise SourceError(f"{where}: it has an {self.options.id!r}, which the rows before have not")
         text = str(row.values[self.options.id])
         value = _number(text)
         if value is None or not value.is_integer() or value < 0:
-            raise SourceError(f"{where}: {self.options.id!r} is {text!r}; expected a whole number")
+            raise SourceError(
+                f"{where}: {self.options.id!r} is {text[:80]!r}; expected a whole number from 0 up; --id-column '' "
+                "does without ids"
+            )
         key = int(text) if text.isdecimal() else int(value)
         if key > MAX_ID:
             raise SourceError(f"{where}: {self.options.id!r} is {key}; ids go up to 2^64-1")

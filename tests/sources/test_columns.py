@@ -67,7 +67,9 @@ def test_line_with_an_image_is_no_header(table, first):
 
 
 def test_rows_of_missing_files_without_extensions_are_no_header(table):
-    assert len(read(table("cat,a\ndog,b\n")).samples) == 2
+    source = read(table("cat,a\ndog,b\n"))
+    assert len(source.samples) == 2
+    assert "line 1: no image among 'cat, a', nor on the next line: taken for label, location" in source.notes[0]
 
 
 @pytest.mark.parametrize(
@@ -89,6 +91,19 @@ def test_rows_of_missing_files_without_extensions_are_no_header(table):
 def test_columns_that_cannot_be_told_are_refused_by_line_and_option(table, text, message):
     with pytest.raises(SourceError, match=message):
         read(table(text))
+
+
+def test_root_that_is_no_folder_is_refused(table, tmp_path):
+    with pytest.raises(SourceError, match=r"--root http://host\.example/x: no such folder; it is where the paths in"):
+        open_source(table("cat,1.jpg\n"), SourceOptions(root="http://host.example/x"))
+
+
+@pytest.mark.parametrize("name", ["x.txt", "x.parquet", "x"])
+def test_other_kinds_of_files_are_refused_whatever_the_options(tmp_path, name):
+    (tmp_path / name).write_text("a/1.jpg 0\n")
+    with pytest.raises(SourceError, match=rf"{name}: not a folder, \.lst, \.csv, .*can be packed") as error:
+        open_source(tmp_path / name, SourceOptions(root=tmp_path))
+    assert ("x.tsv by tabs" in str(error.value)) == (name == "x.txt")
 
 
 def test_column_given_twice_is_refused(table):
@@ -113,7 +128,7 @@ def test_other_columns_may_have_one_name(table):
         ("x.csv", {"labels": "leaf"}, "--leaf-labels and --top-labels go with a folder of classes"),
         ("x.json", {"table": TableOptions(columns=("label", "location"))}, "--columns names the columns of a CSV"),
         ("x.lst", {"table": TableOptions(id="key")}, "--columns, --label-column and the like go with a table"),
-        ("x.lst", {"classes": ("a",)}, "--classes goes with a folder, table or boxes"),
+        ("x.lst", {"classes": ("a",)}, "--classes goes with classes or boxes"),
     ],
 )
 def test_option_of_another_kind_of_source_is_refused(table, tmp_path, name, options, message):

@@ -55,6 +55,21 @@ def test_hidden_files_and_folders_are_passed_over(tmp_path):
     assert (source.classes, len(source.samples), source.notes) == (("a",), 1, ())
 
 
+@pytest.mark.parametrize("name", ["__MACOSX", "@eaDir"])
+def test_folders_that_archives_and_disks_add_are_no_classes(tmp_path, name):
+    # They sort before small letters, and would give every class below them another number.
+    make_class_folder(tmp_path / name, {"cat": 1})
+    make_class_folder(tmp_path, {"cat": 1, "dog": 1})
+    source = read_folder(tmp_path)
+    assert (source.classes, len(source.samples), source.notes) == (("cat", "dog"), 2, ())
+
+
+def test_folder_that_an_archive_adds_is_no_split(tmp_path):
+    for part in ("train", "val", "__MACOSX"):
+        make_class_folder(tmp_path / part, {"cat": 1, "zebra": 1})
+    assert [split.name for split in read_folder(tmp_path).splits] == ["train", "val"]
+
+
 @pytest.mark.parametrize(("suffix", "file"), [("packing", "lock"), ("packing", "job.json"), ("arranging", "lock")])
 def test_folder_in_which_a_data_set_is_being_made_is_no_class(tmp_path, suffix, file):
     make_class_folder(tmp_path, {"cat": 1, f"train.{suffix}": 0, "zebra": 1})

@@ -44,6 +44,13 @@ def test_levels_give_a_label_each_with_its_own_names(make):
     }
 
 
+def test_several_labels_an_image_are_said(make):
+    # As of an archive in a folder of its own: the splits would be taken for labels without a word.
+    source = read_folder(make("cats/train/cat/1.jpg", "cats/test/cat/2.jpg"))
+    assert "3 labels an image, one for each level of folders (cats / test, train / cat)" in source.notes[0]
+    assert "--leaf-labels" in source.notes[0]
+
+
 def test_leaf_labels_give_a_class_for_each_folder_that_holds_images(make):
     source = read_folder(make(*TREE, "dog/5.jpg"), "leaf")
     assert source.classes == ("cat/manx", "dog", "dog/beagle", "dog/collie")
@@ -117,6 +124,33 @@ def test_class_called_test_beside_others_is_a_class(make):
     assert read_folder(make("test/1.jpg", "exam/2.jpg")).classes == ("exam", "test")
 
 
+@pytest.mark.parametrize("beside", ["training_set/cat/3.jpg", "annotations/notes.txt"])
+def test_splits_that_become_labels_are_said(make, beside):
+    source = read_folder(make("train/cat/1.jpg", "val/cat/2.jpg", beside))
+    other = beside.partition("/")[0]
+    assert source.splits == ()
+    assert any(f"train, val became labels and no splits, as {other} lies beside" in note for note in source.notes)
+
+
+def test_training_and_testing_and_dev_are_splits(make):
+    source = read_folder(make("Training/a/1.jpg", "Testing/a/2.jpg", "dev/a/3.jpg"))
+    assert [split.name for split in source.splits] == ["train", "val", "test"]
+
+
+@pytest.mark.parametrize("labels", ["levels", "leaf", "top"])
+def test_split_without_class_folders_beside_one_with_them_is_refused(make, labels):
+    # ImageNet's val and Kaggle's test: their images would get a class without a name, before all others.
+    folder = make("train/cat/1.jpg", "train/dog/2.jpg", "val/3.jpg")
+    with pytest.raises(SourceError, match=f"{folder / 'val'} has no class folders in it, as {folder / 'train'} has"):
+        read_folder(folder, labels)
+
+
+def test_classes_that_only_another_split_has_are_said(make, tmp_path):
+    source = read_folder(make("train/cat/1.jpg", "train/dog/2.jpg", "test/test/3.jpg"))
+    assert source.classes == ("cat", "dog", "test")
+    assert source.notes == (f"1 classes have no images in {tmp_path / 'photos' / 'train'} and keep a number: test",)
+
+
 def test_flat_folders_can_be_splits(make):
     source = read_folder(make("train/1.jpg", "test/2.jpg"))
     assert [split.name for split in source.splits] == ["train", "test"]
@@ -183,8 +217,9 @@ def test_folder_that_is_not_among_the_classes_is_an_error(make):
 # Commands
 
 
-def test_classes_come_from_a_file(class_folder, tmp_path):
-    (tmp_path / "classes.txt").write_text("cat\nbee\nant\n")
+@pytest.mark.parametrize("text", ["cat\nbee\nant\n", "\ufeffcat\r\nbee\r\nant"])
+def test_classes_come_from_a_file(class_folder, tmp_path, text):
+    (tmp_path / "classes.txt").write_bytes(text.encode())
     assert main(["pack", str(class_folder), str(tmp_path / "x"), "--classes", str(tmp_path / "classes.txt")]) == 0
     assert dali_rec.open(tmp_path / "x").classes == ("cat", "bee", "ant")
 
@@ -204,6 +239,14 @@ def test_dry_run_prints_the_plan_and_writes_nothing(capsys, class_folder, tmp_pa
     assert ["bee", "3", "1"] in rows
     assert ["all", "9", "3"] in rows
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_dry_run_prints_names_as_they_are(capsys, tmp_path):
+    (tmp_path / "x.csv").write_text('label,location\n"[red]",1.jpg\n"[/b]",2.jpg\n')
+    assert main(["pack", str(tmp_path / "x.csv"), str(tmp_path / "y"), "--dry-run"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["[red]", "1"] in rows
+    assert ["[/b]", "1"] in rows
 
 
 def test_dry_run_names_missing_files(capsys, tmp_path):

@@ -38,6 +38,9 @@ class Handler(BaseHTTPRequestHandler):
     def serve_redirect(self):
         self.answer(302, Location="/good")
 
+    def serve_loop(self):
+        self.answer(302, Location="/loop")
+
     def serve_missing(self):
         self.answer(404, b"no such thing")
 
@@ -133,6 +136,11 @@ def test_failure_is_said_and_tried_again_only_if_that_helps(server, path, reason
     assert Handler.seen[f"/{path}"] == tries
 
 
+def test_redirects_without_end_are_said(server):
+    with pytest.raises(ImageRejectedError, match=r"/loop: redirected again and again$"):
+        fetch(f"{server}/loop", FetchOptions(timeout=5, retries=1))
+
+
 def test_transfer_that_is_cut_off_is_noticed(server):
     with pytest.raises(ImageRejectedError, match="/cut: the transfer was cut off"):
         fetch(f"{server}/cut", QUICK)
@@ -222,6 +230,12 @@ def test_file_system_that_is_not_installed_is_said_once_with_the_remedy(monkeypa
     monkeypatch.setattr(fsspec, "filesystem", missing)
     with pytest.raises(MissingDependencyError, match=r"s3://.*pip install 'dali-rec\[s3\]'"):
         check_protocols(["s3://bucket/never-seen.jpg"], FetchOptions(timeout=7))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # FTPFileSystem.__del__ of what failed
+def test_file_system_that_needs_more_than_a_url_is_an_error():
+    with pytest.raises(SourceError, match=r"ftp:// locations cannot be read: .*'host'.*fetch the files first"):
+        check_protocols(["ftp://host.example/a.jpg"], QUICK)
 
 
 def test_unknown_protocol_is_an_error():

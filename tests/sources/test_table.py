@@ -84,6 +84,7 @@ def test_every_form_packs(table, tmp_path):
         ("'tis,it's.jpg", ["'tis", "it's.jpg"]),
         ("'cat',[[1, 2],[3,4]]", ["cat", "[[1, 2],[3,4]]"]),
         ("[[1,2]],5", ["[[1,2]]", "5"]),
+        ("[[1,2]] ,[a] b.jpg,[]c", ["[[1,2]]", "[a] b.jpg", "[]c"]),
     ],
 )
 def test_line_is_split_as_people_mean_it(line, fields):
@@ -99,6 +100,43 @@ def test_columns_can_be_named(table):
     assert rows(source) == [(7, (0.0, 1.0), "1.jpg"), (9, (1.0, 0.0), "2.jpg")]
     assert source.label_classes == (("cat", "dog"), ("beagle", "manx"))
     assert source.keys_are_given
+
+
+def test_column_of_ids_that_is_the_location_or_a_label_is_no_id(table):
+    # Kaggle's tables: id,breed and Image,Id.
+    path = table("x.csv", "id,breed\n1.jpg,cat\n2.jpg,dog\n")
+    assert rows(read(path, labels=("breed",), location="id")) == CATS_AND_DOGS[:2]
+    path = table("x.csv", "Image,Id\n1.jpg,w_cat\n2.jpg,w_dog\n")
+    assert rows(read(path, labels=("Id",))) == CATS_AND_DOGS[:2]
+    path = table("x.json", '[{"id": "1.jpg", "label": "cat"}, {"id": "2.jpg", "label": "dog"}]')
+    assert rows(read(path, location="id")) == CATS_AND_DOGS[:2]
+
+
+def test_ids_that_are_no_numbers_can_be_left_out(table):
+    text = "id,label,location,,\n0a-b,cat,1.jpg,,\n0a-c,dog,2.jpg,,\n"
+    with pytest.raises(SourceError, match=r"line 2: 'id' is '0a-b'; .* --id-column '' does without ids"):
+        read(table("x.csv", text))
+    assert rows(read(table("x.csv", text), id="")) == CATS_AND_DOGS[:2]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("x.csv", "image_id,label,location\n7,cat,1.jpg\n"),
+        ("x.csv", "cat,1.jpg\n"),
+        ("x.json", '{"image_id": 7, "label": "cat", "location": "1.jpg"}'),
+    ],
+)
+def test_column_of_ids_that_is_asked_for_and_not_there_is_an_error(table, name, text):
+    with pytest.raises(SourceError, match=r"line [12]: no column 'imageid' among .*--id-column"):
+        read(table(name, text), id="imageid")
+
+
+def test_rows_that_name_one_image_are_said(table):
+    # As in tables with a row for each box.
+    source = read(table("x.csv", "filename,class,xmin\n1.jpg,cat,3\n2.jpg,dog,4\n1.jpg,dog,5\n1.jpg,dog,6\n"))
+    assert len(source.samples) == 4
+    assert "2 rows name an image that a row before names, and become records too: 1.jpg" in source.notes[-1]
 
 
 def test_columns_of_a_table_without_header_can_be_given(table):
@@ -243,6 +281,14 @@ def test_pixels_of_other_kinds_are_refused():
         to_pixels(5)
 
 
+@pytest.mark.parametrize("text", ["label,location\n0,[a] b.jpg\n", '[{"label": 0, "location": "[a] b.jpg"}]'])
+def test_names_that_begin_with_a_bracket_are_no_pixels(tmp_path, text):
+    (tmp_path / "[a] b.jpg").write_bytes(jpeg())
+    path = tmp_path / ("x.json" if "{" in text else "x.csv")
+    path.write_text(text)
+    assert dali_rec.pack(path, tmp_path / "out").records == 1
+
+
 # What is wrong is said by file and line
 
 
@@ -262,6 +308,14 @@ def test_pixels_of_other_kinds_are_refused():
         ("x.csv", "id,label,location\nx,a,1.jpg\n", r"line 2: 'id' is 'x'; expected a whole number"),
         ("x.csv", "id,label,location\n-1,a,1.jpg\n", r"line 2: 'id' is '-1'"),
         ("x.csv", "id,label,location\n1_0,a,1.jpg\n", r"line 2: 'id' is '1_0'; expected a whole number"),
+        ("x.csv", "label;location\ncat;1.jpg\n", r"line 1: .* its columns are parted by ';'"),
+        ("x.csv", "label\tlocation\ncat\t1.jpg\n", r"line 1: .* its columns are parted by '\\t'; .* a \.tsv tabs"),
+        ("x.csv", "label,location\rcat,1.jpg\rdog,2.jpg\r", r"x\.csv: its lines end with a carriage return alone"),
+        ("x.csv", "label,location\ncat,1.jpg\n".encode("utf-16"), r"x\.csv: the text is UTF-16"),
+        ("x.csv", "label,location\ncat,1.jpg\ncafé,2.jpg\n".encode("latin-1"), r"line 3: the label 'caf.*not UTF-8"),
+        ("x.csv", 'label,location\n"two\nlines",1.jpg\n', r"line 2: a field in \" quotes .* JSON lines"),
+        ("x.csv", "label,image\n1,data:image/jpeg;base64;AAAA\n", r"line 2: .* characters, 'data:.*no path"),
+        ("x.csv", f"label,image\n1,{'A' * 5000}\n", r"line 2: .* 5,000 characters, 'AAA.*no path"),
         ("x.csv", "", r"x\.csv: no rows"),
         ("x.csv", "label,location\n", r"x\.csv: no rows"),
         ("x.json", '[{"label": 1, "location": "a"},\n\n{"label": 1}]', r"x\.json, line 3: no column 'location'"),
@@ -347,6 +401,22 @@ def test_image_that_is_not_there_is_rejected(table, tmp_path):
     report = dali_rec.pack(path, tmp_path / "out" / "x", max_bad=1)
     assert "no such file" in report.rejections[0].reason
     assert report.records == 1
+
+
+@pytest.mark.parametrize(
+    ("location", "there"),
+    [("1", "1.jpg"), ("1.JPG", "1.jpg"), ("/1.jpg", "1.jpg"), ("1.jpg.png", None), ("nothing", None)],
+)
+def test_image_that_is_there_under_another_name_is_said(table, tmp_path, location, there):
+    # Kaggle's ids without an extension, and lists whose paths begin with a slash.
+    source = table("x.csv", f"label,location\n1,{location}\n2,2.jpg\n")
+    reason = dali_rec.pack(source, tmp_path / "out", max_bad=1).rejections[0].reason
+    assert reason.partition("; ")[2] == (f"there is {tmp_path / there}: correct the path" if there else "")
+
+
+def test_backslashes_of_windows_are_said(table, tmp_path):
+    source = table("x.csv", "label,location\n1,a\\1.jpg\n2,2.jpg\n")
+    assert "write / for the backslashes" in dali_rec.pack(source, tmp_path / "out", max_bad=1).rejections[0].reason
 
 
 def test_class_of_which_every_image_is_rejected_is_named_with_its_number(table, tmp_path):

@@ -148,6 +148,11 @@ def _boxes(
         if category not in label_of:
             raise SourceError(f"{where}: no category has the id {category}, its category_id")
         box = annotation.get("bbox")
+        if box is None:
+            raise SourceError(
+                f"{where}: it has no bbox. Where annotations are classes of whole images, as iNaturalist's are, pack a "
+                "table of file names and classes, or a folder of class folders"
+            )
         if not isinstance(box, list) or len(box) != 4:
             raise SourceError(f"{where}: expected a bbox [x, y, width, height], found {str(box)[:60]}")
         x, y, width, height = (to_number(value, "a number of its bbox", where) for value in box)

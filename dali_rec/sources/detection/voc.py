@@ -13,6 +13,7 @@ from xml.parsers import expat
 from dali_rec.errors import SourceError
 from dali_rec.images import LOADABLE_EXTENSIONS
 from dali_rec.sources.detection.boxes import Box, BoxSamples, Empty, Flagged, class_numbers, parse_number
+from dali_rec.sources.folder import is_hidden
 from dali_rec.sources.sample import Source, Split
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def read_voc(
         str(folder),
         tuple(found if classes is None else classes),
         shuffled_by_default=True,
-        notes=(*notes, *gathered.notes),
+        notes=(*notes, *_without_annotation(folder, files), *gathered.notes),
         splits=tuple(parts),
         has_boxes=True,
     )
@@ -85,7 +86,7 @@ def _image_sets(folder: Path, path: Path) -> tuple[list[tuple[str | None, list[t
     """By split: the names of the images, and where they were named. And what the user should hear."""
     if path != folder and path.is_file():
         return [(None, _names(path))], []
-    named = sorted(file.stem for file in (folder / "Annotations").glob("*.xml"))
+    named = sorted(file.stem for file in (folder / "Annotations").glob("*.xml") if not is_hidden(file.name))
     sets = folder / "ImageSets" / "Main"
     found: list[tuple[str | None, list[tuple[str, str]]]] = [
         (split, _names(sets / f"{split}.txt")) for split in _SPLITS if (sets / f"{split}.txt").is_file()
@@ -106,9 +107,17 @@ def _image_sets(folder: Path, path: Path) -> tuple[list[tuple[str | None, list[t
     ]
 
 
+def _without_annotation(folder: Path, files: set[str]) -> tuple[str, ...]:
+    """Say which images are left out as no XML is theirs."""
+    annotated = {file.stem for file in (folder / "Annotations").glob("*.xml")}
+    parts = ((name, *os.path.splitext(name)) for name in sorted(files) if not is_hidden(name))  # noqa: PTH122  # faster
+    bare = [name for name, stem, suffix in parts if suffix.lower() in LOADABLE_EXTENSIONS and stem not in annotated]
+    return (f"{len(bare):,} images have no annotation and were left out: {bare[0]}, …",) if bare else ()
+
+
 def _names(path: Path) -> list[tuple[str, str]]:
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise SourceError(f"{path}: not UTF-8 text ({error})") from None
     names: dict[str, str] = {}

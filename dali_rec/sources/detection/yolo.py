@@ -1,32 +1,32 @@
 """YOLO annotations: images/A.jpg and labels/A.txt with a line for each object: class, centre x, y, width, height.
 
 All but the class in parts of the image's width and height, as Darknet and Ultralytics write it. Ultralytics' outlines
-(class and three or more points) become the boxes around them.
+(class and three or more points) become the boxes around them; of its keypoints the box before them is read.
 """
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dali_rec.errors import SourceError
 from dali_rec.images import LOADABLE_EXTENSIONS
 from dali_rec.sources.detection.boxes import Box, BoxSamples, Empty, parse_number
-from dali_rec.sources.detection.yolo_names import read_names
-from dali_rec.sources.folder import SPLIT_NAMES, is_folder, unreadable
+from dali_rec.sources.detection.yolo_names import has_keypoints, read_names
+from dali_rec.sources.folder import SPLIT_NAMES, is_folder, is_hidden, unreadable, walk
 from dali_rec.sources.sample import Source, Split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+_FARTHEST = 1.5  # how far the points of an outline may lie outside, in widths or heights
 
 
 def is_yolo(path: Path) -> bool:
     """Whether a folder has images/ and labels/ with .txt files, itself or in folders called train, val or test."""
     try:
-        return any(
-            name.endswith(".txt") for _, _, labels in _parts(path) for _, names in _walk(labels) for name in names
-        )
+        return any(name.endswith(".txt") for _, _, labels in _parts(path) for name in _files(labels))
     except (SourceError, OSError):
         return False
 
@@ -57,7 +57,7 @@ def read_yolo(path: Path, classes: Sequence[str] | None = None, empty: Empty = "
         str(path),
         names,
         shuffled_by_default=True,
-        notes=reader.notes,
+        notes=(*_of_one_set(parts), *reader.notes),
         splits=tuple(splits),
         has_boxes=True,
     )
@@ -71,25 +71,29 @@ class _Reader:
         self.images = 0
         self._top = top
         self._names = names
+        self._has_keypoints = has_keypoints(top)
         self._unlabelled: list[str] = []
         self._unmatched: list[str] = []
 
     def read(self, images: Path, labels: Path) -> None:
         """Add the images of one folder, by their names."""
-        texts = {prefix + name for prefix, found in _walk(labels) for name in found if name.endswith(".txt")}
+        texts = {name for name in _files(labels) if name.endswith(".txt")}
         inside = images.relative_to(self._top).as_posix()
-        for location in (prefix + name for prefix, found in _walk(images) for name in found):
+        for location in _files(images):
             stem, extension = os.path.splitext(location)  # noqa: PTH122  # much faster than a Path
             if extension.lower() not in LOADABLE_EXTENSIONS:
                 continue
             self.images += 1
             text = f"{stem}.txt"
-            boxes = _read_label(labels / text, self._names) if text in texts else []
+            boxes = self._boxes(labels / text) if text in texts else []
             if text not in texts:
                 self._unlabelled.append(f"{inside}/{location}")
             texts.discard(text)
             self.gathered.add_relative(len(self.gathered.samples), f"{inside}/{location}", boxes)
         self._unmatched += [str(labels / text) for text in sorted(texts) if text != "classes.txt"]
+
+    def _boxes(self, text: Path) -> list[Box]:
+        return _read_label(text, self._names, has_keypoints=self._has_keypoints)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -113,8 +117,7 @@ def _parts(path: Path) -> list[tuple[str | None, Path, Path]]:
     images, labels = path / "images", path / "labels"
     if images.is_dir() and labels.is_dir():
         inside = _split_names(images)
-        here = [entry.name for entry in _entries(images) if not entry.name.startswith(".")]
-        if inside and len(inside) == len(here):
+        if inside and not _beside(images, inside):
             return [(split, images / name, labels / name) for split, name in inside]
         return [(None, images, labels)]
     parts: list[tuple[str | None, Path, Path]] = [
@@ -127,14 +130,32 @@ def _parts(path: Path) -> list[tuple[str | None, Path, Path]]:
     return parts
 
 
+def _of_one_set(parts: list[tuple[str | None, Path, Path]]) -> tuple[str, ...]:
+    """Say it where folders look like splits and are none, as something else lies beside them."""
+    split, images, _ = parts[0]
+    inside = _split_names(images) if split is None else []
+    if not inside:
+        return ()
+    other = _beside(images, inside)[0]
+    note = f"{images}: all become one data set, as {other} is no split like {inside[0][1]}; move it away for splits"
+    return (note,)
+
+
 def _split_names(folder: Path) -> list[tuple[str, str]]:
     """The (split, folder name) of the folders in ``folder`` that are splits by their names, train first."""
     names = sorted(entry.name for entry in _entries(folder) if is_folder(entry))
-    found = [(SPLIT_NAMES[name.lower()], name) for name in names if name.lower() in SPLIT_NAMES]
+    plain = {name: name.lower().rstrip("0123456789") for name in names}  # COCO's have a year: train2017
+    found = [(SPLIT_NAMES[plain[name]], name) for name in names if plain[name] in SPLIT_NAMES]
     splits = [split for split, _ in found]
     if len(set(splits)) < len(splits):
         raise SourceError(f"{folder}: several of the folders {', '.join(name for _, name in found)} mean one split")
     return sorted(found, key=lambda item: ("train", "val", "test").index(item[0]))
+
+
+def _beside(images: Path, splits: list[tuple[str, str]]) -> list[str]:
+    """What lies in a folder of images beside the folders that are splits by their names."""
+    names = {name for _, name in splits}
+    return sorted(entry.name for entry in _entries(images) if not is_hidden(entry.name) and entry.name not in names)
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -145,29 +166,29 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         raise unreadable(folder, error) from None
 
 
-def _walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """Each folder as a prefix of names, with the names of its files, sorted; a folder that is not there has none."""
-
-    def refuse(error: OSError) -> None:
-        if not isinstance(error, FileNotFoundError):
-            raise unreadable(error.filename, error) from None
-
-    for top, folders, names in os.walk(folder, onerror=refuse):
-        folders.sort()
-        inside = Path(top).relative_to(folder).as_posix()
-        yield "" if inside == "." else f"{inside}/", sorted(names)
+def _files(folder: Path) -> Iterator[str]:
+    """The files in ``folder`` and the folders in it, as paths relative to it; a folder that is not there has none."""
+    if folder.is_dir():
+        for parts, names in walk(folder):
+            yield from ("/".join((*parts, name)) for name in names)
 
 
-def _read_label(path: Path, names: Sequence[str] | None) -> list[Box]:
+def _read_label(path: Path, names: Sequence[str] | None, *, has_keypoints: bool) -> list[Box]:
     try:
         lines = path.read_text("utf-8-sig").splitlines()
     except (UnicodeDecodeError, OSError) as error:
         raise SourceError(f"{path}: cannot be read as text ({error})") from None
-    return [_box(line.split(), f"{path}, line {number}", names) for number, line in enumerate(lines, 1) if line.strip()]
+    return [
+        _box(line.split(), f"{path}, line {number}", names, has_keypoints=has_keypoints)
+        for number, line in enumerate(lines, 1)
+        if line.strip()
+    ]
 
 
-def _box(fields: list[str], where: str, names: Sequence[str] | None) -> Box:
+def _box(fields: list[str], where: str, names: Sequence[str] | None, *, has_keypoints: bool) -> Box:
     is_outline = len(fields) >= 7 and len(fields) % 2 == 1
+    if has_keypoints and len(fields) > 5:
+        fields, is_outline = fields[:5], False
     if len(fields) != 5 and not is_outline:
         raise SourceError(
             f"{where}: {len(fields)} fields; expected class, x, y, width and height, or a class and an outline"
@@ -179,6 +200,11 @@ def _box(fields: list[str], where: str, names: Sequence[str] | None) -> Box:
         raise SourceError(f"{where}: the class is {label:.0f}, and there are names for 0 to {len(names) - 1} only")
     numbers = [parse_number(field, "a coordinate", where) for field in fields[1:]]
     if is_outline:
+        if max(map(abs, numbers)) > _FARTHEST:
+            raise SourceError(
+                f"{where}: {max(numbers, key=abs):g} is no part of the width or height, as outlines have; if these are "
+                "keypoints, say so by kpt_shape in data.yaml"
+            )
         xs, ys = numbers[::2], numbers[1::2]
         return Box(int(label), min(xs), min(ys), max(xs), max(ys), flagged=False, where=where)
     x, y, width, height = numbers

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _YAML_FILES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 _TEXT_FILES = ("classes.txt", "obj.names", "labels/classes.txt")
 _KEY = re.compile(r"names\s*:(.*)")
+_KEYPOINTS = re.compile(r"kpt_shape\s*:")
 _COUNT = re.compile(r"nc\s*:\s*(\d+)")
 _ITEM = re.compile(r"\s*-\s+(.*)")
 _ENTRY = re.compile(r"\s*(\d+)\s*:\s*(.*)")
@@ -42,6 +43,12 @@ def read_names(folder: Path) -> tuple[str, ...] | None:
                 return tuple(lines)
             raise SourceError(f"{folder / name}: {'an empty line between the names' if lines else 'no names in it'}")
     return None
+
+
+def has_keypoints(folder: Path) -> bool:
+    """Whether data.yaml says that keypoints stand behind each box (``kpt_shape:``), which look like an outline."""
+    files = [folder / name for name in _YAML_FILES if (folder / name).is_file()]
+    return any(_KEYPOINTS.match(line) for file in files for line in _lines(file))
 
 
 def _lines(path: Path) -> list[str]:

@@ -235,7 +235,7 @@ def test_boxes_drawn_on_the_upright_image_stay(tmp_path):
         (annotation(7, 5, [0, 0, 1, 1]), r"annotations\[0\]: no category has the id 5"),
         (annotation("7", 3, [0, 0, 1, 1]), r"annotations\[0\]: image_id is '7'"),
         (annotation(None, 3, [0, 0, 1, 1]), r"annotations\[0\]: image_id is 'None'"),
-        ({"image_id": 7, "category_id": 3}, r"annotations\[0\]: expected a bbox"),
+        ({"image_id": 7, "category_id": 3}, r"annotations\[0\]: it has no bbox.* iNaturalist"),
         (annotation(7, 3, [0, 0, 1]), r"annotations\[0\]: expected a bbox .*\[0, 0, 1\]"),
         (annotation(7, 3, [0, 0, float("nan"), 1]), r"annotations\[0\]: a number of its bbox is nan"),
         (annotation(7, 3, [0, 0, float("inf"), 1]), r"annotations\[0\]: a number of its bbox is inf"),

@@ -53,6 +53,18 @@ def test_boxes_count_pixels_from_one_and_hold_the_last(voc, tmp_path):
     ]
 
 
+def test_images_without_annotation_are_said(voc):
+    folder = voc({"a": SIZE + thing(), "b": SIZE, "c": SIZE})
+    (folder / "Annotations" / "b.xml").unlink()
+    assert read_voc(folder).notes[0] == "1 images have no annotation and were left out: b.jpg, …"
+
+
+def test_hidden_annotations_are_passed_over(voc):
+    folder = voc({"a": SIZE + thing()})
+    (folder / "Annotations" / "._a.xml").write_bytes(b"\0\5\x16\7")
+    assert [sample.location for sample in read_voc(folder).samples] == ["JPEGImages/a.jpg"]
+
+
 def test_image_sets_are_splits(voc, tmp_path):
     one = SIZE + thing()
     folder = voc(
@@ -67,7 +79,9 @@ def test_image_sets_are_splits(voc, tmp_path):
 
 def test_one_image_set_can_be_packed_by_its_file(voc):
     folder = voc({"a": SIZE + thing(), "b": SIZE}, {"train": ["a"], "val": ["b"], "trainval": ["a", "b"]})
-    source = open_source(folder / "ImageSets" / "Main" / "trainval.txt")
+    names = folder / "ImageSets" / "Main" / "trainval.txt"
+    names.write_text("\ufeff" + names.read_text(), "utf-8")  # as Windows writes it
+    source = open_source(names)
     assert not source.splits
     assert len(source.samples) == 2
 

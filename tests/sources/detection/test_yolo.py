@@ -55,6 +55,17 @@ def test_outlines_become_the_boxes_around_them(tmp_path):
     assert "no names" in source.notes[-1]
 
 
+@pytest.mark.parametrize("points", ["0.1 0.1 0.9 0.9", "0.1 0.1 2 0.9 0.9 0 0.9 0.1 1 0.5 0.5 2"])
+def test_box_before_keypoints_is_read(tmp_path, points):
+    # As of Ultralytics' tiger-pose and dog-pose: taken for outlines, they would be other boxes.
+    write(
+        tmp_path,
+        ["images/a.jpg"],
+        {"labels/a.txt": f"0 0.5 0.5 0.5 0.25 {points}\n", "data.yaml": "kpt_shape: [2, 2]\nnames: [tiger]\n"},
+    )
+    assert list(read_yolo(tmp_path).samples[0].labels[4:]) == [0, 0.25, 0.375, 0.75, 0.625]
+
+
 @pytest.mark.parametrize(
     "layout",
     ["images/{split}/{name}.jpg labels/{split}/{name}.txt", "{split}/images/{name}.jpg {split}/labels/{name}.txt"],
@@ -79,6 +90,36 @@ def test_folders_of_images_below_keep_their_place(tmp_path):
     assert [len(sample.labels) for sample in source.samples] == [4, 9]
 
 
+def test_hidden_images_and_texts_are_passed_over(tmp_path):
+    texts = {"labels/a.txt": "0 0.5 0.5 1 1", "labels/._a.txt": "Mac OS X"}
+    write(tmp_path, ["images/a.jpg", "images/._a.jpg", "images/.ipynb_checkpoints/a.jpg"], texts)
+    assert [sample.location for sample in open_source(tmp_path).samples] == ["images/a.jpg"]
+
+
+def test_folders_behind_links_are_followed(tmp_path):
+    write(tmp_path / "elsewhere", ["images/a.jpg"], {"labels/a.txt": "0 0.5 0.5 1 1"})
+    for part in ("images", "labels"):
+        (tmp_path / "set" / part).mkdir(parents=True)
+        (tmp_path / "set" / part / "more").symlink_to(tmp_path / "elsewhere" / part)
+    source = open_source(tmp_path / "set")
+    assert [(sample.location, len(sample.labels)) for sample in source.samples] == [("images/more/a.jpg", 9)]
+
+
+def test_splits_may_have_a_year(tmp_path):
+    # As Ultralytics lays out COCO.
+    names = ["train2017/a", "val2017/b"]
+    write(tmp_path, [f"images/{name}.jpg" for name in names], {f"labels/{name}.txt": "0 0.5 0.5 1 1" for name in names})
+    assert [split.name for split in open_source(tmp_path).splits] == ["train", "val"]
+
+
+def test_splits_beside_other_folders_are_said_to_be_one_set(tmp_path):
+    names = ["train2017/a", "val2017/b", "extra/c"]
+    write(tmp_path, [f"images/{name}.jpg" for name in names], {f"labels/{name}.txt": "0 0.5 0.5 1 1" for name in names})
+    source = open_source(tmp_path)
+    assert (source.splits, len(source.samples)) == ((), 3)
+    assert any("extra is no split" in note and "one data set" in note for note in source.notes)
+
+
 def test_class_folders_called_images_and_labels_are_no_yolo_set(tmp_path):
     write(tmp_path, ["images/a.jpg", "labels/b.jpg"], {})
     source = open_source(tmp_path)
@@ -99,6 +140,8 @@ def test_class_folders_called_images_and_labels_are_no_yolo_set(tmp_path):
         ("0_1 0.5 0.5 1 1", "the class is '0_1'"),
         ("0 0.5_0 0.5 1 1", "a coordinate is '0.5_0'"),
         ("0 120 80 40 32", "120 80 40 32 look like pixels"),
+        ("0 0.5 0.5 0.5 0.25 0.1 0.1 2 0.9 0.9 2", "2 is no part of the width .* kpt_shape"),
+        ("0 120 80 160 80 160 112", "160 is no part of the width"),
     ],
 )
 def test_bad_lines_are_named(tmp_path, line, says):
