@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from dali_rec.errors import SourceError
 from dali_rec.images import LOADABLE_EXTENSIONS
+from dali_rec.sources.pixels import is_base64
 from dali_rec.sources.remote import is_url
 
 if TYPE_CHECKING:
@@ -152,8 +153,8 @@ def _columns_by_order(fields: tuple[str, ...], options: TableOptions) -> tuple[s
 
 
 def _may_be_image(field: str, root: str) -> bool:
-    """Whether a field is a URL, pixels, a name with an image's extension, or a file that is there."""
-    if is_url(field) or field.startswith("["):
+    """Whether a field is a URL, pixels, base64, a name with an image's extension, or a file that is there."""
+    if is_url(field) or field.startswith("[") or is_base64(field):
         return True
     extension = os.path.splitext(field)[1].lower()  # noqa: PTH122
     if extension in _IMAGE_EXTENSIONS:

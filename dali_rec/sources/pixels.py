@@ -1,7 +1,9 @@
-"""Images that stand in a table as nested lists of 0…255."""
+"""Images that stand in a table: as nested lists of 0…255, or as files in base64."""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import io
 import json
 import re
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
 _PLACE = re.compile(r"#(\d+)\+(\d+)\Z")
 _CHANNELS = 3
+_DATA_URL = re.compile(r"data:[^,]{0,100};base64,", re.IGNORECASE)
+# How JPEG, PNG, GIF, WebP and TIFF files begin in base64. A path may, too, but then has a dot for its extension.
+_BASE64 = re.compile(r"(?:/9j/|iVBORw0KGgo|R0lGOD|UklGR|SUkqA|TU0AK)(?:[A-Za-z0-9+/=\s]{200}|[A-Za-z0-9+/=\s]{50,}\Z)")
 
 
 class HeldImages(Protocol):
@@ -41,7 +46,7 @@ class HeldImages(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PixelTable:
-    """Where pixels are looked up: the table, and the column of the pixels by name (JSON) or number (CSV)."""
+    """Where images in a table are looked up: the table, and their column by name (JSON) or number (CSV)."""
 
     path: str
     column: str | int
@@ -59,7 +64,7 @@ class PixelTable:
         return replace(self, path=str(Path(self.path).absolute()))
 
     def read(self, location: str) -> bytes:
-        """The image at ``location`` as PNG. Raises ImageRejectedError, with the row's place, for bad pixels."""
+        """The image at ``location``, pixels as PNG. Raises ImageRejectedError, with the row's place, for a bad one."""
         place = _PLACE.search(location)
         assert place is not None
         start, length = int(place[1]), int(place[2])
@@ -67,10 +72,28 @@ class PixelTable:
             with open(self.path, "rb") as file:  # noqa: PTH123
                 file.seek(start)
                 values: Any = parse_row(Path(self.path), file.read(length))
-            pixels = to_pixels(values[self.column])
+            image = values[self.column]
+            if isinstance(image, str) and is_base64(image):
+                return from_base64(image)
+            pixels = to_pixels(image)
         except (OSError, ValueError, LookupError) as error:
-            raise ImageRejectedError(f"pixels at byte {start} of {self.path}: {error}") from None
+            raise ImageRejectedError(f"image at byte {start} of {self.path}: {error}") from None
         return encode_png(Image.fromarray(pixels))
+
+
+def is_base64(text: str) -> bool:
+    """Whether a text is the file of an image in base64: a data: URL, or by its beginning."""
+    return _DATA_URL.match(text) is not None or _BASE64.match(text) is not None
+
+
+def from_base64(text: str) -> bytes:
+    """The file that a text holds in base64, by itself or as a data: URL. Raises ValueError for what is none."""
+    prefix = _DATA_URL.match(text)
+    digits = "".join(text[prefix.end() if prefix is not None else 0 :].split())
+    try:
+        return base64.b64decode(digits + "=" * (-len(digits) % 4), validate=True)
+    except binascii.Error as error:
+        raise ValueError(f"not base64 ({error})") from None
 
 
 def encode_png(image: Image.Image) -> bytes:

@@ -14,7 +14,7 @@ from dali_rec._numbers import parse_float
 from dali_rec.errors import SourceError
 from dali_rec.recordio.header import MAX_ID
 from dali_rec.sources.columns import DEFAULT_ID, TableOptions, find_columns
-from dali_rec.sources.pixels import PixelTable
+from dali_rec.sources.pixels import PixelTable, is_base64
 from dali_rec.sources.remote import is_url
 from dali_rec.sources.rows import JSON_SUFFIXES, Row, read_rows
 from dali_rec.sources.sample import Sample, SampleTable, Source
@@ -29,10 +29,10 @@ _LONGEST_PATH = 4096  # Linux's PATH_MAX; other systems allow less
 def read_table(path: Path, root: Path | None, options: TableOptions, classes: Sequence[str] | None = None) -> Source:
     """The images that a table names or holds, in its order, under its ids if it has them.
 
-    A location is a path, relative to ``root`` or to the table, a URL, or the pixels themselves as nested lists of 0…255
-    (height × width, or height × width × 3). A column of labels that are all numbers keeps them; otherwise each name
-    gets the number of its place among the sorted names, or in ``classes``. Which columns a CSV has: see
-    ``find_columns``.
+    A location is a path, relative to ``root`` or to the table, a URL, or the image itself: pixels as nested lists of
+    0…255 (height × width, or height × width × 3), or a file in base64, by itself or as a data: URL. A column of labels
+    that are all numbers keeps them; otherwise each name gets the number of its place among the sorted names, or in
+    ``classes``. Which columns a CSV has: see ``find_columns``.
 
     Raises SourceError, with the line, for a missing column or value, an id that is not a whole number or stands twice,
     a label that is not in ``classes``, and one that is no finite number where most of its column are numbers and there
@@ -142,15 +142,17 @@ def _number(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _holds_image(location: str) -> bool:
-    """Whether a location is no path or URL, but an image in a form that is not read, such as base64."""
-    is_long = len(location) > _LONGEST_PATH and not _may_be_pixels(location) and not is_url(location)
-    return is_long or location.startswith("data:")
+def _is_no_path(location: str) -> bool:
+    """Whether a location is no path or URL, nor an image in a form that is read."""
+    if _is_image(location):
+        return False
+    return location.startswith("data:") or (len(location) > _LONGEST_PATH and not is_url(location))
 
 
-def _may_be_pixels(location: str) -> bool:
-    # By the end as well: a name may begin with a bracket.
-    return location.startswith("[") and location.rstrip().endswith("]")
+def _is_image(location: str) -> bool:
+    """Whether a location is the image itself: pixels, or a file in base64."""
+    # Pixels by the end as well: a name may begin with a bracket.
+    return (location.startswith("[") and location.rstrip().endswith("]")) or is_base64(location)
 
 
 def _is_not_finite(text: str) -> bool:
@@ -220,12 +222,12 @@ class _Table:
                 f"{where}: {self.options.location!r} is a {type(location).__name__}; expected a path, a URL, or pixels "
                 "as nested lists"
             )
-        if isinstance(location, str) and _holds_image(location):
+        if isinstance(location, str) and _is_no_path(location):
             raise SourceError(
                 f"{where}: {self.options.location!r} has {len(location):,} characters, {location[:30]!r} …, and is no "
-                "path; images within a table are nested lists of pixels, others files or URLs: write it to a file"
+                "path; an image in a table is pixels as nested lists, or a file in base64 (data:image/…;base64,…)"
             )
-        if isinstance(location, list) or (isinstance(location, str) and _may_be_pixels(location)):
+        if isinstance(location, list) or (isinstance(location, str) and _is_image(location)):
             if self.pixels is None:
                 self.pixels = PixelTable(str(self.path), self._pixel_column())
             self.locations.append(self.pixels.location(row.start, row.length))

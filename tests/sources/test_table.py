@@ -1,3 +1,4 @@
+import base64
 import json
 
 import numpy as np
@@ -8,7 +9,7 @@ import dali_rec
 from dali_rec.cli import main
 from dali_rec.errors import DatasetError, SourceError
 from dali_rec.manifest import read_manifest
-from dali_rec.sources import TableOptions, read_table
+from dali_rec.sources import TableOptions, open_source, read_table
 from dali_rec.sources.pixels import to_pixels
 from dali_rec.sources.rows import split_line
 
@@ -257,7 +258,7 @@ def test_pixels_can_be_encoded_otherwise(table, tmp_path):
         ("[1,2]", "shape"),
         ("[[]]", "whole numbers"),
         ("[[[1,2]]]", "shape"),
-        ("[[1,]]", "pixels at byte"),
+        ("[[1,]]", "image at byte"),
         ("[" * 100_000 + "]" * 100_000, "too deep"),
         ('[["a"]]', "whole numbers"),
     ],
@@ -430,3 +431,31 @@ def test_half_of_a_surrogate_pair_is_named(table):
     path = table("x.json", '[{"label": "cat", "location": "1\\ud800.jpg"}]')
     with pytest.raises(DatasetError, match="surrogate pair"):
         read(path)
+
+
+def test_files_in_base64_are_stored_as_the_files_they_are(tmp_path):
+    images = [jpeg(number) for number in range(4)]
+    texts = [base64.b64encode(image).decode() for image in images]
+    texts[1] = f"data:image/jpeg;base64,{texts[1]}"
+    texts[2] = texts[2].rstrip("=")
+    texts[3] = "\n".join(texts[3][at : at + 76] for at in range(0, len(texts[3]), 76))
+    rows = [{"label": number, "location": text} for number, text in enumerate(texts)]
+    (tmp_path / "x.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (tmp_path / "x.csv").write_text("".join(f'{row["label"]},"{row["location"]}"\n' for row in rows[:3]))
+    for name, count in (("x.jsonl", 4), ("x.csv", 3)):
+        source = open_source(tmp_path / name)
+        assert [source.pixels.read(sample.location) for sample in source.samples] == images[:count]
+
+
+def test_what_is_no_base64_is_rejected(tmp_path):
+    texts = ["data:image/png;base64,AA*A", "/9j/" + "A" * 300 + "*"]
+    rows = [{"label": 0, "location": text} for text in (base64.b64encode(jpeg(0)).decode(), *texts)]
+    (tmp_path / "x.json").write_text(json.dumps(rows))
+    report = dali_rec.pack(tmp_path / "x.json", tmp_path / "out", max_bad=2)
+    assert report.records == 1
+    assert [rejection.reason.split(": ")[-1].split(" (")[0] for rejection in report.rejections] == ["not base64"] * 2
+
+
+def test_a_path_is_no_base64(tmp_path):
+    (tmp_path / "x.csv").write_text(f"label,location\n0,/9j/{'a' * 40}/{'b' * 40}.jpg\n0,/9j/cat.jpg\n")
+    assert open_source(tmp_path / "x.csv").pixels is None
