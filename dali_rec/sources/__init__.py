@@ -10,7 +10,7 @@ from dali_rec._files import as_path
 from dali_rec.errors import SourceError
 from dali_rec.sources.columns import TableOptions
 from dali_rec.sources.detection import EMPTY, FLAGGED, FORMATS, Empty, Flagged, Format, find_format, read_detection
-from dali_rec.sources.folder import FolderLabels, read_folder
+from dali_rec.sources.folder import ARCHIVES, LOAD_ARCHIVES, FolderLabels, read_folder
 from dali_rec.sources.items import read_items
 from dali_rec.sources.lst import format_label, format_list, read_list
 from dali_rec.sources.pairs import PAIRS_SUFFIX, read_pairs
@@ -116,6 +116,8 @@ def _unknown(path: Path) -> SourceError:
     remedy = ""
     if path.suffix.lower() == ".txt":
         remedy = f". Lines of path and label become {path.stem}.tsv by tabs between them; say --columns location,label"
+    if path.suffix.lower() in ARCHIVES:
+        remedy = f". {LOAD_ARCHIVES}"
     return SourceError(f"{path}: not a folder, {', '.join(SUFFIXES)}; those are what can be packed{remedy}")
 
 

@@ -30,6 +30,9 @@ SPLIT_NAMES = {
 }
 #: What macOS puts into its archives, and Synology's disks into every folder: names of images that are none.
 _FOREIGN_FOLDERS = ("__MACOSX", "@eaDir")
+#: Files that hold many images, and what to do with them.
+ARCHIVES = (".parquet", ".arrow", ".tar")
+LOAD_ARCHIVES = "Load it with datasets.load_dataset of Hugging Face, and give that to dali_rec.pack (docs/packing.md)"
 _SHOWN = 5
 
 
@@ -67,7 +70,7 @@ def read_folder(folder: Path, labels: FolderLabels = "levels", classes: Sequence
     splits = _split_folders(folder)
     trees = [_scan(folder / name) for _, name in splits] if splits else [_scan(folder)]
     if not any(tree.images for tree in trees):
-        raise _no_images(folder)
+        raise _no_images(folder, [name for tree in trees for name in tree.others])
     notes = [note for tree in trees for note in _leave_out_loose(tree)]
     labeller = _choose_labels(trees, labels, classes)
     if not splits and labeller.label_classes is not None:
@@ -294,7 +297,9 @@ def _is_image(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in LOADABLE_EXTENSIONS  # noqa: PTH122  # ten times as fast as a Path
 
 
-def _no_images(folder: Path) -> SourceError:
+def _no_images(folder: Path, others: Sequence[str]) -> SourceError:
+    if any(name.lower().endswith(ARCHIVES) for name in others):
+        return SourceError(f"{folder}: no images in it, but {_some(others)}. {LOAD_ARCHIVES}")
     return SourceError(
         f"{folder}: no images in it; expected {folder}/CLASS/IMAGE.jpg or {folder}/IMAGE.jpg, and the extensions "
         + " ".join(sorted(LOADABLE_EXTENSIONS))
