@@ -45,7 +45,7 @@ __all__ = [
     "read_table",
 ]
 
-SUFFIXES = (".lst", *TABLE_SUFFIXES, PAIRS_SUFFIX)
+_SUFFIXES = (".lst", *TABLE_SUFFIXES, PAIRS_SUFFIX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def open_source(path: Path, options: SourceOptions | None = None) -> Source:
         raise SourceError(f"{path}: no such file or folder")
     root = None if options.root is None else as_path(options.root)
     annotations = find_format(path) if options.format == "auto" else options.format
-    if annotations is None and not path.is_dir() and path.suffix.lower() not in SUFFIXES:
+    if annotations is None and not path.is_dir() and path.suffix.lower() not in _SUFFIXES:
         raise _unknown(path)
     _refuse_other_options(path, annotations, options)
     if root is not None and not root.is_dir():
@@ -109,7 +109,7 @@ def _unknown(path: Path) -> SourceError:
     remedy = ""
     if path.suffix.lower() == ".txt":
         remedy = f". Lines of path and label become {path.stem}.tsv by tabs between them; say --columns location,label"
-    return SourceError(f"{path}: not a folder, {', '.join(SUFFIXES)}; those are what can be packed{remedy}")
+    return SourceError(f"{path}: not a folder, {', '.join(_SUFFIXES)}; those are what can be packed{remedy}")
 
 
 def _refuse_other_options(path: Path, annotations: str | None, options: SourceOptions) -> None:
