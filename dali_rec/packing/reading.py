@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dali_rec._files import read_regular
 from dali_rec.errors import ImageRejectedError
-from dali_rec.images import LOADABLE_EXTENSIONS
 from dali_rec.sources.remote import fetch, is_url
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 Stamp = tuple[int, int]
 
 _NO_STAMP: Stamp = (0, 0)
-_EXTENSIONS = sorted(LOADABLE_EXTENSIONS | {extension.upper() for extension in LOADABLE_EXTENSIONS})
+_USUAL_EXTENSIONS = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
 
 
 class Origin(NamedTuple):
@@ -100,6 +99,6 @@ def _what_is_there(root: str, location: str, path: str) -> str:
         return "; write / for the backslashes of Windows"
     others = [root + location] if location.startswith("/") else []
     stem, _ = os.path.splitext(path)  # noqa: PTH122
-    others += [one + extension for one in dict.fromkeys((path, stem)) for extension in _EXTENSIONS]
+    others += [one + extension for one in dict.fromkeys((path, stem)) for extension in _USUAL_EXTENSIONS]
     found = next((other for other in others if os.path.isfile(other)), None)  # noqa: PTH113
     return "" if found is None else f"; there is {found}: correct the path"

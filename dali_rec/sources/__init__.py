@@ -48,7 +48,7 @@ __all__ = [
     "read_table",
 ]
 
-SUFFIXES = (".lst", *TABLE_SUFFIXES, PAIRS_SUFFIX)
+_SUFFIXES = (".lst", *TABLE_SUFFIXES, PAIRS_SUFFIX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def open_source(source: object, options: SourceOptions | None = None) -> Source:
         raise SourceError(f"{path}: no such file or folder")
     root = None if options.root is None else as_path(options.root)
     annotations = find_format(path) if options.format == "auto" else options.format
-    if annotations is None and not path.is_dir() and path.suffix.lower() not in SUFFIXES:
+    if annotations is None and not path.is_dir() and path.suffix.lower() not in _SUFFIXES:
         raise _unknown(path)
     _refuse_other_options(str(path), annotations or _kind(path), options)
     if root is not None and not root.is_dir():
@@ -118,7 +118,7 @@ def _unknown(path: Path) -> SourceError:
         remedy = f". Lines of path and label become {path.stem}.tsv by tabs between them; say --columns location,label"
     if path.suffix.lower() in ARCHIVES:
         remedy = f". {LOAD_ARCHIVES}"
-    return SourceError(f"{path}: not a folder, {', '.join(SUFFIXES)}; those are what can be packed{remedy}")
+    return SourceError(f"{path}: not a folder, {', '.join(_SUFFIXES)}; those are what can be packed{remedy}")
 
 
 def _kind(path: Path) -> str:

@@ -215,7 +215,10 @@ class _Table:
         for column in self.labels:
             label = self._value(row.values, column.name, where)
             if isinstance(label, (list, dict)):
-                raise SourceError(f"{where}: {column.name!r} is a {type(label).__name__}; expected a number or a name")
+                raise SourceError(
+                    f"{where}: {column.name!r} is a {type(label).__name__}; expected a number or a name; several "
+                    "labels stand in columns of their own, each with its --label-column"
+                )
             column.add(label, row.line)
         if isinstance(location, (dict, bool)):
             raise SourceError(

@@ -18,13 +18,13 @@ def slow_disk(tmp_path, monkeypatch):
     asked, lock, read = [0], threading.Lock(), reading._read_file
     most = []
 
-    def slowly(path):
+    def slowly(*place):
         with lock:
             asked[0] += 1
             most.append(asked[0])
         time.sleep(0.01)
         try:
-            return read(path)
+            return read(*place)
         finally:
             with lock:
                 asked[0] -= 1

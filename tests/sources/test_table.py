@@ -324,7 +324,7 @@ def test_names_that_begin_with_a_bracket_are_no_pixels(tmp_path, text):
         ("x.json", '[{"label": 1, "location": "a"},\n {"label": 1', r"line 2: the object .* does not end"),
         ("x.json", '[{"label": 1, "location": "a"}', r"x\.json: the array does not end"),
         ("x.json", '[{"label": 1 "location": "a"}]', r"line 1: neither JSON nor a Python literal"),
-        ("x.json", '[{"label": [1], "location": "a"}]', r"line 1: 'label' is a list"),
+        ("x.json", '[{"label": [1], "location": "a"}]', r"line 1: 'label' is a list.* --label-column"),
         ("x.json", '[{"label": 1, "location": {"a": 1}}]', r"line 1: 'location' is a dict; expected a path"),
         ("x.json", '[{"label": 1, "path": "a"}]', r"line 1: no column 'location' among .*--location-column"),
         ("x.json", '[{"id": 1, "label": 1, "location": "a"}, {"label": 1, "location": "a"}]', "no 'id', which"),

@@ -39,7 +39,8 @@ def read_yolo(path: Path, classes: Sequence[str] | None = None, empty: Empty = "
     data.yaml (``names:``) or classes.txt, unless ``classes`` gives them. An image without a .txt has no objects.
     empty: see ``BoxSamples``.
 
-    Raises SourceError, with file and line, for what is not five numbers or an outline, and for classes without a name.
+    Raises SourceError, with file and line, for what is not five numbers or an outline, for classes without a name, and
+    where no .txt belongs to an image.
     """
     parts = _parts(path)
     names = tuple(classes) if classes is not None else read_names(path)
@@ -52,6 +53,7 @@ def read_yolo(path: Path, classes: Sequence[str] | None = None, empty: Empty = "
             splits.append(Split(split, start, len(reader.gathered.samples)))
     if not reader.images:
         raise SourceError(f"{path}: no images in {parts[0][1]}")
+    reader.refuse_strange_texts()
     return Source(
         reader.gathered.samples,
         str(path),
@@ -91,6 +93,14 @@ class _Reader:
             texts.discard(text)
             self.gathered.add_relative(len(self.gathered.samples), f"{inside}/{location}", boxes)
         self._unmatched += [str(labels / text) for text in sorted(texts) if text != "classes.txt"]
+
+    def refuse_strange_texts(self) -> None:
+        """Raise SourceError where no text belongs to an image: they are lists of images, or have other names."""
+        if self._unmatched and len(self._unlabelled) == self.images:
+            raise SourceError(
+                f"{self._unmatched[0]} has no image, nor has any other .txt in labels/: YOLO has A.txt for A.jpg. "
+                "If the classes are the folders in images/, pack that folder"
+            )
 
     def _boxes(self, text: Path) -> list[Box]:
         return _read_label(text, self._names, has_keypoints=self._has_keypoints)

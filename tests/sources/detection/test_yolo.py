@@ -120,6 +120,13 @@ def test_splits_beside_other_folders_are_said_to_be_one_set(tmp_path):
     assert any("extra is no split" in note and "one data set" in note for note in source.notes)
 
 
+def test_texts_that_belong_to_no_image_are_refused(tmp_path):
+    # As of DTD: class folders in images/, and lists of images in labels/. No image would have an object.
+    write(tmp_path, ["images/banded/1.jpg", "images/dotted/2.jpg"], {"labels/train1.txt": "banded/1.jpg\n"})
+    with pytest.raises(SourceError, match=r"train1\.txt has no image, .* pack that folder"):
+        open_source(tmp_path)
+
+
 def test_class_folders_called_images_and_labels_are_no_yolo_set(tmp_path):
     write(tmp_path, ["images/a.jpg", "labels/b.jpg"], {})
     source = open_source(tmp_path)
