@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 #: File name extensions of the formats that DALI decodes, in lower case.
 LOADABLE_EXTENSIONS = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".tif", ".tiff", ".webp", ".jp2", ".ppm", ".pgm", ".pbm", ".pnm"}
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp", ".jp2", ".ppm", ".pgm", ".pbm", ".pnm"}
 )
 #: Pixels that an image may have unless the caller says otherwise: twice what Pillow warns of.
 MAX_PIXELS = 178_956_970

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dali_rec.recordio import Record
 
 _EXTENSIONS = {
-    "JPEG": (".jpg", ".jpeg", ".jpe"),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
     "PNG": (".png",),
     "BMP": (".bmp",),
     "TIFF": (".tif", ".tiff"),

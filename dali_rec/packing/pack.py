@@ -149,7 +149,7 @@ def pack(
 ) -> PackReport:
     """Pack the images of ``source`` into OUT.rec, OUT.idx, OUT.lst and the manifest OUT.json.
 
-    source: the path of a folder of images, a .lst, or a table (.csv, .tsv, .json, .jsonl); see ``read_folder``,
+    source: the path of a folder of images, a .lst, or a table (.csv, .tsv, .txt, .json, .jsonl); see ``read_folder``,
         ``read_list`` and ``read_table`` in dali_rec.sources for what they may be. Or images with boxes: a COCO file, or
         a folder of VOC or YOLO. Or a data set that is a Python object, of PyTorch or Hugging Face say: what has a
         length and gives (image, label) at an index; see ``read_items``.

@@ -82,8 +82,8 @@ class SourceOptions:
 def open_source(source: object, options: SourceOptions | None = None) -> Source:
     """The source at a path: a folder of images, a .lst, a table, data for detection, or InsightFace's pairs (.bin).
 
-    Tables are .csv, .tsv, .json and .jsonl. A COCO file, and a folder with the parts of VOC or YOLO, are known by what
-    is in them, or by ``format``. What is no path is a data set that is a Python object: see ``read_items``.
+    Tables are .csv, .tsv, .txt, .json and .jsonl. A COCO file, and a folder with the parts of VOC or YOLO, are known by
+    what is in them, or by ``format``. What is no path is a data set that is a Python object: see ``read_items``.
 
     Raises SourceError where there is nothing that can be packed, and for an option that this kind of source has not.
     """
@@ -113,11 +113,7 @@ def open_source(source: object, options: SourceOptions | None = None) -> Source:
 
 
 def _unknown(path: Path) -> SourceError:
-    remedy = ""
-    if path.suffix.lower() == ".txt":
-        remedy = f". Lines of path and label become {path.stem}.tsv by tabs between them; say --columns location,label"
-    if path.suffix.lower() in ARCHIVES:
-        remedy = f". {LOAD_ARCHIVES}"
+    remedy = f". {LOAD_ARCHIVES}" if path.suffix.lower() in ARCHIVES else ""
     return SourceError(f"{path}: not a folder, {', '.join(_SUFFIXES)}; those are what can be packed{remedy}")
 
 

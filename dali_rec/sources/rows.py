@@ -1,4 +1,4 @@
-"""Rows of tables with their place in the file: CSV, TSV, JSON arrays and JSON lines, also as people write them by hand.
+"""Rows of tables with their place in the file: CSV, TSV, text, JSON arrays and JSON lines, also as people write them.
 
 A table is mapped and walked row by row, so that one of any size takes little memory, and a row can be read again from
 its place: pixels that stand in a table are not kept but looked up when they are packed.
@@ -25,7 +25,9 @@ _BRACKETS = re.compile(r"[\[\]]")
 _BOM = b"\xef\xbb\xbf"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
-TABLE_SUFFIXES = (".csv", ".tsv", *JSON_SUFFIXES)
+#: Of lines of a path and labels with blanks between them, as ImageNet's train.txt has them for Caffe.
+TEXT_SUFFIX = ".txt"
+TABLE_SUFFIXES = (".csv", ".tsv", TEXT_SUFFIX, *JSON_SUFFIXES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +40,11 @@ class Row:
     values: dict[str, Any] | list[str]
 
 
-def read_rows(path: Path) -> Iterator[Row]:
-    """The rows of a table. Raises SourceError, with the line, where one cannot be read."""
+def read_rows(path: Path, columns: int = 2) -> Iterator[Row]:
+    """The rows of a table. Raises SourceError, with the line, where one cannot be read.
+
+    columns: how many a .txt has; the first of them, a path, may hold blanks.
+    """
     if path.stat().st_size == 0:
         return
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -48,7 +53,7 @@ def read_rows(path: Path) -> Iterator[Row]:
         if path.suffix.lower() in JSON_SUFFIXES:
             yield from _objects(path, data)
         else:
-            yield from _lines(path, data)
+            yield from _lines(path, data, columns)
 
 
 def parse_row(path: Path, text: bytes) -> dict[str, Any] | list[str]:
@@ -58,8 +63,9 @@ def parse_row(path: Path, text: bytes) -> dict[str, Any] | list[str]:
     return split_line(text.decode("utf-8", "surrogateescape"), "\t" if path.suffix.lower() == ".tsv" else ",")
 
 
-def _lines(path: Path, data: mmap.mmap) -> Iterator[Row]:
+def _lines(path: Path, data: mmap.mmap, columns: int) -> Iterator[Row]:
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    is_text = path.suffix.lower() == TEXT_SUFFIX
     start, number = len(_BOM) if data[: len(_BOM)] == _BOM else 0, 0
     while start < len(data):
         end = data.find(b"\n", start)
@@ -70,7 +76,8 @@ def _lines(path: Path, data: mmap.mmap) -> Iterator[Row]:
             raise SourceError(f"{path}: its lines end with a carriage return alone; save it with the line ends of Unix")
         if text.strip():
             try:
-                values = split_line(text.decode("utf-8", "surrogateescape"), delimiter)
+                line = text.decode("utf-8", "surrogateescape")
+                values = line.rsplit(maxsplit=columns - 1) if is_text else split_line(line, delimiter)
             except ValueError as error:
                 raise SourceError(f"{path}, line {number}: {error}") from None
             yield Row(number, start, end - start, values)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,13 +16,14 @@ from dali_rec.recordio.header import MAX_ID
 from dali_rec.sources.columns import DEFAULT_ID, TableOptions, find_columns
 from dali_rec.sources.pixels import PixelTable, is_base64
 from dali_rec.sources.remote import is_url
-from dali_rec.sources.rows import JSON_SUFFIXES, Row, read_rows
+from dali_rec.sources.rows import JSON_SUFFIXES, TEXT_SUFFIX, Row, read_rows
 from dali_rec.sources.sample import Sample, SampleTable, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+_SPLIT_COLUMNS = ("split", "subset", "partition", "data set")
 _LONGEST_PATH = 4096  # Linux's PATH_MAX; other systems allow less
 
 
@@ -169,6 +170,8 @@ class _Table:
         self.path = path
         self.root = root
         self.options = options
+        if path.suffix.lower() == TEXT_SUFFIX and options.columns is None:
+            self.options = replace(options, columns=(options.location, *options.labels))
         self.notes: tuple[str, ...] = ()
         self.labels = [_LabelColumn(name) for name in options.labels]
         self.locations: list[str] = []
@@ -184,7 +187,7 @@ class _Table:
                 raise SourceError(f"{self.path}: --columns names the columns of a CSV without a header; leave it out")
             yield from read_rows(self.path)
             return
-        every = read_rows(self.path)
+        every = read_rows(self.path, len(self.options.columns or ()))
         ahead = list(itertools.islice(every, 2))
         if not ahead:
             return
@@ -211,6 +214,8 @@ class _Table:
         where = f"{self.path}, line {row.line}"
         assert isinstance(row.values, dict)
         location = self._value(row.values, self.options.location, where)
+        if not self.locations:
+            self.notes += self._unused_splits(row.values)
         self._add_key(row, where)
         for column in self.labels:
             label = self._value(row.values, column.name, where)
@@ -236,6 +241,15 @@ class _Table:
             self.locations.append(self.pixels.location(row.start, row.length))
         else:
             self.locations.append(str(location))
+
+    def _unused_splits(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Say it where a column looks as if it told to which split a row belongs."""
+        return tuple(
+            f"{self.path}: the column {name!r} is passed over, and all rows become one data set; for splits make "
+            "tables of their own"
+            for name in names
+            if name.strip().lower() in _SPLIT_COLUMNS and name not in self.options.labels
+        )
 
     def _pixel_column(self) -> str | int:
         return self.options.location if self._columns is None else self._columns.index(self.options.location)

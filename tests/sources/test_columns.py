@@ -98,12 +98,11 @@ def test_root_that_is_no_folder_is_refused(table, tmp_path):
         open_source(table("cat,1.jpg\n"), SourceOptions(root="http://host.example/x"))
 
 
-@pytest.mark.parametrize("name", ["x.txt", "x.parquet", "x"])
+@pytest.mark.parametrize("name", ["x.doc", "x.parquet", "x"])
 def test_other_kinds_of_files_are_refused_whatever_the_options(tmp_path, name):
     (tmp_path / name).write_text("a/1.jpg 0\n")
-    with pytest.raises(SourceError, match=rf"{name}: not a folder, \.lst, \.csv, .*can be packed") as error:
+    with pytest.raises(SourceError, match=rf"{name}: not a folder, \.lst, \.csv, .*can be packed"):
         open_source(tmp_path / name, SourceOptions(root=tmp_path))
-    assert ("x.tsv by tabs" in str(error.value)) == (name == "x.txt")
 
 
 def test_column_given_twice_is_refused(table):

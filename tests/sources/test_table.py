@@ -9,7 +9,7 @@ import dali_rec
 from dali_rec.cli import main
 from dali_rec.errors import DatasetError, SourceError
 from dali_rec.manifest import read_manifest
-from dali_rec.sources import TableOptions, open_source, read_table
+from dali_rec.sources import SourceOptions, TableOptions, open_source, read_table
 from dali_rec.sources.pixels import to_pixels
 from dali_rec.sources.rows import split_line
 
@@ -459,3 +459,32 @@ def test_what_is_no_base64_is_rejected(tmp_path):
 def test_a_path_is_no_base64(tmp_path):
     (tmp_path / "x.csv").write_text(f"label,location\n0,/9j/{'a' * 40}/{'b' * 40}.jpg\n0,/9j/cat.jpg\n")
     assert open_source(tmp_path / "x.csv").pixels is None
+
+
+def test_lines_of_path_and_label_with_blanks_between(tmp_path):
+    (tmp_path / "train.txt").write_text("a/1.jpg 0\r\nmy cat/2.jpg\t 1\n\nb/3.jpg   0\n")
+    source = open_source(tmp_path / "train.txt")
+    assert [(sample.location, sample.labels) for sample in source.samples] == [
+        ("a/1.jpg", (0.0,)),
+        ("my cat/2.jpg", (1.0,)),
+        ("b/3.jpg", (0.0,)),
+    ]
+    (tmp_path / "names.txt").write_text("a/1.jpg hen 0.5\nmy cat/2.jpg cat 0.25\n")
+    options = SourceOptions(table=TableOptions(labels=("kind", "score")))
+    source = open_source(tmp_path / "names.txt", options)
+    assert source.label_classes == (("cat", "hen"), None)
+    assert [sample.labels for sample in source.samples] == [(1.0, 0.5), (0.0, 0.25)]
+    (tmp_path / "paths.txt").write_text("a/1.jpg\n")
+    with pytest.raises(SourceError, match=r"paths\.txt, line 1: 1 fields, expected 2 \(location, label\)"):
+        open_source(tmp_path / "paths.txt")
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.json"])
+def test_a_column_of_splits_is_said_to_be_passed_over(table, name):
+    text = "label,location,Split\n0,1.jpg,train\n"
+    if name == "x.json":
+        text = json.dumps([{"label": 0, "location": "1.jpg", "Split": "train"}])
+    (note,) = read(table(name, text)).notes
+    assert "the column 'Split' is passed over, and all rows become one data set" in note
+    named = read(table(name, text), labels=("Split",))
+    assert named.notes == ()
