@@ -178,9 +178,32 @@ def test_only_the_lists_of_the_prefix_are_packed(tree, tmp_path):
     assert sorted(path.stem for path in tmp_path.glob("*.rec")) == ["x", "x_1_val", "x_train"]
 
 
-def test_missing_list_is_an_error(tree, tmp_path, capsys):
+def test_list_itself_may_stand_for_its_prefix(tree, tmp_path):
+    for name in ("x", "x_train"):
+        (tmp_path / f"{name}.lst").write_text("0\t0\t4.jpg\n")
+    assert main([str(tmp_path / "x.lst"), str(tree), "--pass-through"]) == 0
+    assert [path.name for path in tmp_path.glob("*.rec")] == ["x.rec"]
+
+
+def test_empty_list_is_passed_over(tree, tmp_path, capsys):
+    # With five images a tenth is none.
+    main([str(tmp_path / "x"), str(tree), "--list", "--recursive", "--train-ratio", "0.6", "--test-ratio", "0.1"])
+    assert not lines(tmp_path / "x_test.lst")
+    assert main([str(tmp_path / "x"), str(tree), "--pass-through"]) == 0
+    assert sorted(path.name for path in tmp_path.glob("*.rec")) == ["x_train.rec", "x_val.rec"]
+    assert "x_test.lst: an empty list, passed over" in capsys.readouterr().out
+
+
+def test_only_empty_lists_are_an_error(tree, tmp_path, capsys):
+    (tmp_path / "x.lst").write_text("\n")
     assert main([str(tmp_path / "x"), str(tree)]) == 1
-    assert "no such list; make it with --list" in capsys.readouterr().err
+    assert "x.lst: an empty list" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["x", "x.lst"])
+def test_missing_list_is_an_error(tree, tmp_path, capsys, name):
+    assert main([str(tmp_path / name), str(tree)]) == 1
+    assert f"{tmp_path / 'x.lst'}: no such list; make it with --list" in capsys.readouterr().err
 
 
 def test_unknown_option_is_wrong_usage(tree, tmp_path):
