@@ -49,6 +49,10 @@ def test_what_a_batch_has(rec):
     assert np.array_equal(data[0], pixels.transpose(2, 0, 1))
 
 
+def test_no_path_may_be_none(rec):
+    assert iterator(rec, path_imgidx=None, path_imglist=None).next().index.tolist() == [0, 1, 2, 3]
+
+
 def test_names_can_be_given(rec):
     made = iterator(rec, data_name="image", label_name="class", label_width=1)
     assert (made.provide_data[0].name, made.provide_label[0].name) == ("image", "class")
@@ -249,6 +253,17 @@ def test_labels_of_a_list(rec, tmp_path):
     (tmp_path / "short.lst").write_text("".join(lines[:9]))
     with pytest.raises(DatasetError, match=r"no line for 1 of the 10 records.* id 0 among them"):
         iterator(rec, path_imglist=tmp_path / "short.lst")
+
+
+def test_labels_of_a_list_go_by_the_ids_in_the_records(tmp_path):
+    # MXNet's rec2idx numbers the lines of the .idx from 0, whatever the ids are.
+    rec = write(tmp_path / "x.rec", first=3)
+    offsets = [line.split("\t")[1] for line in (tmp_path / "x.idx").read_text().splitlines()]
+    (tmp_path / "x.idx").write_text("".join(f"{line}\t{offset}\n" for line, offset in enumerate(offsets)))
+    (tmp_path / "x.lst").write_text("".join(f"{key}\t{key * 2}\t{key}.jpg\n" for key in range(20)))
+    batch = iterator(rec, path_imgidx=tmp_path / "x.idx", path_imglist=tmp_path / "x.lst").next()
+    assert batch.label[0].tolist() == [6, 8, 10, 12]
+    assert batch.index.tolist() == [3, 4, 5, 6]
 
 
 # Pixels

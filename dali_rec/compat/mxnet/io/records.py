@@ -17,6 +17,8 @@ from dali_rec.errors import DatasetError, DatasetNotFoundError, SourceError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
 _LOG = logging.getLogger("dali_rec.compat.mxnet")
 
 
@@ -48,7 +50,7 @@ def open_records(path_imgrec: Any, path_imgidx: Any = "") -> Dataset:
 
 
 def _several(paths: Any) -> list[str]:
-    given = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+    given = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths or ())
     return [one for path in given for one in os.fspath(path).split(";") if one]
 
 
@@ -72,7 +74,13 @@ def _files(name: str) -> list[Path]:
     raise DatasetNotFoundError(f"{path}: no such file or folder; 'dali-rec pack' makes .rec files")
 
 
-def read_labels(dataset: Dataset, path: str | os.PathLike[str], label_width: int) -> np.ndarray[Any, Any]:
+def record_ids(dataset: Dataset) -> NDArray[np.uint64]:
+    """The ids in the headers of all records, shape (N,): what MXNet looks up in a list, whatever keys the .idx has."""
+    ids = [shard.reader.ids_at(shard.index.offsets) for shard in dataset.shards]
+    return np.concatenate(ids).view(np.uint64)
+
+
+def read_labels(dataset: Dataset, path: str | os.PathLike[str], label_width: int) -> NDArray[np.float32]:
     """The labels that a .lst has for each record, by id: float32 of shape (records, label_width).
 
     Of each line the id and the ``label_width`` numbers behind it are read. Of an id that stands twice the later line
@@ -93,10 +101,11 @@ def read_labels(dataset: Dataset, path: str | os.PathLike[str], label_width: int
                     f"{path}, line {number}: {line.strip()[:60]!r} is not an id and label_width={label_width} numbers"
                 )
             of_id[key] = labels
-    missing = [key for key in dataset.keys.tolist() if key not in of_id]
+    ids = record_ids(dataset).tolist()
+    missing = [key for key in ids if key not in of_id]
     if missing:
         raise DatasetError(
             f"{path}: no line for {len(missing)} of the {len(dataset)} records of {dataset.name}, id {missing[0]} "
             "among them; each record needs one"
         )
-    return np.array([of_id[key] for key in dataset.keys.tolist()], np.float32)
+    return np.array([of_id[key] for key in ids], np.float32)
