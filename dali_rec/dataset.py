@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from dali_rec._files import as_path, require_name
-from dali_rec.errors import DatasetError, DatasetNotFoundError, IndexFileError
+from dali_rec.errors import DaliRecError, DatasetError, DatasetNotFoundError, IndexFileError
 from dali_rec.faces import MAX_EXACT_ID, FaceLayout, Identities, exact_ranges, find_faces, read_property, stored_ranges
 from dali_rec.manifest import Manifest, find_manifest, read_manifest
 from dali_rec.recordio import Index, Record, RecordReader
@@ -20,7 +20,7 @@ from dali_rec.recordio.framing import MAGIC, MAX_RECORD_LENGTH
 from dali_rec.recordio.header import HEADER, MAX_ID
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -417,8 +417,19 @@ def _open_one(path: Path) -> Dataset:
                 raise DatasetNotFoundError(f"{path}: no data set there: neither {manifest_path} nor {rec} exists")
             shards, manifest = _open_rec(rec)
     if not sum(map(len, shards)):
-        raise DatasetError(f"{path}: no records in it")
+        raise no_records(path, shards)
     return Dataset(shards, manifest)
+
+
+def no_records(path: object, shards: Iterable[Shard]) -> DaliRecError:
+    """What to raise where there is not one record; an .idx without lines, as a killed im2rec leaves it, is said."""
+    for shard in shards:
+        if shard.reader.size and not len(shard.reader.index):
+            return IndexFileError(
+                f"{shard.path}: its .idx is empty, which leaves out all records; rebuild it with 'dali-rec index "
+                f"{shard.path}'"
+            )
+    return DatasetError(f"{path}: no records in it")
 
 
 def _open_rec(path: Path) -> tuple[list[Shard], Manifest | None]:

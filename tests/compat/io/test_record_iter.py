@@ -7,7 +7,7 @@ import pytest
 from support import DATA, encoded, jpeg, picture
 
 import dali_rec.compat.mxnet as mx
-from dali_rec.errors import DatasetError, DatasetNotFoundError, LoaderError, SourceError
+from dali_rec.errors import DatasetError, DatasetNotFoundError, IndexFileError, LoaderError, SourceError
 from dali_rec.recordio import RecordWriter
 
 SHAPE = (3, 24, 32)
@@ -51,6 +51,12 @@ def test_what_a_batch_has(rec):
 
 def test_no_path_may_be_none(rec):
     assert iterator(rec, path_imgidx=None, path_imglist=None).next().index.tolist() == [0, 1, 2, 3]
+
+
+def test_empty_index_is_said(rec, tmp_path):
+    (tmp_path / "other.idx").touch()
+    with pytest.raises(IndexFileError, match=r"x\.rec: its \.idx is empty.*rebuild it"):
+        iterator(rec, path_imgidx=tmp_path / "other.idx")
 
 
 def test_names_can_be_given(rec):

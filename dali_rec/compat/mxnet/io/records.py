@@ -11,7 +11,7 @@ import numpy as np
 
 from dali_rec._files import as_path
 from dali_rec._numbers import parse_float, parse_int
-from dali_rec.dataset import Dataset, Shard
+from dali_rec.dataset import Dataset, Shard, no_records
 from dali_rec.errors import DatasetError, DatasetNotFoundError, SourceError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def open_records(path_imgrec: Any, path_imgidx: Any = "") -> Dataset:
         shards.append(Shard(file, index_path=index if index is not None and index.exists() else None))
     dataset = Dataset(shards)
     if not len(dataset):
-        raise DatasetError(f"{path_imgrec}: no records in it")
+        raise no_records(path_imgrec, shards)
     return dataset
 
 
