@@ -75,6 +75,9 @@ def index(
             rebuilt = reader.build_index()
         write_index(path.with_suffix(".idx"), rebuilt)
         print(f"{path.with_suffix('.idx')}: {len(rebuilt):,} records")
+        if rebuilt.repeated:
+            what = "its ids stand for several records; MXNet's reader finds only the last of them"
+            print(f"note: {rebuilt.repeated:,} of {what}; 'tools/rec2idx.py --renumber' numbers them from 0")
 
 
 app.command()(info)

@@ -42,6 +42,11 @@ class Index:
 
     __hash__ = None  # type: ignore[assignment]  # arrays are mutable
 
+    @property
+    def repeated(self) -> int:
+        """How many records have a key that another record has too, the last of each not counted."""
+        return len(self.keys) - len(np.unique(self.keys))
+
     @classmethod
     def from_pairs(cls, pairs: Iterable[tuple[int, int]]) -> Index:
         """An index from (key, offset) pairs."""

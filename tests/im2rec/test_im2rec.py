@@ -10,7 +10,7 @@ import pytest
 from support import DATA, encoded, jpeg, picture
 
 from dali_rec.im2rec import database, main
-from dali_rec.recordio import RecordReader
+from dali_rec.recordio import RecordReader, RecordWriter
 
 TOOLS = Path(__file__).parents[2] / "tools"
 
@@ -298,6 +298,16 @@ def test_scripts_run(tree, tmp_path):
     assert [line.split("\t")[0] for line in lines(tmp_path / "z.idx")] == ["0", "1", "2", "3", "4"]
     offsets = [[line.split("\t")[1] for line in lines(tmp_path / name)] for name in ("y.idx", "z.idx")]
     assert offsets[0] == offsets[1]
+
+
+def test_rec2idx_says_where_one_id_stands_for_several_records(tmp_path):
+    with RecordWriter(tmp_path / "x.rec") as writer:
+        for seed in range(3):
+            writer.write_image(jpeg(seed), 0.0, 0)
+    command = [sys.executable, str(TOOLS / "rec2idx.py"), str(tmp_path / "x.rec"), str(tmp_path / "y.idx")]
+    said = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    assert "note: 2 of its ids stand for several records" in said
+    assert "--renumber" in said
 
 
 def test_rec2idx_says_what_is_wrong(tmp_path):
