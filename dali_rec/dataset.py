@@ -206,7 +206,7 @@ class Dataset(Sequence[Record]):
 
     @cached_property
     def keys(self) -> NDArray[np.uint64]:
-        """The ids of all records, shape (N,), in the order of the files."""
+        """The ids of all records, shape (N,), in the order of the files; the .idx says them."""
         if not self.shards:
             return np.zeros(0, np.uint64)
         return np.concatenate([shard.index.keys for shard in self.shards]).view(np.uint64)
@@ -419,6 +419,17 @@ def _open_one(path: Path) -> Dataset:
     if not sum(map(len, shards)):
         raise no_records(path, shards)
     return Dataset(shards, manifest)
+
+
+def listed_ids(dataset: Dataset) -> NDArray[np.uint64]:
+    """The id by which a .lst has each record, shape (N,): that in its header, as in MXNet.
+
+    The .idx may have other keys: MXNet's rec2idx numbers from 0. Its keys are taken where the headers do not tell the
+    records apart, as in files that have the id 0 everywhere.
+    """
+    ids = [shard.reader.ids_at(shard.index.offsets) for shard in dataset.shards]
+    found = np.concatenate(ids).view(np.uint64) if ids else dataset.keys
+    return found if len(np.unique(found)) >= len(np.unique(dataset.keys)) else dataset.keys
 
 
 def no_records(path: object, shards: Iterable[Shard]) -> DaliRecError:

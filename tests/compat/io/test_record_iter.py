@@ -272,6 +272,14 @@ def test_labels_of_a_list_go_by_the_ids_in_the_records(tmp_path):
     assert batch.index.tolist() == [3, 4, 5, 6]
 
 
+def test_labels_of_a_list_go_by_the_index_where_all_records_have_one_id(tmp_path):
+    with RecordWriter(tmp_path / "x.rec") as writer:
+        offsets = [writer.write_image(jpeg(seed, (40, 36)), 0.0, 0) for seed in range(4)]
+    (tmp_path / "x.idx").write_text("".join(f"{line}\t{offset}\n" for line, offset in enumerate(offsets)))
+    (tmp_path / "x.lst").write_text("".join(f"{key}\t{key * 2}\t{key}.jpg\n" for key in range(4)))
+    assert iterator(tmp_path / "x.rec", path_imglist=tmp_path / "x.lst").next().label[0].tolist() == [0, 2, 4, 6]
+
+
 # Pixels
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from dali_rec._files import as_path
 from dali_rec._numbers import parse_float, parse_int
-from dali_rec.dataset import Dataset, Shard, no_records
+from dali_rec.dataset import Dataset, Shard, listed_ids, no_records
 from dali_rec.errors import DatasetError, DatasetNotFoundError, SourceError
 
 if TYPE_CHECKING:
@@ -74,12 +74,6 @@ def _files(name: str) -> list[Path]:
     raise DatasetNotFoundError(f"{path}: no such file or folder; 'dali-rec pack' makes .rec files")
 
 
-def record_ids(dataset: Dataset) -> NDArray[np.uint64]:
-    """The ids in the headers of all records, shape (N,): what MXNet looks up in a list, whatever keys the .idx has."""
-    ids = [shard.reader.ids_at(shard.index.offsets) for shard in dataset.shards]
-    return np.concatenate(ids).view(np.uint64)
-
-
 def read_labels(dataset: Dataset, path: str | os.PathLike[str], label_width: int) -> NDArray[np.float32]:
     """The labels that a .lst has for each record, by id: float32 of shape (records, label_width).
 
@@ -101,7 +95,7 @@ def read_labels(dataset: Dataset, path: str | os.PathLike[str], label_width: int
                     f"{path}, line {number}: {line.strip()[:60]!r} is not an id and label_width={label_width} numbers"
                 )
             of_id[key] = labels
-    ids = record_ids(dataset).tolist()
+    ids = listed_ids(dataset).tolist()
     missing = [key for key in ids if key not in of_id]
     if missing:
         raise DatasetError(
