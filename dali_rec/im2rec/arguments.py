@@ -186,8 +186,10 @@ class _CppOptions:
 def _run_cpp(arguments: Sequence[str]) -> int:
     listed, root, out = Path(arguments[0]), arguments[1], Path(arguments[2])
     options = _cpp_options(arguments[3:])
+    index = out.with_suffix(".idx")
     if options.nsplit > 1:
         out = out.with_name(f"{out.name}.part{options.part:03d}")
+        index = out.with_name(f"{out.name}.idx")  # each part its own
     database = DatabaseOptions(
         bool(options.unchanged),
         options.resize,
@@ -200,7 +202,7 @@ def _run_cpp(arguments: Sequence[str]) -> int:
         workers=available_cores(),
         first_label_in_header=True,
     )
-    packed, bad = write_database(_space_rows(listed, root, options), out, out.with_suffix(".idx"), database, _say)
+    packed, bad = write_database(_space_rows(listed, root, options), out, index, database, _say)
     _say(f"{out}: {packed} records" + (f", {bad} images left out" if bad else ""))
     return 0
 

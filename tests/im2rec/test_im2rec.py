@@ -259,6 +259,16 @@ def test_parts_hold_every_line_once(tree, tmp_path):
     assert keys == list(range(23))
 
 
+def test_parts_have_an_index_each(tree, tmp_path):
+    for part in range(2):
+        cpp(tmp_path, "".join(f"{key} 0 4.jpg\n" for key in range(6)), f"{tree}/", "nsplit=2", f"part={part}")
+    assert len(list(tmp_path.glob("*.idx"))) == 2
+    for part, expected in enumerate(([0, 1, 2, 3], [4, 5])):
+        rec = tmp_path / f"x.rec.part{part:03d}"
+        for reader in (RecordReader(rec), RecordReader(rec, f"{rec}.idx")):
+            assert [reader.record(key).key for key in reader.keys()] == expected
+
+
 @pytest.mark.parametrize("line", ["1_0 1 4.jpg", "5 1_5 4.jpg"])
 def test_line_without_numbers_is_named(tree, tmp_path, capsys, line):
     assert cpp(tmp_path, f"5 1 4.jpg\n{line}\n", f"{tree}/") == 1
