@@ -15,6 +15,7 @@ from dali_rec._numbers import parse_float, parse_int
 from dali_rec.errors import DaliRecError, SourceError
 from dali_rec.im2rec.database import DatabaseOptions, Row, write_database
 from dali_rec.im2rec.listing import ListOptions, make_lists
+from dali_rec.recordio import index_path_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -186,10 +187,8 @@ class _CppOptions:
 def _run_cpp(arguments: Sequence[str]) -> int:
     listed, root, out = Path(arguments[0]), arguments[1], Path(arguments[2])
     options = _cpp_options(arguments[3:])
-    index = out.with_suffix(".idx")
     if options.nsplit > 1:
         out = out.with_name(f"{out.name}.part{options.part:03d}")
-        index = out.with_name(f"{out.name}.idx")  # each part its own
     database = DatabaseOptions(
         bool(options.unchanged),
         options.resize,
@@ -202,7 +201,7 @@ def _run_cpp(arguments: Sequence[str]) -> int:
         workers=available_cores(),
         first_label_in_header=True,
     )
-    packed, bad = write_database(_space_rows(listed, root, options), out, index, database, _say)
+    packed, bad = write_database(_space_rows(listed, root, options), out, index_path_of(out), database, _say)
     _say(f"{out}: {packed} records" + (f", {bad} images left out" if bad else ""))
     return 0
 

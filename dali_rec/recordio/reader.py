@@ -14,7 +14,7 @@ from dali_rec._files import as_path, require_name
 from dali_rec.errors import DatasetError, DatasetNotFoundError, IndexFileError
 from dali_rec.recordio.framing import HEAD, MAGIC, Buffer, next_record, read_record
 from dali_rec.recordio.header import HEADER, unpack_header
-from dali_rec.recordio.index import Index, read_index, signed, unsigned
+from dali_rec.recordio.index import Index, index_path_of, read_index, signed, unsigned
 
 if TYPE_CHECKING:
     import os
@@ -51,7 +51,7 @@ class RecordReader:
 
     def __init__(self, path: str | os.PathLike[str], index_path: str | os.PathLike[str] | None = None) -> None:
         self.path = require_name(as_path(path))
-        self._index_path = as_path(index_path) if index_path is not None else self.path.with_suffix(".idx")
+        self._index_path = as_path(index_path) if index_path is not None else index_path_of(self.path)
         self._index_is_required = index_path is not None
         self._map: mmap.mmap | None = None
         try:

@@ -265,8 +265,9 @@ def test_parts_have_an_index_each(tree, tmp_path):
     assert len(list(tmp_path.glob("*.idx"))) == 2
     for part, expected in enumerate(([0, 1, 2, 3], [4, 5])):
         rec = tmp_path / f"x.rec.part{part:03d}"
-        for reader in (RecordReader(rec), RecordReader(rec, f"{rec}.idx")):
+        with RecordReader(rec) as reader, RecordReader(rec, f"{rec}.idx") as other:
             assert [reader.record(key).key for key in reader.keys()] == expected
+            assert reader.index == other.index
 
 
 @pytest.mark.parametrize("line", ["1_0 1 4.jpg", "5 1_5 4.jpg"])
