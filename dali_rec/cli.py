@@ -68,13 +68,16 @@ def index(
 
     Example: dali-rec index data/train.rec
     """
-    from dali_rec.recordio import RecordReader, write_index
+    from dali_rec.recordio import RecordReader, index_path_of, write_index
 
     for path in files:
         with RecordReader(path) as reader:
             rebuilt = reader.build_index()
-        write_index(path.with_suffix(".idx"), rebuilt)
-        print(f"{path.with_suffix('.idx')}: {len(rebuilt):,} records")
+        write_index(index_path_of(path), rebuilt)
+        print(f"{index_path_of(path)}: {len(rebuilt):,} records")
+        if rebuilt.repeated:
+            what = "its ids stand for several records; MXNet's reader finds only the last of them"
+            print(f"note: {rebuilt.repeated:,} of {what}; 'tools/rec2idx.py --renumber' numbers them from 0")
 
 
 app.command()(info)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from dali_rec._files import as_path, require_name
-from dali_rec.errors import DatasetError, DatasetNotFoundError, IndexFileError
+from dali_rec.errors import DaliRecError, DatasetError, DatasetNotFoundError, IndexFileError
 from dali_rec.faces import MAX_EXACT_ID, FaceLayout, Identities, exact_ranges, find_faces, read_property, stored_ranges
 from dali_rec.manifest import Manifest, find_manifest, read_manifest
 from dali_rec.recordio import Index, Record, RecordReader
@@ -20,7 +20,7 @@ from dali_rec.recordio.framing import MAGIC, MAX_RECORD_LENGTH
 from dali_rec.recordio.header import HEADER, MAX_ID
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -206,7 +206,7 @@ class Dataset(Sequence[Record]):
 
     @cached_property
     def keys(self) -> NDArray[np.uint64]:
-        """The ids of all records, shape (N,), in the order of the files."""
+        """The ids of all records, shape (N,), in the order of the files; the .idx says them."""
         if not self.shards:
             return np.zeros(0, np.uint64)
         return np.concatenate([shard.index.keys for shard in self.shards]).view(np.uint64)
@@ -417,8 +417,30 @@ def _open_one(path: Path) -> Dataset:
                 raise DatasetNotFoundError(f"{path}: no data set there: neither {manifest_path} nor {rec} exists")
             shards, manifest = _open_rec(rec)
     if not sum(map(len, shards)):
-        raise DatasetError(f"{path}: no records in it")
+        raise no_records(path, shards)
     return Dataset(shards, manifest)
+
+
+def listed_ids(dataset: Dataset) -> NDArray[np.uint64]:
+    """The id by which a .lst has each record, shape (N,): that in its header, as in MXNet.
+
+    The .idx may have other keys: MXNet's rec2idx numbers from 0. Its keys are taken where the headers do not tell the
+    records apart, as in files that have the id 0 everywhere.
+    """
+    ids = [shard.reader.ids_at(shard.index.offsets) for shard in dataset.shards]
+    found = np.concatenate(ids).view(np.uint64) if ids else dataset.keys
+    return found if len(np.unique(found)) >= len(np.unique(dataset.keys)) else dataset.keys
+
+
+def no_records(path: object, shards: Iterable[Shard]) -> DaliRecError:
+    """What to raise where there is not one record; an .idx without lines, as a killed im2rec leaves it, is said."""
+    for shard in shards:
+        if shard.reader.size and not len(shard.reader.index):
+            return IndexFileError(
+                f"{shard.path}: its .idx is empty, which leaves out all records; rebuild it with 'dali-rec index "
+                f"{shard.path}'"
+            )
+    return DatasetError(f"{path}: no records in it")
 
 
 def _open_rec(path: Path) -> tuple[list[Shard], Manifest | None]:

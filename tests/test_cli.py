@@ -79,6 +79,15 @@ def test_index_is_rebuilt(capsys, packed):
     assert "12 records" in out
 
 
+def test_rebuilt_index_with_one_id_for_several_records_says_so(capsys, tmp_path):
+    with dali_rec.RecordWriter(tmp_path / "x.rec") as writer:
+        for seed in range(3):
+            writer.write_image(bytes(seed), 0.0, 0)
+    status, out, _ = run(capsys, "index", tmp_path / "x.rec")
+    assert status == 0
+    assert "note: 2 of its ids stand for several records" in out
+
+
 @pytest.mark.parametrize("bytes_left", [5, 500])
 def test_index_of_a_cut_file_says_where_it_ends(capsys, packed, bytes_left):
     # Not every exception gets past the argument parser: it takes an EOFError for an interruption.

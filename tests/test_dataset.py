@@ -146,6 +146,13 @@ def test_json_of_another_kind_beside_the_rec_is_ignored(packed, text):
         dali_rec.open(packed.with_name("photos.json"))
 
 
+def test_empty_index_is_said(tmp_path):
+    (tmp_path / "x.rec").write_bytes((DATA / "single.rec").read_bytes())
+    (tmp_path / "x.idx").touch()
+    with pytest.raises(IndexFileError, match=r"x\.rec: its \.idx is empty.*'dali-rec index .*x\.rec'"):
+        dali_rec.open(tmp_path / "x.rec")
+
+
 def test_empty_file_is_no_data_set(tmp_path):
     (tmp_path / "x.rec").write_bytes(b"")
     with pytest.raises(DatasetError, match="no records"):

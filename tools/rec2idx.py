@@ -34,6 +34,11 @@ def main() -> int:
         print(f"rec2idx: {error}", file=sys.stderr)
         return 1
     print(f"{arguments.index}: {len(index)} records")
+    if index.repeated:
+        print(
+            f"note: {index.repeated} of its ids stand for several records; MXNet's reader finds only the last of them; "
+            "--renumber numbers them from 0"
+        )
     return 0
 
 

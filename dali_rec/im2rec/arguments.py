@@ -15,6 +15,7 @@ from dali_rec._numbers import parse_float, parse_int
 from dali_rec.errors import DaliRecError, SourceError
 from dali_rec.im2rec.database import DatabaseOptions, Row, write_database
 from dali_rec.im2rec.listing import ListOptions, make_lists
+from dali_rec.recordio import index_path_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -72,8 +73,15 @@ def _run_python(arguments: Sequence[str]) -> int:
         return 0
     found = _lists_of(prefix)
     if not found:
-        raise SourceError(f"{prefix}.lst: no such list; make it with --list")
+        missing = prefix if prefix.suffix == ".lst" else f"{prefix}.lst"
+        raise SourceError(f"{missing}: no such list; make it with --list")
+    filled = [path for path in found if next(_lines(path), None) is not None]
+    if not filled:
+        raise SourceError(f"{found[0]}: an empty list; make it with --list")
     for path in found:
+        if path not in filled:
+            _say(f"{path}: an empty list, passed over")
+            continue
         rec = path.with_suffix(".rec")
         database = DatabaseOptions(
             options.pass_through,
@@ -120,9 +128,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _lists_of(prefix: Path) -> list[Path]:
-    """The lists that --list makes for ``prefix``; all in it where it is a folder."""
+    """The lists that --list makes for ``prefix``; all in it where it is a folder, itself where it is a list."""
     if prefix.is_dir():
         return sorted(prefix.glob("*.lst"))
+    if prefix.suffix == ".lst" and prefix.is_file():
+        return [prefix]
     name = re.compile(re.escape(prefix.name) + r"(_\d+)?(_(train|val|test))?\.lst")
     return sorted(path for path in prefix.parent.glob("*.lst") if name.fullmatch(path.name))
 
@@ -191,7 +201,7 @@ def _run_cpp(arguments: Sequence[str]) -> int:
         workers=available_cores(),
         first_label_in_header=True,
     )
-    packed, bad = write_database(_space_rows(listed, root, options), out, out.with_suffix(".idx"), database, _say)
+    packed, bad = write_database(_space_rows(listed, root, options), out, index_path_of(out), database, _say)
     _say(f"{out}: {packed} records" + (f", {bad} images left out" if bad else ""))
     return 0
 

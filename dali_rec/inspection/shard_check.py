@@ -168,10 +168,13 @@ class ShardCheck:
         theirs = np.searchsorted(with_key, entries.offsets[ours])
         keys, found = entries.keys[ours], records.keys[records.has_key][theirs]
         wrong = np.flatnonzero(keys != found)
-        if self.entry is None and 2 * len(wrong) >= max(1, len(keys)) and (np.diff(entries.keys) > 0).all():
+        own = len(np.unique(found))
+        is_numbering = (np.diff(entries.keys) > 0).all() or own == 1
+        if self.entry is None and 2 * len(wrong) >= max(1, len(keys)) and is_numbering:
             self._renumbered = True
-            message = "it numbers the records anew, as MXNet's rec2idx does; their own ids are others"
-            self._note("index", self._idx, f"{message}; {self._remedy} with those")
+            message = "it numbers the records anew, as MXNet's rec2idx does; their own ids "
+            message += f"are others; {self._remedy} with those" if own == len(found) else "stand for several records"
+            self._note("index", self._idx, message)
         elif 2 * len(wrong) > len(keys):
             message = f"{len(wrong)} of its {len(keys)} ids are not those of the records: it belongs to another file"
             self._fault("index", f"{message}; {self._remedy}", path=self._idx)
@@ -205,9 +208,10 @@ class ShardCheck:
             self._note("index", self._idx, message)
         if index is not None and len(entries) < len(index):
             self._note("index", self._idx, f"{len(index) - len(entries)} of its lines name a record a second time")
-        repeated = len(entries) - _distinct(entries.keys)
-        if repeated:
-            message = f"{repeated} of its ids stand for several records; MXNet's reader finds only the last of them"
+        if entries.repeated:
+            message = (
+                f"{entries.repeated} of its ids stand for several records; MXNet's reader finds only the last of them"
+            )
             self._note("index", self._idx, message)
 
     def _check_manifest(self, size: int) -> None:
@@ -260,7 +264,3 @@ def _among(values: NDArray[np.int64], ascending: NDArray[np.int64]) -> NDArray[n
     places = np.minimum(np.searchsorted(ascending, values), len(ascending) - 1)
     found: NDArray[np.bool_] = ascending[places] == values
     return found
-
-
-def _distinct(keys: NDArray[np.int64]) -> int:
-    return len(keys) and 1 + int((np.diff(np.sort(keys)) != 0).sum())

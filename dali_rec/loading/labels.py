@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from dali_rec._files import as_path
+from dali_rec.dataset import listed_ids
 from dali_rec.errors import DatasetError
 from dali_rec.sources.lst import read_list
 
@@ -115,10 +116,11 @@ def _labels_by_row(dataset: Dataset, path: str | os.PathLike[str]) -> list[NDArr
     """The labels that a .lst has for each record of the data set, in its order, found by id."""
     samples = read_list(as_path(path)).samples
     labels_of = {sample.key: np.array(sample.labels, np.float32) for sample in samples}
-    missing = [key for key in dataset.keys.tolist() if key not in labels_of]
+    ids = listed_ids(dataset).tolist()
+    missing = [key for key in ids if key not in labels_of]
     if missing:
         raise DatasetError(
             f"{path}: no line for {len(missing)} of the {len(dataset)} records of {dataset.name}, id {missing[0]} "
             "among them; each record needs one"
         )
-    return [labels_of[key] for key in dataset.keys.tolist()]
+    return [labels_of[key] for key in ids]

@@ -13,10 +13,12 @@ from dali_rec.errors import IndexFileError
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
 _LINE = re.compile(rb"\s*(-?\d{1,20})[ \t]+(\d{1,19})\s*")
+_PART = re.compile(r"\.part\d+")
 # Lines without their digits.
 _USUAL_LINES = (b"\t\n", b"\t\r\n", b" \n", b" \r\n")
 _LINES_PER_WRITE = 65536
@@ -42,11 +44,21 @@ class Index:
 
     __hash__ = None  # type: ignore[assignment]  # arrays are mutable
 
+    @property
+    def repeated(self) -> int:
+        """How many records have a key that another record has too, the last of each not counted."""
+        return len(self.keys) - len(np.unique(self.keys))
+
     @classmethod
     def from_pairs(cls, pairs: Iterable[tuple[int, int]]) -> Index:
         """An index from (key, offset) pairs."""
         table = np.array([(signed(key), offset) for key, offset in pairs], dtype=np.int64).reshape(-1, 2)
         return cls(table[:, 0].copy(), table[:, 1].copy())
+
+
+def index_path_of(path: Path) -> Path:
+    """The .idx beside a .rec file; beside a part of the C++ im2rec, x.rec.part000, its own, x.rec.part000.idx."""
+    return path.with_name(f"{path.name}.idx") if _PART.fullmatch(path.suffix) else path.with_suffix(".idx")
 
 
 def signed(key: int) -> int:

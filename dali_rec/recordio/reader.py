@@ -12,9 +12,9 @@ import numpy as np
 
 from dali_rec._files import as_path, require_name
 from dali_rec.errors import DatasetError, DatasetNotFoundError, IndexFileError
-from dali_rec.recordio.framing import HEAD, Buffer, next_record, read_record
+from dali_rec.recordio.framing import HEAD, MAGIC, Buffer, next_record, read_record
 from dali_rec.recordio.header import HEADER, unpack_header
-from dali_rec.recordio.index import Index, read_index, signed, unsigned
+from dali_rec.recordio.index import Index, index_path_of, read_index, signed, unsigned
 
 if TYPE_CHECKING:
     import os
@@ -51,7 +51,7 @@ class RecordReader:
 
     def __init__(self, path: str | os.PathLike[str], index_path: str | os.PathLike[str] | None = None) -> None:
         self.path = require_name(as_path(path))
-        self._index_path = as_path(index_path) if index_path is not None else self.path.with_suffix(".idx")
+        self._index_path = as_path(index_path) if index_path is not None else index_path_of(self.path)
         self._index_is_required = index_path is not None
         self._map: mmap.mmap | None = None
         try:
@@ -131,10 +131,17 @@ class RecordReader:
     def build_index(self) -> Index:
         """An index made from the file: each record's id, in file order. Reads record heads and headers only."""
         offsets = np.fromiter(self.offsets(), np.int64)
+        return Index(self.ids_at(offsets), offsets)
+
+    def ids_at(self, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The ids in the headers of the records at these offsets, as the keys of an Index. Raises as ``read_at`` does.
+
+        The keys of an .idx are others where MXNet's rec2idx made it, which numbers the records from 0.
+        """
         keys, plain = self._keys_at(offsets)
         for row in np.flatnonzero(~plain).tolist():  # split records, and whatever is wrong, which is said
             keys[row] = signed(self.record_at(int(offsets[row])).key)
-        return Index(keys, offsets)
+        return keys
 
     def _keys_at(self, offsets: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """The ids in the headers of records, all at once, and of which records they are that: those in one part."""
@@ -143,7 +150,8 @@ class RecordReader:
         if len(words) < _HEADER_WORDS:
             return np.zeros(len(offsets), np.int64), np.zeros(len(offsets), np.bool_)
         length, flag = words[at + 1].astype(np.int64), words[at + 2].astype(np.int64)
-        plain = (offsets & 3 == 0) & (at == offsets >> 2) & (length < 1 << 29) & (length >= HEADER.size + 4 * flag)
+        plain = (offsets & 3 == 0) & (at == offsets >> 2) & (words[at] == MAGIC)
+        plain &= (length < 1 << 29) & (length >= HEADER.size + 4 * flag)
         keys = words[at + 4].astype(np.uint64) | words[at + 5].astype(np.uint64) << np.uint64(32)
         return keys.view(np.int64), plain
 

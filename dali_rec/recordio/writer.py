@@ -14,7 +14,7 @@ from dali_rec._files import as_path, fsync_directory, is_at, naming_writes, part
 from dali_rec.errors import OutputExistsError, UnwritableRecordError
 from dali_rec.recordio.framing import Buffer, frame
 from dali_rec.recordio.header import pack_header
-from dali_rec.recordio.index import Index, format_index, signed
+from dali_rec.recordio.index import Index, format_index, index_path_of, signed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,7 @@ class RecordWriter:
 
     def __init__(self, path: str | os.PathLike[str], index_path: str | os.PathLike[str] | None = None) -> None:
         self.path = as_path(path)
-        self.index_path = as_path(index_path) if index_path is not None else self.path.with_suffix(".idx")
+        self.index_path = as_path(index_path) if index_path is not None else index_path_of(self.path)
         self._keys, self._offsets = array("q"), array("q")
         self._position = 0
         self._checksum = _Checksum()

@@ -213,6 +213,11 @@ def test_index_of_other_than_numbers_is_refused(tmp_path, line):
         mx.recordio.MXIndexedRecordIO(tmp_path / "x.idx", DATA / "single.rec", "r")
 
 
+def test_more_columns_of_an_index_are_passed_over(tmp_path):
+    (tmp_path / "x.idx").write_text("7\t0\tcat.jpg\n")
+    assert mx.recordio.MXIndexedRecordIO(tmp_path / "x.idx", DATA / "single.rec", "r").idx == {7: 0}
+
+
 def test_keys_of_an_index_are_what_the_caller_says(tmp_path):
     (tmp_path / "x.idx").write_text("cat_1\t0\n")
     record = mx.recordio.MXIndexedRecordIO(tmp_path / "x.idx", DATA / "single.rec", "r", key_type=str)

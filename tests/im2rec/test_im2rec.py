@@ -10,7 +10,7 @@ import pytest
 from support import DATA, encoded, jpeg, picture
 
 from dali_rec.im2rec import database, main
-from dali_rec.recordio import RecordReader
+from dali_rec.recordio import RecordReader, RecordWriter
 
 TOOLS = Path(__file__).parents[2] / "tools"
 
@@ -178,9 +178,32 @@ def test_only_the_lists_of_the_prefix_are_packed(tree, tmp_path):
     assert sorted(path.stem for path in tmp_path.glob("*.rec")) == ["x", "x_1_val", "x_train"]
 
 
-def test_missing_list_is_an_error(tree, tmp_path, capsys):
+def test_list_itself_may_stand_for_its_prefix(tree, tmp_path):
+    for name in ("x", "x_train"):
+        (tmp_path / f"{name}.lst").write_text("0\t0\t4.jpg\n")
+    assert main([str(tmp_path / "x.lst"), str(tree), "--pass-through"]) == 0
+    assert [path.name for path in tmp_path.glob("*.rec")] == ["x.rec"]
+
+
+def test_empty_list_is_passed_over(tree, tmp_path, capsys):
+    # With five images a tenth is none.
+    main([str(tmp_path / "x"), str(tree), "--list", "--recursive", "--train-ratio", "0.6", "--test-ratio", "0.1"])
+    assert not lines(tmp_path / "x_test.lst")
+    assert main([str(tmp_path / "x"), str(tree), "--pass-through"]) == 0
+    assert sorted(path.name for path in tmp_path.glob("*.rec")) == ["x_train.rec", "x_val.rec"]
+    assert "x_test.lst: an empty list, passed over" in capsys.readouterr().out
+
+
+def test_only_empty_lists_are_an_error(tree, tmp_path, capsys):
+    (tmp_path / "x.lst").write_text("\n")
     assert main([str(tmp_path / "x"), str(tree)]) == 1
-    assert "no such list; make it with --list" in capsys.readouterr().err
+    assert "x.lst: an empty list" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["x", "x.lst"])
+def test_missing_list_is_an_error(tree, tmp_path, capsys, name):
+    assert main([str(tmp_path / name), str(tree)]) == 1
+    assert f"{tmp_path / 'x.lst'}: no such list; make it with --list" in capsys.readouterr().err
 
 
 def test_unknown_option_is_wrong_usage(tree, tmp_path):
@@ -236,6 +259,17 @@ def test_parts_hold_every_line_once(tree, tmp_path):
     assert keys == list(range(23))
 
 
+def test_parts_have_an_index_each(tree, tmp_path):
+    for part in range(2):
+        cpp(tmp_path, "".join(f"{key} 0 4.jpg\n" for key in range(6)), f"{tree}/", "nsplit=2", f"part={part}")
+    assert len(list(tmp_path.glob("*.idx"))) == 2
+    for part, expected in enumerate(([0, 1, 2, 3], [4, 5])):
+        rec = tmp_path / f"x.rec.part{part:03d}"
+        with RecordReader(rec) as reader, RecordReader(rec, f"{rec}.idx") as other:
+            assert [reader.record(key).key for key in reader.keys()] == expected
+            assert reader.index == other.index
+
+
 @pytest.mark.parametrize("line", ["1_0 1 4.jpg", "5 1_5 4.jpg"])
 def test_line_without_numbers_is_named(tree, tmp_path, capsys, line):
     assert cpp(tmp_path, f"5 1 4.jpg\n{line}\n", f"{tree}/") == 1
@@ -275,6 +309,16 @@ def test_scripts_run(tree, tmp_path):
     assert [line.split("\t")[0] for line in lines(tmp_path / "z.idx")] == ["0", "1", "2", "3", "4"]
     offsets = [[line.split("\t")[1] for line in lines(tmp_path / name)] for name in ("y.idx", "z.idx")]
     assert offsets[0] == offsets[1]
+
+
+def test_rec2idx_says_where_one_id_stands_for_several_records(tmp_path):
+    with RecordWriter(tmp_path / "x.rec") as writer:
+        for seed in range(3):
+            writer.write_image(jpeg(seed), 0.0, 0)
+    command = [sys.executable, str(TOOLS / "rec2idx.py"), str(tmp_path / "x.rec"), str(tmp_path / "y.idx")]
+    said = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    assert "note: 2 of its ids stand for several records" in said
+    assert "--renumber" in said
 
 
 def test_rec2idx_says_what_is_wrong(tmp_path):

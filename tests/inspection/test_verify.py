@@ -293,6 +293,19 @@ def test_index_that_numbers_anew_is_noted_where_it_is_foreign(tmp_path):
     report = dali_rec.verify(tmp_path / "x.rec")
     assert (report.ok, notes(report)) == (True, ["index"])
     assert "numbers the records anew" in report.notes[0].message
+    assert "'dali-rec index" in report.notes[0].message
+
+
+@pytest.mark.parametrize("keys", [(0, 1, 2), (5, 3, 9)])
+def test_index_of_records_that_all_have_one_id_is_not_to_be_rebuilt(tmp_path, keys):
+    # Rebuilt, it would have one key for all of them.
+    with dali_rec.RecordWriter(tmp_path / "x.rec") as writer:
+        offsets = [writer.write_image(jpeg(seed), 0.0, 0) for seed in range(3)]
+    lines = [f"{key}\t{offset}\n" for key, offset in zip(keys, offsets, strict=True)]
+    (tmp_path / "x.idx").write_text("".join(lines))
+    report = dali_rec.verify(tmp_path / "x.rec")
+    assert (report.ok, notes(report)) == (True, ["index"])
+    assert report.notes[0].message.endswith("their own ids stand for several records")
 
 
 def test_index_that_lost_lines_is_a_fault_by_the_manifest_and_noted_without(packed, rec, foreign):

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from support import DATA, make_class_folder
+from support import DATA, jpeg, make_class_folder
 
 import dali_rec
 from dali_rec import Loader
@@ -126,6 +126,20 @@ def test_list_overrides_labels_by_id(uneven, tmp_path, shuffle):
     assert labels.tolist() == [1000 + key for key in ids.tolist()]
     images = Loader(uneven, 5, 8, framework="numpy", device="cpu", labels=tmp_path / "other.lst")
     assert all((labels >= 1000).all() for _, labels in images)
+
+
+@pytest.mark.parametrize(("ids", "listed"), [((43, 40, 42), (43, 40, 42)), ((0, 0, 0), (0, 1, 2))])
+def test_list_has_the_ids_of_the_records_also_beside_an_index_that_numbers_anew(tmp_path, ids, listed):
+    # As MXNet's rec2idx numbers. Where all records have one id, only the index tells them apart.
+    with dali_rec.RecordWriter(tmp_path / "x.rec") as writer:
+        offsets = [writer.write_image(jpeg(seed), float(seed), key) for seed, key in enumerate(ids)]
+    (tmp_path / "x.idx").write_text("".join(f"{line}\t{offset}\n" for line, offset in enumerate(offsets)))
+    wanted = dict(zip(listed, (7, 8, 9), strict=True))
+    (tmp_path / "x.lst").write_text("".join(f"{key}\t{wanted.get(key, 99)}\tx.jpg\n" for key in range(50)))
+    (batch,) = Loader(
+        tmp_path / "x.rec", 5, 8, framework="numpy", device="cpu", labels=tmp_path / "x.lst", shuffle=False
+    )
+    assert batch[1].tolist() == [7, 8, 9]
 
 
 def test_list_without_a_record_is_an_error(uneven, tmp_path):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dali_rec.errors import IndexFileError
-from dali_rec.recordio import Index, read_index, write_index
+from dali_rec.recordio import Index, index_path_of, read_index, write_index
 from dali_rec.recordio.index import parse_index, unsigned
 
 
@@ -35,6 +35,13 @@ def test_index_reads_back(tmp_path_factory, pairs):
 def test_line_ends_and_blank_lines_do_not_matter(tmp_path, text):
     (tmp_path / "x.idx").write_bytes(text.encode())
     assert read_index(tmp_path / "x.idx") == Index.from_pairs([(1, 0), (2, 40)])
+
+
+@pytest.mark.parametrize(
+    ("rec", "idx"), [("x.rec", "x.idx"), ("a.b.rec", "a.b.idx"), ("x", "x.idx"), ("x.rec.part012", "x.rec.part012.idx")]
+)
+def test_index_lies_beside_its_file(tmp_path, rec, idx):
+    assert index_path_of(tmp_path / rec) == tmp_path / idx
 
 
 def test_empty_index_has_no_records(tmp_path):

@@ -69,6 +69,14 @@ def test_rebuilt_index_is_the_one_that_mxnet_wrote(name):
     )
 
 
+def test_ids_are_read_where_records_begin_and_nowhere_else():
+    with RecordReader(DATA / "multi.rec") as reader:
+        offsets = reader.index.offsets[[5, 2]]
+        assert reader.ids_at(offsets).tolist() == reader.index.keys[[5, 2]].tolist()
+        with pytest.raises(CorruptRecordError, match=f"bad magic number .* at offset {offsets[0] + 4}"):
+            reader.ids_at(offsets + 4)
+
+
 def test_records_are_views_of_the_file_and_outlive_the_reader():
     reader = RecordReader(DATA / "single.rec")
     image = reader.record(3).image

@@ -152,7 +152,7 @@ class MXIndexedRecordIO(MXRecordIO):
         key_of = parse_int if self.key_type is int else self.key_type
         with open(self.idx_path) as file:  # noqa: PTH123
             for line in file:
-                key, offset = line.strip().split("\t")
+                key, offset = line.strip().split("\t")[:2]  # as MXNet, which passes over more columns
                 self.idx[key_of(key)] = parse_int(offset)
                 self.keys.append(key_of(key))
 

@@ -174,6 +174,18 @@ def test_labels_of_a_list_take_the_place_of_the_records(tmp_path):
             iterator(path_imglist=path)
 
 
+def test_labels_of_a_list_go_by_the_ids_in_the_records(tmp_path):
+    rec = tmp_path / "x.rec"
+    with dali_rec.RecordWriter(rec) as writer:
+        for key in range(3, 9):
+            writer.write_image(jpeg(key, (20, 16)), [2, 5, key, 0, 0, 1, 1], key)
+    offsets = [line.split("\t")[1] for line in (tmp_path / "x.idx").read_text().splitlines()]
+    (tmp_path / "x.idx").write_text("".join(f"{line}\t{offset}\n" for line, offset in enumerate(offsets)))
+    (tmp_path / "x.lst").write_text("".join(f"{key}\t2\t5\t{key}\t0\t0\t1\t1\ta.jpg\n" for key in range(20)))
+    batch = iterator(rec, path_imglist=tmp_path / "x.lst").next()
+    assert batch.label[0][:, 6].tolist() == batch.index.tolist() == [3, 4, 5, 6]
+
+
 def test_the_seed_decides_in_any_number_of_threads():
     random = {"rand_crop_prob": 1.0, "min_crop_scales": 0.3, "rand_mirror_prob": 0.5, "shuffle": True}
     first, same, other = (

@@ -149,6 +149,14 @@ def test_image_sizes_are_limited():
     assert {(warp.height, warp.width) for warp in steps(Warp, max_img_size=90, count=3)} == {(90, 90)}
 
 
+def test_an_image_scaled_to_nothing_keeps_its_size():
+    # As OpenCV takes an output of no pixels.
+    scaled = {
+        (warp.height, warp.width) for warp in steps(Warp, size=(1, 40), max_random_scale=0.5, min_random_scale=0.3)
+    }
+    assert scaled == {(1, 40)}
+
+
 def test_the_border_is_put_around_before_the_crop():
     (plan,) = plans(count=1, pad=4)
     assert plan.steps == (Border(4), Crop(34, 39, 40, 50))

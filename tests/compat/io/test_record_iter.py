@@ -7,7 +7,7 @@ import pytest
 from support import DATA, encoded, jpeg, picture
 
 import dali_rec.compat.mxnet as mx
-from dali_rec.errors import DatasetError, DatasetNotFoundError, LoaderError, SourceError
+from dali_rec.errors import DatasetError, DatasetNotFoundError, IndexFileError, LoaderError, SourceError
 from dali_rec.recordio import RecordWriter
 
 SHAPE = (3, 24, 32)
@@ -47,6 +47,16 @@ def test_what_a_batch_has(rec):
     assert made.batch_size == 4
     pixels = cv2.imdecode(np.frombuffer(jpeg(0, (40, 36)), np.uint8), 1)[6:30, 4:36, ::-1]
     assert np.array_equal(data[0], pixels.transpose(2, 0, 1))
+
+
+def test_no_path_may_be_none(rec):
+    assert iterator(rec, path_imgidx=None, path_imglist=None).next().index.tolist() == [0, 1, 2, 3]
+
+
+def test_empty_index_is_said(rec, tmp_path):
+    (tmp_path / "other.idx").touch()
+    with pytest.raises(IndexFileError, match=r"x\.rec: its \.idx is empty.*rebuild it"):
+        iterator(rec, path_imgidx=tmp_path / "other.idx")
 
 
 def test_names_can_be_given(rec):
@@ -249,6 +259,25 @@ def test_labels_of_a_list(rec, tmp_path):
     (tmp_path / "short.lst").write_text("".join(lines[:9]))
     with pytest.raises(DatasetError, match=r"no line for 1 of the 10 records.* id 0 among them"):
         iterator(rec, path_imglist=tmp_path / "short.lst")
+
+
+def test_labels_of_a_list_go_by_the_ids_in_the_records(tmp_path):
+    # MXNet's rec2idx numbers the lines of the .idx from 0, whatever the ids are.
+    rec = write(tmp_path / "x.rec", first=3)
+    offsets = [line.split("\t")[1] for line in (tmp_path / "x.idx").read_text().splitlines()]
+    (tmp_path / "x.idx").write_text("".join(f"{line}\t{offset}\n" for line, offset in enumerate(offsets)))
+    (tmp_path / "x.lst").write_text("".join(f"{key}\t{key * 2}\t{key}.jpg\n" for key in range(20)))
+    batch = iterator(rec, path_imgidx=tmp_path / "x.idx", path_imglist=tmp_path / "x.lst").next()
+    assert batch.label[0].tolist() == [6, 8, 10, 12]
+    assert batch.index.tolist() == [3, 4, 5, 6]
+
+
+def test_labels_of_a_list_go_by_the_index_where_all_records_have_one_id(tmp_path):
+    with RecordWriter(tmp_path / "x.rec") as writer:
+        offsets = [writer.write_image(jpeg(seed, (40, 36)), 0.0, 0) for seed in range(4)]
+    (tmp_path / "x.idx").write_text("".join(f"{line}\t{offset}\n" for line, offset in enumerate(offsets)))
+    (tmp_path / "x.lst").write_text("".join(f"{key}\t{key * 2}\t{key}.jpg\n" for key in range(4)))
+    assert iterator(tmp_path / "x.rec", path_imglist=tmp_path / "x.lst").next().label[0].tolist() == [0, 2, 4, 6]
 
 
 # Pixels

@@ -198,6 +198,8 @@ class _Planner:
         centre = matrix[:, 0] * single(self.width) + matrix[:, 1] * single(self.height)
         matrix[:, 2] = (np.array([width, height], np.float32) - centre) / single(2)
         new = (int(height), int(width))
+        if 0 in new:  # OpenCV takes it for: as large as the image
+            new = (self.height, self.width)
         self._add(Warp(matrix, *new, self._method((self.height, self.width), new)))
 
     def crop(self) -> None:

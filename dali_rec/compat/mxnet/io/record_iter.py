@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from dali_rec.compat.mxnet.io.passes import BatchRows
     from dali_rec.dataset import Dataset
+    from dali_rec.recordio import Record
 
 _LOG = logging.getLogger("dali_rec.compat.mxnet")
 
@@ -95,11 +96,12 @@ class ImageRecordIter(DataIter):
         self._is_at_beginning = False
         self._has_ended = rows.is_last
         images = finish()
+        records = [self._dataset[row] for row in rows.rows.tolist()]
         return DataBatch(
             data=[self._framework.from_host(images, self._device) if isinstance(images, np.ndarray) else images],
-            label=[self._framework.from_host(self._labels_of(rows), self._device)],
+            label=[self._framework.from_host(self._labels_of(rows, records), self._device)],
             pad=rows.pad,
-            index=self._dataset.keys[rows.rows],
+            index=np.array([record.key for record in records], np.uint64),
             provide_data=self.provide_data,
             provide_label=self.provide_label,
         )
@@ -120,18 +122,18 @@ class ImageRecordIter(DataIter):
         self.reset()
         self._skip_load = self.next()
 
-    def _labels_of(self, batch: BatchRows) -> NDArray[np.float32]:
+    def _labels_of(self, batch: BatchRows, records: list[Record]) -> NDArray[np.float32]:
         if self._labels is not None:
             labels = self._labels[batch.rows]
         else:
-            labels = np.stack([self._own_labels(row) for row in batch.rows.tolist()])
+            labels = np.stack([self._own_labels(record) for record in records])
         return labels[:, 0] if self._parameters.label_width == 1 else labels
 
-    def _own_labels(self, row: int) -> NDArray[np.float32]:
-        labels, width = self._dataset[row].labels, self._parameters.label_width
+    def _own_labels(self, record: Record) -> NDArray[np.float32]:
+        labels, width = record.labels, self._parameters.label_width
         if len(labels) != width:
             raise DatasetError(
-                f"{self._dataset.name}: the record with id {int(self._dataset.keys[row])} has {len(labels)} labels, "
+                f"{self._dataset.name}: the record with id {record.key} has {len(labels)} labels, "
                 f"label_width is {width}; give label_width={len(labels)}, or other labels with path_imglist"
             )
         return labels

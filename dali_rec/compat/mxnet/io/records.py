@@ -11,11 +11,13 @@ import numpy as np
 
 from dali_rec._files import as_path
 from dali_rec._numbers import parse_float, parse_int
-from dali_rec.dataset import Dataset, Shard
+from dali_rec.dataset import Dataset, Shard, listed_ids, no_records
 from dali_rec.errors import DatasetError, DatasetNotFoundError, SourceError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 _LOG = logging.getLogger("dali_rec.compat.mxnet")
 
@@ -43,12 +45,12 @@ def open_records(path_imgrec: Any, path_imgidx: Any = "") -> Dataset:
         shards.append(Shard(file, index_path=index if index is not None and index.exists() else None))
     dataset = Dataset(shards)
     if not len(dataset):
-        raise DatasetError(f"{path_imgrec}: no records in it")
+        raise no_records(path_imgrec, shards)
     return dataset
 
 
 def _several(paths: Any) -> list[str]:
-    given = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+    given = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths or ())
     return [one for path in given for one in os.fspath(path).split(";") if one]
 
 
@@ -72,7 +74,7 @@ def _files(name: str) -> list[Path]:
     raise DatasetNotFoundError(f"{path}: no such file or folder; 'dali-rec pack' makes .rec files")
 
 
-def read_labels(dataset: Dataset, path: str | os.PathLike[str], label_width: int) -> np.ndarray[Any, Any]:
+def read_labels(dataset: Dataset, path: str | os.PathLike[str], label_width: int) -> NDArray[np.float32]:
     """The labels that a .lst has for each record, by id: float32 of shape (records, label_width).
 
     Of each line the id and the ``label_width`` numbers behind it are read. Of an id that stands twice the later line
@@ -93,10 +95,11 @@ def read_labels(dataset: Dataset, path: str | os.PathLike[str], label_width: int
                     f"{path}, line {number}: {line.strip()[:60]!r} is not an id and label_width={label_width} numbers"
                 )
             of_id[key] = labels
-    missing = [key for key in dataset.keys.tolist() if key not in of_id]
+    ids = listed_ids(dataset).tolist()
+    missing = [key for key in ids if key not in of_id]
     if missing:
         raise DatasetError(
             f"{path}: no line for {len(missing)} of the {len(dataset)} records of {dataset.name}, id {missing[0]} "
             "among them; each record needs one"
         )
-    return np.array([of_id[key] for key in dataset.keys.tolist()], np.float32)
+    return np.array([of_id[key] for key in ids], np.float32)

@@ -9,6 +9,7 @@ import numpy as np
 from dali_rec._files import as_path
 from dali_rec._numbers import parse_float, parse_int
 from dali_rec.compat.mxnet.io.detection.objects import check_layout
+from dali_rec.dataset import listed_ids
 from dali_rec.errors import DatasetError, SourceError
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def read_labels(dataset: Dataset, path_imglist: Any, label_width: int) -> Ragged
     listed = _read_list(path_imglist, label_width) if path_imglist else None
 
     def rows() -> Iterable[NDArray[np.float32]]:
-        for row, key in enumerate(dataset.keys.tolist()):
+        for row, key in enumerate(listed_ids(dataset).tolist()):
             where = f"{dataset.name}: the record with id {key}"
             if listed is None:
                 label = dataset[row].labels

@@ -96,7 +96,7 @@ class ImageDetRecordIter(DataIter):
             data=[self._framework.from_host(images, self._device)],
             label=[self._framework.from_host(labels, self._device)],
             pad=rows.pad,
-            index=self._dataset.keys[rows.rows],
+            index=np.array([self._dataset[row].key for row in rows.rows.tolist()], np.uint64),
             provide_data=self.provide_data,
             provide_label=self.provide_label,
         )
