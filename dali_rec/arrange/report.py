@@ -1,4 +1,4 @@
-"""What came of rearranging, and the step that all three commands end with."""
+"""What came of rearranging, and the steps that all three commands end with."""
 
 from __future__ import annotations
 
@@ -50,7 +50,21 @@ class ArrangeReport:
         return sum(one.manifest.bytes for one in self.sets)
 
 
-def publish(
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A data set of which all files lie in the work folder: ``files`` says where, by the names that they get."""
+
+    target: Target
+    manifest: Manifest
+    files: dict[str, Path]
+
+    def publish(self) -> ArrangedSet:
+        """Give the files their names. Where there are several data sets, not before all of them are finished."""
+        self.target.publish(self.files)
+        return ArrangedSet(self.target.manifest, self.manifest)
+
+
+def finish(
     writer: SetWriter,
     target: Target,
     inputs: Sequence[Input],
@@ -59,8 +73,8 @@ def publish(
     *,
     split: str | None = None,
     measured: bool = False,
-) -> ArrangedSet:
-    """Finish what was written and give it its names.
+) -> Finished:
+    """Finish what was written, and write the manifest beside it.
 
     options: what the user asked for. names: of the classes, by column of labels. measured: all images were; otherwise
     the manifests' sizes count too.
@@ -86,8 +100,9 @@ def publish(
         options={**_image_options(manifests, len(inputs)), **options, "inputs": [_described(one) for one in inputs]},
         created_by=f"dali-rec {__version__}",
     )
-    target.publish(manifest, files)
-    return ArrangedSet(target.manifest, manifest)
+    staged = target.work / "json"
+    manifest.write(staged)
+    return Finished(target, manifest, {**files, target.manifest.name: staged})
 
 
 def _image_options(manifests: Sequence[Manifest], inputs: int) -> dict[str, Any]:

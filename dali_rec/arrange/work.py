@@ -8,15 +8,13 @@ import re
 import shutil
 from typing import IO, TYPE_CHECKING
 
-from dali_rec._files import fsync_directory, is_at, require_output_name, try_lock
+from dali_rec._files import fsync_directory, is_at, publish, require_output_name, try_lock
 from dali_rec.errors import DatasetError, OutputExistsError
 from dali_rec.manifest import is_manifest, read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
-
-    from dali_rec.manifest import Manifest
 
 _SHARD = re.compile(r"-\d{5,}-of-\d{5,}\.(rec|idx)")
 
@@ -57,7 +55,7 @@ class Target:
         place = next(folder for folder in (self.directory, *self.directory.absolute().parents) if folder.is_dir())
         free = shutil.disk_usage(place).free
         if free < size:
-            message = f"needs {size / 1e9:,.1f} GB beside it, and {free / 1e9:,.1f} GB are free; choose another place"
+            message = f"it needs {size / 1e6:,.1f} MB, and {free / 1e6:,.1f} MB are free there"
             raise OSError(errno.ENOSPC, message, str(self.prefix))
 
     def _present(self) -> list[Path]:
@@ -133,20 +131,23 @@ class Target:
     def _refusal(self) -> OutputExistsError:
         return OutputExistsError(f"{self.prefix}: another process is writing to it; wait or choose another name")
 
-    def publish(self, manifest: Manifest, finished: dict[str, Path]) -> None:
-        """Give the finished files their names (name: where it is now), and then write the manifest.
+    def publish(self, finished: dict[str, Path]) -> None:
+        """Give the finished files their names (name: where it is now), the manifest last: where that is, all is there.
 
-        Where the manifest is, all is there. The files of a data set that is replaced are gone afterwards.
+        The files of a data set that is replaced are gone afterwards.
         """
-        previous = self._replaced() | {self.list.name}
+        previous = {path.name for path in self._present()}
+        if previous:
+            previous.add(f"{self.prefix.name}.rejected.jsonl")
         self.manifest.unlink(missing_ok=True)
         # An old index beside a new .rec would name other records; without one it is made from the .rec.
         for name in finished:
             if name.endswith(".idx"):
                 (self.directory / name).unlink(missing_ok=True)
         for name, file in finished.items():
-            file.replace(self.directory / name)
+            if name != self.manifest.name:
+                file.replace(self.directory / name)
         for name in previous - set(finished):
             (self.directory / name).unlink(missing_ok=True)
         fsync_directory(self.directory)
-        manifest.write(self.manifest)
+        publish(finished[self.manifest.name], self.manifest)
