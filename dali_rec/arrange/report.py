@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from dali_rec.arrange.work import Target
     from dali_rec.arrange.writer import SetWriter
 
+_INPUTS = "inputs"
+
 
 @dataclass(frozen=True, slots=True)
 class ArrangedSet:
@@ -97,7 +99,7 @@ def finish(
         classes=names[0] if names is not None and len(names) == 1 else None,
         label_classes=names if names is not None and len(names) > 1 else None,
         split=split,
-        options={**_image_options(manifests, len(inputs)), **options, "inputs": [_described(one) for one in inputs]},
+        options={**_image_options(manifests, len(inputs)), **options, _INPUTS: [_described(one) for one in inputs]},
         created_by=f"dali-rec {__version__}",
     )
     staged = target.work / "json"
@@ -122,9 +124,15 @@ def _image_options(manifests: Sequence[Manifest], inputs: int) -> dict[str, Any]
 
 
 def _described(one: Input) -> dict[str, Any]:
-    """An input in the manifest, by names that do not depend on where it lies."""
+    """An input in the manifest, by names that do not depend on where it lies.
+
+    Without its own inputs: a data set that a day is merged into each day would be described at ever more length.
+    """
+    options = None
+    if one.manifest is not None:
+        options = {name: value for name, value in one.manifest.options.items() if name != _INPUTS}
     return {
         "files": [shard.path.name for shard in one.dataset.shards],
         "records": len(one.dataset),
-        "options": None if one.manifest is None else one.manifest.options,
+        "options": options,
     }

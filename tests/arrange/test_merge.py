@@ -213,6 +213,16 @@ def test_packed_sets_become_what_packing_would_have_made(tmp_path):
         assert record.labels.tolist() == [float(label)]
 
 
+def test_manifest_does_not_grow_with_what_its_inputs_were_made_of(tmp_path):
+    write_set(tmp_path / "a", [payload(0, [0.0], CAT)], [0], ("cat",))
+    sizes = []
+    for name, before in (("b", "a"), ("c", "b"), ("d", "c"), ("e", "d")):
+        options = merge([tmp_path / before], tmp_path / name).manifest.options
+        sizes.append((tmp_path / f"{name}.json").stat().st_size)
+    assert options["inputs"][0]["options"]["command"] == "merge"
+    assert sizes[1] == sizes[3]
+
+
 def test_files_of_mxnet_merge_without_manifest_index_or_list(tmp_path):
     (tmp_path / "faces.rec").write_bytes((DATA / "faces.rec").read_bytes())
     report = merge([tmp_path / "faces.rec", DATA / "multi.rec"], tmp_path / "all")
