@@ -26,6 +26,7 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 # A pipe would wait for a writer, and a terminal for a key, before anything could be asked about them.
 _READING = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+_MOST_FILES = 1 << 16
 _CHUNK = 1 << 20
 _NOT_REGULAR = "not a regular file"
 _WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
@@ -47,6 +48,22 @@ def is_work_folder(path: str | os.PathLike[str]) -> bool:
     """Whether a data set is being made in this folder, or was until its run was killed."""
     # The name first: this is asked of every file of a source.
     return os.fspath(path).endswith(_WORK_SUFFIXES) and any((Path(path) / name).exists() for name in _WORK_FILES)
+
+
+def allow_many_files() -> None:
+    """Let this process have as many files open as it may allow itself: a data set takes one for each of its shards.
+
+    Systems begin with 1,024 for the sake of old programs, which cannot have more.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(ValueError, OSError):  # macOS, which has another limit behind this one
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def fsync_directory(directory: Path) -> None:
