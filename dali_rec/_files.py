@@ -238,8 +238,18 @@ def require_name(path: Path) -> Path:
     return path
 
 
-def require_output_name(path: Path) -> Path:
-    """The path, if it is a name for files to be written. Raises DatasetError otherwise."""
+def wrong_output(path: Path) -> str | None:
+    """What is wrong with a path as the prefix of files to be written, in words, or None."""
     if is_nameless(path):
-        raise DatasetError(f"{path}: the output needs a name, such as {path / 'train'}")
+        return f"{path}: the output needs a name, such as {path / 'train'}"
+    if path.suffix in (".rec", ".json"):  # by that name a file is opened, and no data set of this prefix
+        return f"{path}: the output is a prefix, to which {path.suffix} is added: say {path.with_suffix('')}"
+    return None
+
+
+def require_output_name(path: Path) -> Path:
+    """The path, if it is a prefix for files to be written. Raises DatasetError otherwise."""
+    wrong = wrong_output(path)
+    if wrong is not None:
+        raise DatasetError(wrong)
     return path
