@@ -100,6 +100,15 @@ def test_label_that_is_no_class_of_the_manifest_is_a_fault(packed, rec, label, d
     assert "label" in report.faults[0].message
 
 
+def test_data_set_without_a_record_is_a_fault(packed, tmp_path):
+    (tmp_path / "x.rec").touch()
+    empty = json.loads(packed.with_suffix(".json").read_text()) | {"records": 0, "bytes": 0, "shards": []}
+    (tmp_path / "y.json").write_text(json.dumps(empty))
+    for name, file in (("x", "x.rec"), ("x.rec", "x.rec"), ("y", "y.json")):
+        (fault,) = dali_rec.verify(tmp_path / name).faults
+        assert str(fault) == f"{tmp_path / file}: file: no records in it; pack it again"
+
+
 @pytest.mark.parametrize("decode", [True, False])
 def test_number_of_labels_is_held_against_the_manifest(tmp_path, decode):
     (tmp_path / "a.lst").write_text("".join(f"{key}\t0.5\t{key}\t{key}.jpg\n" for key in range(3)))
