@@ -34,6 +34,7 @@ _IMAGE_EXTENSIONS = frozenset(extension for extensions in _EXTENSIONS.values() f
 # What some file system takes for something else: control characters, drives, streams, wildcards, other separators.
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f\\:*?"<>|]')
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+_SHARD_NUMBERS = re.compile(r"(-append\d+)?(-\d{5,}-of-\d{5,})?$")
 _LONGEST_NAME = 200  # bytes; most file systems take 255
 
 
@@ -85,9 +86,17 @@ def unpack(
         if progress is not None:
             progress(number, len(chosen))
     target.mkdir(parents=True, exist_ok=True)
-    list_path = target / f"{whole.shards[0].path.stem if whole.shards else 'images'}.lst"
+    list_path = target / f"{_name(whole)}.lst"
     write_text_atomically(list_path, format_list(samples))
     return UnpackReport(len(samples), without_image, list_path)
+
+
+def _name(dataset: Dataset) -> str:
+    """The name of a data set, without the number of a shard where it is the whole of several."""
+    if not dataset.shards:
+        return "images"
+    stem = dataset.shards[0].path.stem
+    return stem if dataset.manifest is None else _SHARD_NUMBERS.sub("", stem)
 
 
 class _Names:
@@ -141,7 +150,7 @@ def _listed_names(dataset: Dataset) -> dict[int, str]:
     if not dataset.shards:
         return {}
     first = dataset.shards[0].path
-    prefixes = {first.with_suffix("").name, re.sub(r"(-append\d+)?(-\d{5}-of-\d{5})?$", "", first.stem)}
+    prefixes = {first.with_suffix("").name, _SHARD_NUMBERS.sub("", first.stem)}
     for prefix in sorted(prefixes):
         path = first.with_name(f"{prefix}.lst")
         if path.exists():
