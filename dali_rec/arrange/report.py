@@ -76,7 +76,7 @@ def finish(
     split: str | None = None,
     measured: bool = False,
 ) -> Finished:
-    """Finish what was written, and write the manifest beside it.
+    """Finish what was written, and write the manifest beside it. Raises OutputExistsError as ``Target.check`` does.
 
     options: what the user asked for. names: of the classes, by column of labels. measured: all images were; otherwise
     the manifests' sizes count too.
@@ -102,6 +102,7 @@ def finish(
         options={**_image_options(manifests, len(inputs)), **options, _INPUTS: [_described(one) for one in inputs]},
         created_by=f"dali-rec {__version__}",
     )
+    target.check_again()
     staged = target.work / "json"
     manifest.write(staged)
     return Finished(target, manifest, {**files, target.manifest.name: staged})

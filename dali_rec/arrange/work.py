@@ -36,8 +36,7 @@ class Target:
     def check(self, inputs: Iterable[Path], *, overwrite: bool) -> None:
         """Raise OutputExistsError if files of this name are there that must not be replaced.
 
-        ``inputs``, the files that are read, are never replaced; others only if ``overwrite``. ``working`` checks it
-        again: another process may have finished meanwhile.
+        ``inputs``, the files that are read, are never replaced; others only if ``overwrite``.
         """
         inputs = tuple(inputs)
         self._checked = (inputs, overwrite)
@@ -49,6 +48,12 @@ class Target:
                 raise OutputExistsError(f"{file} is what is being read, and would be replaced; choose another name")
         if present and not overwrite:
             raise OutputExistsError(f"{present[0]} exists already; choose another name or say --overwrite")
+
+    def check_again(self) -> None:
+        """Raise OutputExistsError if another process has made such files since ``check``, if that was called."""
+        if self._checked is not None:
+            inputs, overwrite = self._checked
+            self.check(inputs, overwrite=overwrite)
 
     def check_space(self, size: int) -> None:
         """Raise OSError (ENOSPC) if the file system that the output goes to has not so many bytes left."""
@@ -102,9 +107,7 @@ class Target:
                 for leftover in self.work.iterdir():
                     if leftover.name != "lock":
                         leftover.unlink()
-                if self._checked is not None:
-                    inputs, overwrite = self._checked
-                    self.check(inputs, overwrite=overwrite)
+                self.check_again()
                 yield self.work
             finally:
                 self._remove()

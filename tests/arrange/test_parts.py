@@ -162,6 +162,16 @@ def test_of_two_runs_at_a_time_the_second_does_not_replace_what_the_first_made(t
     assert not (tmp_path / "out.arranging").exists()
 
 
+@pytest.mark.parametrize("shares", [None, {"x": 0.5, "y": 0.5}])
+def test_what_came_under_the_name_while_records_were_copied_is_not_replaced(tmp_path, shares):
+    write_set(tmp_path / "a", [payload(key, [0.0], b"") for key in range(4)], [0, 1, 2, 3])
+    other = tmp_path / ("out.rec" if shares is None else "out-y.rec")
+    with pytest.raises(OutputExistsError, match=f"{other} exists already"):
+        split(tmp_path / "a", tmp_path / "out", shares=shares, shards=1, progress=lambda *_: other.write_bytes(b"mine"))
+    assert list(tmp_path.glob("out*")) == [other]
+    assert other.read_bytes() == b"mine"
+
+
 def test_folder_of_the_users_is_not_taken_for_a_work_folder(tmp_path):
     write_set(tmp_path / "a", [payload(0, [0.0], b"")], [0])
     (tmp_path / "b.arranging").mkdir()
