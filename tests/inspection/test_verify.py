@@ -210,10 +210,11 @@ def test_png_with_a_wrong_checksum_is_a_fault_since_dali_stops_at_it(tmp_path):
     assert places(dali_rec.verify(tmp_path / "x.rec")) == [("image", offset, 9)]
 
 
-def test_image_that_the_loader_cannot_decode_is_a_fault(tmp_path):
+@pytest.mark.parametrize("decode", [True, False])
+def test_image_that_the_loader_cannot_decode_is_a_fault(tmp_path, decode):
     with dali_rec.RecordWriter(tmp_path / "x.rec") as writer:
         offset = writer.write_image(encoded(picture(), "GIF"), 0.0, 9)
-    assert places(dali_rec.verify(tmp_path / "x.rec")) == [("image", offset, 9)]
+    assert places(dali_rec.verify(tmp_path / "x.rec", decode=decode)) == [("image", offset, 9)]
 
 
 @pytest.mark.parametrize("decode", [True, False])
