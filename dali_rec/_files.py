@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import stat
 import time
 import uuid
@@ -32,6 +33,7 @@ _NOT_REGULAR = "not a regular file"
 _WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 _LOCK_SUFFIX = ".lock"
 _SECONDS_BETWEEN_TRIES = 0.01
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # of which Path leaves one slash; a drive has but one letter
 
 
 def partial_path(path: Path) -> Path:
@@ -229,8 +231,16 @@ def is_nameless(path: Path) -> bool:
     return path.name in ("", "..")
 
 
+def as_url(path: Path) -> str | None:
+    """The URL that was taken for a path, or None: in a folder called like a protocol, it is a path."""
+    is_url = _URL.match(str(path)) is not None and not Path(path.parts[0]).is_dir()
+    return str(path).replace(":/", "://", 1) if is_url else None
+
+
 def require_name(path: Path) -> Path:
     """The path, if it is a name for a file or a prefix. Raises DatasetNotFoundError otherwise."""
+    if (url := as_url(path)) is not None:
+        raise DatasetNotFoundError(f"{url}: data sets are read from files of this machine: copy it here")
     if is_nameless(path):
         raise DatasetNotFoundError(
             f"{path} is no name of a data set; give a prefix, such as {path / 'train'}, a manifest or a .rec file"
@@ -247,8 +257,16 @@ def wrong_output(path: Path) -> str | None:
     return None
 
 
+def require_local_output(path: Path) -> Path:
+    """The path, if it is not a URL. Raises DatasetError otherwise: a folder called s3: would be made."""
+    if (url := as_url(path)) is not None:
+        raise DatasetError(f"{url}: only pack writes to URLs: write to this machine, and copy it there")
+    return path
+
+
 def require_output_name(path: Path) -> Path:
     """The path, if it is a prefix for files to be written. Raises DatasetError otherwise."""
+    require_local_output(path)
     wrong = wrong_output(path)
     if wrong is not None:
         raise DatasetError(wrong)

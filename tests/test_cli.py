@@ -125,13 +125,20 @@ def test_folder_for_a_data_set_is_refused(capsys, tmp_path, monkeypatch, argumen
         (["shuffle", "PACKED", ".."], "the output needs a name"),
         (["list", "FOLDER", ".."], "the output needs a name"),
         (["pack", "FOLDER", "..", "--format", "insightface"], "the output needs a name"),
+        (["merge", "PACKED", "s3://bucket/x"], "s3://bucket/x: only pack writes to URLs: write to this machine"),
+        (["split", "PACKED", "s3://bucket/x", "--shards", "2"], "only pack writes to URLs"),
+        (["unpack", "PACKED", "s3://bucket/x"], "only pack writes to URLs"),
+        (["info", "s3://bucket/x.json"], "s3://bucket/x.json: data sets are read from files of this machine: copy it"),
+        (["verify", "https://host/x.rec"], "https://host/x.rec: data sets are read from"),
         (["merge", "PACKED", "x.rec"], "x.rec: the output is a prefix, to which .rec is added: say x"),
         (["split", "PACKED", "x.json", "--shards", "2"], "x.json: the output is a prefix, to which .json is added"),
         (["shuffle", "PACKED", "x.rec"], "the output is a prefix"),
         (["pack", "FOLDER", "x.rec", "--format", "insightface"], "the output is a prefix"),
     ],
 )
-def test_output_that_is_no_prefix_is_refused(capsys, packed, class_folder, tmp_path, monkeypatch, arguments, message):
+def test_place_that_is_no_prefix_of_this_machine_is_refused(
+    capsys, packed, class_folder, tmp_path, monkeypatch, arguments, message
+):
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path / "empty")
     names = {"PACKED": packed, "FOLDER": class_folder}

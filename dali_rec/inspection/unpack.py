@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dali_rec._files import as_path, naming_writes, own_partial_path, write_text_atomically
+from dali_rec._files import as_path, naming_writes, own_partial_path, require_local_output, write_text_atomically
 from dali_rec.dataset import Dataset, open_dataset
 from dali_rec.errors import ImageRejectedError, OutputExistsError, SourceError
 from dali_rec.images import inspect_image
@@ -65,9 +65,10 @@ def unpack(
     classes, ids: only those; see ``Dataset.subset``. force: write into a folder that is not empty, over files of the
     same names. progress: called with (records done, records in all).
 
-    Raises OutputExistsError, and what ``dali_rec.open`` raises. The list is written last: where it is, all is there.
+    Raises OutputExistsError, DatasetError for a URL, and what ``dali_rec.open`` raises. The list is written last: where
+    it is, all is there.
     """
-    target = as_path(directory)
+    target = require_local_output(as_path(directory))
     if target.exists() and not target.is_dir():
         raise OutputExistsError(f"{target} is a file; name a folder")
     if target.is_dir() and any(target.iterdir()) and not force:

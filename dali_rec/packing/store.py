@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import re
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from dali_rec._files import (
     PARTIAL_SUFFIX,
     as_path,
+    as_url,
     fsync_directory,
     is_at,
     naming_writes,
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 20
 _LOCAL = "file://"
-_BROKEN_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 class Store(Protocol):
@@ -104,7 +103,7 @@ def open_store(out: str | os.PathLike[str]) -> tuple[Store, str]:
     wrong = wrong_output(path)
     if wrong is not None:
         raise SourceError(wrong)
-    if _BROKEN_URL.match(str(out)) and not path.parent.is_dir():
+    if as_url(path) is not None:
         raise SourceError(f"{out}: neither a URL, which has two slashes after the colon, nor in a folder that is there")
     return LocalStore(path.parent), path.name
 
