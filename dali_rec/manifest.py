@@ -70,6 +70,20 @@ class Manifest:
         write_text_atomically(path, self.to_json())
 
 
+def replaceable_files(path: Path) -> set[str]:
+    """The names of the shard files of the data set whose manifest is ``path``, which go when it is replaced.
+
+    No names without a manifest that can be read, and only plain ones: one from elsewhere must not make us delete files
+    there.
+    """
+    try:
+        manifest = find_manifest(path)
+    except DatasetError:
+        return set()
+    names = {name for shard in manifest.shards for name in (shard.rec, shard.idx)} if manifest is not None else set()
+    return {name for name in names if "/" not in name and "\\" not in name}
+
+
 def is_manifest(path: Path) -> bool:
     """Whether the file is one of our manifests, for a hint; False for one that cannot be read, too."""
     try:

@@ -9,8 +9,8 @@ import shutil
 from typing import IO, TYPE_CHECKING
 
 from dali_rec._files import fsync_directory, is_at, publish, require_output_name, try_lock
-from dali_rec.errors import DatasetError, OutputExistsError
-from dali_rec.manifest import is_manifest, read_manifest
+from dali_rec.errors import OutputExistsError
+from dali_rec.manifest import replaceable_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -66,7 +66,7 @@ class Target:
     def _present(self) -> list[Path]:
         """Every file that a data set under this prefix has or would have."""
         names = {self.manifest.name, self.list.name, f"{self.prefix.name}.rec", f"{self.prefix.name}.idx"}
-        names |= self._replaced()
+        names |= replaceable_files(self.manifest)
         if not self.directory.is_dir():
             return []
         return sorted(
@@ -75,18 +75,6 @@ class Target:
             if entry.name in names
             or (entry.name.startswith(self.prefix.name) and _SHARD.fullmatch(entry.name[len(self.prefix.name) :]))
         )
-
-    def _replaced(self) -> set[str]:
-        """The shard files of the data set that is under this prefix now."""
-        if not is_manifest(self.manifest):
-            return set()
-        try:
-            shards = read_manifest(self.manifest).shards
-        except DatasetError:
-            return set()
-        # Only plain names: a manifest from elsewhere must not make us delete files elsewhere.
-        names = {name for shard in shards for name in (shard.rec, shard.idx)}
-        return {name for name in names if "/" not in name and "\\" not in name}
 
     @contextlib.contextmanager
     def working(self) -> Iterator[Path]:
