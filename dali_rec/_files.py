@@ -260,7 +260,7 @@ def wrong_output(path: Path) -> str | None:
 def require_local_output(path: Path) -> Path:
     """The path, if it is not a URL. Raises DatasetError otherwise: a folder called s3: would be made."""
     if (url := as_url(path)) is not None:
-        raise DatasetError(f"{url}: only pack writes to URLs: write to this machine, and copy it there")
+        raise DatasetError(f"{url}: this is not written to URLs: write to this machine, and copy it there")
     return path
 
 
