@@ -73,6 +73,7 @@ def run_with_file_limit(size, *arguments):
 @pytest.mark.parametrize(
     ("size", "arguments", "file"),
     [
+        (100, ["pack", "photos", "x"], "x.packing/job.json"),
         (4000, ["pack", "photos", "x"], "x.packing/x.rec"),
         (4000, ["pack", "photos", "x", "--shards", "2"], "x.packing/x-00000-of-00002.rec"),
         (4000, ["merge", "out/photos", "x"], "x.arranging/0.rec"),
@@ -91,6 +92,7 @@ def test_file_without_room_is_named_and_not_left_half_written(packed, tmp_path, 
     assert error.startswith(f"dali-rec: {tmp_path / file}: File too large; no file is left half-written: ")
     assert not list(tmp_path.rglob("*.partial"))
     assert not (tmp_path / file).exists()
+    assert not list(tmp_path.glob("x.*ing"))
 
 
 def test_list_without_room_is_named_too(packed, tmp_path):
