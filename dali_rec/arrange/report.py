@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from dali_rec._version import __version__
+from dali_rec.images import MAX_PIXELS
 from dali_rec.manifest import LabelKind, Manifest
 from dali_rec.packing.options import ImageOptions
 
@@ -118,7 +119,7 @@ def _image_options(manifests: Sequence[Manifest], inputs: int) -> dict[str, Any]
     for name in (field.name for field in fields(ImageOptions)):
         values = [options[name] for options in recorded if name in options]
         if name == "max_pixels" and values:
-            kept[name] = max(values)
+            kept[name] = max((value for value in values if isinstance(value, int)), default=MAX_PIXELS)
         elif len(values) == inputs and all(value == values[0] for value in values):
             kept[name] = values[0]
     return kept
