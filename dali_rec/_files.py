@@ -105,11 +105,12 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
 
 @contextlib.contextmanager
 def naming_writes(path: Path) -> Iterator[None]:
-    """Name the file in what the system says where it has no room for it: it says so of a descriptor, without a name."""
+    """Name the file in what the system says of it: of a full disk without a name, else by its temporary one."""
     try:
         yield
     except OSError as error:
-        if error.errno in NO_ROOM and error.filename is None:
+        lacks_name = error.errno in NO_ROOM and error.filename is None
+        if lacks_name or str(error.filename).endswith(PARTIAL_SUFFIX):
             error.filename = str(path)
         raise
 
