@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import stat
 import time
 import uuid
@@ -26,11 +27,13 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 # A pipe would wait for a writer, and a terminal for a key, before anything could be asked about them.
 _READING = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+_MOST_FILES = 1 << 16
 _CHUNK = 1 << 20
 _NOT_REGULAR = "not a regular file"
 _WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 _LOCK_SUFFIX = ".lock"
 _SECONDS_BETWEEN_TRIES = 0.01
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # of which Path leaves one slash; a drive has but one letter
 
 
 def partial_path(path: Path) -> Path:
@@ -47,6 +50,22 @@ def is_work_folder(path: str | os.PathLike[str]) -> bool:
     """Whether a data set is being made in this folder, or was until its run was killed."""
     # The name first: this is asked of every file of a source.
     return os.fspath(path).endswith(_WORK_SUFFIXES) and any((Path(path) / name).exists() for name in _WORK_FILES)
+
+
+def allow_many_files() -> None:
+    """Let this process have as many files open as it may allow itself: a data set takes one for each of its shards.
+
+    Systems begin with 1,024 for the sake of old programs, which cannot have more.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(ValueError, OSError):  # macOS, which has another limit behind this one
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def fsync_directory(directory: Path) -> None:
@@ -86,11 +105,12 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
 
 @contextlib.contextmanager
 def naming_writes(path: Path) -> Iterator[None]:
-    """Name the file in what the system says where it has no room for it: it says so of a descriptor, without a name."""
+    """Name the file in what the system says of it: of a full disk without a name, else by its temporary one."""
     try:
         yield
     except OSError as error:
-        if error.errno in NO_ROOM and error.filename is None:
+        lacks_name = error.errno in NO_ROOM and error.filename is None
+        if lacks_name or str(error.filename).endswith(PARTIAL_SUFFIX):
             error.filename = str(path)
         raise
 
@@ -212,8 +232,16 @@ def is_nameless(path: Path) -> bool:
     return path.name in ("", "..")
 
 
+def as_url(path: Path) -> str | None:
+    """The URL that was taken for a path, or None: in a folder called like a protocol, it is a path."""
+    is_url = _URL.match(str(path)) is not None and not Path(path.parts[0]).is_dir()
+    return str(path).replace(":/", "://", 1) if is_url else None
+
+
 def require_name(path: Path) -> Path:
     """The path, if it is a name for a file or a prefix. Raises DatasetNotFoundError otherwise."""
+    if (url := as_url(path)) is not None:
+        raise DatasetNotFoundError(f"{url}: data sets are read from files of this machine: copy it here")
     if is_nameless(path):
         raise DatasetNotFoundError(
             f"{path} is no name of a data set; give a prefix, such as {path / 'train'}, a manifest or a .rec file"
@@ -221,8 +249,26 @@ def require_name(path: Path) -> Path:
     return path
 
 
-def require_output_name(path: Path) -> Path:
-    """The path, if it is a name for files to be written. Raises DatasetError otherwise."""
+def wrong_output(path: Path) -> str | None:
+    """What is wrong with a path as the prefix of files to be written, in words, or None."""
     if is_nameless(path):
-        raise DatasetError(f"{path}: the output needs a name, such as {path / 'train'}")
+        return f"{path}: the output needs a name, such as {path / 'train'}"
+    if path.suffix in (".rec", ".json"):  # by that name a file is opened, and no data set of this prefix
+        return f"{path}: the output is a prefix, to which {path.suffix} is added: say {path.with_suffix('')}"
+    return None
+
+
+def require_local_output(path: Path) -> Path:
+    """The path, if it is not a URL. Raises DatasetError otherwise: a folder called s3: would be made."""
+    if (url := as_url(path)) is not None:
+        raise DatasetError(f"{url}: this is not written to URLs: write to this machine, and copy it there")
+    return path
+
+
+def require_output_name(path: Path) -> Path:
+    """The path, if it is a prefix for files to be written. Raises DatasetError otherwise."""
+    require_local_output(path)
+    wrong = wrong_output(path)
+    if wrong is not None:
+        raise DatasetError(wrong)
     return path

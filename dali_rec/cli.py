@@ -10,7 +10,7 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from dali_rec._files import NO_ROOM
+from dali_rec._files import NO_ROOM, allow_many_files
 from dali_rec._interrupt import INTERRUPTED, interrupt_as_usual
 from dali_rec._streams import prepare_streams
 from dali_rec._version import __version__
@@ -114,6 +114,7 @@ def bench(
     measured, as training depends on them.
 
     Example: dali-rec bench data/train --seconds 5
+
     Example: dali-rec bench data/train --tune
     """
     from dali_rec.commands.bench import run_bench, run_tune
@@ -168,6 +169,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted by Ctrl-C."""
     arguments = sys.argv[1:] if arguments is None else arguments
     prepare_streams()
+    allow_many_files()
     try:
         interrupt_as_usual()
         app(arguments)

@@ -260,7 +260,9 @@ class Dataset(Sequence[Record]):
         if not self.shards:
             return np.zeros(0, np.int64)
         if self.manifest is not None and self.manifest.label_kind == "boxes":
-            raise DatasetError(f"{self.name}: its images have boxes, not one class each; choose by filter()")
+            raise DatasetError(
+                f"{self.name}: its images have boxes, not one class each; choose them by ids, or by filter() in Python"
+            )
         labels = np.concatenate([shard.first_labels() for shard in self.shards])
         with np.errstate(invalid="ignore"):
             classes = labels.astype(np.int64)

@@ -92,8 +92,8 @@ def _inspect_other(data: Buffer) -> ImageInfo:
         raise ImageRejectedError(f"cannot be decoded: {error}") from None
 
 
-def check_image(data: Buffer, max_pixels: int = MAX_PIXELS) -> ImageInfo:
-    """Decode the image once and say what it is.
+def check_image(data: Buffer, max_pixels: int = MAX_PIXELS, *, decode: bool = True) -> ImageInfo:
+    """Decode the image once, unless ``decode`` is False, and say what it is.
 
     Raises ImageRejectedError, with the reason, if any part of it is damaged or if the loader does not show it as Pillow
     does. A JPEG is held to libjpeg's warnings too: what Pillow passes over in silence (a stream that breaks off in the
@@ -104,7 +104,8 @@ def check_image(data: Buffer, max_pixels: int = MAX_PIXELS) -> ImageInfo:
         raise ImageRejectedError(
             f"the loader does not show this {info.format} as it is: {info.obstacle}; convert it to JPEG or PNG"
         )
-    check_pixels(data, info)
+    if decode:
+        check_pixels(data, info)
     return info
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
 
 from dali_rec._files import write_text_atomically
 from dali_rec.errors import DatasetError, DatasetNotFoundError
@@ -21,6 +21,7 @@ _REMEDY = (
 )
 
 LabelKind = Literal["class", "values", "boxes"]
+_Kind = TypeVar("_Kind")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,20 @@ class Manifest:
         write_text_atomically(path, self.to_json())
 
 
+def replaceable_files(path: Path) -> set[str]:
+    """The names of the shard files of the data set whose manifest is ``path``, which go when it is replaced.
+
+    No names without a manifest that can be read, and only plain ones: one from elsewhere must not make us delete files
+    there.
+    """
+    try:
+        manifest = find_manifest(path)
+    except DatasetError:
+        return set()
+    names = {name for shard in manifest.shards for name in (shard.rec, shard.idx)} if manifest is not None else set()
+    return {name for name in names if "/" not in name and "\\" not in name}
+
+
 def is_manifest(path: Path) -> bool:
     """Whether the file is one of our manifests, for a hint; False for one that cannot be read, too."""
     try:
@@ -105,27 +120,50 @@ def parse_manifest(data: bytes, path: str) -> Manifest:
             f"{path}: manifest version {content.get('version')!r}, this dali-rec reads version {VERSION}; upgrade it"
         )
     try:
-        classes = content["classes"]
         return Manifest(
-            records=int(content["records"]),
-            shards=tuple(ShardEntry(**shard) for shard in content["shards"]),
-            label_width=int(content["label_width"]),
-            label_kind=content["label_kind"],
-            max_width=int(content["max_width"]),
-            max_height=int(content["max_height"]),
-            bytes=int(content["bytes"]),
-            classes=None if classes is None else tuple(classes),
+            records=_of(int, content["records"]),
+            shards=tuple(_shard(**shard) for shard in _of(list, content["shards"])),
+            label_width=_of(int, content["label_width"]),
+            label_kind=_label_kind(content["label_kind"]),
+            max_width=_of(int, content["max_width"]),
+            max_height=_of(int, content["max_height"]),
+            bytes=_of(int, content["bytes"]),
+            classes=_names(content["classes"]),
             label_classes=_label_classes(content.get("label_classes")),
-            split=content.get("split"),
-            options=content["options"],
-            created_by=content["created_by"],
+            split=None if content.get("split") is None else _of(str, content["split"]),
+            options=_of(dict, content["options"]),
+            created_by=_of(str, content["created_by"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise DatasetError(f"{path}: damaged manifest ({type(error).__name__}: {error}); {_REMEDY}") from None
 
 
-def _label_classes(columns: list[list[str] | None] | None) -> tuple[tuple[str, ...] | None, ...] | None:
-    return None if columns is None else tuple(None if names is None else tuple(names) for names in columns)
+def _of(kind: type[_Kind], value: object) -> _Kind:
+    """The value, if it is of this type. Raises TypeError for others, ValueError for numbers below 0."""
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise TypeError(f"{value!r:.40} is no {kind.__name__}")
+    if isinstance(value, int) and value < 0:
+        raise ValueError(f"{value} is below 0")
+    return value
+
+
+def _shard(rec: object, idx: object, records: object, bytes: object, sha256: object) -> ShardEntry:  # noqa: A002
+    return ShardEntry(_of(str, rec), _of(str, idx), _of(int, records), _of(int, bytes), _of(str, sha256))
+
+
+def _label_kind(value: object) -> LabelKind:
+    for kind in get_args(LabelKind):
+        if value == kind:
+            return cast("LabelKind", kind)
+    raise ValueError(f"{value!r:.40} is no kind of labels")
+
+
+def _names(value: object) -> tuple[str, ...] | None:
+    return None if value is None else tuple(_of(str, name) for name in _of(list, value))
+
+
+def _label_classes(value: object) -> tuple[tuple[str, ...] | None, ...] | None:
+    return None if value is None else tuple(_names(column) for column in _of(list, value))
 
 
 def _read(path: Path) -> bytes:

@@ -126,23 +126,34 @@ def test_folder_for_a_data_set_is_refused(capsys, tmp_path, monkeypatch, argumen
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "message"),
     [
-        ["merge", "PACKED", ".."],
-        ["split", "PACKED", "..", "--split", "a=0.5,b=0.5"],
-        ["split", "PACKED", ".", "--shards", "2"],
-        ["shuffle", "PACKED", ".."],
-        ["list", "FOLDER", ".."],
-        ["pack", "FOLDER", "..", "--format", "insightface"],
+        (["merge", "PACKED", ".."], "the output needs a name"),
+        (["split", "PACKED", "..", "--split", "a=0.5,b=0.5"], "the output needs a name"),
+        (["split", "PACKED", ".", "--shards", "2"], "the output needs a name"),
+        (["shuffle", "PACKED", ".."], "the output needs a name"),
+        (["list", "FOLDER", ".."], "the output needs a name"),
+        (["pack", "FOLDER", "..", "--format", "insightface"], "the output needs a name"),
+        (["merge", "PACKED", "s3://bucket/x"], "s3://bucket/x: this is not written to URLs: write to this machine"),
+        (["split", "PACKED", "s3://bucket/x", "--shards", "2"], "this is not written to URLs"),
+        (["unpack", "PACKED", "s3://bucket/x"], "this is not written to URLs"),
+        (["info", "s3://bucket/x.json"], "s3://bucket/x.json: data sets are read from files of this machine: copy it"),
+        (["verify", "https://host/x.rec"], "https://host/x.rec: data sets are read from"),
+        (["merge", "PACKED", "x.rec"], "x.rec: the output is a prefix, to which .rec is added: say x"),
+        (["split", "PACKED", "x.json", "--shards", "2"], "x.json: the output is a prefix, to which .json is added"),
+        (["shuffle", "PACKED", "x.rec"], "the output is a prefix"),
+        (["pack", "FOLDER", "x.rec", "--format", "insightface"], "the output is a prefix"),
     ],
 )
-def test_folder_for_an_output_is_refused(capsys, packed, class_folder, tmp_path, monkeypatch, arguments):
+def test_place_that_is_no_prefix_of_this_machine_is_refused(
+    capsys, packed, class_folder, tmp_path, monkeypatch, arguments, message
+):
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path / "empty")
     names = {"PACKED": packed, "FOLDER": class_folder}
     status, _, err = run(capsys, *(names.get(one, one) for one in arguments))
     assert status == 1
-    assert "the output needs a name" in err
+    assert message in err
     assert not list((tmp_path / "empty").iterdir())
 
 
@@ -162,6 +173,7 @@ def test_help_of_every_command_shows_an_example(capsys, command):
     status, out, _ = run(capsys, command, "--help")
     assert status == 0
     assert f"Example: dali-rec {command}" in out
+    assert all(line.strip().startswith("Example:") for line in out.splitlines() if "Example:" in line)
 
 
 def test_module_runs_as_the_command():

@@ -1,6 +1,7 @@
 """The command line as a process: closed streams, narrow encodings, full disks, Ctrl-C."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -57,18 +58,27 @@ def test_letters_that_the_terminal_has_not_are_escaped(class_folder, tmp_path):
     assert error.startswith("dali-rec: ")
 
 
-def run_with_file_limit(size, *arguments):
-    """Run a command that may write no file beyond so many bytes: what it gets is the error of a full disk."""
-    limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))"
+def run_with_limit(name, soft, hard, *arguments):
+    """Run a command under a limit of the system (RLIMIT_NAME); gives its status and standard error."""
+    limit = f"import resource; resource.setrlimit(resource.RLIMIT_{name}, ({soft}, {hard}))"
     done = subprocess.run(after(limit, *arguments), capture_output=True, check=False, text=True)
     return done.returncode, done.stderr
+
+
+def run_with_file_limit(size, *arguments):
+    """Run a command that may write no file beyond so many bytes: what it gets is the error of a full disk."""
+    return run_with_limit("FSIZE", size, size, *arguments)
 
 
 @pytest.mark.parametrize(
     ("size", "arguments", "file"),
     [
+        (100, ["pack", "photos", "x"], "x.packing/job.json"),
         (4000, ["pack", "photos", "x"], "x.packing/x.rec"),
         (4000, ["pack", "photos", "x", "--shards", "2"], "x.packing/x-00000-of-00002.rec"),
+        (4000, ["merge", "out/photos", "x"], "x.arranging/0.rec"),
+        (4000, ["shuffle", "out/photos", "x"], "x.arranging/0.rec"),
+        (4000, ["split", "out/photos", "x", "--shards", "1"], "x.arranging/0.rec"),
         (400, ["unpack", "out/photos", "x"], "x/ant/ant_000.jpg"),
         (4000, ["show", "out/photos", "--out", "x.png"], "x.png"),
         (4000, ["show", "out/photos", "--html", "x.html"], "x.html"),
@@ -82,6 +92,26 @@ def test_file_without_room_is_named_and_not_left_half_written(packed, tmp_path, 
     assert error.startswith(f"dali-rec: {tmp_path / file}: File too large; no file is left half-written: ")
     assert not list(tmp_path.rglob("*.partial"))
     assert not (tmp_path / file).exists()
+    assert not list(tmp_path.glob("x.*ing"))
+
+
+def test_list_without_room_is_named_too(packed, tmp_path):
+    lst = packed.with_suffix(".lst")
+    lst.write_text("".join(line.rsplit("\t", 1)[0] + f"\t{'x' * 9000}\n" for line in lst.read_text().splitlines()))
+    status, error = run_with_file_limit(40_000, "merge", packed, tmp_path / "x")
+    assert status == 1
+    assert error.startswith(f"dali-rec: {tmp_path}/x.arranging/lst: File too large; no file is left half-written: ")
+    assert not list(tmp_path.glob("x*"))
+
+
+def test_more_shards_than_files_may_be_open(class_folder, tmp_path):
+    for number in range(8):
+        (class_folder / "ant" / f"more_{number}.jpg").write_bytes((class_folder / "ant" / "ant_000.jpg").read_bytes())
+    dali_rec.pack(class_folder, tmp_path / "x", shards=20)
+    assert run_with_limit("NOFILE", 20, 4096, "split", tmp_path / "x", tmp_path / "y", "--shards", "1")[0] == 0
+    status, error = run_with_limit("NOFILE", 20, 20, "split", tmp_path / "x", tmp_path / "z", "--shards", "1")
+    assert status == 1
+    assert re.fullmatch(r"dali-rec: .*too many open files: .*'ulimit -n 65536': '.*x-\d+-of-00020.rec'\n", error)
 
 
 def test_interruption_of_work_is_one_line_and_status_130(class_folder, tmp_path):

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from support import DATA
 
@@ -93,6 +95,33 @@ def test_file_that_is_no_manifest_is_refused(tmp_path, text, message):
     (tmp_path / "x.json").write_text(text)
     with pytest.raises(DatasetError, match=message):
         dali_rec.open(tmp_path / "x.json")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("records", None),
+        ("records", -1),
+        ("bytes", float("inf")),
+        ("label_width", "1"),
+        ("label_kind", "other"),
+        ("classes", [1, 2]),
+        ("classes", "ab"),
+        ("label_classes", [[None]]),
+        ("options", None),
+        ("options", ["a"]),
+        ("split", 3),
+        ("shards", None),
+        ("shards", [{"rec": 1, "idx": "x.idx", "records": 1, "bytes": 1, "sha256": ""}]),
+        ("shards", [{"rec": "x.rec", "idx": "x.idx", "records": None, "bytes": 1, "sha256": ""}]),
+    ],
+)
+def test_manifest_with_values_of_another_kind_is_damaged(packed, field, value):
+    path = packed.with_suffix(".json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {field: value}))
+    with pytest.raises(DatasetError, match=r"damaged manifest .* put it back from a copy"):
+        dali_rec.open(packed)
+    assert [fault.kind for fault in dali_rec.verify(packed).faults] == ["manifest"]
 
 
 UNREADABLE = {

@@ -108,3 +108,10 @@ def test_file_system_without_locks_holds_nobody_up(tmp_path, monkeypatch, number
         assert first
         assert second
     assert names(tmp_path) == []
+
+
+def test_file_that_cannot_be_written_is_named_and_not_its_temporary_one(tmp_path):
+    path = tmp_path / "nothing" / "x"
+    with pytest.raises(FileNotFoundError) as caught, atomic_write(path):
+        pass
+    assert caught.value.filename == str(path)

@@ -35,7 +35,8 @@ def unite(inputs: Sequence[Input], labels: LabelChoice) -> United:
     """Find the classes of the data sets together.
 
     labels: "names" gives classes of one name one number: those of the first data set, then the new ones of the
-    second, and so on. "keep" leaves all numbers.
+    second, and so on. "keep" leaves all numbers; those of data sets without names are held against the names of the
+    others.
 
     Raises DatasetError if only some have names, or names for other columns, unless labels is "keep".
     """
@@ -48,7 +49,8 @@ def unite(inputs: Sequence[Input], labels: LabelChoice) -> United:
     if labels == "keep":
         known = {one for one in names if one is not None}
         if len(known) == 1:
-            return United(known.pop(), unchanged)
+            common = known.pop()
+            return United(common, tuple(_same(common) if one is None else None for one in names))
         note = (
             "the data sets have different classes, and --labels keep leaves the numbers: the result has no class names"
         )
@@ -99,6 +101,11 @@ def _map(old: tuple[str, ...] | None, new: tuple[str, ...] | None) -> np.ndarray
         return None
     number_of = {name: number for number, name in enumerate(new)}
     return np.array([number_of[name] for name in old], dtype=np.int64)
+
+
+def _same(names: ClassNames) -> LabelMaps:
+    """The maps that leave the numbers of these classes as they are."""
+    return tuple(None if column is None else np.arange(len(column), dtype=np.int64) for column in names)
 
 
 def _renumbers(maps: LabelMaps | None) -> bool:

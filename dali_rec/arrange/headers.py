@@ -175,8 +175,9 @@ def mapped(
     if wrong.any():
         at = int(wrong.argmax())
         raise DatasetError(
-            f"{name}: the record with id {unsigned(int(keys[at]))} has the label {labels[at]:g}, which none of its "
-            f"{len(mapping)} class names stands for; 'dali-rec verify' it, or keep the numbers with --labels keep"
+            f"{name}: the record with id {unsigned(int(keys[at]))} has the label {labels[at]:g}, which none of the "
+            f"{len(mapping)} class names stands for; take such records out first: 'dali-rec split {name} …' by --class "
+            "or --ids"
         )
     return mapping[indices].astype(np.float32)
 

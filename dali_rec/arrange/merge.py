@@ -15,7 +15,7 @@ from dali_rec.arrange.classes import LabelChoice, unite
 from dali_rec.arrange.frames import read_frames
 from dali_rec.arrange.headers import with_ids, with_labels
 from dali_rec.arrange.inputs import Input, notes_on_identities, open_input
-from dali_rec.arrange.report import ArrangeReport, publish
+from dali_rec.arrange.report import ArrangeReport, finish
 from dali_rec.arrange.sharding import Sharding
 from dali_rec.arrange.work import Target
 from dali_rec.arrange.writer import SetWriter
@@ -94,7 +94,7 @@ def merge(
             )
             logger.warning(note)
             notes.append(note)
-        done = publish(writer, target, inputs, options, united.names, split=split)
+        done = finish(writer, target, inputs, options, united.names, split=split).publish()
     return ArrangeReport((done,), tuple(notes), time.perf_counter() - began)
 
 

@@ -1,4 +1,4 @@
-"""What came of rearranging, and the step that all three commands end with."""
+"""What came of rearranging, and the steps that all three commands end with."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from dali_rec._version import __version__
+from dali_rec.images import MAX_PIXELS
 from dali_rec.manifest import LabelKind, Manifest
 from dali_rec.packing.options import ImageOptions
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from dali_rec.arrange.inputs import ClassNames, Input
     from dali_rec.arrange.work import Target
     from dali_rec.arrange.writer import SetWriter
+
+_INPUTS = "inputs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,21 @@ class ArrangeReport:
         return sum(one.manifest.bytes for one in self.sets)
 
 
-def publish(
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A data set of which all files lie in the work folder: ``files`` says where, by the names that they get."""
+
+    target: Target
+    manifest: Manifest
+    files: dict[str, Path]
+
+    def publish(self) -> ArrangedSet:
+        """Give the files their names. Where there are several data sets, not before all of them are finished."""
+        self.target.publish(self.files)
+        return ArrangedSet(self.target.manifest, self.manifest)
+
+
+def finish(
     writer: SetWriter,
     target: Target,
     inputs: Sequence[Input],
@@ -59,8 +76,8 @@ def publish(
     *,
     split: str | None = None,
     measured: bool = False,
-) -> ArrangedSet:
-    """Finish what was written and give it its names.
+) -> Finished:
+    """Finish what was written, and write the manifest beside it. Raises OutputExistsError as ``Target.check`` does.
 
     options: what the user asked for. names: of the classes, by column of labels. measured: all images were; otherwise
     the manifests' sizes count too.
@@ -83,11 +100,13 @@ def publish(
         classes=names[0] if names is not None and len(names) == 1 else None,
         label_classes=names if names is not None and len(names) > 1 else None,
         split=split,
-        options={**_image_options(manifests, len(inputs)), **options, "inputs": [_described(one) for one in inputs]},
+        options={**_image_options(manifests, len(inputs)), **options, _INPUTS: [_described(one) for one in inputs]},
         created_by=f"dali-rec {__version__}",
     )
-    target.publish(manifest, files)
-    return ArrangedSet(target.manifest, manifest)
+    target.check_again()
+    staged = target.work / "json"
+    manifest.write(staged)
+    return Finished(target, manifest, {**files, target.manifest.name: staged})
 
 
 def _image_options(manifests: Sequence[Manifest], inputs: int) -> dict[str, Any]:
@@ -100,16 +119,22 @@ def _image_options(manifests: Sequence[Manifest], inputs: int) -> dict[str, Any]
     for name in (field.name for field in fields(ImageOptions)):
         values = [options[name] for options in recorded if name in options]
         if name == "max_pixels" and values:
-            kept[name] = max(values)
+            kept[name] = max((value for value in values if isinstance(value, int)), default=MAX_PIXELS)
         elif len(values) == inputs and all(value == values[0] for value in values):
             kept[name] = values[0]
     return kept
 
 
 def _described(one: Input) -> dict[str, Any]:
-    """An input in the manifest, by names that do not depend on where it lies."""
+    """An input in the manifest, by names that do not depend on where it lies.
+
+    Without its own inputs: a data set that a day is merged into each day would be described at ever more length.
+    """
+    options = None
+    if one.manifest is not None:
+        options = {name: value for name, value in one.manifest.options.items() if name != _INPUTS}
     return {
         "files": [shard.path.name for shard in one.dataset.shards],
         "records": len(one.dataset),
-        "options": None if one.manifest is None else one.manifest.options,
+        "options": options,
     }

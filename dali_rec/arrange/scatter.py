@@ -6,6 +6,7 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
+from dali_rec._files import naming_writes
 from dali_rec.arrange.frames import Frames, pieces
 
 if TYPE_CHECKING:
@@ -94,11 +95,11 @@ class Scatter:
     def _append(self, bucket: int, data: bytes) -> None:
         assert self._file is not None
         self._file.seek(self._starts[bucket] + self._used[bucket])
-        view = memoryview(data)
-        done = 0
-        while done < len(view):
-            done += self._file.write(view[done:])
-        self._used[bucket] += len(view)
+        unwritten = memoryview(data)
+        with naming_writes(self._path):
+            while unwritten:
+                unwritten = unwritten[self._file.write(unwritten) :]
+        self._used[bucket] += len(data)
 
 
 def plan_buckets(limits: NDArray[np.int64], bucket_bytes: int) -> NDArray[np.int64]:

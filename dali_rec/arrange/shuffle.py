@@ -21,7 +21,7 @@ from dali_rec._files import as_path
 from dali_rec._sizes import parse_size
 from dali_rec.arrange.frames import Frames, pieces, read_frames, record_limits
 from dali_rec.arrange.inputs import notes_on_identities, open_input
-from dali_rec.arrange.report import ArrangeReport, publish
+from dali_rec.arrange.report import ArrangeReport, finish
 from dali_rec.arrange.scatter import Scatter, plan_buckets
 from dali_rec.arrange.sharding import Sharding
 from dali_rec.arrange.work import Target
@@ -96,7 +96,7 @@ def shuffle(
             writer.write(frames, one.locations.of(frames), measure=one.manifest is None)
         options = {"command": "shuffle", **sharding.recorded(), "seed": seed}
         split = None if one.manifest is None else one.manifest.split
-        done = publish(writer, target, [one], options, one.class_names, split=split)
+        done = finish(writer, target, [one], options, one.class_names, split=split).publish()
     return ArrangeReport((done,), tuple(notes), time.perf_counter() - began)
 
 

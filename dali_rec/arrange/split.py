@@ -12,7 +12,7 @@ import numpy as np
 from dali_rec._files import as_path, require_output_name
 from dali_rec.arrange.frames import read_frames
 from dali_rec.arrange.inputs import notes_on_identities, open_input
-from dali_rec.arrange.report import ArrangeReport, publish
+from dali_rec.arrange.report import ArrangeReport, finish
 from dali_rec.arrange.sharding import Sharding
 from dali_rec.arrange.work import Target
 from dali_rec.arrange.writer import SetWriter
@@ -106,8 +106,8 @@ def split(
         for note in notes:
             logger.warning(note)
         old_split = None if one.manifest is None else one.manifest.split
-        sets = tuple(
-            publish(
+        finished = [
+            finish(
                 writer,
                 target,
                 [one],
@@ -117,7 +117,8 @@ def split(
                 measured=measured,
             )
             for name, target, writer in zip(parts, targets, writers, strict=True)
-        )
+        ]
+        sets = tuple(one.publish() for one in finished)
     return ArrangeReport(sets, tuple(notes), time.perf_counter() - began)
 
 

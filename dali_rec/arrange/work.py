@@ -8,15 +8,13 @@ import re
 import shutil
 from typing import IO, TYPE_CHECKING
 
-from dali_rec._files import fsync_directory, is_at, require_output_name, try_lock
-from dali_rec.errors import DatasetError, OutputExistsError
-from dali_rec.manifest import is_manifest, read_manifest
+from dali_rec._files import fsync_directory, is_at, publish, require_output_name, try_lock
+from dali_rec.errors import OutputExistsError
+from dali_rec.manifest import replaceable_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
-
-    from dali_rec.manifest import Manifest
 
 _SHARD = re.compile(r"-\d{5,}-of-\d{5,}\.(rec|idx)")
 
@@ -38,8 +36,7 @@ class Target:
     def check(self, inputs: Iterable[Path], *, overwrite: bool) -> None:
         """Raise OutputExistsError if files of this name are there that must not be replaced.
 
-        ``inputs``, the files that are read, are never replaced; others only if ``overwrite``. ``working`` checks it
-        again: another process may have finished meanwhile.
+        ``inputs``, the files that are read, are never replaced; others only if ``overwrite``.
         """
         inputs = tuple(inputs)
         self._checked = (inputs, overwrite)
@@ -52,18 +49,24 @@ class Target:
         if present and not overwrite:
             raise OutputExistsError(f"{present[0]} exists already; choose another name or say --overwrite")
 
+    def check_again(self) -> None:
+        """Raise OutputExistsError if another process has made such files since ``check``, if that was called."""
+        if self._checked is not None:
+            inputs, overwrite = self._checked
+            self.check(inputs, overwrite=overwrite)
+
     def check_space(self, size: int) -> None:
         """Raise OSError (ENOSPC) if the file system that the output goes to has not so many bytes left."""
         place = next(folder for folder in (self.directory, *self.directory.absolute().parents) if folder.is_dir())
         free = shutil.disk_usage(place).free
         if free < size:
-            message = f"needs {size / 1e9:,.1f} GB beside it, and {free / 1e9:,.1f} GB are free; choose another place"
+            message = f"it needs {size / 1e6:,.1f} MB, and {free / 1e6:,.1f} MB are free there"
             raise OSError(errno.ENOSPC, message, str(self.prefix))
 
     def _present(self) -> list[Path]:
         """Every file that a data set under this prefix has or would have."""
         names = {self.manifest.name, self.list.name, f"{self.prefix.name}.rec", f"{self.prefix.name}.idx"}
-        names |= self._replaced()
+        names |= replaceable_files(self.manifest)
         if not self.directory.is_dir():
             return []
         return sorted(
@@ -72,18 +75,6 @@ class Target:
             if entry.name in names
             or (entry.name.startswith(self.prefix.name) and _SHARD.fullmatch(entry.name[len(self.prefix.name) :]))
         )
-
-    def _replaced(self) -> set[str]:
-        """The shard files of the data set that is under this prefix now."""
-        if not is_manifest(self.manifest):
-            return set()
-        try:
-            shards = read_manifest(self.manifest).shards
-        except DatasetError:
-            return set()
-        # Only plain names: a manifest from elsewhere must not make us delete files elsewhere.
-        names = {name for shard in shards for name in (shard.rec, shard.idx)}
-        return {name for name in names if "/" not in name and "\\" not in name}
 
     @contextlib.contextmanager
     def working(self) -> Iterator[Path]:
@@ -104,9 +95,7 @@ class Target:
                 for leftover in self.work.iterdir():
                     if leftover.name != "lock":
                         leftover.unlink()
-                if self._checked is not None:
-                    inputs, overwrite = self._checked
-                    self.check(inputs, overwrite=overwrite)
+                self.check_again()
                 yield self.work
             finally:
                 self._remove()
@@ -133,20 +122,23 @@ class Target:
     def _refusal(self) -> OutputExistsError:
         return OutputExistsError(f"{self.prefix}: another process is writing to it; wait or choose another name")
 
-    def publish(self, manifest: Manifest, finished: dict[str, Path]) -> None:
-        """Give the finished files their names (name: where it is now), and then write the manifest.
+    def publish(self, finished: dict[str, Path]) -> None:
+        """Give the finished files their names (name: where it is now), the manifest last: where that is, all is there.
 
-        Where the manifest is, all is there. The files of a data set that is replaced are gone afterwards.
+        The files of a data set that is replaced are gone afterwards.
         """
-        previous = self._replaced() | {self.list.name}
+        previous = {path.name for path in self._present()}
+        if previous:
+            previous.add(f"{self.prefix.name}.rejected.jsonl")
         self.manifest.unlink(missing_ok=True)
         # An old index beside a new .rec would name other records; without one it is made from the .rec.
         for name in finished:
             if name.endswith(".idx"):
                 (self.directory / name).unlink(missing_ok=True)
         for name, file in finished.items():
-            file.replace(self.directory / name)
+            if name != self.manifest.name:
+                file.replace(self.directory / name)
         for name in previous - set(finished):
             (self.directory / name).unlink(missing_ok=True)
         fsync_directory(self.directory)
-        manifest.write(self.manifest)
+        publish(finished[self.manifest.name], self.manifest)

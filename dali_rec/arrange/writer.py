@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections import deque
@@ -11,6 +12,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from dali_rec._files import naming_writes
 from dali_rec.arrange.headers import all_labels, first_labels, has_image, images, label_counts
 from dali_rec.arrange.sharding import Sharding, ShardState, shard_names
 from dali_rec.errors import ImageRejectedError
@@ -61,7 +63,8 @@ class SetWriter:
         self._sharding = sharding
         self._state = ShardState(count)
         self._shards: list[_ShardFile] = []
-        self._list = (folder / "lst").open("wb", buffering=1 << 20)
+        self._list_path = folder / "lst"
+        self._list = self._list_path.open("wb", buffering=1 << 20)
         self._threads = _Threads(ThreadPoolExecutor(1, "dali-rec-hash"), ThreadPoolExecutor(1, "dali-rec-write"))
 
     def __enter__(self) -> Self:
@@ -70,7 +73,8 @@ class SetWriter:
     def __exit__(self, *_exception: object) -> None:
         self._threads.hasher.shutdown(cancel_futures=True)
         self._threads.writer.shutdown(cancel_futures=True)
-        self._list.close()
+        with contextlib.suppress(OSError):  # what it has not written after ``finish`` is not wanted any more
+            self._list.close()
         if self._shards:
             self._shards[-1].abandon()
 
@@ -108,11 +112,12 @@ class SetWriter:
     def finish(self, name: str) -> tuple[tuple[ShardEntry, ...], dict[str, Path]]:
         """Make the files durable; gives the entries of the manifest, and the file to be published under each name."""
         self._shards[-1].finish()
-        self._list.flush()
-        os.fsync(self._list.fileno())
+        with naming_writes(self._list_path):
+            self._list.flush()
+            os.fsync(self._list.fileno())
         names = shard_names(name, len(self._shards))
         entries = []
-        files = {f"{name}.lst": self._folder / "lst"}
+        files = {f"{name}.lst": self._list_path}
         for final, shard in zip(names, self._shards, strict=True):
             records = _samples(shard) if self.facts.without_image else shard.records
             entries.append(
@@ -141,7 +146,8 @@ class SetWriter:
     def _write_list(self, frames: Frames, locations: Sequence[bytes]) -> None:
         keys = [unsigned(key) for key in frames.keys.tolist()]
         lines = (b"%d\t%s\t%s\n" % line for line in zip(keys, _label_columns(frames), locations, strict=True))
-        self._list.write(b"".join(lines))
+        with naming_writes(self._list_path):
+            self._list.write(b"".join(lines))
 
 
 def _label_columns(frames: Frames) -> list[bytes]:
@@ -200,15 +206,16 @@ class _ShardFile:
         self.position += len(data)
 
     def _write(self, data: memoryview) -> None:
-        done = 0
-        while done < len(data):
-            done += self._file.write(data[done:])
+        with naming_writes(self.path):
+            while data:
+                data = data[self._file.write(data) :]
 
     def finish(self) -> None:
         """Make both files durable."""
         while self._pending:
             self._pending.popleft().result()
-        os.fsync(self._file.fileno())
+        with naming_writes(self.path):
+            os.fsync(self._file.fileno())
         self._file.close()
         write_index(self.index_path, Index(np.concatenate(self._keys), np.concatenate(self._offsets)))
         self._keys, self._offsets = [], []

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _CLASSES_SHOWN = 20
 _COLUMNS_SHOWN = 8
+_LONGEST_OPTION = 100
 
 
 def info(
@@ -49,6 +50,8 @@ def _print(found: DatasetInfo) -> None:
         f"[bold]{_escaped(found.name)}[/]" + (f" and {len(found.shards) - 1} more" if found.shards[1:] else "")
     )
     facts = Table.grid(padding=(0, 2))
+    for _ in range(2):
+        facts.add_column(overflow="fold")  # nothing is left out where it is narrow
     for name, value in _facts(found):
         facts.add_row(name, _escaped(value))
     console.print(facts)
@@ -83,7 +86,7 @@ def _facts(found: DatasetInfo) -> Iterable[tuple[str, str]]:
     if found.created_by:
         yield "made by", found.created_by
     if found.options:
-        yield "with", ", ".join(f"{name}={json.dumps(value)}" for name, value in found.options.items())
+        yield "with", ", ".join(f"{name}={_shortened(json.dumps(value))}" for name, value in found.options.items())
 
 
 def _labels(found: DatasetInfo) -> str:
@@ -143,6 +146,11 @@ def _counted(counts: dict[str, int]) -> str:
 
 def _number(count: int, noun: str) -> str:
     return f"{count:,} {noun}" + ("s" if count != 1 else "")
+
+
+def _shortened(text: str) -> str:
+    """As much as there is room for: of an arranged data set the inputs are described; --json has it all."""
+    return text if len(text) <= _LONGEST_OPTION else f"{text[:_LONGEST_OPTION]}…"
 
 
 def _escaped(text: str) -> str:

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from dali_rec.manifest import Manifest, ShardEntry
     from dali_rec.recordio import Index
 
-#: file: a .rec is missing; framing: no whole record where one was; header: a record without an image header; image: it
-#: does not decode; index: the .idx does not fit the .rec; checksum, manifest: the file is not what the manifest says;
-#: duplicate: the same image bytes as in another record.
+#: file: a .rec is missing, or there is no record; framing: no whole record where one was; header: a record without an
+#: image header; image: it does not decode; index: the .idx does not fit the .rec; checksum, manifest: the file is not
+#: what the manifest says; duplicate: the same image bytes as in another record.
 FaultKind = Literal["file", "framing", "header", "image", "index", "checksum", "manifest", "duplicate"]
 
 

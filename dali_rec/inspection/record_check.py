@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from dali_rec.errors import ImageRejectedError, RecordError
-from dali_rec.images import MAX_PIXELS, check_image, inspect_image
+from dali_rec.images import MAX_PIXELS, check_image
 from dali_rec.inspection.walk import said
 from dali_rec.loading.boxes import box_layout
 from dali_rec.recordio import RecordReader
@@ -137,10 +137,7 @@ def check_record(reader: RecordReader, offset: int, options: CheckOptions) -> Ch
         return Checked(offset, record.key, "header", wrong)
     digest, label_digest = _digests(record) if options.hash_images else ((0, 0), 0)
     try:
-        if options.decode:
-            check_image(record.image, options.max_pixels)
-        else:
-            inspect_image(record.image, options.max_pixels)
+        check_image(record.image, options.max_pixels, decode=options.decode)
     except ImageRejectedError as error:
         return Checked(offset, record.key, "image", str(error))
     return Checked(offset, record.key, digest=digest, label_digest=label_digest)

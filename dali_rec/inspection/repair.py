@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from dali_rec._files import atomic_write
 from dali_rec.errors import DatasetError
 from dali_rec.faces import count_images
+from dali_rec.manifest import find_manifest
 from dali_rec.recordio import RecordReader, write_index
 from dali_rec.recordio.index import unsigned
 
@@ -38,8 +39,8 @@ def repair(report: VerifyReport, *, drop_missing: bool = False) -> RepairReport:
     shards that are missing out of the manifest, and their records out of the data set.
 
     Raises DatasetError, and writes nothing, if a shard is missing and ``drop_missing`` is False, if no sound record is
-    left, if images were not decoded, if the manifest cannot be read, if a .rec has grown or shrunk since, or if one
-    shard of a sharded data set was verified alone.
+    left, if images were not decoded, if the manifest cannot be read, if it or the size of a .rec has changed since, or
+    if one shard of a sharded data set was verified alone.
 
     Example: ``dali_rec.repair(dali_rec.verify("data/train"))``
     """
@@ -78,6 +79,10 @@ def _refuse(findings: Findings, *, drop_missing: bool) -> None:
         raise DatasetError(
             f"{findings.shards[0].path} is a shard of {findings.part_of}: repair the whole, 'dali-rec verify {name} "
             "--repair'"
+        )
+    if findings.manifest_path is not None and find_manifest(findings.manifest_path) != findings.manifest:
+        raise DatasetError(
+            f"{findings.manifest_path} has changed since it was verified: verify it again; nothing was changed"
         )
     for shard in findings.shards:
         if shard.path.stat().st_size != shard.bytes:

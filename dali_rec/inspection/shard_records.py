@@ -8,7 +8,7 @@ import numpy as np
 
 from dali_rec.faces import find_bare
 from dali_rec.inspection.faults import Fault
-from dali_rec.inspection.headers import IMAGE, scan_headers
+from dali_rec.inspection.headers import FORMATS, IMAGE, MODES, scan_headers
 from dali_rec.inspection.record_check import check_record, check_records
 from dali_rec.recordio import Index
 from dali_rec.recordio.index import signed, unsigned
@@ -67,7 +67,7 @@ class ShardRecords:
         start = 0
         for headers in scan_headers(self._reader, self.offsets):
             rows = slice(start, start + len(headers.outcome))
-            plain = headers.outcome == IMAGE
+            plain = (headers.outcome == IMAGE) & _is_usual(headers)
             if options.labels is not None:
                 plain &= self._keeps(options.labels, headers)
             self.keys[rows], self.has_key[rows], self.sound[rows] = headers.key.view(np.int64), plain, plain
@@ -128,3 +128,10 @@ class ShardRecords:
         if of_faces:
             message = f"{of_faces} records without an image describe the others, as InsightFace writes them"
             self.notes.append(Fault("header", self._path, message))
+
+
+def _is_usual(headers: RecordHeaders) -> NDArray[np.bool_]:
+    """Which images are of formats that the loader decodes all of, if not always turned as Pillow does."""
+    usual: NDArray[np.bool_] = np.isin(headers.format, [FORMATS.index(name) for name in ("JPEG", "PNG", "WEBP")])
+    usual &= headers.mode != MODES.index("CMYK")
+    return usual

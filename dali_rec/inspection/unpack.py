@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dali_rec._files import as_path, naming_writes, own_partial_path, write_text_atomically
+from dali_rec._files import as_path, naming_writes, own_partial_path, require_local_output, write_text_atomically
 from dali_rec.dataset import Dataset, open_dataset
 from dali_rec.errors import ImageRejectedError, OutputExistsError, SourceError
 from dali_rec.images import inspect_image
@@ -34,6 +34,7 @@ _IMAGE_EXTENSIONS = frozenset(extension for extensions in _EXTENSIONS.values() f
 # What some file system takes for something else: control characters, drives, streams, wildcards, other separators.
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f\\:*?"<>|]')
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+_SHARD_NUMBERS = re.compile(r"(-append\d+)?(-\d{5,}-of-\d{5,})?$")
 _LONGEST_NAME = 200  # bytes; most file systems take 255
 
 
@@ -64,9 +65,10 @@ def unpack(
     classes, ids: only those; see ``Dataset.subset``. force: write into a folder that is not empty, over files of the
     same names. progress: called with (records done, records in all).
 
-    Raises OutputExistsError, and what ``dali_rec.open`` raises. The list is written last: where it is, all is there.
+    Raises OutputExistsError, DatasetError for a URL, and what ``dali_rec.open`` raises. The list is written last: where
+    it is, all is there.
     """
-    target = as_path(directory)
+    target = require_local_output(as_path(directory))
     if target.exists() and not target.is_dir():
         raise OutputExistsError(f"{target} is a file; name a folder")
     if target.is_dir() and any(target.iterdir()) and not force:
@@ -85,9 +87,17 @@ def unpack(
         if progress is not None:
             progress(number, len(chosen))
     target.mkdir(parents=True, exist_ok=True)
-    list_path = target / f"{whole.shards[0].path.stem if whole.shards else 'images'}.lst"
+    list_path = target / f"{_name(whole)}.lst"
     write_text_atomically(list_path, format_list(samples))
     return UnpackReport(len(samples), without_image, list_path)
+
+
+def _name(dataset: Dataset) -> str:
+    """The name of a data set, without the number of a shard where it is the whole of several."""
+    if not dataset.shards:
+        return "images"
+    stem = dataset.shards[0].path.stem
+    return stem if dataset.manifest is None else _SHARD_NUMBERS.sub("", stem)
 
 
 class _Names:
@@ -141,7 +151,7 @@ def _listed_names(dataset: Dataset) -> dict[int, str]:
     if not dataset.shards:
         return {}
     first = dataset.shards[0].path
-    prefixes = {first.with_suffix("").name, re.sub(r"(-append\d+)?(-\d{5}-of-\d{5})?$", "", first.stem)}
+    prefixes = {first.with_suffix("").name, _SHARD_NUMBERS.sub("", first.stem)}
     for prefix in sorted(prefixes):
         path = first.with_name(f"{prefix}.lst")
         if path.exists():

@@ -84,6 +84,8 @@ def verify(
     if manifest is not None and manifest.records != sum(entry.records for entry in manifest.shards):
         message = f"it says {manifest.records} records, its shards add up to another number"
         faults.append(Fault("manifest", str(target.manifest_path), message))
+    if not records and not faults:
+        faults.append(Fault("file", str(target.manifest_path or target.files[0][0]), "no records in it; pack it again"))
     copies = seen.find()
     if duplicates:
         faults += copies

@@ -12,12 +12,13 @@ from dali_rec.errors import DatasetNotFoundError, SourceError
 from dali_rec.manifest import parse_manifest
 from dali_rec.packing.options import ImageOptions
 from dali_rec.packing.plan import name_shards
+from dali_rec.recordio.header import MAX_ID
 from dali_rec.recordio.index import parse_index
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from dali_rec.manifest import Manifest
+    from dali_rec.manifest import Manifest, ShardEntry
     from dali_rec.packing.options import PackOptions
     from dali_rec.packing.plan import Plan
     from dali_rec.packing.store import Store
@@ -83,7 +84,7 @@ def _read_base(store: Store, name: str, before: Manifest | None) -> Base:
     if not store.exists(f"{name}.json"):
         raise DatasetNotFoundError(f"{path}: no such data set to append to; leave --append out to make it")
     manifest = before or parse_manifest(store.read(f"{name}.json"), path)
-    keys = [parse_index(store.read(shard.idx), store.path(shard.idx)).keys for shard in manifest.shards]
+    keys = [_read_keys(store, shard) for shard in manifest.shards]
     numbers = [int(match[1]) for shard in manifest.shards if (match := _APPENDED.search(shard.rec))]
     return Base(
         name,
@@ -91,6 +92,13 @@ def _read_base(store: Store, name: str, before: Manifest | None) -> Base:
         np.concatenate(keys).astype(np.uint64),
         1 + max(numbers, default=0),
     )
+
+
+def _read_keys(store: Store, shard: ShardEntry) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    path = store.path(shard.idx)
+    if not store.exists(shard.idx):
+        raise DatasetNotFoundError(f"{path}: no such file; rebuild it with 'dali-rec index {store.path(shard.rec)}'")
+    return parse_index(store.read(shard.idx), path).keys
 
 
 def _refuse_other_labels(path: str, manifest: Manifest, source: Source) -> None:
@@ -114,14 +122,26 @@ def _refuse_other_boxes(store: Store, base: Base, source: Source) -> None:
     """Boxes of one data set have as many numbers each."""
     if base.manifest.label_kind != "boxes":
         return  # _refuse_other_labels says so
-    first = store.read(f"{base.name}.lst").split(b"\n", 1)[0].split(b"\t")[1:3]
-    before = [float(number) for number in first]
+    before = _box_layout(store, f"{base.name}.lst")
     now = next((list(sample.labels[:2]) for sample in source.samples if sample.labels), before)
     if now != before:
         raise SourceError(
             f"{store.path(base.name)}.json has boxes of {before[1]:.0f} numbers an object, these have {now[1]:.0f}: "
             "say --flagged as it was said for it, or pack a data set of its own"
         )
+
+
+def _box_layout(store: Store, name: str) -> list[float]:
+    """The two numbers with which the labels of each image with boxes begin, by the list."""
+    first = store.read(name).split(b"\n", 1)[0].split(b"\t")[1:3] if store.exists(name) else []
+    try:
+        header, width = (float(number) for number in first)
+    except ValueError:
+        raise SourceError(
+            f"{store.path(name)}: missing, or without the labels of the first record, which say how boxes are laid "
+            "out: put it back from a copy; 'dali-rec merge' of this data set alone makes it anew, as another one"
+        ) from None
+    return [header, width]
 
 
 def _labels(width: int, kind: str) -> str:
@@ -160,7 +180,13 @@ def _extend(plan: Plan, base: Base, new_labels: list[int] | None, *, keys_are_gi
                 f"id {taken[0]}, and {len(taken) - 1} more, are in {base.name} already: number the new images otherwise"
             )
     else:
-        samples = samples.renumbered(int(base.keys.max()) + 1 if len(base.keys) else 0)
+        first = int(base.keys.max()) + 1 if len(base.keys) else 0
+        if first + len(samples) - 1 > MAX_ID:
+            raise SourceError(
+                f"{base.name} has the id {first - 1}, after which there are not enough: give the images ids, in a list "
+                "or a column"
+            )
+        samples = samples.renumbered(first)
     if new_labels is not None:
         relabel = samples.with_objects_relabelled if has_boxes else samples.relabelled
         samples = relabel(new_labels)

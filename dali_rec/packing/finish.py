@@ -101,7 +101,8 @@ class _Part:
         lines = "".join(_list_pieces(self._plan, rejected_rows)).encode("utf-8", "surrogateescape")
         rejections = format_rejections(self._rejections)
         if self._base is not None:
-            lines = _text(store, f"{name}.lst") + lines
+            before = _text(store, f"{name}.lst")
+            lines = before + (b"\n" if before and not before.endswith(b"\n") else b"") + lines
             rejections = _text(store, f"{name}.rejected.jsonl") + rejections
         return work.stage(self._plan, self._manifest, lines, rejections)
 

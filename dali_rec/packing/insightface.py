@@ -20,7 +20,7 @@ from dali_rec._files import as_path, require_output_name, write_text_atomically
 from dali_rec.dataset import Dataset, open_dataset
 from dali_rec.errors import OutputExistsError, SourceError, TooManyBadImagesError
 from dali_rec.images import inspect_image
-from dali_rec.manifest import Manifest, ShardEntry
+from dali_rec.manifest import Manifest, ShardEntry, replaceable_files
 from dali_rec.packing.pack import PackReport, pack, run_pack
 from dali_rec.recordio import RecordWriter
 from dali_rec.recordio.header import HEADER
@@ -135,13 +135,14 @@ def write_insightface(dataset: Dataset, out: str | os.PathLike[str], *, overwrit
     """
     out = as_path(out)
     _refuse_to_replace(out, overwrite=overwrite)
-    rec = out.with_name(out.name + ".rec")
-    if any(shard.path.exists() and rec.exists() and shard.path.samefile(rec) for shard in dataset.shards):
-        raise OutputExistsError(f"{rec} is what is being read; choose another name")
+    rec, manifest_path = (out.with_name(out.name + suffix) for suffix in (".rec", ".json"))
+    replaced = replaceable_files(manifest_path)
+    for file in (rec, *map(out.with_name, sorted(replaced))):
+        if any(shard.path.exists() and file.exists() and shard.path.samefile(file) for shard in dataset.shards):
+            raise OutputExistsError(f"{file} is what is being read; choose another name")
     out.parent.mkdir(parents=True, exist_ok=True)
     classes = dataset.class_indices
     order = np.argsort(classes, kind="stable")
-    manifest_path = out.with_name(out.name + ".json")
     with RecordWriter(rec) as writer:
         height, width = _write_images(writer, dataset, order, classes)
         _write_identities(writer, classes[order])
@@ -163,6 +164,8 @@ def write_insightface(dataset: Dataset, out: str | os.PathLike[str], *, overwrit
     )
     if dataset.manifest is not None:
         manifest = replace(manifest, created_by=dataset.manifest.created_by)
+    for name in replaced - {rec.name, writer.index_path.name}:
+        out.with_name(name).unlink(missing_ok=True)
     manifest.write(manifest_path)
     return manifest
 

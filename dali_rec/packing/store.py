@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import re
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -18,12 +17,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from dali_rec._files import (
     PARTIAL_SUFFIX,
     as_path,
+    as_url,
     fsync_directory,
     is_at,
-    is_nameless,
     naming_writes,
     own_partial_path,
     try_lock,
+    wrong_output,
 )
 from dali_rec.errors import OutputExistsError, SourceError
 from dali_rec.sources.remote import filesystem_of, is_url
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 20
 _LOCAL = "file://"
-_BROKEN_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 class Store(Protocol):
@@ -94,14 +93,17 @@ def open_store(out: str | os.PathLike[str]) -> tuple[Store, str]:
             example = f"{protocol.removesuffix(':')}://{place.strip('/') or 'bucket'}/train"
             raise SourceError(f"{out}: the output needs a name after the bucket, such as {example}")
         directory = f"{protocol}://{bucket}"
+        if (wrong := wrong_output(Path(name))) is not None:
+            raise SourceError(wrong)
         filesystem_of(directory)  # fails here, before any work, where the package for it is missing
         return RemoteStore(directory), name
     if isinstance(out, str) and out.lower().startswith(_LOCAL):
         out = out[len(_LOCAL) :]
     path = as_path(out)
-    if is_nameless(path):
-        raise SourceError(f"{path}: the output needs a name, such as {path / 'train'}")
-    if _BROKEN_URL.match(str(out)) and not path.parent.is_dir():
+    wrong = wrong_output(path)
+    if wrong is not None:
+        raise SourceError(wrong)
+    if as_url(path) is not None:
         raise SourceError(f"{out}: neither a URL, which has two slashes after the colon, nor in a folder that is there")
     return LocalStore(path.parent), path.name
 

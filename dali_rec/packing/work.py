@@ -82,7 +82,7 @@ class WorkFolder:
                 raise refuse_lock(store.path(self.job.name))
             try:
                 self._begin_or_go_on(run)
-            except (OutputExistsError, DatasetError):
+            except (OSError, DatasetError):  # of which OutputExistsError is one, and a full disk
                 if not shares and all(_is_lock(name) for name in store.names(self.name)):
                     self._remove()
                 raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import mmap
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +20,7 @@ from dali_rec.recordio.index import Index, index_path_of, read_index, signed, un
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
+    from pathlib import Path
 
     from numpy.typing import NDArray
     from typing_extensions import Self
@@ -37,6 +39,14 @@ class Record:
     key: int
     labels: NDArray[np.float32]
     image: memoryview
+
+
+def _with_remedy(error: OSError, path: Path) -> OSError:
+    if error.errno != errno.EMFILE:
+        return error
+    # Python's map keeps the file open.
+    text = "too many open files: a data set takes one for each shard; allow more, as by 'ulimit -n 65536'"
+    return OSError(errno.EMFILE, text, str(path))
 
 
 class RecordReader:
@@ -58,11 +68,16 @@ class RecordReader:
             file = self.path.open("rb")
         except FileNotFoundError:
             raise DatasetNotFoundError(f"{self.path}: no such file; 'dali-rec pack' makes .rec files") from None
+        except OSError as error:
+            raise _with_remedy(error, self.path) from None
         with file:
             if self.path.stat().st_size == 0:  # an empty file cannot be mapped
                 self._buffer: Buffer | None = memoryview(b"")
             else:
-                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                try:
+                    self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                except OSError as error:
+                    raise _with_remedy(error, self.path) from None
                 self._buffer = memoryview(self._map)
         self._size = len(self._buffer)
 

@@ -116,9 +116,9 @@ def test_nothing_but_the_classes_of_objects_changes_where_boxes_are_merged(one, 
 def test_object_class_that_no_name_stands_for_is_said(tmp_path):
     write_boxes(tmp_path / "a", [[0]], ("cat",))
     write_boxes(tmp_path / "b", [[], [0, 1], [1, 3]], ("dog", "ewe"), first_id=5)
-    with pytest.raises(DatasetError, match="b: the record with id 7 has the label 3, which none of its 2 class names"):
+    with pytest.raises(DatasetError, match="b: the record with id 7 has the label 3, which none of the 2 class names"):
         merge([tmp_path / "a", tmp_path / "b"], tmp_path / "all")
-    with pytest.raises(DatasetError, match="b: the record with id 7 has the label 3, which none of its 2 class names"):
+    with pytest.raises(DatasetError, match="b: the record with id 7 has the label 3, which none of the 2 class names"):
         merge([tmp_path / "b", tmp_path / "a"], tmp_path / "all")
     assert not list(tmp_path.glob("all*"))
 
@@ -173,9 +173,10 @@ def test_first_record_that_has_no_boxes_is_said(tmp_path):
 
 def test_boxes_without_a_manifest_go_with_others_of_their_layout(tmp_path):
     header = int(dali_rec.open(DATA / "detection.rec")[0].labels[0])
-    write_boxes(tmp_path / "a", [[0], [1, 0]], ("cat", "dog"), first_id=100, header=header)
+    names = ("cat", "dog", "ewe", "fox")
+    write_boxes(tmp_path / "a", [[0], [1, 0]], names, first_id=100, header=header)
     report = merge([tmp_path / "a", DATA / "detection.rec"], tmp_path / "all", labels="keep")
-    assert (report.manifest.label_kind, report.manifest.classes) == ("boxes", ("cat", "dog"))
+    assert (report.manifest.label_kind, report.manifest.classes) == ("boxes", names)
     assert contents(tmp_path / "all") == contents(tmp_path / "a") + contents(DATA / "detection")
     with pytest.raises(DatasetError, match=r"single\.rec: the record with id \d+ has 1 labels, which are no boxes"):
         merge([tmp_path / "a", DATA / "single.rec"], tmp_path / "no", labels="keep")

@@ -10,7 +10,7 @@ from record_sets import contents, files, images_of_faces, payload, sets, write_s
 from support import DATA, jpeg, make_class_folder
 
 import dali_rec
-from dali_rec.arrange import merge
+from dali_rec.arrange import merge, split
 from dali_rec.errors import CorruptRecordError, DatasetError, OutputExistsError
 
 CAT, DOG = jpeg(1), jpeg(2)
@@ -140,6 +140,19 @@ def test_sets_with_and_without_names_are_refused_unless_told_to_keep_the_labels(
     assert (tmp_path / "all.rec").read_bytes() == (tmp_path / "a.rec").read_bytes() + (tmp_path / "b.rec").read_bytes()
 
 
+@pytest.mark.parametrize("label", [2.0, 0.5, -1.0])
+def test_label_that_is_kept_has_one_of_the_names_that_are_kept(tmp_path, label):
+    write_set(tmp_path / "a", [payload(0, [1.0], CAT)], [0], ("cat", "dog"))
+    write_set(tmp_path / "b", [payload(6, [1.0], DOG), payload(7, [label], CAT)], [6, 7])
+    message = r"b: the record with id 7 has the label \S+, which none of the 2 class names stands for; .*split .*--ids"
+    with pytest.raises(DatasetError, match=message):
+        merge([tmp_path / "a", tmp_path / "b"], tmp_path / "all", labels="keep")
+    assert not list(tmp_path.glob("all*"))
+    split(tmp_path / "b", tmp_path / "c", ids=[6])
+    merge([tmp_path / "a.json", tmp_path / "c.rec"], tmp_path / "all", labels="keep")
+    assert dali_rec.verify(tmp_path / "all").ok
+
+
 def test_different_names_with_labels_kept_leave_no_names(tmp_path):
     write_set(tmp_path / "a", [payload(0, [1.0], CAT)], [0], ("cat", "dog"))
     write_set(tmp_path / "b", [payload(1, [0.0], DOG)], [1], ("dog", "cat"))
@@ -151,7 +164,7 @@ def test_different_names_with_labels_kept_leave_no_names(tmp_path):
 def test_label_that_no_name_stands_for_is_said(tmp_path):
     write_set(tmp_path / "a", [payload(0, [0.0], CAT)], [0], ("cat",))
     write_set(tmp_path / "b", [payload(7, [3.0], DOG)], [7], ("dog", "ewe"))
-    with pytest.raises(DatasetError, match="b: the record with id 7 has the label 3, which none of its 2 class names"):
+    with pytest.raises(DatasetError, match="b: the record with id 7 has the label 3, which none of the 2 class names"):
         merge([tmp_path / "a", tmp_path / "b"], tmp_path / "all")
     assert not list(tmp_path.glob("all*"))
 
@@ -159,7 +172,7 @@ def test_label_that_no_name_stands_for_is_said(tmp_path):
 def test_label_without_a_name_does_not_become_a_class_of_another_set(tmp_path):
     write_set(tmp_path / "a", [payload(4, [2.0], CAT)], [4], ("cat", "dog"))
     write_set(tmp_path / "b", [payload(7, [0.0], DOG)], [7], ("ewe",))
-    with pytest.raises(DatasetError, match="a: the record with id 4 has the label 2, which none of its 2 class names"):
+    with pytest.raises(DatasetError, match="a: the record with id 4 has the label 2, which none of the 2 class names"):
         merge([tmp_path / "a", tmp_path / "b"], tmp_path / "all")
     assert not list(tmp_path.glob("all*"))
 
@@ -198,6 +211,16 @@ def test_packed_sets_become_what_packing_would_have_made(tmp_path):
     for record, (_, label, path) in zip(dali_rec.open(tmp_path / "all"), listed, strict=True):
         assert bytes(record.image) == (photos / path).read_bytes()
         assert record.labels.tolist() == [float(label)]
+
+
+def test_manifest_does_not_grow_with_what_its_inputs_were_made_of(tmp_path):
+    write_set(tmp_path / "a", [payload(0, [0.0], CAT)], [0], ("cat",))
+    sizes = []
+    for name, before in (("b", "a"), ("c", "b"), ("d", "c"), ("e", "d")):
+        options = merge([tmp_path / before], tmp_path / name).manifest.options
+        sizes.append((tmp_path / f"{name}.json").stat().st_size)
+    assert options["inputs"][0]["options"]["command"] == "merge"
+    assert sizes[1] == sizes[3]
 
 
 def test_files_of_mxnet_merge_without_manifest_index_or_list(tmp_path):

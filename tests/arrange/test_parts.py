@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from record_sets import contents, files, payload, write_set
 
 import dali_rec
-from dali_rec.arrange import merge, shuffle
+from dali_rec.arrange import merge, shuffle, split
 from dali_rec.arrange.frames import read_frames
 from dali_rec.arrange.locations import Locations
 from dali_rec.arrange.scatter import plan_buckets
 from dali_rec.arrange.sharding import Sharding, ShardState, shard_names
 from dali_rec.arrange.work import Target
 from dali_rec.errors import OutputExistsError
+from dali_rec.manifest import Manifest
 from dali_rec.packing.plan import name_shards
 from dali_rec.packing.sizing import bounds_by_count
 
@@ -161,6 +162,16 @@ def test_of_two_runs_at_a_time_the_second_does_not_replace_what_the_first_made(t
     assert not (tmp_path / "out.arranging").exists()
 
 
+@pytest.mark.parametrize("shares", [None, {"x": 0.5, "y": 0.5}])
+def test_what_came_under_the_name_while_records_were_copied_is_not_replaced(tmp_path, shares):
+    write_set(tmp_path / "a", [payload(key, [0.0], b"") for key in range(4)], [0, 1, 2, 3])
+    other = tmp_path / ("out.rec" if shares is None else "out-y.rec")
+    with pytest.raises(OutputExistsError, match=f"{other} exists already"):
+        split(tmp_path / "a", tmp_path / "out", shares=shares, shards=1, progress=lambda *_: other.write_bytes(b"mine"))
+    assert list(tmp_path.glob("out*")) == [other]
+    assert other.read_bytes() == b"mine"
+
+
 def test_folder_of_the_users_is_not_taken_for_a_work_folder(tmp_path):
     write_set(tmp_path / "a", [payload(0, [0.0], b"")], [0])
     (tmp_path / "b.arranging").mkdir()
@@ -171,12 +182,49 @@ def test_folder_of_the_users_is_not_taken_for_a_work_folder(tmp_path):
 
 
 def test_full_disk_is_said_before_anything_is_written(tmp_path, monkeypatch):
-    write_set(tmp_path / "a", [payload(0, [0.0], bytes(2000))], [0])
-    monkeypatch.setattr(shutil, "disk_usage", lambda _place: shutil._ntuple_diskusage(10**9, 10**9, 1000))
-    with pytest.raises(OSError, match=r"needs 0\.0 GB beside it.*deep/b") as caught:
+    write_set(tmp_path / "a", [payload(0, [0.0], bytes(2_100_000))], [0])
+    monkeypatch.setattr(shutil, "disk_usage", lambda _place: shutil._ntuple_diskusage(10**9, 10**9, 10**6))
+    with pytest.raises(OSError, match=r"it needs 2\.1 MB, and 1\.0 MB are free there.*deep/b") as caught:
         merge([tmp_path / "a"], tmp_path / "deep" / "b")
     assert caught.value.errno == errno.ENOSPC
     assert not (tmp_path / "deep").exists()
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_disk_that_is_full_at_the_last_file_leaves_all_as_it_was(tmp_path, monkeypatch, parts):
+    write_set(tmp_path / "a", [payload(key, [0.0], b"") for key in range(4)], [0, 1, 2, 3])
+    write_set(tmp_path / "b", [payload(9, [0.0], b"")], [9], ("cat",))
+    shares = {"x": 0.5, "y": 0.5} if parts == 2 else None
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    write, left = Manifest.write, list(range(parts))
+
+    def fill(manifest, path):
+        left.pop()
+        if not left:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        write(manifest, path)
+
+    monkeypatch.setattr(Manifest, "write", fill)
+    with pytest.raises(OSError, match="No space left"):
+        split(tmp_path / "a", tmp_path / "b", shares=shares, shards=1, overwrite=True)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("manifest", ["{", None])
+def test_all_files_of_a_set_that_is_replaced_go_whatever_became_of_its_manifest(tmp_path, manifest):
+    write_set(tmp_path / "a", [payload(key, [0.0], b"") for key in range(4)], [0, 1, 2, 3])
+    write_set(tmp_path / "b", [payload(key, [0.0], b"") for key in range(4)], [0, 1, 2, 3], ("cat",), shards=3)
+    write_set(tmp_path / "b-c", [payload(9, [0.0], b"")], [9], ("cat",), shards=1)
+    (tmp_path / "b.rejected.jsonl").touch()
+    (tmp_path / "b.json").unlink()
+    if manifest is not None:
+        (tmp_path / "b.json").write_text(manifest)
+    with pytest.raises(OutputExistsError):
+        merge([tmp_path / "a"], tmp_path / "b")
+    others = {".rec", ".idx", ".json"}
+    merge([tmp_path / "a"], tmp_path / "b", overwrite=True)
+    assert set(files(tmp_path / "b")) == {".rec", ".idx", ".lst", ".json", *(f"-c{suffix}" for suffix in others)}
+    assert contents(tmp_path / "b") == contents(tmp_path / "a")
 
 
 def test_link_to_nothing_is_not_written_over(tmp_path):

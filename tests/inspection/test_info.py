@@ -12,6 +12,7 @@ from PIL import Image
 from support import DATA, encoded, jpeg, make_class_folder, picture
 
 import dali_rec
+from dali_rec.arrange import merge
 from dali_rec.cli import main
 from dali_rec.errors import DatasetNotFoundError, IndexFileError
 from dali_rec.inspection.jpeg_headers import read_frames
@@ -229,6 +230,17 @@ def test_missing_shard_and_missing_data_set_are_errors(class_folder, tmp_path):
         dali_rec.info(tmp_path / "x")
     with pytest.raises(DatasetNotFoundError):
         dali_rec.info(tmp_path / "nothing")
+
+
+def test_long_options_and_narrow_terminals(class_folder, tmp_path, capsys, monkeypatch):
+    dali_rec.pack(class_folder, tmp_path / "x", shards=12)
+    merge([tmp_path / "x"], tmp_path / "y")
+    monkeypatch.setenv("COLUMNS", "30")
+    assert main(["info", str(tmp_path / "y")]) == 0
+    out = "".join(line.strip() for line in capsys.readouterr().out.splitlines())
+    assert 'interpolation="bicubic"' in out
+    assert 'inputs=[{"files":["x-00000-of-00012.rec"' in out
+    assert "x-00011-of-00012.rec" not in out
 
 
 def test_empty_file_is_no_crash(tmp_path, capsys):

@@ -215,6 +215,17 @@ def test_file_that_changed_after_verifying_is_not_repaired(packed):
         dali_rec.repair(report)
 
 
+def test_shards_that_were_added_after_verifying_are_not_lost_by_a_repair(packed, class_folder):
+    damage.bad_magic(packed.with_name("photos.rec"))
+    report = dali_rec.verify(packed)
+    dali_rec.pack(class_folder, packed, append=True)
+    with pytest.raises(DatasetError, match=r"photos\.json has changed since it was verified"):
+        dali_rec.repair(report)
+    assert len(json.loads(packed.with_suffix(".json").read_text())["shards"]) == 2
+    dali_rec.repair(dali_rec.verify(packed))
+    assert len(dali_rec.open(packed)) == 23
+
+
 def test_sound_data_set_is_not_rewritten(packed, capsys):
     before = {path.name: path.stat().st_mtime_ns for path in packed.parent.iterdir()}
     assert main(["verify", "--repair", str(packed)]) == 0

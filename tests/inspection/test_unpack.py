@@ -45,6 +45,7 @@ def test_shards_and_splits(photos, tmp_path, options):
     dali_rec.pack(photos, tmp_path / "x", **options)
     for name in ["x"] if "shards" in options else ["x-train", "x-val"]:
         report = dali_rec.unpack(tmp_path / name, tmp_path / "files" / name)
+        assert report.list_path.name == f"{name}.lst"
         dali_rec.pack(
             report.list_path, tmp_path / "again" / name, **{k: v for k, v in options.items() if k == "shards"}
         )

@@ -100,6 +100,15 @@ def test_label_that_is_no_class_of_the_manifest_is_a_fault(packed, rec, label, d
     assert "label" in report.faults[0].message
 
 
+def test_data_set_without_a_record_is_a_fault(packed, tmp_path):
+    (tmp_path / "x.rec").touch()
+    empty = json.loads(packed.with_suffix(".json").read_text()) | {"records": 0, "bytes": 0, "shards": []}
+    (tmp_path / "y.json").write_text(json.dumps(empty))
+    for name, file in (("x", "x.rec"), ("x.rec", "x.rec"), ("y", "y.json")):
+        (fault,) = dali_rec.verify(tmp_path / name).faults
+        assert str(fault) == f"{tmp_path / file}: file: no records in it; pack it again"
+
+
 @pytest.mark.parametrize("decode", [True, False])
 def test_number_of_labels_is_held_against_the_manifest(tmp_path, decode):
     (tmp_path / "a.lst").write_text("".join(f"{key}\t0.5\t{key}\t{key}.jpg\n" for key in range(3)))
@@ -201,10 +210,11 @@ def test_png_with_a_wrong_checksum_is_a_fault_since_dali_stops_at_it(tmp_path):
     assert places(dali_rec.verify(tmp_path / "x.rec")) == [("image", offset, 9)]
 
 
-def test_image_that_the_loader_cannot_decode_is_a_fault(tmp_path):
+@pytest.mark.parametrize("decode", [True, False])
+def test_image_that_the_loader_cannot_decode_is_a_fault(tmp_path, decode):
     with dali_rec.RecordWriter(tmp_path / "x.rec") as writer:
         offset = writer.write_image(encoded(picture(), "GIF"), 0.0, 9)
-    assert places(dali_rec.verify(tmp_path / "x.rec")) == [("image", offset, 9)]
+    assert places(dali_rec.verify(tmp_path / "x.rec", decode=decode)) == [("image", offset, 9)]
 
 
 @pytest.mark.parametrize("decode", [True, False])

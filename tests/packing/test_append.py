@@ -145,3 +145,43 @@ def test_objects_of_appended_images_get_the_numbers_that_their_classes_have(tmp_
     assert dataset.manifest.label_kind == "boxes"
     with pytest.raises(SourceError, match="6 numbers an object, these have 5"):
         dali_rec.pack(write_coco(tmp_path, "ccc", [(0, 0)], ["cat"]), tmp_path / "out", append=True, flagged="keep")
+
+
+def test_list_without_a_last_line_break_is_gone_on_with_on_a_new_line(first, tmp_path):
+    lst = first.with_suffix(".lst")
+    lst.write_bytes(lst.read_bytes().rstrip(b"\n"))
+    dali_rec.pack(make_class_folder(tmp_path / "more", {"bee": 1}), first, append=True)
+    assert len(lst.read_text().splitlines()) == 7
+
+
+def test_missing_index_is_said_with_the_remedy(first, tmp_path):
+    more = make_class_folder(tmp_path / "more", {"bee": 1})
+    first.with_suffix(".idx").unlink()
+    with pytest.raises(DatasetNotFoundError, match=r"x\.idx: no such file; rebuild it with 'dali-rec index .*x\.rec'"):
+        dali_rec.pack(more, first, append=True)
+
+
+def test_largest_id_leaves_no_room_for_more(tmp_path):
+    (tmp_path / "1.jpg").write_bytes(jpeg(1))
+    (tmp_path / "a.lst").write_text(f"{2**64 - 2}\t0\t1.jpg\n")
+    (tmp_path / "b.csv").write_text("label,location\n" + 2 * "0,1.jpg\n")
+    dali_rec.pack(tmp_path / "a.lst", tmp_path / "x")
+    with pytest.raises(SourceError, match="x has the id 18446744073709551614, after which there are not enough"):
+        dali_rec.pack(tmp_path / "b.csv", tmp_path / "x", append=True)
+
+
+@pytest.mark.parametrize("damaged", [None, b"", b"no list\n"])
+def test_boxes_are_not_appended_without_the_list_that_says_their_layout(tmp_path, damaged):
+    for number in (1, 2):
+        images, labels = tmp_path / str(number) / "images", tmp_path / str(number) / "labels"
+        images.mkdir(parents=True)
+        labels.mkdir()
+        (images / "a.jpg").write_bytes(jpeg(number))
+        (labels / "a.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+        (labels.parent / "classes.txt").write_text("cat\n")
+    dali_rec.pack(tmp_path / "1", tmp_path / "x")
+    (tmp_path / "x.lst").unlink()
+    if damaged is not None:
+        (tmp_path / "x.lst").write_bytes(damaged)
+    with pytest.raises(SourceError, match=r"x\.lst: missing, or without the labels of the first record"):
+        dali_rec.pack(tmp_path / "2", tmp_path / "x", append=True)

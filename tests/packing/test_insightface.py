@@ -109,6 +109,16 @@ def test_nothing_is_replaced_unasked(people, tmp_path):
     assert (tmp_path / "property").read_text() == "3,32,32\n"
 
 
+def test_shards_of_a_data_set_that_is_replaced_are_gone(people, tmp_path):
+    dali_rec.pack(people, tmp_path / "train", shards=2)
+    with pytest.raises(OutputExistsError, match=r"train-00000-of-00002\.\S+ is what is being read"):
+        write_insightface(dali_rec.open(tmp_path / "train"), tmp_path / "train", overwrite=True)
+    pack_insightface(people, tmp_path / "train", overwrite=True)
+    assert sorted(path.name for path in tmp_path.glob("train*")) == [
+        f"train.{end}" for end in ("idx", "json", "lst", "rec")
+    ]
+
+
 def test_packed_data_set_is_written_anew(people, tmp_path):
     dali_rec.pack(people, tmp_path / "plain", shards=2)
     with dali_rec.open(tmp_path / "plain") as dataset:

@@ -389,6 +389,8 @@ def test_file_url_is_a_folder_of_this_machine_made_where_it_is_missing(class_fol
         ("file:///", "the output needs a name"),
         ("s3://", "the output needs a name after the bucket, such as s3://bucket/train"),
         ("s3:///x", "such as s3://x/train"),
+        ("x.rec", r"x\.rec: the output is a prefix, to which \.rec is added: say x"),
+        ("s3://b/x.json", r"x\.json: the output is a prefix, to which \.json is added: say x"),
         ("s3:/b/c", "s3:/b/c: neither a URL, which has two slashes"),
     ],
 )
