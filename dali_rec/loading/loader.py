@@ -74,6 +74,15 @@ Framework = Literal["torch", "numpy", "jax", "cupy", "tensorflow"]
 _FRAMEWORKS = ("torch", "numpy", "jax", "cupy", "tensorflow")
 
 
+class _Stand(NamedTuple):
+    """All that going on takes: the place, what DALI's checkpoint stands for, and the batches that failed since."""
+
+    place: Place
+    checkpointed: Place
+    failures_since: int
+    checkpoint: bytes
+
+
 class ArraySpec(NamedTuple):
     """Shape and dtype of an array; a first dimension of None where the last batch may be shorter."""
 
@@ -291,6 +300,15 @@ class Loader:
             ) from error
         # DALI's checkpoint stays behind where batches fail: what it stands for, and how many have failed since.
         self._checkpointed, self._failures_since = place, 0
+        # Where the loader stood before the batch that is being made. Ctrl-C may stop that before DALI's next step or
+        # after it, and nothing tells which.
+        self._before: _Stand | None = None
+
+    def _stand(self) -> _Stand:
+        """Where the loader stands; a batch whose making was interrupted is not taken."""
+        if self._before is not None:
+            return self._before
+        return _Stand(self._place, self._checkpointed, self._failures_since, self._pipeline.checkpoint())
 
     @property
     def batch_size(self) -> int:
@@ -349,11 +367,8 @@ class Loader:
         self._loops += 1
         loop = self._loops
         while self._place.batch < self._reader.runs(self._place):
-            place = self._place
-            # What is being handed out counts as taken, also for state_dict.
-            self._place = dataclasses.replace(place, batch=place.batch + 1)
             with self._arrays.on_device(self.device):
-                batch = self._take(place)
+                batch = self._take()
             if batch is not None:
                 yield batch
                 if self._loops != loop:
@@ -411,19 +426,18 @@ class Loader:
 
     def _leave_epoch(self) -> None:
         """End an epoch whose loop was left: quietly if nothing was left to hand out, by a new pipeline otherwise."""
-        if self._is_exhausted():
+        if self._before is None and self._is_exhausted():
             self._drain()
             return
         following = self._place.epoch + 1
-        self._place = Place(epoch=following, began=following)
-        self._start_pipeline(self._place, None)
+        place = Place(epoch=following, began=following)
+        self._start_pipeline(place, None)
+        self._place = place
 
     def _drain(self) -> None:
         """Take the batches from the pipeline that are padding alone, and begin the next epoch."""
         while self._place.batch < self._reader.runs(self._place):
-            place = self._place
-            self._place = dataclasses.replace(place, batch=place.batch + 1)
-            self._take(place)
+            self._take()
         self._begin_next_epoch()
 
     def state_dict(self) -> dict[str, Any]:
@@ -432,22 +446,23 @@ class Loader:
         In a loop, the batch in hand counts as taken. Every rank saves its own; with ``shuffle="global"`` or drawing, a
         state of any rank serves any number of ranks.
         """
+        stand = self._stand()
         extra = {
             "image_size": list(self._image.size),
             "made_by": made_by(self._image),
             "skipped": list(self._recovery.skipped),
-            "checkpointed": [self._checkpointed.epoch, self._checkpointed.batch],
-            "failures_since": self._failures_since,
+            "checkpointed": [stand.checkpointed.epoch, stand.checkpointed.batch],
+            "failures_since": stand.failures_since,
         }
-        taken = self._reader.taken(self._place) if isinstance(self._reader, OrderReader) else 0
+        taken = self._reader.taken(stand.place) if isinstance(self._reader, OrderReader) else 0
         return make_state(
-            self._place,
+            stand.place,
             taken,
             data_fingerprint(self.dataset),
             self._options,
             self._ranks,
             extra,
-            self._pipeline.checkpoint(),
+            stand.checkpoint,
         )
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -486,9 +501,10 @@ class Loader:
     def set_image_size(self, image_size: int | tuple[int, int]) -> None:
         """Make images of another size from the next batch on; order and random numbers go on as they were."""
         self._image = dataclasses.replace(self._image, size=image_sides(image_size))
-        failures = self._failures_since
-        self._start_pipeline(self._checkpointed, self._pipeline.checkpoint())
-        self._fail_again(failures)
+        stand = self._stand()
+        self._place = stand.place
+        self._start_pipeline(stand.checkpointed, stand.checkpoint)
+        self._fail_again(stand.failures_since)
 
     def _fail_again(self, failures: int) -> None:
         """Pass over the batches that failed between DALI's checkpoint and where the loader stood."""
@@ -497,9 +513,18 @@ class Loader:
                 self._pipeline.run()
         self._failures_since = failures
 
-    def _take(self, place: Place) -> tuple[Any, ...] | None:
-        """The batch at ``place``, or None where it has nothing to hand out."""
+    def _take(self) -> tuple[Any, ...] | None:
+        """The next batch, or None where it has nothing to hand out. It counts as taken, also for state_dict."""
         self._refuse_fork()
+        self._before = self._stand()
+        place = self._before.place
+        self._place = dataclasses.replace(place, batch=place.batch + 1)
+        batch = self._make(place)
+        self._before = None
+        return batch
+
+    def _make(self, place: Place) -> tuple[Any, ...] | None:
+        """The batch at ``place``, or None where it has nothing to hand out."""
         try:
             # On the framework's stream: memory of a batch that was dropped is used again only after the work on it.
             outputs = self._pipeline.run(self._arrays.current_stream(self.device))
@@ -507,6 +532,7 @@ class Loader:
             raise
         except DALI_ERRORS as error:
             self._failures_since += 1
+            self._before = None  # a batch that DALI cannot make counts as taken
             return self._recover(place, error)
         self._checkpointed, self._failures_since = dataclasses.replace(place, batch=place.batch + 1), 0
         valid = min(self._reader.valid(place), len(outputs[0]))

@@ -200,3 +200,50 @@ def test_augmentation_of_a_state_is_told_by_its_numbers(data):
     state = loader_of(data, augment=strong).state_dict()
     with pytest.raises(LoaderError, match="augment was"):
         loader_of(data, augment=dataclasses.replace(strong, area=(0.4, 1.0))).load_state_dict(state)
+
+
+def interrupt(loader, monkeypatch, *, after):
+    """Let Ctrl-C come while the next batch is made, before DALI's step or after it."""
+    run = loader._pipeline.run
+
+    def interrupted(*arguments):
+        monkeypatch.undo()
+        if after:
+            run(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loader._pipeline, "run", interrupted)
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("shuffle", [True, "global"])
+@pytest.mark.parametrize("taken", [3, 7])  # of 8 batches
+def test_state_saved_on_interruption_goes_on_with_the_batch_that_was_not_had(data, monkeypatch, shuffle, taken, after):
+    whole = take(loader_of(data, shuffle=shuffle), 2)
+    loader = loader_of(data, shuffle=shuffle)
+    loop = iter(loader)
+    for _ in range(taken):
+        next(loop)
+    interrupt(loader, monkeypatch, after=after)
+    with pytest.raises(KeyboardInterrupt):
+        next(loop)
+    resumed = loader_of(data, shuffle=shuffle)
+    resumed.load_state_dict(json.loads(json.dumps(loader.state_dict())))
+    assert_same(take(resumed, 2), [whole[0][taken:], whole[1]])
+    # And the loader itself has ended its epoch; the ones after it are whole.
+    following = take(loader, 2)
+    assert [sorted(itertools.chain(*(ids for ids, _ in epoch))) for epoch in following] == [list(range(29))] * 2
+
+
+def test_image_size_changes_after_an_interruption_and_the_order_goes_on(data, monkeypatch):
+    whole = take(loader_of(data), 1)[0]
+    loader = loader_of(data)
+    loop = iter(loader)
+    next(loop)
+    interrupt(loader, monkeypatch, after=True)
+    with pytest.raises(KeyboardInterrupt):
+        next(loop)
+    loader.set_image_size(12)
+    resumed = loader_of(data)
+    resumed.load_state_dict(loader.state_dict())
+    assert [ids for ids, _ in take(resumed, 1)[0]] == [ids for ids, _ in whole[1:]]
