@@ -84,7 +84,7 @@ class _Stand(NamedTuple):
 
 
 class ArraySpec(NamedTuple):
-    """Shape and dtype of an array; a first dimension of None where the last batch may be shorter."""
+    """Shape and dtype of an array; a first dimension of None where a batch may be shorter."""
 
     shape: tuple[int | None, ...]
     dtype: str
@@ -346,7 +346,8 @@ class Loader:
             labels = mix_labels(labels, self._classes, self._mix.smoothing, None)
         if self._with_ids or self._image.views > 1 or not isinstance(labels, np.ndarray):
             raise ValueError("a batch is not one array of images and one of labels: it has ids, views or ragged labels")
-        number = None if self._options["last_batch"] == "partial" else self._batch_size
+        may_be_shorter = self._options["last_batch"] == "partial" or self._recovery.skips
+        number = None if may_be_shorter else self._batch_size
         size, dtype = self._image.size, self._image.dtype
         shape = (number, *size, 3) if dtype == "uint8" else (number, 3, *size)
         return ArraySpec(shape, dtype), ArraySpec((number, *labels.shape[1:]), str(labels.dtype))
@@ -354,6 +355,13 @@ class Loader:
     def __len__(self) -> int:
         """Batches in the whole of the epoch that is running, or comes next."""
         return self._reader.batches(self._place)
+
+    def most_batches(self) -> tuple[int, bool]:
+        """How many batches the longest epoch has, and whether each has as many, the one that comes next included."""
+        whole = {self._reader.batches(Place(epoch)) for epoch in range(self._ranks[1])}
+        taken = 0 if self._is_running else self._place.batch  # a loop that was left has ended its epoch
+        coming = len(self) - taken
+        return max(whole), whole == {coming} and not self._recovery.skips
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         """One epoch, or the rest of it after ``load_state_dict``.
