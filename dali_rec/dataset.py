@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
 
@@ -394,6 +394,8 @@ def open_dataset(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
     """
     if isinstance(path, (str, os.PathLike)):
         return _open_one(as_path(path))
+    if not isinstance(path, Iterable):
+        raise DatasetNotFoundError(f"{path!r} names no data set: expected a prefix, a manifest, .rec files, or several")
     parts = [_open_one(as_path(one)) for one in path]
     if len(parts) == 1:
         return parts[0]

@@ -150,3 +150,9 @@ def test_empty_file_is_no_data_set(tmp_path):
     (tmp_path / "x.rec").write_bytes(b"")
     with pytest.raises(DatasetError, match="no records"):
         dali_rec.open(tmp_path / "x.rec")
+
+
+@pytest.mark.parametrize("name", [None, 3])
+def test_what_is_no_name_of_a_data_set_is_refused_in_words(name):
+    with pytest.raises(DatasetNotFoundError, match=f"{name} names no data set: expected a prefix"):
+        dali_rec.open(name)

@@ -8,12 +8,13 @@ import importlib
 import logging
 import os
 import zlib
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 
 import numpy as np
 
 from dali_rec._dali import DALI_ERRORS, dali_reason, import_dali
 from dali_rec._files import as_path
+from dali_rec._numbers import whole_number
 from dali_rec.errors import DaliRecError, LoaderError
 from dali_rec.loading.batch_mix import (
     BatchMix,
@@ -195,6 +196,7 @@ class Loader:
             ("on_error", on_error, ("raise", "skip")),
             ("shuffle", shuffle, (None, True, False, "global")),
         )
+        samples = None if samples is None else whole_number("samples", samples)
         ranks = find_ranks(rank, world_size)
         import_dali()
         self._arrays: Any = importlib.import_module(f"dali_rec.loading.{framework}")
@@ -222,11 +224,11 @@ class Loader:
         shuffle = augment not in ("eval", None) and not callable(augment) if shuffle is None else shuffle
         spec = ReaderSpec(*self._ranks, bool(shuffle), shuffle_buffer, shuffle_files=False, seed=seed)
         drawn = choose_weights(self.dataset, weights, balance, mix, sizes)
-        self._batch_size = batch_size
+        self._batch_size = batch_size = self._execution.batch_size
         self._reader: Reader
         # Views that DALI's reader gets wrong take ours, which has one order for all records.
         if shuffle == "global" or drawn is not None or not dali_can_read(self.dataset):
-            order = SampleOrder(len(self.dataset), seed, bool(shuffle), drawn, samples)
+            order = SampleOrder(len(self.dataset), spec.seed, bool(shuffle), drawn, samples)
             deal = Deal(len(order), *self._ranks, batch_size, last_batch, even)
             self._reader = OrderReader(self.dataset, order, deal, self._execution)
         else:
@@ -240,11 +242,11 @@ class Loader:
         self._options: dict[str, Any] = {
             "batch_size": batch_size,
             **describe_image(self._image),
-            "shuffle": shuffle,
-            "shuffle_buffer": shuffle_buffer,
-            "seed": seed,
+            "shuffle": shuffle if shuffle == "global" else bool(shuffle),
+            "shuffle_buffer": spec.shuffle_buffer,
+            "seed": spec.seed,
             "last_batch": last_batch,
-            "even": even,
+            "even": bool(even),
             "samples": samples,
             "weights": None if drawn is None else zlib.crc32(drawn.tobytes()),
             "labels": None if labels is None else zlib.crc32(as_path(labels).read_bytes()),
@@ -351,6 +353,12 @@ class Loader:
         size, dtype = self._image.size, self._image.dtype
         shape = (number, *size, 3) if dtype == "uint8" else (number, 3, *size)
         return ArraySpec(shape, dtype), ArraySpec((number, *labels.shape[1:]), str(labels.dtype))
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"{self.dataset.name}: a Loader cannot be copied or sent to another process; make another one there, and "
+            "take state_dict() to where this one stands"
+        )
 
     def __len__(self) -> int:
         """Batches in the whole of the epoch that is running, or comes next."""

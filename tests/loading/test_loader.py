@@ -403,6 +403,17 @@ def test_more_ranks_than_records_are_refused(tiny):
         ({"std": (1, 1, 0)}, "std above 0"),
         ({"seed": -1}, "seed is -1"),
         ({"threads": 0}, "threads is 0"),
+        ({"threads": "2"}, "threads is '2': expected a whole number"),
+        ({"prefetch": True}, "prefetch is True"),
+        ({"batch_size": True}, "batch_size is True"),
+        ({"batch_size": 4.0}, "batch_size is 4.0"),
+        ({"image_size": True}, "image_size is True"),
+        ({"seed": None}, "seed is None: expected a whole number"),
+        ({"shuffle_buffer": 8.0}, "shuffle_buffer is 8.0"),
+        ({"rank": "0", "world_size": "2"}, "rank is '0'"),
+        ({"weights": [1] * 12, "samples": 5.0}, "samples is 5.0"),
+        ({"mean": 0.5}, "mean 0.5 and std"),
+        ({"mean": (123.68, 116.78, 103.94)}, "divide mean and std by 255"),
     ],
 )
 def test_senseless_options_are_refused_with_their_value(packed, option, message):

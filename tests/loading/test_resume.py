@@ -1,9 +1,13 @@
+import copy
 import dataclasses
+import io
 import itertools
 import json
+import pickle
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import jpeg
@@ -169,6 +173,33 @@ def test_state_of_other_data_is_refused(data, packed):
 def test_something_that_is_no_state_is_refused(data):
     with pytest.raises(LoaderError, match="not a state"):
         loader_of(data).load_state_dict({"epoch": 3})
+
+
+def test_truncated_state_is_refused(data):
+    state = loader_of(data).state_dict()
+    del state["options"], state["batch"]
+    with pytest.raises(LoaderError, match="the state is damaged: it has no batch, options"):
+        loader_of(data).load_state_dict(state)
+
+
+@pytest.mark.parametrize("shuffle", [True, "global"])
+def test_state_is_plain_also_where_options_are_numbers_of_numpy(data, shuffle):
+    options = {"rank": np.int64(0), "world_size": np.int32(2), "seed": np.uint32(5), "shuffle_buffer": np.int64(7)}
+    options |= {"batch_size": np.int64(4), "mean": np.float32([0.5, 0.5, 0.5]), "std": np.array([0.5, 0.5, 0.5])}
+    loader = loader_of(data, shuffle=np.True_ if shuffle is True else shuffle, dtype=np.dtype("float32"), **options)
+    state = loader.state_dict()
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    assert torch.load(file, weights_only=True) == json.loads(json.dumps(state)) == state
+    plain = {name: value.tolist() for name, value in options.items()}
+    loader_of(data, shuffle=shuffle, **plain).load_state_dict(state)
+
+
+@pytest.mark.parametrize("how", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_copy_of_a_loader_is_refused_with_the_remedy(data, how):
+    with pytest.raises(TypeError, match="make another one there"):
+        how(loader_of(data))
 
 
 def test_state_survives_a_move_of_the_files(data, tmp_path):
