@@ -442,10 +442,11 @@ def _common_manifest(parts: list[Dataset]) -> Manifest | None:
     for manifest in manifests[1:]:
         if manifest is None:
             return None
-        if manifest.classes != first.classes or manifest.label_kind != first.label_kind:
+        theirs, ours = ((one.classes, one.label_classes, one.label_kind) for one in (manifest, first))
+        if theirs != ours:
             raise DatasetError(
                 f"{parts[0].name} and the others given with it have different classes: their label indices do not mean "
-                "the same; pack them together"
+                "the same; 'dali-rec merge' unites them by name"
             )
         total = Manifest(
             records=total.records + manifest.records,
@@ -456,6 +457,7 @@ def _common_manifest(parts: list[Dataset]) -> Manifest | None:
             max_height=max(total.max_height, manifest.max_height),
             bytes=total.bytes + manifest.bytes,
             classes=first.classes,
+            label_classes=first.label_classes,
         )
     return total
 

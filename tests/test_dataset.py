@@ -1,5 +1,5 @@
 import pytest
-from support import DATA
+from support import DATA, jpeg
 
 import dali_rec
 from dali_rec.errors import DatasetError, DatasetNotFoundError, IndexFileError
@@ -93,6 +93,21 @@ def test_file_that_is_no_manifest_is_refused(tmp_path, text, message):
     (tmp_path / "x.json").write_text(text)
     with pytest.raises(DatasetError, match=message):
         dali_rec.open(tmp_path / "x.json")
+
+
+def test_several_with_names_for_each_column_of_labels_keep_them_and_must_have_the_same(tmp_path):
+    for name, colour in (("x", "red"), ("y", "red"), ("z", "grey")):
+        for number, folder in enumerate((f"car/{colour}", "bus/blue")):
+            (tmp_path / "photos" / name / folder).mkdir(parents=True)
+            (tmp_path / "photos" / name / folder / "1.jpg").write_bytes(jpeg(number))
+        dali_rec.pack(tmp_path / "photos" / name, tmp_path / name)
+    x, y, z = (tmp_path / name for name in "xyz")
+    names = (("bus", "car"), ("blue", "red"))
+    assert dali_rec.open(x).manifest.label_classes == names
+    both = dali_rec.open([x, y])
+    assert (len(both), both.manifest.label_classes) == (4, names)
+    with pytest.raises(DatasetError, match="different classes"):
+        dali_rec.open([x, z])
 
 
 UNREADABLE = {
