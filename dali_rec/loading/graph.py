@@ -7,6 +7,7 @@ import dataclasses
 import os
 import tempfile
 import warnings
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from dali_rec.loading.augment import Augment
     from dali_rec.loading.boxes import BoxLayout
     from dali_rec.loading.device import Device
+    from dali_rec.loading.feed import RecordFeed
     from dali_rec.loading.finish import Resizer
 
 DType = Literal["float32", "float16", "uint8"]
@@ -250,7 +252,7 @@ def build_plugin_pipeline(
 
 
 def build_fed_pipeline(
-    feed: Callable[[Any], Any],
+    feed: RecordFeed,
     dataset: Dataset,
     image: ImageSpec,
     execution: Execution,
@@ -277,7 +279,10 @@ def build_fed_pipeline(
         )
         return tuple(outputs)
 
-    return _build(read, dataset, image, execution, seed, checkpoint)
+    pipeline = _build(read, dataset, image, execution, seed, checkpoint)
+    # DALI's graph is a ring of objects that keeps the feed until Python looks for rings, which takes it many pipelines.
+    weakref.finalize(pipeline, feed.end).atexit = False
+    return pipeline
 
 
 def build_reader_pipeline(dataset: Dataset, reader: ReaderSpec, batch_size: int) -> Any:

@@ -1,8 +1,11 @@
+import gc
 import itertools
 import logging
 import os
 import subprocess
 import sys
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -118,6 +121,23 @@ def test_loop_that_was_left_early_is_followed_by_a_whole_epoch(tiny, shards):
     assert all(sorted(ids) == list(range(23)) for ids in following)
     assert following[0] != following[1]
     assert following[0][:4] != left
+
+
+def test_loops_that_were_left_leave_no_threads(tiny):
+    loader = numpy_loader(tiny(23), shuffle="global")
+    next(iter(loader))
+    gc.collect()
+    gc.disable()
+    try:
+        before = threading.active_count()
+        for _ in range(4):
+            next(iter(loader))
+        deadline = time.monotonic() + 5
+        while threading.active_count() > before and time.monotonic() < deadline:
+            time.sleep(0.01)  # they end by themselves, a moment later
+        assert threading.active_count() <= before
+    finally:
+        gc.enable()
 
 
 def test_ranks_that_leave_early_still_share_every_record_once(tiny):
