@@ -1,6 +1,10 @@
-"""Numbers in text. Python's own also take underscores between digits: ``2019_1`` is a name, and not 20191."""
+"""Numbers as they are given: in text, where Python's own also take ``2019_1``, which is a name, and as options."""
 
 from __future__ import annotations
+
+import contextlib
+import operator
+from typing import Any
 
 
 def parse_int(text: str) -> int:
@@ -11,6 +15,14 @@ def parse_int(text: str) -> int:
 def parse_float(text: str) -> float:
     """The number that ``text`` is, as ``float`` reads it. Raises ValueError, for underscores as well."""
     return float(_plain(text))
+
+
+def whole_number(name: str, value: Any) -> int:
+    """The option ``name`` as a plain int, which JSON takes, of NumPy's as well. Raises ValueError for anything else."""
+    if not isinstance(value, bool):
+        with contextlib.suppress(TypeError):
+            return operator.index(value)
+    raise ValueError(f"{name} is {value!r}: expected a whole number")
 
 
 def _plain(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
 
@@ -20,7 +20,7 @@ from dali_rec.recordio.framing import MAGIC, MAX_RECORD_LENGTH
 from dali_rec.recordio.header import HEADER, MAX_ID
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -396,6 +396,8 @@ def open_dataset(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
     """
     if isinstance(path, (str, os.PathLike)):
         return _open_one(as_path(path))
+    if not isinstance(path, Iterable):
+        raise DatasetNotFoundError(f"{path!r} names no data set: expected a prefix, a manifest, .rec files, or several")
     parts = [_open_one(as_path(one)) for one in path]
     if len(parts) == 1:
         return parts[0]
@@ -464,10 +466,11 @@ def _common_manifest(parts: list[Dataset]) -> Manifest | None:
     for manifest in manifests[1:]:
         if manifest is None:
             return None
-        if manifest.classes != first.classes or manifest.label_kind != first.label_kind:
+        theirs, ours = ((one.classes, one.label_classes, one.label_kind) for one in (manifest, first))
+        if theirs != ours:
             raise DatasetError(
                 f"{parts[0].name} and the others given with it have different classes: their label indices do not mean "
-                "the same; pack them together"
+                "the same; 'dali-rec merge' unites them by name"
             )
         total = Manifest(
             records=total.records + manifest.records,
@@ -478,6 +481,7 @@ def _common_manifest(parts: list[Dataset]) -> Manifest | None:
             max_height=max(total.max_height, manifest.max_height),
             bytes=total.bytes + manifest.bytes,
             classes=first.classes,
+            label_classes=first.label_classes,
         )
     return total
 

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from support import DATA
+from support import DATA, jpeg
 
 import dali_rec
 from dali_rec.errors import DatasetError, DatasetNotFoundError, IndexFileError
@@ -124,6 +124,21 @@ def test_manifest_with_values_of_another_kind_is_damaged(packed, field, value):
     assert [fault.kind for fault in dali_rec.verify(packed).faults] == ["manifest"]
 
 
+def test_several_with_names_for_each_column_of_labels_keep_them_and_must_have_the_same(tmp_path):
+    for name, colour in (("x", "red"), ("y", "red"), ("z", "grey")):
+        for number, folder in enumerate((f"car/{colour}", "bus/blue")):
+            (tmp_path / "photos" / name / folder).mkdir(parents=True)
+            (tmp_path / "photos" / name / folder / "1.jpg").write_bytes(jpeg(number))
+        dali_rec.pack(tmp_path / "photos" / name, tmp_path / name)
+    x, y, z = (tmp_path / name for name in "xyz")
+    names = (("bus", "car"), ("blue", "red"))
+    assert dali_rec.open(x).manifest.label_classes == names
+    both = dali_rec.open([x, y])
+    assert (len(both), both.manifest.label_classes) == (4, names)
+    with pytest.raises(DatasetError, match="different classes"):
+        dali_rec.open([x, z])
+
+
 UNREADABLE = {
     "cut short": lambda path: path.write_bytes(path.read_bytes()[:100]),
     "empty": lambda path: path.write_bytes(b""),
@@ -186,3 +201,9 @@ def test_empty_file_is_no_data_set(tmp_path):
     (tmp_path / "x.rec").write_bytes(b"")
     with pytest.raises(DatasetError, match="no records"):
         dali_rec.open(tmp_path / "x.rec")
+
+
+@pytest.mark.parametrize("name", [None, 3])
+def test_what_is_no_name_of_a_data_set_is_refused_in_words(name):
+    with pytest.raises(DatasetNotFoundError, match=f"{name} names no data set: expected a prefix"):
+        dali_rec.open(name)

@@ -6,6 +6,7 @@ import sys
 from typing import NamedTuple
 
 from dali_rec._environment import local_rank_in_environment, ranks_in_environment
+from dali_rec._numbers import whole_number
 
 
 class Ranks(NamedTuple):
@@ -24,7 +25,11 @@ def find_ranks(rank: int | None, world_size: int | None) -> Ranks:
     """
     if (rank is None) != (world_size is None):
         raise ValueError(f"rank is {rank} and world_size {world_size}: give both, or neither to have them found")
-    found = _detect() if rank is None or world_size is None else Ranks(rank, world_size, _local_rank(), "as given")
+    if rank is None or world_size is None:
+        found = _detect()
+    else:
+        rank, world_size = whole_number("rank", rank), whole_number("world_size", world_size)
+        found = Ranks(rank, world_size, _local_rank(), "as given")
     if not 0 <= found.rank < found.world_size:
         raise ValueError(f"rank is {found.rank} of world_size {found.world_size} ({found.why}): ranks count from 0")
     return found

@@ -67,6 +67,10 @@ class RecordFeed:
         self._held.append(batch)
         return batch.images, batch.labels, batch.rows
 
+    def end(self) -> None:
+        """End the threads; what was handed out stays alive."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
 
 class _Sample(NamedTuple):
     image: NDArray[np.uint8]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import operator
 import os
 import tempfile
 import warnings
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,6 +17,7 @@ import numpy as np
 from dali_rec._cores import available_cores
 from dali_rec._dali import import_dali
 from dali_rec._environment import local_world_size_in_environment
+from dali_rec._numbers import whole_number
 from dali_rec.errors import DatasetError
 from dali_rec.loading.augment import NAMED, Augmentation, decode_views, random_augmentation
 from dali_rec.loading.box_augment import BoxAugmentation, decode_boxed
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from dali_rec.loading.augment import Augment
     from dali_rec.loading.boxes import BoxLayout
     from dali_rec.loading.device import Device
+    from dali_rec.loading.feed import RecordFeed
     from dali_rec.loading.finish import Resizer
 
 DType = Literal["float32", "float16", "uint8"]
@@ -71,6 +73,7 @@ class ImageSpec:
             raise ValueError(f"image_size is {self.size}: expected a side or (height, width), in pixels")
         if self.dtype not in ("float32", "float16", "uint8"):
             raise ValueError(f"dtype is {self.dtype!r}: expected 'float32', 'float16' or 'uint8'")
+        object.__setattr__(self, "dtype", str(self.dtype))  # a dtype of NumPy's is equal to its name
         known = (
             self.augment is None or isinstance(self.augment, (Augmentation, BoxAugmentation)) or callable(self.augment)
         )
@@ -84,9 +87,16 @@ class ImageSpec:
                 f"augment is {self.augment!r}: with boxes it is 'train', 'eval', None or a BoxAugmentation, without "
                 "them none of the last"
             )
-        finite = bool(np.isfinite([*self.mean, *self.std]).all())
-        if len(self.mean) != 3 or len(self.std) != 3 or not finite or min(self.std) <= 0:
+        try:
+            mean, std = (tuple(float(value) for value in values) for values in (self.mean, self.std))
+        except (TypeError, ValueError):
+            mean = std = ()
+        if len(mean) != 3 or len(std) != 3 or not np.isfinite([*mean, *std]).all() or min(std) <= 0:
             raise ValueError(f"mean {self.mean} and std {self.std}: three numbers each, R G B, std above 0")
+        if max(mean) > 1:
+            raise ValueError(f"mean is {self.mean}: it is that of images of 0…1; divide mean and std by 255")
+        object.__setattr__(self, "mean", mean)
+        object.__setattr__(self, "std", std)
 
     @property
     def crops_boxes(self) -> bool:
@@ -115,6 +125,8 @@ class ReaderSpec:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        for name in ("rank", "world_size", "shuffle_buffer", "seed"):
+            object.__setattr__(self, name, whole_number(name, getattr(self, name)))
         if self.seed < 0:
             raise ValueError(f"seed is {self.seed}: from 0 up")
         if not 1 <= self.shuffle_buffer < 1 << 31:
@@ -132,6 +144,10 @@ class Execution:
     tuned: Tuned = DEFAULTS
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "batch_size", whole_number("batch_size", self.batch_size))
+        for name in ("threads", "prefetch"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, whole_number(name, getattr(self, name)))
         if self.batch_size < 1:
             raise ValueError(f"batch_size is {self.batch_size}: at least 1")
         if self.threads is not None and self.threads < 1:
@@ -174,10 +190,10 @@ def image_sides(image_size: int | tuple[int, int]) -> tuple[int, int]:
     """Height and width, of one number for both or of both. Raises ValueError for anything else."""
     try:
         if np.ndim(image_size) == 0:
-            side = operator.index(image_size)  # type: ignore[arg-type]
+            side = whole_number("image_size", image_size)
             return side, side
         height, width = image_size  # type: ignore[misc]
-        return operator.index(height), operator.index(width)
+        return whole_number("image_size", height), whole_number("image_size", width)
     except (TypeError, ValueError):
         raise ValueError(f"image_size is {image_size!r}: expected a side or (height, width), in pixels") from None
 
@@ -236,7 +252,7 @@ def build_plugin_pipeline(
 
 
 def build_fed_pipeline(
-    feed: Callable[[Any], Any],
+    feed: RecordFeed,
     dataset: Dataset,
     image: ImageSpec,
     execution: Execution,
@@ -263,7 +279,10 @@ def build_fed_pipeline(
         )
         return tuple(outputs)
 
-    return _build(read, dataset, image, execution, seed, checkpoint)
+    pipeline = _build(read, dataset, image, execution, seed, checkpoint)
+    # DALI's graph is a ring of objects that keeps the feed until Python looks for rings, which takes it many pipelines.
+    weakref.finalize(pipeline, feed.end).atexit = False
+    return pipeline
 
 
 def build_reader_pipeline(dataset: Dataset, reader: ReaderSpec, batch_size: int) -> Any:

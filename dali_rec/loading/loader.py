@@ -8,12 +8,13 @@ import importlib
 import logging
 import os
 import zlib
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 
 import numpy as np
 
 from dali_rec._dali import DALI_ERRORS, dali_reason, import_dali
 from dali_rec._files import as_path
+from dali_rec._numbers import whole_number
 from dali_rec.errors import DaliRecError, LoaderError
 from dali_rec.loading.batch_mix import (
     BatchMix,
@@ -74,8 +75,17 @@ Framework = Literal["torch", "numpy", "jax", "cupy", "tensorflow"]
 _FRAMEWORKS = ("torch", "numpy", "jax", "cupy", "tensorflow")
 
 
+class _Stand(NamedTuple):
+    """All that going on takes: the place, what DALI's checkpoint stands for, and the batches that failed since."""
+
+    place: Place
+    checkpointed: Place
+    failures_since: int
+    checkpoint: bytes
+
+
 class ArraySpec(NamedTuple):
-    """Shape and dtype of an array; a first dimension of None where the last batch may be shorter."""
+    """Shape and dtype of an array; a first dimension of None where a batch may be shorter."""
 
     shape: tuple[int | None, ...]
     dtype: str
@@ -186,6 +196,7 @@ class Loader:
             ("on_error", on_error, ("raise", "skip")),
             ("shuffle", shuffle, (None, True, False, "global")),
         )
+        samples = None if samples is None else whole_number("samples", samples)
         ranks = find_ranks(rank, world_size)
         import_dali()
         self._arrays: Any = importlib.import_module(f"dali_rec.loading.{framework}")
@@ -213,11 +224,11 @@ class Loader:
         shuffle = augment not in ("eval", None) and not callable(augment) if shuffle is None else shuffle
         spec = ReaderSpec(*self._ranks, bool(shuffle), shuffle_buffer, shuffle_files=False, seed=seed)
         drawn = choose_weights(self.dataset, weights, balance, mix, sizes)
-        self._batch_size = batch_size
+        self._batch_size = batch_size = self._execution.batch_size
         self._reader: Reader
         # Views that DALI's reader gets wrong take ours, which has one order for all records.
         if shuffle == "global" or drawn is not None or not dali_can_read(self.dataset):
-            order = SampleOrder(len(self.dataset), seed, bool(shuffle), drawn, samples)
+            order = SampleOrder(len(self.dataset), spec.seed, bool(shuffle), drawn, samples)
             deal = Deal(len(order), *self._ranks, batch_size, last_batch, even)
             self._reader = OrderReader(self.dataset, order, deal, self._execution)
         else:
@@ -231,11 +242,11 @@ class Loader:
         self._options: dict[str, Any] = {
             "batch_size": batch_size,
             **describe_image(self._image),
-            "shuffle": shuffle,
-            "shuffle_buffer": shuffle_buffer,
-            "seed": seed,
+            "shuffle": shuffle if shuffle == "global" else bool(shuffle),
+            "shuffle_buffer": spec.shuffle_buffer,
+            "seed": spec.seed,
             "last_batch": last_batch,
-            "even": even,
+            "even": bool(even),
             "samples": samples,
             "weights": None if drawn is None else zlib.crc32(drawn.tobytes()),
             "labels": None if labels is None else zlib.crc32(as_path(labels).read_bytes()),
@@ -291,6 +302,15 @@ class Loader:
             ) from error
         # DALI's checkpoint stays behind where batches fail: what it stands for, and how many have failed since.
         self._checkpointed, self._failures_since = place, 0
+        # Where the loader stood before the batch that is being made. Ctrl-C may stop that before DALI's next step or
+        # after it, and nothing tells which.
+        self._before: _Stand | None = None
+
+    def _stand(self) -> _Stand:
+        """Where the loader stands; a batch whose making was interrupted is not taken."""
+        if self._before is not None:
+            return self._before
+        return _Stand(self._place, self._checkpointed, self._failures_since, self._pipeline.checkpoint())
 
     @property
     def batch_size(self) -> int:
@@ -328,14 +348,28 @@ class Loader:
             labels = mix_labels(labels, self._classes, self._mix.smoothing, None)
         if self._with_ids or self._image.views > 1 or not isinstance(labels, np.ndarray):
             raise ValueError("a batch is not one array of images and one of labels: it has ids, views or ragged labels")
-        number = None if self._options["last_batch"] == "partial" else self._batch_size
+        may_be_shorter = self._options["last_batch"] == "partial" or self._recovery.skips
+        number = None if may_be_shorter else self._batch_size
         size, dtype = self._image.size, self._image.dtype
         shape = (number, *size, 3) if dtype == "uint8" else (number, 3, *size)
         return ArraySpec(shape, dtype), ArraySpec((number, *labels.shape[1:]), str(labels.dtype))
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"{self.dataset.name}: a Loader cannot be copied or sent to another process; make another one there, and "
+            "take state_dict() to where this one stands"
+        )
+
     def __len__(self) -> int:
         """Batches in the whole of the epoch that is running, or comes next."""
         return self._reader.batches(self._place)
+
+    def most_batches(self) -> tuple[int, bool]:
+        """How many batches the longest epoch has, and whether each has as many, the one that comes next included."""
+        whole = {self._reader.batches(Place(epoch)) for epoch in range(self._ranks[1])}
+        taken = 0 if self._is_running else self._place.batch  # a loop that was left has ended its epoch
+        coming = len(self) - taken
+        return max(whole), whole == {coming} and not self._recovery.skips
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         """One epoch, or the rest of it after ``load_state_dict``.
@@ -349,11 +383,8 @@ class Loader:
         self._loops += 1
         loop = self._loops
         while self._place.batch < self._reader.runs(self._place):
-            place = self._place
-            # What is being handed out counts as taken, also for state_dict.
-            self._place = dataclasses.replace(place, batch=place.batch + 1)
             with self._arrays.on_device(self.device):
-                batch = self._take(place)
+                batch = self._take()
             if batch is not None:
                 yield batch
                 if self._loops != loop:
@@ -411,19 +442,18 @@ class Loader:
 
     def _leave_epoch(self) -> None:
         """End an epoch whose loop was left: quietly if nothing was left to hand out, by a new pipeline otherwise."""
-        if self._is_exhausted():
+        if self._before is None and self._is_exhausted():
             self._drain()
             return
         following = self._place.epoch + 1
-        self._place = Place(epoch=following, began=following)
-        self._start_pipeline(self._place, None)
+        place = Place(epoch=following, began=following)
+        self._start_pipeline(place, None)
+        self._place = place
 
     def _drain(self) -> None:
         """Take the batches from the pipeline that are padding alone, and begin the next epoch."""
         while self._place.batch < self._reader.runs(self._place):
-            place = self._place
-            self._place = dataclasses.replace(place, batch=place.batch + 1)
-            self._take(place)
+            self._take()
         self._begin_next_epoch()
 
     def state_dict(self) -> dict[str, Any]:
@@ -432,22 +462,23 @@ class Loader:
         In a loop, the batch in hand counts as taken. Every rank saves its own; with ``shuffle="global"`` or drawing, a
         state of any rank serves any number of ranks.
         """
+        stand = self._stand()
         extra = {
             "image_size": list(self._image.size),
             "made_by": made_by(self._image),
             "skipped": list(self._recovery.skipped),
-            "checkpointed": [self._checkpointed.epoch, self._checkpointed.batch],
-            "failures_since": self._failures_since,
+            "checkpointed": [stand.checkpointed.epoch, stand.checkpointed.batch],
+            "failures_since": stand.failures_since,
         }
-        taken = self._reader.taken(self._place) if isinstance(self._reader, OrderReader) else 0
+        taken = self._reader.taken(stand.place) if isinstance(self._reader, OrderReader) else 0
         return make_state(
-            self._place,
+            stand.place,
             taken,
             data_fingerprint(self.dataset),
             self._options,
             self._ranks,
             extra,
-            self._pipeline.checkpoint(),
+            stand.checkpoint,
         )
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -486,9 +517,10 @@ class Loader:
     def set_image_size(self, image_size: int | tuple[int, int]) -> None:
         """Make images of another size from the next batch on; order and random numbers go on as they were."""
         self._image = dataclasses.replace(self._image, size=image_sides(image_size))
-        failures = self._failures_since
-        self._start_pipeline(self._checkpointed, self._pipeline.checkpoint())
-        self._fail_again(failures)
+        stand = self._stand()
+        self._place = stand.place
+        self._start_pipeline(stand.checkpointed, stand.checkpoint)
+        self._fail_again(stand.failures_since)
 
     def _fail_again(self, failures: int) -> None:
         """Pass over the batches that failed between DALI's checkpoint and where the loader stood."""
@@ -497,9 +529,18 @@ class Loader:
                 self._pipeline.run()
         self._failures_since = failures
 
-    def _take(self, place: Place) -> tuple[Any, ...] | None:
-        """The batch at ``place``, or None where it has nothing to hand out."""
+    def _take(self) -> tuple[Any, ...] | None:
+        """The next batch, or None where it has nothing to hand out. It counts as taken, also for state_dict."""
         self._refuse_fork()
+        self._before = self._stand()
+        place = self._before.place
+        self._place = dataclasses.replace(place, batch=place.batch + 1)
+        batch = self._make(place)
+        self._before = None
+        return batch
+
+    def _make(self, place: Place) -> tuple[Any, ...] | None:
+        """The batch at ``place``, or None where it has nothing to hand out."""
         try:
             # On the framework's stream: memory of a batch that was dropped is used again only after the work on it.
             outputs = self._pipeline.run(self._arrays.current_stream(self.device))
@@ -507,6 +548,7 @@ class Loader:
             raise
         except DALI_ERRORS as error:
             self._failures_since += 1
+            self._before = None  # a batch that DALI cannot make counts as taken
             return self._recover(place, error)
         self._checkpointed, self._failures_since = dataclasses.replace(place, batch=place.batch + 1), 0
         valid = min(self._reader.valid(place), len(outputs[0]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -27,13 +27,18 @@ def select(
 
     One that is given twice is there twice. Raises DatasetError if nothing is left.
     """
-    several = not isinstance(data, (Dataset, str, os.PathLike))
-    parts = [] if isinstance(data, (Dataset, str, os.PathLike)) else [open_dataset(one) for one in data]
-    whole = data if isinstance(data, Dataset) else open_dataset(data)
+    parts: list[Dataset] = []
+    if isinstance(data, Dataset):
+        whole = data
+    elif isinstance(data, (str, os.PathLike)) or not isinstance(data, Iterable):
+        whole = open_dataset(data)
+    else:
+        names = list(data)
+        whole, parts = open_dataset(names), [open_dataset(name) for name in names]
     chosen = whole if subset is None else _subset(whole, subset)
     if not len(chosen):
         raise DatasetError(f"{whole.name}: no records are left in the subset {subset!r}")
-    if not several:
+    if not parts:
         return chosen, [len(chosen)]
     # Not by the paths, which a data set that is given twice has twice. A view has the readers of the whole.
     part_of = [number for number, part in enumerate(parts) for _ in part.shards]
@@ -47,13 +52,16 @@ def select(
 def _subset(dataset: Dataset, subset: Subset) -> Dataset:
     if callable(subset):
         return dataset.filter(subset)
-    if isinstance(subset, float):
-        return dataset.subset(fraction=subset)
-    if isinstance(subset, (str, int)):  # a TypeError would escape those who catch what options raise
+    if isinstance(subset, (float, np.floating)):
+        return dataset.subset(fraction=float(subset))
+    if isinstance(subset, str) or not isinstance(subset, Iterable):
+        # A TypeError would escape those who catch what options raise.
         raise ValueError(f"subset is {subset!r}: expected a share such as 0.1, class names, ids, or a function")  # noqa: TRY004
-    if len(subset) and isinstance(subset[0], str):
-        return dataset.subset(classes=subset)
-    return dataset.subset(ids=subset)  # type: ignore[arg-type]  # whole numbers, or NumPy says what they are
+    # Also a tensor, or a set, which has no first.
+    chosen: Any = np.asarray(subset) if hasattr(subset, "__array__") else list(subset)
+    if len(chosen) and isinstance(chosen[0], str):
+        return dataset.subset(classes=chosen)
+    return dataset.subset(ids=chosen)
 
 
 def choose_weights(
@@ -69,6 +77,8 @@ def choose_weights(
     """
     if balance not in (None, "class"):
         raise ValueError(f"balance is {balance!r}: expected None or 'class'")
+    if mix is not None and np.ndim(mix) != 1:
+        raise ValueError(f"mix is {mix!r}: expected a share for each of several data sets")
     if mix is not None and weights is not None:
         raise ValueError("weights and mix are both given: multiply the shares into the weights")
     if weights is None and balance is None and mix is None:

@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 
 VERSION = 1
 
+_PARTS = {"epoch", "batch", "began", "start", "taken", "data", "options", "rank", "world_size", "pipeline"} | {
+    "image_size",
+    "skipped",
+    "checkpointed",
+    "failures_since",
+}
+
 
 def data_fingerprint(dataset: Dataset) -> dict[str, Any]:
     """What tells this data set, or view of one, from others: names are left out, so that files may move."""
@@ -62,6 +69,9 @@ def check_state(state: Mapping[str, Any], data: Mapping[str, Any], options: Mapp
     """Raise LoaderError, with the reason, unless the state comes from the same data and the same options."""
     if not hasattr(state, "get") or state.get("version") != VERSION:
         raise LoaderError(f"{name}: not a state of this version of Loader.state_dict(); start the epoch anew")
+    missing = _PARTS.difference(state)
+    if missing:
+        raise LoaderError(f"{name}: the state is damaged: it has no {', '.join(sorted(missing))}; start the epoch anew")
     for what, theirs, ours in (("data", state["data"], data), ("options", state["options"], options)):
         for key in sorted({*theirs, *ours}):
             if _plain(theirs.get(key)) != _plain(ours.get(key)):
@@ -99,7 +109,7 @@ def describe_image(image: ImageSpec) -> dict[str, Any]:
         "dtype": image.dtype,
         "mean": list(image.mean),
         "std": list(image.std),
-        "antialias": image.antialias,
+        "antialias": bool(image.antialias),
         "boxes": image.boxes,
     }
 

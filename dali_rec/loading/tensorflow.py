@@ -85,7 +85,10 @@ def as_dataset(loader: Loader) -> Any:
     """The loader as a tf.data.Dataset of (images, labels) that Keras' ``fit`` takes; one pass over it is one epoch.
 
     ``loader`` is one with ``framework="tensorflow"`` or ``"numpy"``, and no ids. Every shape is static but for the
-    number of images where the last batch may be shorter; the number of batches of the next epoch is known to Keras.
+    number of images where a batch may be shorter. Keras knows how many batches an epoch has. Where not all have as many
+    (the rest of one after ``load_state_dict``, ranks without ``even=True``, ``on_error="skip"``) it is told the most,
+    and warns at the end of a shorter one; a dataset made of this one by ``map`` and the like tells it nothing, and
+    epochs longer than its first are cut short.
 
     Raises ValueError for a loader whose batches are not one tensor of images and one of labels.
     """
@@ -95,7 +98,13 @@ def as_dataset(loader: Loader) -> Any:
         yield from loader
 
     dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
-    return dataset.apply(tf.data.experimental.assert_cardinality(len(loader)))
+    most, always = loader.most_batches()
+    if always:
+        return dataset.apply(tf.data.experimental.assert_cardinality(most))
+    # TensorFlow takes a shorter epoch than was asserted for an error. Keras asks for the number here, and not knowing
+    # it goes by its first epoch.
+    dataset.cardinality = lambda: tf.constant(most, tf.int64)
+    return dataset
 
 
 def as_endless_dataset(loader: Loader) -> Any:

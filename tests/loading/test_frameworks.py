@@ -5,8 +5,9 @@ import sys
 
 import numpy as np
 import pytest
+from support import jpeg
 
-from dali_rec import Loader
+from dali_rec import Loader, RecordWriter
 from dali_rec.errors import DeviceUnavailableError, MissingDependencyError
 
 pytest.importorskip("nvidia.dali", reason="DALI is not installed")
@@ -104,6 +105,65 @@ def test_tf_data_wants_one_array_of_each(packed):
 
     with pytest.raises(ValueError, match="ids, views or ragged labels"):
         as_dataset(Loader(packed, 5, 8, framework="tensorflow", device="cpu", augment="ssl"))
+
+
+def batches_of_each_epoch(dataset, epochs):
+    """How many batches Keras trains on."""
+    import keras
+
+    counts = []
+
+    class Count(keras.callbacks.Callback):
+        def on_epoch_begin(self, _epoch, logs=None):
+            counts.append(0)
+
+        def on_train_batch_end(self, _batch, logs=None):
+            counts[-1] += 1
+
+    model = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(3, activation="softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    model.fit(dataset, epochs=epochs, verbose=0, callbacks=[Count()])
+    return counts
+
+
+@pytest.mark.filterwarnings("ignore:Your input ran out of data", "ignore:`shuffle=True` was passed")
+def test_keras_goes_on_in_the_middle_of_an_epoch_and_trains_whole_ones_after_it(packed):
+    require("tensorflow")
+    from dali_rec.loading.tensorflow import as_dataset
+
+    loaders = [Loader(packed, 2, 8, framework="tensorflow", device="cpu", dtype="uint8") for _ in range(2)]
+    for _ in zip(range(4), loaders[0], strict=False):
+        pass
+    loaders[1].load_state_dict(loaders[0].state_dict())
+    dataset = as_dataset(loaders[1])
+    assert dataset.cardinality().numpy() == 6
+    assert batches_of_each_epoch(dataset, 3) == [2, 6, 6]
+
+
+@pytest.mark.filterwarnings("ignore:Your input ran out of data", "ignore:`shuffle=True` was passed")
+def test_keras_takes_epochs_of_different_lengths_on_a_rank(packed):
+    require("tensorflow")
+    from dali_rec.loading.tensorflow import as_dataset
+
+    options = {"framework": "tensorflow", "device": "cpu", "dtype": "uint8", "shuffle": False}
+    loader = Loader(packed, 2, 8, rank=0, world_size=5, **options)  # 12 records: 2 or 3 a rank
+    assert batches_of_each_epoch(as_dataset(loader), 5) == [1, 1, 2, 1, 2]
+
+
+@pytest.mark.parametrize("last_batch", ["drop", "pad"])
+def test_tf_data_goes_on_without_images_that_cannot_be_decoded(tmp_path, last_batch):
+    require("tensorflow")
+    from dali_rec.loading.tensorflow import as_dataset
+
+    bad = {1, 4, 5}
+    with RecordWriter(tmp_path / "x.rec") as writer:
+        for key in range(8):
+            image = b"no image" if key in bad else jpeg(key)
+            writer.write_image(image, float(key), key)
+    options = {"framework": "tensorflow", "device": "cpu", "last_batch": last_batch, "on_error": "skip"}
+    dataset = as_dataset(Loader(tmp_path / "x", 2, 8, shuffle=False, **options))
+    for _ in range(2):
+        assert [labels.numpy().tolist() for _, labels in dataset] == [[0], [2, 3], [6, 7]]
 
 
 def plugin_or_skip():

@@ -1,8 +1,11 @@
+import gc
 import itertools
 import logging
 import os
 import subprocess
 import sys
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -118,6 +121,23 @@ def test_loop_that_was_left_early_is_followed_by_a_whole_epoch(tiny, shards):
     assert all(sorted(ids) == list(range(23)) for ids in following)
     assert following[0] != following[1]
     assert following[0][:4] != left
+
+
+def test_loops_that_were_left_leave_no_threads(tiny):
+    loader = numpy_loader(tiny(23), shuffle="global")
+    next(iter(loader))
+    gc.collect()
+    gc.disable()
+    try:
+        before = threading.active_count()
+        for _ in range(4):
+            next(iter(loader))
+        deadline = time.monotonic() + 5
+        while threading.active_count() > before and time.monotonic() < deadline:
+            time.sleep(0.01)  # they end by themselves, a moment later
+        assert threading.active_count() <= before
+    finally:
+        gc.enable()
 
 
 def test_ranks_that_leave_early_still_share_every_record_once(tiny):
@@ -403,6 +423,17 @@ def test_more_ranks_than_records_are_refused(tiny):
         ({"std": (1, 1, 0)}, "std above 0"),
         ({"seed": -1}, "seed is -1"),
         ({"threads": 0}, "threads is 0"),
+        ({"threads": "2"}, "threads is '2': expected a whole number"),
+        ({"prefetch": True}, "prefetch is True"),
+        ({"batch_size": True}, "batch_size is True"),
+        ({"batch_size": 4.0}, "batch_size is 4.0"),
+        ({"image_size": True}, "image_size is True"),
+        ({"seed": None}, "seed is None: expected a whole number"),
+        ({"shuffle_buffer": 8.0}, "shuffle_buffer is 8.0"),
+        ({"rank": "0", "world_size": "2"}, "rank is '0'"),
+        ({"weights": [1] * 12, "samples": 5.0}, "samples is 5.0"),
+        ({"mean": 0.5}, "mean 0.5 and std"),
+        ({"mean": (123.68, 116.78, 103.94)}, "divide mean and std by 255"),
     ],
 )
 def test_senseless_options_are_refused_with_their_value(packed, option, message):

@@ -1,9 +1,13 @@
+import copy
 import dataclasses
+import io
 import itertools
 import json
+import pickle
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import jpeg
@@ -171,6 +175,33 @@ def test_something_that_is_no_state_is_refused(data):
         loader_of(data).load_state_dict({"epoch": 3})
 
 
+def test_truncated_state_is_refused(data):
+    state = loader_of(data).state_dict()
+    del state["options"], state["batch"]
+    with pytest.raises(LoaderError, match="the state is damaged: it has no batch, options"):
+        loader_of(data).load_state_dict(state)
+
+
+@pytest.mark.parametrize("shuffle", [True, "global"])
+def test_state_is_plain_also_where_options_are_numbers_of_numpy(data, shuffle):
+    options = {"rank": np.int64(0), "world_size": np.int32(2), "seed": np.uint32(5), "shuffle_buffer": np.int64(7)}
+    options |= {"batch_size": np.int64(4), "mean": np.float32([0.5, 0.5, 0.5]), "std": np.array([0.5, 0.5, 0.5])}
+    loader = loader_of(data, shuffle=np.True_ if shuffle is True else shuffle, dtype=np.dtype("float32"), **options)
+    state = loader.state_dict()
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    assert torch.load(file, weights_only=True) == json.loads(json.dumps(state)) == state
+    plain = {name: value.tolist() for name, value in options.items()}
+    loader_of(data, shuffle=shuffle, **plain).load_state_dict(state)
+
+
+@pytest.mark.parametrize("how", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_copy_of_a_loader_is_refused_with_the_remedy(data, how):
+    with pytest.raises(TypeError, match="make another one there"):
+        how(loader_of(data))
+
+
 def test_state_survives_a_move_of_the_files(data, tmp_path):
     state = stop_at(loader_of(data), 0, 2)
     for file in data.parent.iterdir():
@@ -200,3 +231,50 @@ def test_augmentation_of_a_state_is_told_by_its_numbers(data):
     state = loader_of(data, augment=strong).state_dict()
     with pytest.raises(LoaderError, match="augment was"):
         loader_of(data, augment=dataclasses.replace(strong, area=(0.4, 1.0))).load_state_dict(state)
+
+
+def interrupt(loader, monkeypatch, *, after):
+    """Let Ctrl-C come while the next batch is made, before DALI's step or after it."""
+    run = loader._pipeline.run
+
+    def interrupted(*arguments):
+        monkeypatch.undo()
+        if after:
+            run(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loader._pipeline, "run", interrupted)
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("shuffle", [True, "global"])
+@pytest.mark.parametrize("taken", [3, 7])  # of 8 batches
+def test_state_saved_on_interruption_goes_on_with_the_batch_that_was_not_had(data, monkeypatch, shuffle, taken, after):
+    whole = take(loader_of(data, shuffle=shuffle), 2)
+    loader = loader_of(data, shuffle=shuffle)
+    loop = iter(loader)
+    for _ in range(taken):
+        next(loop)
+    interrupt(loader, monkeypatch, after=after)
+    with pytest.raises(KeyboardInterrupt):
+        next(loop)
+    resumed = loader_of(data, shuffle=shuffle)
+    resumed.load_state_dict(json.loads(json.dumps(loader.state_dict())))
+    assert_same(take(resumed, 2), [whole[0][taken:], whole[1]])
+    # And the loader itself has ended its epoch; the ones after it are whole.
+    following = take(loader, 2)
+    assert [sorted(itertools.chain(*(ids for ids, _ in epoch))) for epoch in following] == [list(range(29))] * 2
+
+
+def test_image_size_changes_after_an_interruption_and_the_order_goes_on(data, monkeypatch):
+    whole = take(loader_of(data), 1)[0]
+    loader = loader_of(data)
+    loop = iter(loader)
+    next(loop)
+    interrupt(loader, monkeypatch, after=True)
+    with pytest.raises(KeyboardInterrupt):
+        next(loop)
+    loader.set_image_size(12)
+    resumed = loader_of(data)
+    resumed.load_state_dict(loader.state_dict())
+    assert [ids for ids, _ in take(resumed, 1)[0]] == [ids for ids, _ in whole[1:]]

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 from support import DATA, jpeg, make_class_folder
 
 import dali_rec
@@ -62,7 +63,17 @@ def test_subset_of_one_record_in_the_last_file_has_its_own_id(uneven):
     assert sorted(ids.tolist()) == [0, last]
 
 
-@pytest.mark.parametrize("subset", [3, "bee"])
+@pytest.mark.parametrize("ids", [{3, 37, 11}, torch.tensor([3, 37, 11]), np.array([3, 37, 11]), iter([3, 37, 11])])
+def test_ids_come_in_any_collection(uneven, ids):
+    assert sorted(epoch(loader_of(uneven, subset=ids))[1].tolist()) == [3, 11, 37]
+
+
+def test_share_of_numpy_is_a_share(uneven):
+    shares = [epoch(loader_of(uneven, subset=share))[1].tolist() for share in (0.5, np.float32(0.5))]
+    assert sorted(shares[0]) == sorted(shares[1])
+
+
+@pytest.mark.parametrize("subset", [3, "bee", np.int64(3)])
 def test_subset_that_is_none_is_refused(uneven, subset):
     with pytest.raises(ValueError, match="expected a share"):
         loader_of(uneven, subset=subset)
@@ -113,7 +124,7 @@ def test_shares_hold_for_what_a_subset_leaves_of_each_data_set(uneven):
     assert len(chosen) == sum(sizes)
 
 
-@pytest.mark.parametrize("mix", [[1.0], [1, 2, 3], [-1, 1], [0, 0]])
+@pytest.mark.parametrize("mix", [[1.0], [1, 2, 3], [-1, 1], [0, 0], 0.5])
 def test_senseless_mix_is_refused(uneven, packed, mix):
     with pytest.raises(ValueError, match="mix"):
         loader_of([uneven, uneven], mix=mix)
