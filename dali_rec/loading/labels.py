@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from dali_rec._files import as_path
 from dali_rec.dataset import listed_ids
-from dali_rec.errors import DatasetError
+from dali_rec.errors import DatasetError, RecordError
 from dali_rec.sources.lst import read_list
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from dali_rec.dataset import Dataset
 
 Ragged = Literal["error", "pad", "list"]
+
+# Of a file without a manifest, to see what its labels are: each may be a disk's seek.
+_RECORDS_TRIED = 100
 
 
 class PaddedLabels(NamedTuple):
@@ -36,9 +40,9 @@ class PaddedLabels(NamedTuple):
 class LabelReader:
     """Turns the labels of records into what a batch has.
 
-    are_classes: whether each record has one class index; None: the first batch tells. ragged: what becomes of records
-    with different numbers of labels: "error", "pad" (PaddedLabels) or "list" (a list of arrays). lst: a .lst whose
-    labels are taken instead of the records', by id, as MXNet's path_imglist.
+    are_classes: whether each record has one class index; None: some of them tell. ragged: what becomes of records with
+    different numbers of labels: "error", "pad" (PaddedLabels) or "list" (a list of arrays). lst: a .lst whose labels
+    are taken instead of the records', by id, as MXNet's path_imglist.
     """
 
     def __init__(
@@ -52,6 +56,8 @@ class LabelReader:
         self._override = None if lst is None else _labels_by_row(dataset, lst)
         # An image of InsightFace's may be labelled [class, aligned], and others of the same file [class].
         self._first_only = dataset.is_face_set and lst is None
+        if are_classes is None and ragged == "error":
+            self._are_classes = _look_like_classes(dataset)
         if self._override is not None:
             self._are_classes = all(len(labels) == 1 and float(labels[0]).is_integer() for labels in self._override)
 
@@ -89,9 +95,6 @@ class LabelReader:
                 "not make one tensor; load them with ragged='pad' or ragged='list'"
             )
         values = np.array(labels, dtype=np.float32)  # a copy: the pipeline's buffer is its own
-        if self._are_classes is None:
-            # A .rec without a manifest: one whole number a record is taken for a class.
-            self._are_classes = values.shape[1] == 1 and bool(np.all(values == np.floor(values)))
         return self._classes(values) if self._are_classes else values
 
     def _classes(self, values: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -102,6 +105,16 @@ class LabelReader:
                 "'dali-rec verify' checks the records"
             )
         return classes
+
+
+def _look_like_classes(dataset: Dataset) -> bool:
+    """Whether one whole number is the label of each of some records, which are the same on every rank."""
+    for row in np.unique(np.linspace(0, len(dataset) - 1, _RECORDS_TRIED).astype(np.int64)).tolist():
+        with contextlib.suppress(RecordError):  # said when the record is loaded
+            labels = dataset[row].labels
+            if len(labels) != 1 or not float(labels[0]).is_integer():
+                return False
+    return True
 
 
 def _pad(labels: NDArray[np.float32] | Sequence[NDArray[np.float32]]) -> PaddedLabels:
