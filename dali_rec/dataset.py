@@ -398,11 +398,15 @@ def open_dataset(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
         return _open_one(as_path(path))
     if not isinstance(path, Iterable):
         raise DatasetNotFoundError(f"{path!r} names no data set: expected a prefix, a manifest, .rec files, or several")
-    parts = [_open_one(as_path(one)) for one in path]
-    if len(parts) == 1:
-        return parts[0]
+    return join_datasets([_open_one(as_path(one)) for one in path])
+
+
+def join_datasets(parts: Sequence[Dataset]) -> Dataset:
+    """One data set of the records of several, end to end. Raises DatasetError where their labels mean other things."""
     if not parts:
         raise DatasetNotFoundError("no data set given: name a prefix, a manifest or .rec files")
+    if len(parts) == 1:
+        return parts[0]
     return Dataset([shard for part in parts for shard in part.shards], _common_manifest(parts))
 
 
@@ -456,7 +460,7 @@ def _open_rec(path: Path) -> tuple[list[Shard], Manifest | None]:
     return [Shard(path)], None
 
 
-def _common_manifest(parts: list[Dataset]) -> Manifest | None:
+def _common_manifest(parts: Sequence[Dataset]) -> Manifest | None:
     """One manifest for several data sets, if all have one and agree on what the labels mean."""
     manifests = [part.manifest for part in parts]
     first = manifests[0]

@@ -47,7 +47,7 @@ from dali_rec.loading.graph import (
 from dali_rec.loading.labels import LabelReader, PaddedLabels, Ragged
 from dali_rec.loading.order import SampleOrder
 from dali_rec.loading.readers import BufferReader, OrderReader, Place, Reader
-from dali_rec.loading.selection import Subset, choose_weights, select
+from dali_rec.loading.selection import Data, Subset, choose_weights, select
 from dali_rec.loading.state import (
     check_state,
     checkpoint_of,
@@ -66,7 +66,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from dali_rec.dataset import Dataset
     from dali_rec.loading.augment import Augment
 
 logger = logging.getLogger("dali_rec")
@@ -94,7 +93,7 @@ class ArraySpec(NamedTuple):
 class Loader:
     """Iterates over a packed data set; each ``for`` loop over it is one epoch of ``(images, labels)`` batches.
 
-    dataset: a Dataset, or what ``dali_rec.open`` takes.
+    dataset: a Dataset, what ``dali_rec.open`` takes, or several of both.
     batch_size: images a batch, on this rank.
     image_size: height and width of the images, or one number for both, in pixels.
     augment: "train": random resized crop (8 % to 100 % of the area, aspect 3:4 to 4:3) and random flip. "eval": resize
@@ -155,7 +154,7 @@ class Loader:
 
     def __init__(
         self,
-        dataset: Dataset | str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        dataset: Data,
         batch_size: int,
         image_size: int | tuple[int, int],
         *,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from dali_rec.dataset import Dataset, open_dataset
+from dali_rec.dataset import Dataset, join_datasets, open_dataset
 from dali_rec.errors import DatasetError
 from dali_rec.loading.order import balanced_weights, check_weights, mixed_weights
 
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
 Subset = float | Sequence[int] | Sequence[str] | Callable[["Record"], bool]
 
 
-def select(
-    data: Dataset | str | os.PathLike[str] | Sequence[str | os.PathLike[str]], subset: Subset | None
-) -> tuple[Dataset, list[int]]:
+Data = Dataset | str | os.PathLike[str] | Sequence[Dataset | str | os.PathLike[str]]
+
+
+def select(data: Data, subset: Subset | None) -> tuple[Dataset, list[int]]:
     """The data set, or the subset of it, and how many records each of several given ones has in it.
 
     One that is given twice is there twice. Raises DatasetError if nothing is left.
@@ -33,20 +35,28 @@ def select(
     elif isinstance(data, (str, os.PathLike)) or not isinstance(data, Iterable):
         whole = open_dataset(data)
     else:
-        names = list(data)
-        whole, parts = open_dataset(names), [open_dataset(name) for name in names]
+        parts = [_apart(one) if isinstance(one, Dataset) else open_dataset(one) for one in data]
+        whole = join_datasets(parts)
     chosen = whole if subset is None else _subset(whole, subset)
     if not len(chosen):
         raise DatasetError(f"{whole.name}: no records are left in the subset {subset!r}")
     if not parts:
         return chosen, [len(chosen)]
-    # Not by the paths, which a data set that is given twice has twice. A view has the readers of the whole.
+    # Not by the paths, which a data set that is given twice has twice. The subset has the readers of the whole.
     part_of = [number for number, part in enumerate(parts) for _ in part.shards]
     number_of = {id(shard.reader): number for shard, number in zip(whole.shards, part_of, strict=True)}
     sizes = [0] * len(parts)
     for shard in chosen.shards:
         sizes[number_of[id(shard.reader)]] += len(shard)
     return chosen, sizes
+
+
+def _apart(dataset: Dataset) -> Dataset:
+    """The same records with readers of its own, so that two views of one data set can be told apart."""
+    shards = [copy.copy(shard) for shard in dataset.shards]
+    for shard in shards:
+        shard.reader = copy.copy(shard.reader)
+    return Dataset(shards, dataset.manifest)
 
 
 def _subset(dataset: Dataset, subset: Subset) -> Dataset:

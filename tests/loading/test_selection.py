@@ -1,3 +1,5 @@
+import collections
+
 import numpy as np
 import pytest
 import torch
@@ -104,6 +106,20 @@ def test_data_sets_are_mixed_by_share(uneven, packed, tmp_path):
     labels, _ = epoch(loader)
     # 38 records make up 100 draws, 12 make up 400, a third of them each class.
     assert np.bincount(labels)[2] == pytest.approx(100 * 2 / 38 + 400 / 3, abs=6)
+
+
+def test_views_of_one_data_set_are_mixed_by_share(uneven):
+    whole = dali_rec.open(uneven)
+    few, many = whole.take(range(4)), whole.take(range(2, 38))
+    loader = loader_of([few, uneven, many], mix=[1, 2, 1], samples=400)
+    _, ids = epoch(loader)
+    counts = collections.Counter(ids.tolist())
+    # 4 records make up 100 draws, 38 make up 200, and 36 of them 100: the first two are not among the last.
+    assert [counts[int(key)] for key in whole.keys[:2]] == pytest.approx([25 + 200 / 38] * 2, abs=2)
+    assert [counts[int(key)] for key in whole.keys[2:4]] == pytest.approx([25 + 200 / 38 + 100 / 36] * 2, abs=3)
+    assert sum(counts.values()) == 400
+    half = loader_of([few, many], mix=[1, 1], subset=whole.keys[:3].tolist(), samples=40)
+    assert collections.Counter(epoch(half)[1].tolist()).keys() == set(whole.keys[:3].tolist())
 
 
 @pytest.mark.parametrize("shuffle", [True, "global"])
