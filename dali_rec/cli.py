@@ -111,6 +111,7 @@ def bench(
     measured, as training depends on them.
 
     Example: dali-rec bench data/train --seconds 5
+
     Example: dali-rec bench data/train --tune
     """
     from dali_rec.commands.bench import run_bench, run_tune

@@ -153,6 +153,7 @@ def test_help_of_every_command_shows_an_example(capsys, command):
     status, out, _ = run(capsys, command, "--help")
     assert status == 0
     assert f"Example: dali-rec {command}" in out
+    assert all(line.count("Example:") <= 1 for line in out.splitlines())
 
 
 def test_module_runs_as_the_command():
