@@ -13,6 +13,7 @@ from support import DATA, encoded, picture
 import dali_rec
 from dali_rec import Loader
 from dali_rec.errors import DatasetError, LoaderError, MissingDependencyError
+from dali_rec.loading import Augmentation
 from dali_rec.loading.graph import IMAGENET_MEAN, IMAGENET_STD
 
 pytest.importorskip("nvidia.dali", reason="DALI is not installed")
@@ -435,3 +436,13 @@ def test_pipeline_feeds_dalis_own_iterator(packed):
     )
     labels = torch.cat([batch[0]["labels"] for batch in iterator])
     assert sorted(labels.flatten().tolist()) == [0.0] * 3 + [1.0] * 4 + [2.0] * 5
+
+
+@pytest.mark.parametrize("augment", ["train", "randaugment", Augmentation(), "eval", None])
+def test_pipeline_shuffles_by_default_where_the_loader_does(packed, augment):
+    stored = [record.labels.item() for record in dali_rec.open(packed)]
+    in_order = augment in ("eval", None)
+    (labels,) = dali_rec.image_pipeline(packed, 12, 8, augment=augment, device="cpu").run()[1:]
+    assert (labels.as_array().ravel().tolist() == stored) == in_order
+    ((_, labels, _),) = numpy_loader(packed, 12, 8, augment=augment)
+    assert (labels.tolist() == stored) == in_order
