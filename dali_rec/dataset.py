@@ -65,7 +65,8 @@ class Shard:
         if expected_records is not None and len(self.index) != expected_records:
             raise IndexFileError(
                 f"{path.with_suffix('.idx')}: {len(self.index)} records, the manifest says {expected_records}: it "
-                f"belongs to another data set; rebuild it with 'dali-rec index {path}'"
+                "belongs to another data set, or has records again that a repair left out; 'dali-rec verify' on the "
+                "data set says which, and --repair mends it"
             )
 
     def __len__(self) -> int:
