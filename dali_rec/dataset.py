@@ -389,7 +389,7 @@ class Dataset(Sequence[Record]):
 def open_dataset(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> Dataset:
     """Open a packed data set: a prefix (``data/train``), a manifest, a .rec file, or several of these.
 
-    Sizes and counts are held against the manifest. A .rec without an .idx is indexed in memory.
+    Sizes and counts are compared with the manifest. A .rec without an .idx is indexed in memory.
 
     Raises DatasetNotFoundError, DatasetError, IndexFileError.
     """
