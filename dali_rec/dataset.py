@@ -403,6 +403,14 @@ def open_dataset(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
     return Dataset([shard for part in parts for shard in part.shards], _common_manifest(parts))
 
 
+def _where_to_look(path: Path) -> str:
+    if path.is_dir():
+        return f"it is a folder: name a data set in it, or pack its images with 'dali-rec pack {path} OUT' and open OUT"
+    if path.suffix in (".idx", ".lst"):
+        return f"the data set is called {path.with_suffix('')}"
+    return "'dali-rec pack' makes data sets"
+
+
 def _open_one(path: Path) -> Dataset:
     if path.suffix == ".rec":
         shards, manifest = _open_rec(path)
@@ -415,7 +423,9 @@ def _open_one(path: Path) -> Dataset:
         else:
             rec = path.with_name(path.name + ".rec")
             if not rec.exists():
-                raise DatasetNotFoundError(f"{path}: no data set there: neither {manifest_path} nor {rec} exists")
+                raise DatasetNotFoundError(
+                    f"{path}: no data set there: neither {manifest_path} nor {rec} exists; {_where_to_look(path)}"
+                )
             shards, manifest = _open_rec(rec)
     if not sum(map(len, shards)):
         raise DatasetError(f"{path}: no records in it")
