@@ -65,7 +65,8 @@ class Shard:
         if expected_records is not None and len(self.index) != expected_records:
             raise IndexFileError(
                 f"{path.with_suffix('.idx')}: {len(self.index)} records, the manifest says {expected_records}: it "
-                f"belongs to another data set; rebuild it with 'dali-rec index {path}'"
+                "belongs to another data set, or has records again that a repair left out; 'dali-rec verify' on the "
+                "data set says which, and --repair mends it"
             )
 
     def __len__(self) -> int:
@@ -390,7 +391,7 @@ class Dataset(Sequence[Record]):
 def open_dataset(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> Dataset:
     """Open a packed data set: a prefix (``data/train``), a manifest, a .rec file, or several of these.
 
-    Sizes and counts are held against the manifest. A .rec without an .idx is indexed in memory.
+    Sizes and counts are compared with the manifest. A .rec without an .idx is indexed in memory.
 
     Raises DatasetNotFoundError, DatasetError, IndexFileError.
     """
@@ -410,6 +411,14 @@ def join_datasets(parts: Sequence[Dataset]) -> Dataset:
     return Dataset([shard for part in parts for shard in part.shards], _common_manifest(parts))
 
 
+def _where_to_look(path: Path) -> str:
+    if path.is_dir():
+        return f"it is a folder: name a data set in it, or pack its images with 'dali-rec pack {path} OUT' and open OUT"
+    if path.suffix in (".idx", ".lst"):
+        return f"the data set is called {path.with_suffix('')}"
+    return "'dali-rec pack' makes data sets"
+
+
 def _open_one(path: Path) -> Dataset:
     if path.suffix == ".rec":
         shards, manifest = _open_rec(path)
@@ -422,7 +431,9 @@ def _open_one(path: Path) -> Dataset:
         else:
             rec = path.with_name(path.name + ".rec")
             if not rec.exists():
-                raise DatasetNotFoundError(f"{path}: no data set there: neither {manifest_path} nor {rec} exists")
+                raise DatasetNotFoundError(
+                    f"{path}: no data set there: neither {manifest_path} nor {rec} exists; {_where_to_look(path)}"
+                )
             shards, manifest = _open_rec(rec)
     if not sum(map(len, shards)):
         raise no_records(path, shards)

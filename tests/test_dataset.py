@@ -74,6 +74,19 @@ def test_cut_file_is_refused(packed):
         dali_rec.open(packed)
 
 
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("", "it is a folder: .*'dali-rec pack"),
+        ("photos.idx", "is called .*/photos$"),
+        ("nothing", "'dali-rec pack' makes"),
+    ],
+)
+def test_path_of_no_data_set_is_told_what_to_open(packed, name, remedy):
+    with pytest.raises(DatasetNotFoundError, match=remedy):
+        dali_rec.open(packed.parent / name)
+
+
 def test_index_with_other_records_is_refused(packed):
     index = packed.with_name("photos.idx")
     index.write_text("".join(index.read_text().splitlines(keepends=True)[:5]))

@@ -85,12 +85,14 @@ def split(
     *,
     shares: Annotated[
         str | None,
-        typer.Option("--split", metavar="NAME=SHARE,…", help="Part the records, as in train=0.9,val=0.1."),
+        typer.Option(
+            "--split", metavar="NAME=SHARE,…", help="Deal the records out to splits, as in train=0.9,val=0.1."
+        ),
     ] = None,
     stratify: Annotated[bool, typer.Option("--stratify", help="Split each class in these shares by itself.")] = False,
     seed: Annotated[int, typer.Option(help="Decides which record goes where.")] = SHUFFLE_SEED,
     class_names: Annotated[
-        list[str] | None, typer.Option("--class", metavar="NAME", help="Only this class; may stand several times.")
+        list[str] | None, typer.Option("--class", metavar="NAME", help="Only this class; may be given several times.")
     ] = None,
     ids: Annotated[Path | None, typer.Option(help="Only the ids in this file: a .lst, or one id a line.")] = None,
     shards: ShardsOption = None,
@@ -141,7 +143,10 @@ def shuffle(
     *,
     seed: Annotated[int, typer.Option(min=0, help="Decides the order.")] = SHUFFLE_SEED,
     memory: Annotated[
-        str, typer.Option(metavar="SIZE", callback=_size, help="For records; does not change what comes out.")
+        str,
+        typer.Option(
+            metavar="SIZE", callback=_size, help="Memory for records, 64MiB or more; does not change what comes out."
+        ),
     ] = "1GB",
     shards: ShardsOption = None,
     shard_size: ShardSizeOption = None,

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from dali_rec.sources import Source
 
 SplitOption = Annotated[
-    str | None, typer.Option(metavar="NAME=SHARE,…", help="Part the images, as in train=0.9,val=0.1.")
+    str | None, typer.Option(metavar="NAME=SHARE,…", help="Deal the images out to splits, as in train=0.9,val=0.1.")
 ]
 StratifyOption = Annotated[bool, typer.Option("--stratify", help="Split each class in these shares by itself.")]
 ShuffleOption = Annotated[
@@ -76,7 +76,7 @@ def pack(
     *,
     resize: Annotated[int | None, typer.Option(min=1, help="Scale larger images down to this many pixels.")] = None,
     resize_mode: Annotated[
-        ResizeMode, typer.Option(help="Which side that is; exact does not keep the aspect, fill cuts a square.")
+        ResizeMode, typer.Option(help="The side that gets this length; exact: both, fill: scale and cut a square.")
     ] = "shorter",
     upscale: Annotated[bool, typer.Option("--upscale", help="Also scale smaller images up.")] = False,
     center_crop: Annotated[bool, typer.Option("--center-crop", help="Cut the largest square from the centre.")] = False,
@@ -88,8 +88,13 @@ def pack(
     trust: Annotated[bool, typer.Option("--trust", help="Look at headers only, where nothing is changed.")] = False,
     device: Annotated[Device, typer.Option(help="Where JPEGs are scaled; auto takes a GPU if it is faster.")] = "cpu",
     shards: Annotated[int | None, typer.Option(min=1, help="Number of .rec files; by default 1.")] = None,
-    shard_size: Annotated[str | None, typer.Option(metavar="SIZE", help="The most that one has, as in 1GB.")] = None,
-    shard_records: Annotated[int | None, typer.Option(min=1, help="The most images that one has.")] = None,
+    shard_size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE", help="Most bytes of a .rec file, as in 1GB; estimated where images are encoded anew."
+        ),
+    ] = None,
+    shard_records: Annotated[int | None, typer.Option(min=1, help="Most images of a .rec file.")] = None,
     shuffle: ShuffleOption = None,
     seed: SeedOption = SHUFFLE_SEED,
     split: SplitOption = None,
@@ -98,7 +103,9 @@ def pack(
     top_labels: TopOption = False,
     classes: ClassesOption = None,
     root: Annotated[Path | None, typer.Option(help="Where the paths of a list or table begin.")] = None,
-    label_column: Annotated[list[str] | None, typer.Option(help="Column of a table; may stand several times.")] = None,
+    label_column: Annotated[
+        list[str] | None, typer.Option(help="Column of the labels; may be given several times.  [default: label]")
+    ] = None,
     location_column: Annotated[str, typer.Option(help="Column of the paths or pixels.")] = "location",
     id_column: Annotated[str, typer.Option(help="Column of the ids, if there is one; '' is none.")] = "id",
     columns: Annotated[str | None, typer.Option(metavar="NAME,…", help="All columns of a CSV without header.")] = None,
@@ -122,7 +129,8 @@ def pack(
     connections: Annotated[int, typer.Option(min=1, help="Images fetched at a time.")] = 16,
     max_bytes: Annotated[int, typer.Option(min=1, help="Reject images behind URLs that are larger.")] = 256 << 20,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Threads, in processes of four; by default one a core.")
+        int | None,
+        typer.Option(min=1, help="Threads, parted into processes of four where there are more; by default one a core."),
     ] = None,
     max_bad: Annotated[
         str, typer.Option(metavar="SHARE|NUMBER", help="Fail if more images than this are bad: 1%, 0.01, or a number.")

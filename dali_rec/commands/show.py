@@ -20,9 +20,13 @@ def show(
     ] = None,
     columns: Annotated[int, typer.Option(min=1, help="Pictures in a row of the sheet.")] = 8,
     tile: Annotated[int, typer.Option(min=16, max=1024, help="Side of a picture on the sheet, in pixels.")] = 144,
-    at_random: Annotated[bool, typer.Option("--random", help="Any records, not as many of each class.")] = False,
-    ids: Annotated[str | None, typer.Option(metavar="ID,…", help="These records.")] = None,
-    augmented: Annotated[bool, typer.Option("--augmented", help="A row for each: what training would see.")] = False,
+    at_random: Annotated[
+        bool, typer.Option("--random", help="Draw records at random, not as many of each class.")
+    ] = False,
+    ids: Annotated[str | None, typer.Option(metavar="ID,…", help="Show these records.")] = None,
+    augmented: Annotated[
+        bool, typer.Option("--augmented", help="A row for each image: as stored, and as training would see it.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of the choice, and of the augmentation.")] = 0,
 ) -> None:
     """Draw a contact sheet of a data set, or write a page about it.

@@ -15,7 +15,9 @@ def unpack(
     dataset: Annotated[Path, typer.Argument(help="Prefix, manifest or .rec file.")],
     directory: Annotated[Path, typer.Argument(help="Folder to write to; made if it is not there.")],
     *,
-    class_name: Annotated[list[str] | None, typer.Option("--class", help="Only this class; may stand often.")] = None,
+    class_name: Annotated[
+        list[str] | None, typer.Option("--class", help="Only this class; may be given several times.")
+    ] = None,
     ids: Annotated[str | None, typer.Option(metavar="ID,…", help="Only these records.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over files of the same names.")] = False,
 ) -> None:

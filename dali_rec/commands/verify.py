@@ -66,7 +66,8 @@ def verify(
         elif not report.ok:
             failed = True
             if not as_json:
-                _say(f"'dali-rec verify {dataset} --repair' leaves out what is bad; the .rec stays as it is")
+                options = "--duplicates --repair" if duplicates else "--repair"
+                _say(f"'dali-rec verify {dataset} {options}' leaves out what is bad; the .rec stays as it is")
     if failed:
         raise typer.Exit(1)
 

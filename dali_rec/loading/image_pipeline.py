@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from dali_rec.dataset import Dataset, open_dataset
+from dali_rec.loading.augment import random_augmentation
 from dali_rec.loading.decoding import cuts_in_decoder
 from dali_rec.loading.device import choose_device
 from dali_rec.loading.finish import Resizer, choose_resizer
@@ -48,19 +49,22 @@ def image_pipeline(
     prefetch: int | None = None,
     tuned: bool | Tuned = True,
 ) -> Any:
-    """The Loader's pipeline by itself, built, for DALI's own iterators; the parameters are the Loader's.
+    """The Loader's pipeline by itself, built, for DALI's own iterators; parameters mean what they mean to the Loader.
 
-    resizer: as the Loader's, but DALI by default: with "numba" a serialised pipeline runs in no other process.
+    resizer: "dali" by default: a pipeline with "numba" cannot be serialised for another process.
+    rank, world_size: 0 of 1 by default; they are not looked up.
 
-    Outputs: images and labels (float32, shape (labels,) each). The reader is called "reader" and pads its last batch,
-    so iterate with ``last_batch_policy=PARTIAL`` and ``reader_name="reader"``.
+    Outputs: images (of "ssl" two, a view each) and labels (float32, shape (labels,) each). The reader is called
+    "reader" and pads its last batch, so iterate with ``last_batch_policy=PARTIAL`` and ``reader_name="reader"``.
+
+    Raises DatasetError, DeviceUnavailableError, MissingDependencyError.
     """
     dataset = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
     if dataset.manifest is not None and dataset.manifest.label_kind == "boxes" and augment is not None:
         raise ValueError(
             f"augment is {augment!r}: {dataset.name} has boxes, which it would not move; take Loader, or None"
         )
-    shuffle = augment == "train" if shuffle is None else shuffle
+    shuffle = random_augmentation(augment) is not None if shuffle is None else shuffle
     place = choose_device(device)
     chosen = choose_resizer(resizer, on_gpu=place.is_gpu)
     settings, _ = choose_tuned(tuned, dataset, place, world_size)

@@ -112,8 +112,9 @@ class Loader:
     resizer: "dali", or on the CPU "numba", functions of our own that resize and normalise in a quarter of DALI's time,
         to the same pixels within a level. "auto" is "numba" on the CPU, where Numba is installed.
     shuffle: True draws from a buffer of ``shuffle_buffer`` records that slides over the file, and permutes the .rec
-        files each epoch; by default with random augmentation. "global" permutes all records anew each epoch, the same
-        whatever the number of ranks. Data sorted by class wants "global", or shuffling when it is packed.
+        files each epoch. By default True with random augmentation, and False with "eval", None and functions.
+        "global" permutes all records anew each epoch, the same whatever the number of ranks. Data sorted by class wants
+        "global", or shuffling when it is packed.
     seed: of the order and of the augmentation. The same seed, data and options give the same batches.
     rank, world_size: this process' number among those that share an epoch, and their count; by default those of
         torch.distributed, JAX, or the launcher's environment variables.
@@ -137,7 +138,8 @@ class Loader:
     batch_mix: "mixup" (alpha 0.2), "cutmix" (alpha 1), "both" (one or the other by chance), or a ``BatchMix``: images
         are mixed with others of their batch, and labels are float32 of shape (batch, classes).
     with_ids: also yield the record ids: ``(images, labels, ids)``, a NumPy array of uint64.
-    on_error: "raise", or "skip": leave out images that cannot be decoded, and put their ids into ``skipped``.
+    on_error: "raise", or "skip": leave out images that cannot be decoded, and put their ids into ``skipped``. A JPEG
+        with wrong bytes in the middle may be decoded to wrong pixels all the same; ``dali_rec.verify`` finds these.
     threads: for decoding and resizing on the CPU; by default as tuned, or one a core, and beside a GPU the rank's share
         of the cores, 16 at most.
     prefetch: batches made ahead; by default as tuned, or 2.
@@ -147,8 +149,8 @@ class Loader:
     Labels are int64 of shape (batch,) where each record has one class index, and float32 of shape (batch, labels)
     otherwise. Every epoch yields every record exactly once over all ranks, "drop", "pad" and drawing aside.
 
-    ``state_dict`` and ``load_state_dict`` carry on in the middle of an epoch, exact to the random crop.
-
+    ``state_dict`` and ``load_state_dict`` carry on in the middle of an epoch, exact to the random crop. ``dataset`` is
+    the Dataset that is loaded, ``device`` where it is decoded: ``device.is_gpu``, and ``device.index`` of a GPU.
     Raises DatasetError, DeviceUnavailableError, MissingDependencyError on construction, LoaderError while iterating.
     """
 

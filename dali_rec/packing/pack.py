@@ -186,12 +186,12 @@ def pack(
     append: add the images to the data set of this name, as further shards; its classes keep their numbers.
     resume: go on with a run that was interrupted. Shards that it finished are checked and kept, and the files come out
         as if there had been no interruption.
-    node_rank, num_nodes: this is one of so many machines that run the same call on a file system that they share. Each
-        packs its part of the shards, and the last to finish publishes.
-    engine: "ray" packs on a Ray cluster, a task a shard: that at ``address``, or one on this machine alone.
+    node_rank, num_nodes: this machine's number, and how many machines run the same call on a file system that they
+        share. Each packs its part of the shards, and the last to finish gives all files their final names.
+    engine: "local", or "ray": on the Ray cluster at ``address``, or by default on one of this machine alone.
     progress: called with (images done, images in all) after each image.
 
-    Every image is decoded in full before it is accepted. Nothing stands under the final names before all is done.
+    Every image is decoded in full before it is accepted. The files get their final names only when all is done.
 
     Raises SourceError, TooManyBadImagesError (OUT.rejected.jsonl is written all the same), OutputExistsError, and
     DatasetError where the source or the options are not those of the run that is resumed.

@@ -72,6 +72,9 @@ def read_folder(folder: Path, labels: FolderLabels = "levels", classes: Sequence
     if not any(tree.images for tree in trees):
         raise _no_images(folder, [name for tree in trees for name in tree.others])
     notes = [note for tree in trees for note in _leave_out_loose(tree)]
+    if splits:
+        _, beside = next(walk(folder))
+        notes += _left_out(folder, beside)
     labeller = _choose_labels(trees, labels, classes)
     if not splits and labeller.label_classes is not None:
         notes += _look_like_splits(trees[0])
@@ -190,7 +193,11 @@ def _leave_out_loose(tree: _Tree) -> list[str]:
     loose += [name for name in tree.others if "/" not in name]
     tree.images = [item for item in tree.images if item[0]]
     tree.others = [name for name in tree.others if "/" in name]
-    return [f"{len(loose)} files directly in {tree.top} were left out: {_some(loose)}"] if loose else []
+    return _left_out(tree.top, loose)
+
+
+def _left_out(folder: Path, files: list[str]) -> list[str]:
+    return [f"{len(files)} files directly in {folder} were left out: {_some(files)}"] if files else []
 
 
 def _look_like_splits(tree: _Tree) -> list[str]:

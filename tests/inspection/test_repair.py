@@ -10,7 +10,7 @@ from support import DATA, jpeg, make_class_folder
 
 import dali_rec
 from dali_rec.cli import main
-from dali_rec.errors import DatasetError
+from dali_rec.errors import DatasetError, IndexFileError
 from dali_rec.manifest import read_manifest
 from dali_rec.recordio import read_index
 
@@ -243,12 +243,14 @@ def test_manifest_whose_sum_is_wrong_is_set_right(packed):
     assert dali_rec.verify(packed).ok
 
 
-def test_duplicates_are_left_out_where_asked_the_first_stays(tmp_path):
+def test_duplicates_are_left_out_where_asked_the_first_stays(tmp_path, capsys):
     folder = make_class_folder(tmp_path / "photos", {"a": 3})
     shutil.copyfile(folder / "a" / "a_000.jpg", folder / "a" / "b.jpg")
     dali_rec.pack(folder, tmp_path / "x", shuffle=False)
     assert main(["verify", "--repair", str(tmp_path / "x")]) == 0
     assert len(dali_rec.open(tmp_path / "x")) == 4
+    assert main(["verify", "--duplicates", str(tmp_path / "x")]) == 1
+    assert f"'dali-rec verify {tmp_path / 'x'} --duplicates --repair' leaves out" in capsys.readouterr().out
     assert main(["verify", "--repair", "--duplicates", str(tmp_path / "x")]) == 0
     assert [record.key for record in dali_rec.open(tmp_path / "x")] == [0, 1, 2]
     assert main(["verify", "--duplicates", str(tmp_path / "x")]) == 0
@@ -265,6 +267,17 @@ def test_repair_after_a_repair_goes_on_from_there(packed):
     rec.with_suffix(".idx").unlink()
     assert repaired(packed).records == 10
     assert dali_rec.verify(packed).ok
+
+
+def test_index_that_brings_back_what_a_repair_left_out_is_refused_with_a_remedy_that_helps(packed):
+    rec = packed.with_name("photos.rec")
+    damage.flipped_image(rec, 2)
+    repaired(packed)
+    assert main(["index", str(rec)]) == 0
+    with pytest.raises(IndexFileError, match=r"12 records, the manifest says 11: .*'dali-rec verify' .*--repair"):
+        dali_rec.open(packed)
+    repaired(packed)
+    assert len(dali_rec.open(packed)) == 11
 
 
 def test_command_says_what_was_left_out_and_written(packed, capsys):

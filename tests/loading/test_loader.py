@@ -16,6 +16,7 @@ from support import DATA, encoded, jpeg, picture
 import dali_rec
 from dali_rec import Loader
 from dali_rec.errors import DatasetError, LoaderError, MissingDependencyError
+from dali_rec.loading import Augmentation
 from dali_rec.loading.graph import IMAGENET_MEAN, IMAGENET_STD
 
 pytest.importorskip("nvidia.dali", reason="DALI is not installed")
@@ -479,3 +480,13 @@ def test_without_a_manifest_records_all_over_the_file_tell_what_the_labels_are(t
         )
         labels = next(iter(loader))[1]
         assert (labels.dtype, labels.shape) == (np.float32, (8, 1))
+
+
+@pytest.mark.parametrize("augment", ["train", "randaugment", Augmentation(), "eval", None])
+def test_pipeline_shuffles_by_default_where_the_loader_does(packed, augment):
+    stored = [record.labels.item() for record in dali_rec.open(packed)]
+    in_order = augment in ("eval", None)
+    (labels,) = dali_rec.image_pipeline(packed, 12, 8, augment=augment, device="cpu").run()[1:]
+    assert (labels.as_array().ravel().tolist() == stored) == in_order
+    ((_, labels, _),) = numpy_loader(packed, 12, 8, augment=augment)
+    assert (labels.tolist() == stored) == in_order
