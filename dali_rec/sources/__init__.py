@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from dali_rec._files import as_path
 from dali_rec.errors import SourceError
@@ -106,10 +108,25 @@ def open_source(source: object, options: SourceOptions | None = None) -> Source:
     if path.is_dir():
         return read_folder(path, options.labels, options.classes)
     if path.suffix.lower() == ".lst":
-        return read_list(path, root, options.label_width)
+        return _named(path, read_list(path, root, options.label_width), options.classes)
     if path.suffix.lower() in TABLE_SUFFIXES:
         return read_table(path, root, options.table, options.classes)
     return read_pairs(path)
+
+
+def _named(path: Path, source: Source, classes: tuple[str, ...] | None) -> Source:
+    """A list with the names of its classes, which it cannot hold. Raises SourceError for a label that is none."""
+    if classes is None:
+        return source
+    labels = source.samples.first_labels
+    wrong = np.ones(1, np.bool_) if source.samples.label_widths != {1} else ~np.isin(labels, np.arange(len(classes)))
+    if wrong.any():
+        key = source.samples[int(wrong.argmax())].key
+        raise SourceError(
+            f"{path}: --classes names {len(classes)} classes, and id {key} has no label from 0 to {len(classes) - 1}, "
+            "or several; correct it, or leave --classes out"
+        )
+    return replace(source, classes=classes)
 
 
 def _unknown(path: Path) -> SourceError:
@@ -130,7 +147,7 @@ def _refuse_other_options(name: str, kind: str, options: SourceOptions) -> None:
         (("table", "object"), options.table != TableOptions(), "--columns, --label-column and the like go", "a table"),
         ((".lst",), options.label_width is not None, "--label-width goes", "a .lst"),
         ((".lst", "table", "coco"), options.root is not None, "--root goes", "a list, table or COCO file"),
-        (("folder", "table", "object", *detection), options.classes is not None, "--classes goes", "classes or boxes"),
+        (("folder", ".lst", "table", "object", *detection), options.classes is not None, "--classes goes", "classes"),
         (("coco", "voc"), options.flagged != "column", "--flagged goes", "COCO and VOC"),
         (detection, options.empty != "keep", "--empty goes", "annotations of boxes"),
     ):

@@ -127,13 +127,15 @@ def test_other_columns_may_have_one_name(table):
         ("x.csv", {"labels": "leaf"}, "--leaf-labels and --top-labels go with a folder of classes"),
         ("x.json", {"table": TableOptions(columns=("label", "location"))}, "--columns names the columns of a CSV"),
         ("x.lst", {"table": TableOptions(id="key")}, "--columns, --label-column and the like go with a table"),
-        ("x.lst", {"classes": ("a",)}, "--classes goes with classes or boxes"),
+        ("x.lst", {"classes": ("a",)}, r"x\.lst: --classes names 1 classes, and id 0 has no label from 0 to 0"),
+        ("x.bin", {"classes": ("a",)}, "--classes goes with classes, which this is not"),
     ],
 )
 def test_option_of_another_kind_of_source_is_refused(table, tmp_path, name, options, message):
     table("cat,1.jpg\n")
     (tmp_path / "x.lst").write_text("0\t1\t1.jpg\n")
     (tmp_path / "x.json").write_text('[{"label": "cat", "location": "1.jpg"}]')
+    (tmp_path / "x.bin").write_bytes(b"")
     with pytest.raises(SourceError, match=message):
         open_source(tmp_path / name, SourceOptions(**options))
 

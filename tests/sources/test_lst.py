@@ -2,7 +2,7 @@ import pytest
 from support import DATA
 
 from dali_rec.errors import SourceError
-from dali_rec.sources import Sample, SampleTable, format_list, open_source, read_list
+from dali_rec.sources import Sample, SampleTable, SourceOptions, format_list, open_source, read_list
 
 
 def written(tmp_path, text):
@@ -65,6 +65,16 @@ def test_list_reads_back_what_was_written(tmp_path):
     assert [(sample.key, sample.location) for sample in found] == [(sample.key, sample.location) for sample in samples]
     for one, other in zip(found, samples, strict=True):
         assert one.labels == pytest.approx(other.labels, rel=1e-7)
+
+
+def test_classes_of_a_list_may_be_named(tmp_path):
+    (tmp_path / "x.lst").write_text("5\t1\ta.jpg\n6\t0\tb.jpg\n")
+    source = open_source(tmp_path / "x.lst", SourceOptions(classes=("hen", "shark")))
+    assert (source.classes, [sample.labels for sample in source.samples]) == (("hen", "shark"), [(1.0,), (0.0,)])
+    for line, key in (("7\t2\tc.jpg", 7), ("7\t0.5\tc.jpg", 7), ("7\t0\t1\tc.jpg", 5)):
+        (tmp_path / "x.lst").write_text(f"5\t1\ta.jpg\n{line}\n")
+        with pytest.raises(SourceError, match=f"--classes names 2 classes, and id {key} has no label from 0 to 1"):
+            open_source(tmp_path / "x.lst", SourceOptions(classes=("hen", "shark")))
 
 
 def test_empty_list_is_an_error(tmp_path):
