@@ -411,12 +411,19 @@ def join_datasets(parts: Sequence[Dataset]) -> Dataset:
     return Dataset([shard for part in parts for shard in part.shards], _common_manifest(parts))
 
 
-def _where_to_look(path: Path) -> str:
+def require_data_set(path: Path) -> None:
+    """Raise DatasetNotFoundError, with what is there instead, unless a prefix has a manifest or a .rec file."""
+    manifest, rec = (path.with_name(path.name + suffix) for suffix in (".json", ".rec"))
+    if rec.exists() or find_manifest(manifest) is not None:
+        return
+    remedy = "'dali-rec pack' makes data sets"
     if path.is_dir():
-        return f"it is a folder: name a data set in it, or pack its images with 'dali-rec pack {path} OUT' and open OUT"
-    if path.suffix in (".idx", ".lst"):
-        return f"the data set is called {path.with_suffix('')}"
-    return "'dali-rec pack' makes data sets"
+        remedy = (
+            f"it is a folder: name a data set in it, or pack its images with 'dali-rec pack {path} OUT' and open OUT"
+        )
+    elif path.suffix in (".idx", ".lst"):
+        remedy = f"the data set is called {path.with_suffix('')}"
+    raise DatasetNotFoundError(f"{path}: no data set there: neither {manifest} nor {rec} exists; {remedy}")
 
 
 def _open_one(path: Path) -> Dataset:
@@ -429,12 +436,8 @@ def _open_one(path: Path) -> Dataset:
         if manifest is not None:
             shards = [Shard(manifest_path.parent / entry.rec, entry.records, entry.bytes) for entry in manifest.shards]
         else:
-            rec = path.with_name(path.name + ".rec")
-            if not rec.exists():
-                raise DatasetNotFoundError(
-                    f"{path}: no data set there: neither {manifest_path} nor {rec} exists; {_where_to_look(path)}"
-                )
-            shards, manifest = _open_rec(rec)
+            require_data_set(path)
+            shards, manifest = _open_rec(path.with_name(path.name + ".rec"))
     if not sum(map(len, shards)):
         raise no_records(path, shards)
     return Dataset(shards, manifest)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from dali_rec._cores import available_cores
 from dali_rec._files import as_path, require_name
 from dali_rec._workers import begin_workers
+from dali_rec.dataset import require_data_set
 from dali_rec.errors import DatasetError
 from dali_rec.images import MAX_PIXELS
 from dali_rec.inspection.duplicates import Duplicates
@@ -138,6 +139,8 @@ def _find(path: Path) -> _Target:
             there = [(file, entry) for file, entry in files if file.exists()]
             missing = tuple(entry for file, entry in files if not file.exists())
             return _Target(list(there), manifest, manifest_path, missing)
+    if path.suffix not in (".rec", ".json"):
+        require_data_set(path)
     rec = path if path.suffix == ".rec" else path.with_name(path.name + ".rec")
     with RecordReader(rec):  # says so if it is not there
         return _shard_of(rec) or _Target([(rec, None)])

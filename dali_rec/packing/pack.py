@@ -421,5 +421,6 @@ class _Counter:
         if len(rejections) > self._allowed:
             raise TooManyBadImagesError(
                 f"{len(rejections)} of the first {self._done} images are bad, more than the {self._allowed} "
-                f"of {self._job.images} that --max-bad allows: {describe(rejections)}"
+                f"of {self._job.images} that --max-bad {self._job.options.max_bad:g} allows ('--max-bad N' allows N): "
+                f"{describe(rejections)}"
             )

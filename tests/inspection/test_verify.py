@@ -493,3 +493,11 @@ def test_long_lists_of_faults_end_with_their_number(capsys, tmp_path):
 @pytest.mark.parametrize("arguments", [["--quick", "--repair"], ["--drop-missing-shards"]])
 def test_options_that_do_not_go_together_are_wrong_usage(capsys, packed, arguments):
     assert main(["verify", *arguments, str(packed)]) == 2
+
+
+def test_what_is_no_data_set_is_told_what_is(tmp_path):
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(DatasetNotFoundError, match="it is a folder: name a data set in it, or pack its images"):
+        dali_rec.verify(tmp_path / "photos")
+    with pytest.raises(DatasetNotFoundError, match=r"the data set is called .*train"):
+        dali_rec.verify(tmp_path / "train.idx")
