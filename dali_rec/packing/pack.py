@@ -6,7 +6,7 @@ import logging
 import os
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +42,7 @@ from dali_rec.sources import (
     Flagged,
     FolderLabels,
     Format,
+    ItemImages,
     Source,
     SourceOptions,
     TableOptions,
@@ -226,6 +227,8 @@ def plan_pack(
     """List the source and plan its packing, without reading an image or writing a file."""
     _, name = open_store(out)
     found = open_source(source, source_options)
+    if isinstance(found.pixels, ItemImages) and options.image.encoding != "keep":
+        found = replace(found, pixels=replace(found.pixels, to_be_encoded=True))
     if found.has_boxes:
         _check_boxes(str(source), options)
     return found, make_plans(found, name, options)

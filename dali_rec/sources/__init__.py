@@ -13,7 +13,7 @@ from dali_rec.errors import SourceError
 from dali_rec.sources.columns import TableOptions
 from dali_rec.sources.detection import EMPTY, FLAGGED, FORMATS, Empty, Flagged, Format, find_format, read_detection
 from dali_rec.sources.folder import ARCHIVES, LOAD_ARCHIVES, FolderLabels, read_folder
-from dali_rec.sources.items import read_items
+from dali_rec.sources.items import ItemImages, read_items
 from dali_rec.sources.lst import format_label, format_list, read_list
 from dali_rec.sources.pairs import PAIRS_SUFFIX, read_pairs
 from dali_rec.sources.pixels import HeldImages, PixelTable
@@ -32,6 +32,7 @@ __all__ = [
     "FolderLabels",
     "Format",
     "HeldImages",
+    "ItemImages",
     "PixelTable",
     "Sample",
     "SampleTable",

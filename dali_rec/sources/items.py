@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
+import io
 import itertools
 import os
 import threading
@@ -27,6 +28,7 @@ _IMAGE_KEY = "image"
 _LABEL_ATTRIBUTES = ("targets", "labels")
 # What Hugging Face's data sets have for a label that is not known, in splits for tests.
 _UNKNOWN = -1
+_PNM_MODES = ("L", "RGB")
 _PNG_MODES = ("1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA")
 _EXPECTED = "expected the bytes or the path of a file, a Pillow image, or an array of 0…255, height × width (× 3)"
 
@@ -76,10 +78,12 @@ class ItemImages:
     """The images of one or several data sets, end to end: a location is "#" and the row.
 
     get: of each data set, what gets the image of an item. ends: the rows where the first begins and where each ends.
+    to_be_encoded: whether images that are no files are encoded anew anyway, so that PNG would take long for nothing.
     """
 
     get: tuple[Callable[[int], Any], ...]
     ends: tuple[int, ...]
+    to_be_encoded: bool = False
     path: str = ""
 
     def holds(self, location: str) -> bool:
@@ -96,24 +100,35 @@ class ItemImages:
         number = bisect.bisect_right(self.ends, row) - 1
         item = row - self.ends[number]
         try:
-            return _encoded(self.get[number](item))
+            value = self.get[number](item)
+            file = _file_of(value)
+            return _encoded(value, plain=self.to_be_encoded) if file is None else file
         except Exception as error:  # noqa: BLE001  # the item comes from code of any kind
             raise ImageRejectedError(f"item {item}: {_told(error)}") from None
 
 
-def _encoded(value: Any) -> bytes:
+def _file_of(value: Any) -> bytes | None:
+    """The file that an image is given as, or None for one that is decoded."""
     if isinstance(value, Mapping):  # what Hugging Face has for an image that is not decoded
         value = value.get("bytes") or value.get("path")
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value)
     if isinstance(value, (str, os.PathLike)):
         return read_regular(value)[0]
-    if isinstance(value, np.ndarray):
-        return encode_png(Image.fromarray(to_pixels(value)))
-    if isinstance(value, Image.Image) and value.mode != "F":
-        return encode_png(value if value.mode in _PNG_MODES else value.convert("RGB"))
-    what = "floating-point image" if isinstance(value, Image.Image) else type(value).__name__
-    raise ValueError(f"the image is a {what}; {_EXPECTED}")
+    return None
+
+
+def _encoded(value: Any, *, plain: bool) -> bytes:
+    """A decoded image as PNG or, where ``plain`` will do and it can be, as PNM."""
+    image = Image.fromarray(to_pixels(value)) if isinstance(value, np.ndarray) else value
+    if not isinstance(image, Image.Image) or image.mode == "F":
+        what = "floating-point image" if isinstance(image, Image.Image) else type(value).__name__
+        raise ValueError(f"the image is a {what}; {_EXPECTED}")
+    if plain and image.mode in _PNM_MODES:
+        encoded = io.BytesIO()
+        image.save(encoded, "PPM")
+        return encoded.getvalue()
+    return encode_png(image if image.mode in _PNG_MODES else image.convert("RGB"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,10 +257,9 @@ def _parted(item: Any, options: TableOptions) -> tuple[Any, Any]:
 def _labels_at_once(data: Any, labels_of: Callable[[int], Labels], name: str) -> list[Labels] | None:
     """The labels from an attribute, if those of the first and the last item are the ones there."""
     count = len(data)
-    for attribute in _LABEL_ATTRIBUTES:
-        values: Any = getattr(data, attribute, ())
-        values = values.tolist() if hasattr(values, "tolist") else values
-        if not count or not isinstance(values, (list, tuple)) or len(values) != count:
+    for attribute in _LABEL_ATTRIBUTES if count else ():
+        values = _attribute(data, attribute)
+        if values is None or len(values) != count:
             continue
         rows = [label_row(value, name, item) for item, value in enumerate(values)]
         if rows[0] == labels_of(0) and rows[-1] == labels_of(count - 1):
@@ -253,9 +267,23 @@ def _labels_at_once(data: Any, labels_of: Callable[[int], Labels], name: str) ->
     return None
 
 
+def _attribute(data: Any, name: str) -> Sequence[Any] | None:
+    """A list that the data set has as an attribute or, being a PyTorch Subset, the data set that it is part of."""
+    values: Any = getattr(data, name, None)
+    indices = getattr(data, "indices", None)
+    if values is None and isinstance(indices, Sequence):
+        of_whole = _attribute(data.dataset, name)
+        if of_whole is not None and len(of_whole) == len(data.dataset):
+            values = [of_whole[index] for index in indices]
+    values = values.tolist() if hasattr(values, "tolist") else values
+    return values if isinstance(values, (list, tuple)) else None
+
+
 def _classes_of(data: Any, labels: Sequence[Labels]) -> Names:
     """The names behind labels that are numbers: of the data set, as torchvision has them, or of what it is part of."""
-    classes = getattr(data, "classes", None) or getattr(getattr(data, "dataset", None), "classes", None)
+    while not hasattr(data, "classes") and hasattr(data, "dataset"):
+        data = data.dataset
+    classes = getattr(data, "classes", None)
     is_names = isinstance(classes, (list, tuple)) and all(isinstance(one, str) for one in classes)
     is_class = all(len(row) == 1 and not isinstance(row[0], str) and row[0] == int(row[0]) for row in labels)
     return tuple(classes) if classes and is_names and is_class else None

@@ -74,8 +74,12 @@ def test_labels_that_items_do_not_have_are_not_taken():
 
 
 def test_a_part_of_a_data_set_keeps_the_names_of_its_classes():
-    part = torch.utils.data.Subset(Photographs(), [1, 4])
-    source = open_source(part)
+    whole = Photographs(targets=np.array(LABELS))
+    part = torch.utils.data.Subset(torch.utils.data.Subset(whole, [0, 1, 3, 4]), [1, 2, 3])
+    assert rows_of(open_source(part)) == [(0, (2.0,)), (1, (2.0,)), (2, (0.0,))]
+    assert open_source(part).classes == Photographs.classes
+    assert set(whole.read) == {1, 4}
+    source = open_source(torch.utils.data.Subset(Photographs(), [1, 4]))
     assert source.classes == Photographs.classes
     assert rows_of(source) == [(0, (2.0,)), (1, (0.0,))]
     assert images_of(source) == [FILES[1], FILES[4]]
@@ -99,6 +103,17 @@ def test_images_of_every_form(tmp_path):
     pixels = [np.asarray(Image.open(io.BytesIO(one))) for one in stored[6:]]
     for made, wanted in zip(pixels, (grey, colour, colour, np.asarray(cmyk.convert("RGB"))), strict=True):
         np.testing.assert_array_equal(made, wanted)
+
+
+def test_decoded_images_become_what_encoding_says(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 8, 3), np.uint8)
+    items = [(Image.fromarray(pixels), 0), (pixels[:, :, 0], 0), (Image.fromarray(pixels).convert("P"), 0)]
+    for encoding, start in (("keep", b"\x89PNG"), ("png", b"\x89PNG"), ("jpeg", b"\xff\xd8")):
+        dali_rec.pack(items, tmp_path / encoding, encoding=encoding)
+        stored = [record.image for record in dali_rec.open(tmp_path / encoding)]
+        assert [one[: len(start)] for one in stored] == [start] * 3
+        if encoding != "jpeg":
+            np.testing.assert_array_equal(dali_rec.decode_image(stored[0]), pixels)
 
 
 @pytest.mark.parametrize(
