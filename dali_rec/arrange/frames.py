@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from dali_rec.dataset import Dataset, Shard
+    from dali_rec.dataset import Dataset
+    from dali_rec.shard import Shard
 
 #: Bytes read at a time; a larger record is read alone.
 CHUNK_BYTES = 4 << 20

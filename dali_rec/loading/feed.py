@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from dali_rec.dataset import Dataset, Shard
+    from dali_rec.dataset import Dataset
+    from dali_rec.shard import Shard
 
 _THREADS = 4
 _BATCHES_AHEAD = 3
