@@ -54,8 +54,8 @@ def pack_insightface(
     """Pack the images of ``source`` into OUT.rec as InsightFace has it, OUT.idx, OUT.lst, OUT.json and ``property``.
 
     source, out, options: as for ``pack``, but for shards and splits: the layout is one file. All images must have one
-    size; ``resize=112, resize_mode="fill"`` makes it so. The images are packed once beside OUT, then copied in order,
-    so that for a while they are on disk twice.
+    size; ``resize=112, resize_mode="fill", upscale=True`` makes it so. The images are packed once beside OUT, then
+    copied in order, so that for a while they are on disk twice.
 
     Raises what ``pack`` does, ValueError for shards and splits, SourceError where images differ in size or have no
     class.
@@ -181,9 +181,11 @@ def _write_images(
         if size is None:
             size = info.height, info.width
         elif size != (info.height, info.width):
+            path = _paths(dataset).get(record.key)
+            where = f"{dataset.name}: record {record.key}" if path is None else path
             raise SourceError(
-                f"{dataset.name}: record {record.key} has {info.width} × {info.height} pixels, others {size[1]} × "
-                f"{size[0]}: InsightFace wants one size; pack with --resize 112 --resize-mode fill"
+                f"{where} has {info.width} × {info.height} pixels, others {size[1]} × {size[0]}: InsightFace wants one "
+                "size; pack with --resize 112 --resize-mode fill --upscale"
             )
         writer.write_image(record.image, float(classes[row]), key)
     if size is None:
@@ -209,14 +211,20 @@ def _bare(key: int, start: int, end: int) -> bytes:
 def _listed(dataset: Dataset, order: NDArray[np.intp], classes: NDArray[np.int64]) -> SampleTable:
     """Id, class and original path of each image; the old id where no list beside the data set says the path."""
     keys = dataset.keys.tolist()
-    paths: dict[int, str] = {}
-    lists = {path for shard in dataset.shards if (path := shard.path.with_suffix(".lst")).exists()}
-    for path in lists:
-        paths |= {sample.key: sample.location for sample in read_list(path).samples}
+    paths = _paths(dataset)
     return SampleTable.of(
         Sample(key, (float(classes[row]),), paths.get(keys[row], str(keys[row])))
         for key, row in enumerate(order.tolist(), start=1)
     )
+
+
+def _paths(dataset: Dataset) -> dict[int, str]:
+    """The original path of each image by its id, where a list beside the data set says it."""
+    paths: dict[int, str] = {}
+    lists = {path for shard in dataset.shards if (path := shard.path.with_suffix(".lst")).exists()}
+    for path in lists:
+        paths |= {sample.key: sample.location for sample in read_list(path).samples}
+    return paths
 
 
 def _refuse_to_replace(out: Path, *, overwrite: bool) -> None:

@@ -94,11 +94,19 @@ def test_too_many_bad_images_leave_the_list_of_them_alone(people, tmp_path):
 def test_images_of_different_sizes_are_refused_with_the_remedy(people, tmp_path):
     (people / "ann" / "ann_001.jpg").write_bytes(jpeg(5, (40, 32)))
     out = tmp_path / "out" / "train"
-    with pytest.raises(SourceError, match="--resize 112 --resize-mode fill"):
+    with pytest.raises(SourceError, match=r"_00\d\.jpg has .* --resize 112 --resize-mode fill"):
         pack_insightface(people, out)
     assert list(out.parent.iterdir()) == []
     pack_insightface(people, out, resize=24, resize_mode="fill")
     assert (out.parent / "property").read_text() == "3,24,24\n"
+
+
+def test_the_remedy_for_different_sizes_helps_where_some_are_smaller(people, tmp_path):
+    (people / "ann" / "ann_001.jpg").write_bytes(jpeg(5, (200, 90)))
+    with pytest.raises(SourceError, match=r"_00\d\.jpg has .* --resize 112 --resize-mode fill --upscale$"):
+        pack_insightface(people, tmp_path / "train", resize=112, resize_mode="fill")
+    pack_insightface(people, tmp_path / "train", resize=112, resize_mode="fill", upscale=True)
+    assert (tmp_path / "property").read_text() == "3,112,112\n"
 
 
 def test_nothing_is_replaced_unasked(people, tmp_path):
