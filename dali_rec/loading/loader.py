@@ -10,19 +10,12 @@ import os
 import zlib
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 
-import numpy as np
-
 from dali_rec._dali import DALI_ERRORS, dali_reason, import_dali
 from dali_rec._files import as_path
 from dali_rec._numbers import whole_number
 from dali_rec.errors import DaliRecError, LoaderError
-from dali_rec.loading.batch_mix import (
-    BatchMix,
-    BatchMixName,
-    choose_mix,
-    draw_mixture,
-    mix_labels,
-)
+from dali_rec.loading.batch import ArraySpec, BatchMaker
+from dali_rec.loading.batch_mix import BatchMix, BatchMixName, choose_mix
 from dali_rec.loading.box_augment import BoxAugmentation, box_augmentation
 from dali_rec.loading.boxes import BoxMode, BoxReader, find_boxes
 from dali_rec.loading.dealing import Deal
@@ -44,7 +37,7 @@ from dali_rec.loading.graph import (
     image_sides,
     rank_seed,
 )
-from dali_rec.loading.labels import LabelReader, PaddedLabels, Ragged
+from dali_rec.loading.labels import LabelReader, Ragged
 from dali_rec.loading.order import SampleOrder
 from dali_rec.loading.readers import BufferReader, OrderReader, Place, Reader
 from dali_rec.loading.selection import Data, Subset, choose_weights, select
@@ -64,6 +57,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from dali_rec.loading.augment import Augment
@@ -81,13 +75,6 @@ class _Stand(NamedTuple):
     checkpointed: Place
     failures_since: int
     checkpoint: bytes
-
-
-class ArraySpec(NamedTuple):
-    """Shape and dtype of an array; a first dimension of None where a batch may be shorter."""
-
-    shape: tuple[int | None, ...]
-    dtype: str
 
 
 class Loader:
@@ -210,10 +197,8 @@ class Loader:
         settings, why_these = choose_tuned(tuned, self.dataset, self.device, ranks.world_size)
         cuts = cuts_in_decoder(self.device, settings.crop_in_decoder)
         self._image = ImageSpec(image_sides(image_size), made, dtype, mean, std, antialias, layout, chosen, cuts)
-        self._mix = choose_mix(batch_mix)
         self._execution = Execution(self.device, batch_size, threads, prefetch, settings)
         self._ranks = (ranks.rank, ranks.world_size)
-        self._with_ids = with_ids
         self._labels: LabelReader | BoxReader
         if layout is None:
             self._labels = LabelReader(self.dataset, ragged, labels, are_classes=self.dataset.has_class_labels)
@@ -221,11 +206,16 @@ class Loader:
             if labels is not None:
                 raise ValueError(f"labels is {labels!r}: boxes of a list are packed with it ('dali-rec pack LIST OUT')")
             self._labels = BoxReader(self.dataset, layout, boxes, max_objects, crops=self._image.crops_boxes)
-        self._classes = self._classes_to_mix()
+        mixing = choose_mix(batch_mix)
+        self._batches = BatchMaker(
+            self.dataset, self._image, self._labels, self._arrays, self.device, mixing, with_ids=with_ids
+        )
         shuffle = augment not in ("eval", None) and not callable(augment) if shuffle is None else shuffle
         spec = ReaderSpec(*self._ranks, bool(shuffle), shuffle_buffer, shuffle_files=False, seed=seed)
         drawn = choose_weights(self.dataset, weights, balance, mix, sizes)
         self._batch_size = batch_size = self._execution.batch_size
+        if samples is not None and drawn is None:
+            raise ValueError(f"samples is {samples}: it goes with weights, balance or mix")
         self._reader: Reader
         # Views that DALI's reader gets wrong take ours, which has one order for all records.
         if shuffle == "global" or drawn is not None or not dali_can_read(self.dataset):
@@ -233,13 +223,10 @@ class Loader:
             deal = Deal(len(order), *self._ranks, batch_size, last_batch, even)
             self._reader = OrderReader(self.dataset, order, deal, self._execution)
         else:
-            if samples is not None:
-                raise ValueError(f"samples is {samples}: it goes with weights, balance or mix")
-            spec = dataclasses.replace(spec, shuffle_files=spec.shuffle and len(self.dataset.shards) > 1)
             # DALI's readers stick to their shard when they shuffle the files, and move on to the next one otherwise.
+            spec = dataclasses.replace(spec, shuffle_files=spec.shuffle and len(self.dataset.shards) > 1)
             plan = EpochPlan(len(self.dataset), *self._ranks, batch_size, last_batch, not spec.shuffle_files, even)
-            with_source = with_ids or self._labels.needs_rows
-            self._reader = BufferReader(self.dataset, spec, plan, self._execution, with_source=with_source)
+            self._reader = BufferReader(self.dataset, spec, plan, self._execution, with_source=self._batches.needs_rows)
         self._options: dict[str, Any] = {
             "batch_size": batch_size,
             **describe_image(self._image),
@@ -252,7 +239,7 @@ class Loader:
             "weights": None if drawn is None else zlib.crc32(drawn.tobytes()),
             "labels": None if labels is None else zlib.crc32(as_path(labels).read_bytes()),
             "on_error": on_error,
-            "batch_mix": repr(self._mix),
+            "batch_mix": repr(mixing),
         }
         self._place = Place()
         self._is_running = False
@@ -271,25 +258,6 @@ class Loader:
             why_these,
         )
         self._start_pipeline(self._place, None)
-
-    def _classes_to_mix(self) -> int | None:
-        """Of how many classes mixed labels are; None where nothing is mixed, or the records have a number for each."""
-        if self._mix is None:
-            return None
-        labels = self._labels.one(self.dataset) if isinstance(self._labels, LabelReader) else None
-        if not isinstance(labels, np.ndarray) or self._image.views > 1 or self._image.dtype == "uint8":
-            raise ValueError(
-                f"batch_mix is {self._mix}: it mixes one view of normalised images (dtype 'float32' or 'float16') that "
-                "have a class or as many labels each, no boxes"
-            )
-        classes = self._mix.classes or self.dataset.num_classes
-        if labels.ndim > 1:
-            return None
-        if classes is None:
-            raise ValueError(
-                f"{self.dataset.name}: how many classes there are is not written down; say BatchMix(classes=…)"
-            )
-        return classes
 
     def _start_pipeline(self, place: Place, checkpoint: bytes | None) -> None:
         try:
@@ -344,16 +312,8 @@ class Loader:
 
         Raises ValueError where a batch is not just one array of each: ids, several views, ragged labels.
         """
-        labels = self._labels.one(self.dataset)
-        if self._mix is not None and isinstance(labels, np.ndarray):
-            labels = mix_labels(labels, self._classes, self._mix.smoothing, None)
-        if self._with_ids or self._image.views > 1 or not isinstance(labels, np.ndarray):
-            raise ValueError("a batch is not one array of images and one of labels: it has ids, views or ragged labels")
         may_be_shorter = self._options["last_batch"] == "partial" or self._recovery.skips
-        number = None if may_be_shorter else self._batch_size
-        size, dtype = self._image.size, self._image.dtype
-        shape = (number, *size, 3) if dtype == "uint8" else (number, 3, *size)
-        return ArraySpec(shape, dtype), ArraySpec((number, *labels.shape[1:]), str(labels.dtype))
+        return self._batches.specs(None if may_be_shorter else self._batch_size, self._image.size)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
@@ -423,8 +383,7 @@ class Loader:
                 not self.dataset.has_class_labels or self.dataset.is_face_set,
                 "its records have not one class index each",
             ),
-            (self._mix is not None, "its batches are mixed"),
-            (self._with_ids or self._image.views > 1, "it yields ids or several views"),
+            (not self._batches.is_plain, "its batches are mixed, or have ids or several views"),
             (self._recovery.skips, "it skips what cannot be decoded"),
             (self._image.resizer == "numba", "its images are not resized by DALI; resizer='dali' leaves it to that"),
         )
@@ -555,7 +514,7 @@ class Loader:
         valid = min(self._reader.valid(place), len(outputs[0]))
         if not valid:
             return None
-        rows = self._reader.rows(outputs[-1])[:valid] if self._with_ids or self._labels.needs_rows else None
+        rows = self._reader.rows(outputs[-1])[:valid] if self._batches.needs_rows else None
         return self._batch(outputs, valid, rows, place)
 
     def _recover(self, place: Place, error: Exception) -> tuple[Any, ...] | None:
@@ -566,36 +525,5 @@ class Loader:
         return None if made is None else self._batch(made.outputs, len(made.rows), made.rows, place)
 
     def _batch(self, outputs: Any, valid: int, rows: NDArray[np.int64] | None, place: Place) -> tuple[Any, ...]:
-        arrays, views = self._arrays, self._image.views
-        images = tuple(self._images(output, valid) for output in outputs[:views])
-        labels: NDArray[Any] | PaddedLabels | list[NDArray[np.float32]]
-        if isinstance(self._labels, BoxReader):
-            labels = self._labels.of_batch(outputs[views:], valid)
-        elif rows is not None and self._labels.needs_rows:
-            labels = self._labels.of_rows(rows)
-        else:
-            labels = self._labels.of_batch(outputs[views], valid)
-        if self._mix is not None and isinstance(labels, np.ndarray):
-            images, labels = self._mixed(images, labels, self._mix, place)
-        if isinstance(labels, np.ndarray):
-            labels = arrays.from_host(labels, self.device)
-        elif isinstance(labels, PaddedLabels):
-            labels = PaddedLabels(*(arrays.from_host(part, self.device) for part in labels))
-        else:
-            labels = [arrays.from_host(one, self.device) for one in labels]
-        batch = (images[0] if views == 1 else images, labels)
-        return batch if not self._with_ids or rows is None else (*batch, self.dataset.keys[rows])
-
-    def _images(self, output: Any, valid: int) -> Any:
-        array = self._arrays.from_images(output.as_tensor(), self.device)
-        return array[:valid] if valid < len(output) else array
-
-    def _mixed(
-        self, images: tuple[Any, ...], labels: NDArray[Any], mix: BatchMix, place: Place
-    ) -> tuple[tuple[Any, ...], NDArray[np.float32]]:
-        seeds = (self._options["seed"], *self._ranks, place.epoch, place.start, place.batch)
-        mixture = draw_mixture(mix, self._image.size, seeds)
-        targets = mix_labels(labels, self._classes, mix.smoothing, mixture)
-        if mixture is None:
-            return images, targets
-        return (self._arrays.mixed(images[0], mixture, self.device),), targets
+        mix_seeds = (self._options["seed"], *self._ranks, place.epoch, place.start, place.batch)
+        return self._batches.make(outputs, valid, rows, self._image.size, mix_seeds)
