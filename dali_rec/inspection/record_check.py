@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
+from dali_rec.boxes import box_layout
 from dali_rec.errors import ImageRejectedError, RecordError
 from dali_rec.images import MAX_PIXELS, check_image
 from dali_rec.inspection.walk import said
-from dali_rec.loading.boxes import box_layout
 from dali_rec.recordio import RecordReader
 
 if TYPE_CHECKING:

@@ -121,7 +121,7 @@ class _Part:
 
 def _list_pieces(plan: Plan, rejected_rows: Sequence[int]) -> Iterable[str]:
     rejected = frozenset(rejected_rows)
-    return (format_list([sample]) for row, sample in enumerate(plan.samples) if row not in rejected)
+    return (format_list([plan.listed(sample)]) for row, sample in enumerate(plan.samples) if row not in rejected)
 
 
 def _text(store: Store, name: str) -> bytes:

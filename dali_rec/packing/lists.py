@@ -20,6 +20,6 @@ def write_lists(plans: Sequence[Plan], directory: Path) -> list[tuple[Path, int]
     for plan in plans:
         path = directory / f"{plan.name}.lst"
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text_atomically(path, format_list(plan.samples))
+        write_text_atomically(path, format_list(map(plan.listed, plan.samples)))
         written.append((path, len(plan.samples)))
     return written

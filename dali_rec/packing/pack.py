@@ -14,6 +14,7 @@ from dali_rec._files import as_path
 from dali_rec._sizes import parse_size
 from dali_rec.errors import OutputExistsError, SourceError, TooManyBadImagesError
 from dali_rec.images import MAX_PIXELS
+from dali_rec.manifest import replaceable_files
 from dali_rec.packing.append import append_to
 from dali_rec.packing.begun import read_begun
 from dali_rec.packing.choose_device import choose_device
@@ -152,8 +153,9 @@ def pack(
 
     source: the path of a folder of images, a .lst, or a table (.csv, .tsv, .txt, .json, .jsonl); see ``read_folder``,
         ``read_list`` and ``read_table`` in dali_rec.sources for what they may be. Or images with boxes: a COCO file, or
-        a folder of VOC or YOLO. Or a data set that is a Python object, of PyTorch or Hugging Face say: what has a
-        length and gives (image, label) at an index; see ``read_items``.
+        a folder of VOC or YOLO. Or a data set that is packed already: a prefix, a manifest, a .rec file or a Dataset;
+        see ``read_packed``. Or one that is a Python object, of PyTorch or Hugging Face say: what has a length and
+        gives (image, label) at an index; see ``read_items``.
     out: the prefix of the files to make; folders on the way to it are made. Also a URL that fsspec can write to, such
         as s3://bucket/folder/train: shards are made on this machine and uploaded whole.
     resize, resize_mode, upscale, center_crop, interpolation, encoding, quality, color, max_pixels: what is done to an
@@ -270,9 +272,8 @@ def run_pack(
     job = Job(name, found, plans, options, bases)
     for note in job.source.notes:
         logger.warning(note)
-    if isinstance(source, (str, os.PathLike)):
-        _refuse_to_replace_source(store, plans, as_path(source))
-    elif run.engine == "ray":
+    _refuse_to_replace(store, plans, _files_of(source, found))
+    if run.engine == "ray" and found.pixels is not None and found.pixels.stays_here:
         raise ValueError("engine='ray' packs what other machines can read, which an object of this process is not")
     tasks = list(job.tasks)
     if run.num_nodes > len(tasks):
@@ -367,14 +368,22 @@ def _still_good(tasks: Sequence[Task], work: WorkFolder) -> dict[str, ShardRepor
     return good
 
 
-def _refuse_to_replace_source(store: Store, plans: Sequence[Plan], source: Path) -> None:
-    """Raise OutputExistsError if packing would write over the list that it packs from."""
+def _files_of(source: object, found: Source) -> list[Path]:
+    """The files that a source is in, for what is to be neither changed nor replaced while it is packed."""
+    named = [as_path(source)] if isinstance(source, (str, os.PathLike)) else []
+    return [path for path in (*named, *map(Path, found.files)) if path.exists()]
+
+
+def _refuse_to_replace(store: Store, plans: Sequence[Plan], sources: Sequence[Path]) -> None:
+    """Raise OutputExistsError if packing would write over the list, or the .rec files, that it packs from."""
     if not isinstance(store, LocalStore):
         return
     for plan in plans:
-        for suffix in (".json", ".lst"):
-            file = Path(store.path(plan.name + suffix))
-            if file.exists() and file.samefile(source):
+        manifest = Path(store.path(f"{plan.name}.json"))
+        names = {manifest.name, f"{plan.name}.lst", *replaceable_files(manifest)}
+        names |= {f"{shard.name}.rec" for shard in plan.shards}
+        for file in (manifest.with_name(name) for name in sorted(names)):
+            if file.exists() and any(file.samefile(source) for source in sources):
                 raise OutputExistsError(f"{file} would be written over, and is what is being packed; name it otherwise")
 
 

@@ -58,12 +58,16 @@ class Plan:
     @property
     def stays_here(self) -> bool:
         """Whether this process alone can read the images: it knows what fsspec was given, or holds them itself."""
-        return self.has_urls or (self.pixels is not None and not self.pixels.path)
+        return self.has_urls or (self.pixels is not None and self.pixels.stays_here)
 
     @property
     def origin(self) -> Origin:
         """What the samples' locations are relative to."""
         return Origin(self.root, self.pixels)
+
+    def listed(self, sample: Sample) -> Sample:
+        """The sample as a .lst has it."""
+        return sample if self.pixels is None else replace(sample, location=self.pixels.listed(sample.location))
 
     def only(self, shard: ShardPlan) -> Plan:
         """The plan of one shard alone, which takes no more memory, or network, than that shard needs."""
@@ -116,7 +120,8 @@ def _make_plan(source: Source, samples: SampleTable, name: str, split: str | Non
         samples = samples.take(order)
     if not source.keys_are_given:
         samples = samples.renumbered()
-    has_urls = check_protocols((sample.location for sample in samples), options.fetch)
+    files = samples if source.pixels is None else (one for one in samples if not source.pixels.holds(one.location))
+    has_urls = check_protocols((sample.location for sample in files), options.fetch)
     whole = Plan(samples, source.root, (ShardPlan(name, 0, len(samples)),), name, split, source.pixels, has_urls)
     return replace(whole, shards=_shards(whole, options))
 

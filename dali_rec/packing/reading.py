@@ -59,8 +59,9 @@ def read_image(origin: Origin, location: str, fetching: FetchOptions) -> ReadIma
 
 def stamp_of(origin: Origin, location: str) -> Stamp:
     """What tells that the file of an image has changed; zeros for what has no file or is not there."""
-    in_table = origin.pixels is not None and origin.pixels.holds(location)
-    return _stamp(origin.pixels.path if origin.pixels is not None and in_table else origin.file_of(location))
+    pixels = origin.pixels
+    is_held = pixels is not None and pixels.holds(location)
+    return _stamp(pixels.file_of(location) if pixels is not None and is_held else origin.file_of(location))
 
 
 def _stamp(path: str) -> Stamp:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dali_rec._files import as_path
+from dali_rec.dataset import Dataset
 from dali_rec.errors import SourceError
 from dali_rec.sources.columns import TableOptions
 from dali_rec.sources.detection import EMPTY, FLAGGED, FORMATS, Empty, Flagged, Format, find_format, read_detection
 from dali_rec.sources.folder import ARCHIVES, LOAD_ARCHIVES, FolderLabels, read_folder
 from dali_rec.sources.items import ItemImages, read_items
 from dali_rec.sources.lst import format_label, format_list, read_list
+from dali_rec.sources.packed import names_packed, read_packed
 from dali_rec.sources.pairs import PAIRS_SUFFIX, read_pairs
 from dali_rec.sources.pixels import HeldImages, PixelTable
 from dali_rec.sources.remote import FetchOptions
@@ -47,6 +49,7 @@ __all__ = [
     "read_folder",
     "read_items",
     "read_list",
+    "read_packed",
     "read_pairs",
     "read_table",
 ]
@@ -86,15 +89,31 @@ def open_source(source: object, options: SourceOptions | None = None) -> Source:
     """The source at a path: a folder of images, a .lst, a table, data for detection, or InsightFace's pairs (.bin).
 
     Tables are .csv, .tsv, .txt, .json and .jsonl. A COCO file, and a folder with the parts of VOC or YOLO, are known by
-    what is in them, or by ``format``. What is no path is a data set that is a Python object: see ``read_items``.
+    what is in them, or by ``format``. A data set that is packed already is named by its prefix, manifest or .rec file,
+    or is a Dataset: see ``read_packed``. What else is no path is a data set that is a Python object: see
+    ``read_items``.
 
     Raises SourceError where there is nothing that can be packed, and for an option that this kind of source has not.
     """
     options = options or SourceOptions()
-    if not isinstance(source, (str, os.PathLike)):
-        _refuse_other_options(type(source).__name__, "object", options)
-        return read_items(source, options.table, options.classes)
-    path = as_path(source)
+    if isinstance(source, (str, os.PathLike)):
+        path = as_path(source)
+        return _open_packed(path, str(path), options) if names_packed(path) else _open_path(path, options)
+    if isinstance(source, Dataset):
+        return _open_packed(source, source.name, options)
+    _refuse_other_options(type(source).__name__, "object", options)
+    return read_items(source, options.table, options.classes)
+
+
+def _open_packed(source: Dataset | Path, name: str, options: SourceOptions) -> Source:
+    _refuse_other_options(name, "packed", options)
+    found = read_packed(source)
+    if options.classes is not None and (found.classes is not None or found.label_classes is not None):
+        raise SourceError(f"{name}: --classes names classes that have no names, and these have; leave it out")
+    return _named(name, found, options.classes)
+
+
+def _open_path(path: Path, options: SourceOptions) -> Source:
     if not path.exists():
         raise SourceError(f"{path}: no such file or folder")
     root = None if options.root is None else as_path(options.root)
@@ -109,14 +128,14 @@ def open_source(source: object, options: SourceOptions | None = None) -> Source:
     if path.is_dir():
         return read_folder(path, options.labels, options.classes)
     if path.suffix.lower() == ".lst":
-        return _named(path, read_list(path, root, options.label_width), options.classes)
+        return _named(str(path), read_list(path, root, options.label_width), options.classes)
     if path.suffix.lower() in TABLE_SUFFIXES:
         return read_table(path, root, options.table, options.classes)
     return read_pairs(path)
 
 
-def _named(path: Path, source: Source, classes: tuple[str, ...] | None) -> Source:
-    """A list with the names of its classes, which it cannot hold. Raises SourceError for a label that is none."""
+def _named(name: str, source: Source, classes: tuple[str, ...] | None) -> Source:
+    """A source with the names of its classes, which it does not have. Raises SourceError for a label that is none."""
     if classes is None:
         return source
     labels = source.samples.first_labels
@@ -124,7 +143,7 @@ def _named(path: Path, source: Source, classes: tuple[str, ...] | None) -> Sourc
     if wrong.any():
         key = source.samples[int(wrong.argmax())].key
         raise SourceError(
-            f"{path}: --classes names {len(classes)} classes, and id {key} has no label from 0 to {len(classes) - 1}, "
+            f"{name}: --classes names {len(classes)} classes, and id {key} has no label from 0 to {len(classes) - 1}, "
             "or several; correct it, or leave --classes out"
         )
     return replace(source, classes=classes)
@@ -132,7 +151,7 @@ def _named(path: Path, source: Source, classes: tuple[str, ...] | None) -> Sourc
 
 def _unknown(path: Path) -> SourceError:
     remedy = f". {LOAD_ARCHIVES}" if path.suffix.lower() in ARCHIVES else ""
-    return SourceError(f"{path}: not a folder, {', '.join(_SUFFIXES)}; those are what can be packed{remedy}")
+    return SourceError(f"{path}: not a folder, {', '.join(_SUFFIXES)}, .rec; those are what can be packed{remedy}")
 
 
 def _kind(path: Path) -> str:
@@ -148,7 +167,12 @@ def _refuse_other_options(name: str, kind: str, options: SourceOptions) -> None:
         (("table", "object"), options.table != TableOptions(), "--columns, --label-column and the like go", "a table"),
         ((".lst",), options.label_width is not None, "--label-width goes", "a .lst"),
         ((".lst", "table", "coco"), options.root is not None, "--root goes", "a list, table or COCO file"),
-        (("folder", ".lst", "table", "object", *detection), options.classes is not None, "--classes goes", "classes"),
+        (
+            ("folder", ".lst", "table", "object", "packed", *detection),
+            options.classes is not None,
+            "--classes goes",
+            "classes",
+        ),
         (("coco", "voc"), options.flagged != "column", "--flagged goes", "COCO and VOC"),
         (detection, options.empty != "keep", "--empty goes", "annotations of boxes"),
     ):

@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from PIL import Image
@@ -84,11 +84,19 @@ class ItemImages:
     get: tuple[Callable[[int], Any], ...]
     ends: tuple[int, ...]
     to_be_encoded: bool = False
-    path: str = ""
+    stays_here: ClassVar[bool] = True
 
     def holds(self, location: str) -> bool:
         """All locations are these."""
         return location.startswith("#")
+
+    def file_of(self, _location: str) -> str:
+        """See HeldImages: they are in none that is known."""
+        return ""
+
+    def listed(self, location: str) -> str:
+        """See HeldImages."""
+        return location
 
     def absolute(self) -> ItemImages:
         """They are here, whatever the working folder is."""

@@ -9,7 +9,7 @@ import json
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 from PIL import Image
@@ -31,11 +31,17 @@ class HeldImages(Protocol):
     """Images that are no files of their own."""
 
     @property
-    def path(self) -> str:
-        """The file that they are all in; empty where they are in this process alone."""
+    def stays_here(self) -> bool:
+        """Whether they are in this process alone, so that no other can read them."""
 
     def holds(self, location: str) -> bool:
         """Whether the image at ``location`` is one of these."""
+
+    def file_of(self, location: str) -> str:
+        """The file that the image is in; empty where it is in none."""
+
+    def listed(self, location: str) -> str:
+        """What a .lst says of where the image came from."""
 
     def read(self, location: str) -> bytes:
         """The encoded image at ``location``. Raises ImageRejectedError, with its place, for one that cannot be had."""
@@ -50,6 +56,7 @@ class PixelTable:
 
     path: str
     column: str | int
+    stays_here: ClassVar[bool] = False
 
     def location(self, start: int, length: int) -> str:
         """What a sample has for its location: the table's name and the place of its row in bytes."""
@@ -58,6 +65,14 @@ class PixelTable:
     def holds(self, location: str) -> bool:
         """Whether ``location`` is one of this table's."""
         return location.startswith(Path(self.path).name + "#") and _PLACE.search(location) is not None
+
+    def file_of(self, _location: str) -> str:
+        """See HeldImages: the table."""
+        return self.path
+
+    def listed(self, location: str) -> str:
+        """See HeldImages."""
+        return location
 
     def absolute(self) -> PixelTable:
         """See HeldImages."""

@@ -195,7 +195,8 @@ class Source:
     source has names. ``keys_are_given`` says that the source numbers its samples itself, as a list does. ``notes`` are
     things the user should hear. ``splits``: where the source is parted itself. ``label_classes``: the names behind each
     column of labels, where there are several columns. ``pixels``: where images are that are no files of their own.
-    ``has_boxes``: whether the labels are boxes (see ``BoxSamples``), and ``classes`` the names of objects.
+    ``has_boxes``: whether the labels are boxes (see ``BoxSamples``), and ``classes`` the names of objects. ``files``:
+    the .rec files that packed images are in, which must not be written over.
     """
 
     samples: SampleTable
@@ -208,6 +209,7 @@ class Source:
     label_classes: tuple[tuple[str, ...] | None, ...] | None = None
     pixels: HeldImages | None = None
     has_boxes: bool = False
+    files: tuple[str, ...] = ()
 
     @property
     def label_kind(self) -> Literal["class", "values", "boxes"]:

@@ -63,6 +63,14 @@ def test_same_bytes_as_on_one_machine(cluster, photos, tmp_path):
     assert seen == [(15 * number, 120) for number in range(1, 9)]
 
 
+def test_packed_data_set_is_packed_again(cluster, photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    dali_rec.pack(photos, "whole", shards=2)
+    dali_rec.pack("whole", "ray/x", shards=3, resize=64, engine="ray", address=cluster.address)
+    dali_rec.pack(dali_rec.open("whole"), "one/x", shards=3, resize=64)
+    assert contents(tmp_path / "ray") == contents(tmp_path / "one")
+
+
 def task_processes():
     found = []
     for entry in Path("/proc").iterdir():

@@ -1,0 +1,84 @@
+"""Where the images of a packed data set came from: the paths in the .lst beside it, looked up by id."""
+
+from __future__ import annotations
+
+import mmap
+import re
+from array import array
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dali_rec.recordio.header import MAX_ID
+from dali_rec.recordio.index import signed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from typing_extensions import Self
+
+_SHARD_NUMBERS = re.compile(r"(-append\d+)?(-\d{5,}-of-\d{5,})?$")
+
+
+def list_beside(rec: Path) -> Path | None:
+    """The .lst beside a .rec file: of its own name, or of that of the data set of which it is a shard."""
+    names = (rec.stem, _SHARD_NUMBERS.sub("", rec.stem))
+    return next((path for name in names if (path := rec.with_name(f"{name}.lst")).is_file()), None)
+
+
+class ListedPaths:
+    """The last column of a .lst for the records with these ids, int64 of shape (N,) as an Index has them.
+
+    ``starts``: where the line of each begins in the list, int64 of shape (N,); -1 where there is none. Takes 8 bytes of
+    memory a record; the list itself is mapped. path: the list; without one there is no line.
+    """
+
+    def __init__(self, ids: NDArray[np.int64], path: Path | None) -> None:
+        self._text: bytes | mmap.mmap = b""
+        self.starts = np.full(len(ids), -1, np.int64)
+        if path is not None and path.is_file() and path.stat().st_size:
+            with path.open("rb") as file:
+                self._text = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            self._find_lines(ids)
+
+    def _find_lines(self, wanted: NDArray[np.int64]) -> None:
+        keys, starts, position = array("q"), array("q"), 0
+        for line in iter(self._text.readline, b""):  # type: ignore[union-attr]  # a map, where there is text
+            key = line[: line.find(b"\t")]
+            if key.isdigit() and len(key) <= 20 and int(key) <= MAX_ID:
+                keys.append(signed(int(key)))
+                starts.append(position)
+            position += len(line)
+        listed = np.array(keys, dtype=np.int64)
+        if np.array_equal(listed, wanted):
+            self.starts = np.array(starts, dtype=np.int64)
+            return
+        listed, first = np.unique(listed, return_index=True)
+        if len(listed):
+            places = np.minimum(np.searchsorted(listed, wanted), len(listed) - 1)
+            found = listed[places] == wanted
+            self.starts[found] = np.array(starts, dtype=np.int64)[first[places[found]]]
+
+    def path_at(self, start: int) -> bytes:
+        """The path in the line that begins there.
+
+        Empty where ``start`` is -1, the path is blank, or the line is not id, labels and path.
+        """
+        if start < 0:
+            return b""
+        end = self._text.find(b"\n", start)
+        line = self._text[start : end if end >= 0 else len(self._text)]
+        path = line[line.rfind(b"\t") + 1 :].rstrip(b"\r")
+        return path if path.strip() and line.count(b"\t") > 1 else b""
+
+    def close(self) -> None:
+        """Let go of the list."""
+        if isinstance(self._text, mmap.mmap):
+            self._text.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
