@@ -67,7 +67,7 @@ def pack(
     source: Annotated[
         Path,
         typer.Argument(
-            help="Folder of images, .lst, .csv, .tsv, .txt, .json, .jsonl, COCO, VOC, YOLO, .rec, or .bin of InsightFace."
+            help="Folder of images, .lst, .csv, .tsv, .txt, .json, .jsonl, COCO, VOC, YOLO, .rec, or .bin of faces."
         ),
     ],
     out: Annotated[
