@@ -334,7 +334,13 @@ def listed_ids(dataset: Dataset) -> NDArray[np.uint64]:
     """
     ids = [shard.reader.ids_at(shard.index.offsets) for shard in dataset.shards]
     found = np.concatenate(ids).view(np.uint64) if ids else dataset.keys
-    return found if len(np.unique(found)) >= len(np.unique(dataset.keys)) else dataset.keys
+    return found if count_distinct(found) >= count_distinct(dataset.keys) else dataset.keys
+
+
+def count_distinct(ids: NDArray[np.uint64]) -> int:
+    """How many different ids there are. By sorting: np.unique, by hashes, takes far longer."""
+    ascending = np.sort(ids)
+    return int(np.count_nonzero(ascending[1:] != ascending[:-1])) + bool(len(ids))
 
 
 def no_records(path: object, shards: Iterable[Shard]) -> DaliRecError:

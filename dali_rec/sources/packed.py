@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dali_rec.boxes import box_layout
-from dali_rec.dataset import Dataset, listed_ids, open_dataset
+from dali_rec.dataset import Dataset, count_distinct, listed_ids, open_dataset
 from dali_rec.errors import DaliRecError, ImageRejectedError, RecordError, SourceError
 from dali_rec.manifest import FORMAT, find_manifest, is_manifest
 from dali_rec.recordio import RecordReader, unpack_header
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from dali_rec.shard import Shard
 
 # Before what says where an image is, behind the path that it had. The relative path of a file never holds it.
 _PLACE = "//"
@@ -70,7 +72,7 @@ def _read(dataset: Dataset) -> Source:
         samples = SampleTable.of(_samples(dataset, ids, images))
     except RecordError as error:
         raise SourceError(f"{error}; 'dali-rec verify {name} --repair' leaves such records out") from None
-    are_unique = len(np.unique(ids)) == len(ids)
+    are_unique = count_distinct(ids) == len(ids)
     return Source(
         samples,
         name,
@@ -92,13 +94,18 @@ def _samples(dataset: Dataset, ids: NDArray[np.uint64], images: PackedImages) ->
         with ListedPaths(ids[start:end].view(np.int64), path) as listed:
             lines = zip(ids[start:end].tolist(), listed.starts.tolist(), strict=True)
             for shard in group:
-                for offset in shard.index.offsets.tolist():
-                    key, line = next(lines)
-                    labels = shard.reader.record_at(offset).labels
-                    if dataset.is_face_set:  # behind the class may stand whether the face is aligned
-                        labels = labels[:1]
+                place = f"{_PLACE}{os.path.relpath(shard.path, images.folder)}#"
+                offsets = shard.index.offsets.tolist()
+                for offset, labels, (key, line) in zip(offsets, _labels(dataset, shard), lines, strict=False):
                     origin = listed.path_at(line).decode("utf-8", "surrogateescape") or f"{shard.path.name}#{key}"
-                    yield Sample(key, tuple(labels.tolist()), images.location(origin, shard.path, offset))
+                    yield Sample(key, labels, f"{origin}{place}{offset}")
+
+
+def _labels(dataset: Dataset, shard: Shard) -> Iterator[tuple[float, ...]]:
+    """The labels of each record. Of a face set it is the class, behind which may stand whether the face is aligned."""
+    if dataset.has_class_labels:
+        return ((label,) for label in shard.first_labels().tolist())
+    return (tuple(shard.reader.record_at(offset).labels.tolist()) for offset in shard.index.offsets.tolist())
 
 
 def _common_folder(files: Sequence[str]) -> str:
@@ -128,11 +135,6 @@ class PackedImages:
 
     folder: str
     stays_here: bool = False
-
-    def location(self, origin: str, file: Path, offset: int) -> str:
-        """What a sample has for its location."""
-        relative = os.path.relpath(file, self.folder)
-        return f"{origin}{_PLACE}{relative}#{offset}"
 
     def holds(self, location: str) -> bool:
         """All locations are these."""
