@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dali_rec._numbers import distinct
 from dali_rec.errors import DaliRecError
 from dali_rec.faces import count_images
 from dali_rec.inspection.faults import Fault, FaultKind, ShardFindings
@@ -168,7 +169,7 @@ class ShardCheck:
         theirs = np.searchsorted(with_key, entries.offsets[ours])
         keys, found = entries.keys[ours], records.keys[records.has_key][theirs]
         wrong = np.flatnonzero(keys != found)
-        own = len(np.unique(found))
+        own = len(distinct(found))
         is_numbering = (np.diff(entries.keys) > 0).all() or own == 1
         if self.entry is None and 2 * len(wrong) >= max(1, len(keys)) and is_numbering:
             self._renumbered = True

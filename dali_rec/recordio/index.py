@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dali_rec._files import as_path, atomic_write
+from dali_rec._numbers import distinct
 from dali_rec.errors import IndexFileError
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Index:
     @property
     def repeated(self) -> int:
         """How many records have a key that another record has too, the last of each not counted."""
-        return len(self.keys) - len(np.unique(self.keys))
+        return len(self.keys) - len(distinct(self.keys))
 
     @classmethod
     def from_pairs(cls, pairs: Iterable[tuple[int, int]]) -> Index:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dali_rec._numbers import distinct
 from dali_rec.boxes import box_layout
-from dali_rec.dataset import Dataset, count_distinct, listed_ids, open_dataset
+from dali_rec.dataset import Dataset, listed_ids, open_dataset
 from dali_rec.errors import DaliRecError, ImageRejectedError, RecordError, SourceError
 from dali_rec.manifest import FORMAT, find_manifest, is_manifest
 from dali_rec.recordio import RecordReader, unpack_header
@@ -72,7 +73,7 @@ def _read(dataset: Dataset) -> Source:
         samples = SampleTable.of(_samples(dataset, ids, images))
     except RecordError as error:
         raise SourceError(f"{error}; 'dali-rec verify {name} --repair' leaves such records out") from None
-    are_unique = count_distinct(ids) == len(ids)
+    are_unique = len(distinct(ids)) == len(ids)
     return Source(
         samples,
         name,
