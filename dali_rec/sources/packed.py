@@ -170,10 +170,11 @@ class PackedImages:
 def _payload(file: str, offset: int) -> memoryview:
     """The payload of the record there, by a read that leaves Python's lock to others while it waits for the disk."""
     with open(file, "rb", buffering=0) as opened:  # noqa: PTH123
-        head = os.pread(opened.fileno(), HEAD.size, offset)
+        opened.seek(offset)
+        head = opened.read(HEAD.size)
         magic, length = HEAD.unpack(head) if len(head) == HEAD.size else (0, 0)
         if magic == MAGIC and length <= MAX_RECORD_LENGTH:
-            payload = os.pread(opened.fileno(), length, offset + HEAD.size)
+            payload = opened.read(length)
             if len(payload) == length:
                 return memoryview(payload)
     with RecordReader(file) as reader:  # in several parts, or damaged, which it says
