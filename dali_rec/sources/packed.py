@@ -66,6 +66,8 @@ def read_packed(data: Dataset | Path) -> Source:
 
 def _read(dataset: Dataset) -> Source:
     manifest, name = dataset.manifest, dataset.name
+    if not len(dataset):
+        raise SourceError(f"{name}: no records in it")
     files = [os.fspath(shard.path) for shard in dataset.shards]
     images = PackedImages(_common_folder(files))
     try:

@@ -68,6 +68,11 @@ def test_a_view_is_packed_with_its_ids_and_the_numbers_of_its_classes(packed, tm
     assert {bytes(record.image[:4]) for record in made} == {b"\x89PNG"}
 
 
+def test_a_view_of_nothing_is_refused(packed, tmp_path):
+    with pytest.raises(SourceError, match="no records in it"):
+        dali_rec.pack(dali_rec.open(packed).filter(lambda _: False), tmp_path / "view")
+
+
 def test_files_in_several_folders_are_told_apart(class_folder, tmp_path):
     for folder, size in (("a", 16), ("b", 8)):
         dali_rec.pack(class_folder, tmp_path / folder / "x", resize=size)
