@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dali_rec._cores import available_cores
 from dali_rec._environment import local_world_size_in_environment
 from dali_rec._files import locked, write_text_atomically
+from dali_rec._hardware import cpu_name, gpus
 from dali_rec.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -103,8 +104,6 @@ class Entry(NamedTuple):
 def machine_key(device: Device) -> MachineKey:
     """The key of this machine, for a pipeline on ``device``; needs DALI."""
     import nvidia.dali
-
-    from dali_rec.inspection.hardware import cpu_name, gpus  # it imports loading.device
 
     # Of a pipeline on the CPU the driver is not asked: a process that has started CUDA must not fork.
     names = tuple(gpu.name for gpu in gpus()) if device.is_gpu else ()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import cv2
 import PIL
 
+from dali_rec._hardware import gpus
 from dali_rec._version import __version__
 from dali_rec.packing.plan import shuffles
 
@@ -80,7 +81,6 @@ class Job:
         found = {"simplejpeg": version("simplejpeg"), "opencv": cv2.__version__, "pillow": PIL.__version__}
         if self.options.image.device == "gpu":
             from dali_rec._dali import import_dali
-            from dali_rec.inspection.hardware import gpus
             from dali_rec.packing.batches import import_nvimgcodec
 
             found |= {"DALI": import_dali().__version__, "nvImageCodec": import_nvimgcodec().__version__}
