@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dali_rec._shard_names import shard_names
 from dali_rec.errors import SourceError
 from dali_rec.packing.reading import Origin
 from dali_rec.packing.sizing import bounds_by_count, bounds_by_size
@@ -112,7 +114,7 @@ def _make_plan(source: Source, samples: SampleTable, name: str, split: str | Non
         samples = samples.renumbered()
     has_urls = check_protocols((sample.location for sample in samples), options.fetch)
     origin = Origin(source.root, source.pixels)
-    shards = name_shards(name, _bounds(samples, origin, options, has_urls=has_urls))
+    shards = plan_shards(name, _bounds(samples, origin, options, has_urls=has_urls))
     return Plan(samples, origin, shards, name, split, has_urls)
 
 
@@ -131,11 +133,7 @@ def _bounds(samples: SampleTable, origin: Origin, options: PackOptions, *, has_u
     return bounds_by_count(count, options.shards or 1)
 
 
-def name_shards(name: str, bounds: list[int]) -> tuple[ShardPlan, ...]:
-    """Shards between these rows: NAME where there is one, and otherwise NAME-00000-of-00008 and so on."""
-    shards = len(bounds) - 1
-    if shards == 1:
-        return (ShardPlan(name, bounds[0], bounds[1]),)
-    return tuple(
-        ShardPlan(f"{name}-{shard:05d}-of-{shards:05d}", bounds[shard], bounds[shard + 1]) for shard in range(shards)
-    )
+def plan_shards(name: str, bounds: list[int]) -> tuple[ShardPlan, ...]:
+    """The shards of the data set ``name`` between these rows."""
+    names = shard_names(name, len(bounds) - 1)
+    return tuple(ShardPlan(shard, *rows) for shard, rows in zip(names, itertools.pairwise(bounds), strict=True))
