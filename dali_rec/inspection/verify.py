@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 from dali_rec._cores import available_cores
 from dali_rec._files import as_path, require_name
+from dali_rec._shard_names import dataset_name
 from dali_rec._workers import begin_workers
 from dali_rec.dataset import require_data_set
 from dali_rec.errors import DatasetError
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 # To begin a process takes about as long as to decode some hundreds of photographs.
 _BYTES_A_PROCESS = 1 << 27
-_SHARD_NAME = re.compile(r"(.+)-\d{5}-of-\d{5}\.rec")
 
 
 def verify(
@@ -147,11 +146,8 @@ def _find(path: Path) -> _Target:
 
 
 def _shard_of(rec: Path) -> _Target | None:
-    """A single shard of a sharded data set, with what the manifest of the whole says of it."""
-    match = _SHARD_NAME.fullmatch(rec.name)
-    if match is None:
-        return None
-    whole = rec.with_name(match[1] + ".json")
+    """A single shard of a data set, with what the manifest of the whole says of it; None if it is not one."""
+    whole = rec.with_name(dataset_name(rec.stem) + ".json")
     try:
         manifest = find_manifest(whole)
     except DatasetError as error:
@@ -165,12 +161,10 @@ def _without_manifest(path: Path, manifest_path: Path, error: DatasetError) -> _
     if path.suffix == ".rec":
         recs = [path]
     else:
-        prefix = manifest_path.with_suffix("")
         recs = sorted(
             rec
             for rec in manifest_path.parent.glob("*.rec")
-            if rec == prefix.with_name(prefix.name + ".rec")
-            or ((match := _SHARD_NAME.fullmatch(rec.name)) is not None and match[1] == prefix.name)
+            if manifest_path.stem in (rec.stem, dataset_name(rec.stem))
         )
     if not any(rec.exists() for rec in recs):
         raise error
