@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -358,33 +359,25 @@ def _open_rec(path: Path) -> tuple[list[Shard], Manifest | None]:
 
 
 def _common_manifest(parts: Sequence[Dataset]) -> Manifest | None:
-    """One manifest for several data sets, if all have one and agree on what the labels mean."""
-    manifests = [part.manifest for part in parts]
-    first = manifests[0]
-    if first is None:
+    """One manifest for several data sets; None unless all have one.
+
+    Raises DatasetError where those that have one do not agree on what the labels mean.
+    """
+    manifests = [part.manifest for part in parts if part.manifest is not None]
+    if not manifests:
         return None
-    total = first
+    total = first = manifests[0]
     for manifest in manifests[1:]:
-        if manifest is None:
-            return None
         theirs, ours = ((one.classes, one.label_classes, one.label_kind) for one in (manifest, first))
         if theirs != ours:
             raise DatasetError(
                 f"{parts[0].name} and the others given with it have different classes: their label indices do not mean "
                 "the same; 'dali-rec merge' unites them by name"
             )
-        total = Manifest(
-            records=total.records + manifest.records,
-            shards=total.shards + manifest.shards,
-            label_width=first.label_width if manifest.label_width == total.label_width else 0,
-            label_kind=first.label_kind,
-            max_width=max(total.max_width, manifest.max_width),
-            max_height=max(total.max_height, manifest.max_height),
-            bytes=total.bytes + manifest.bytes,
-            classes=first.classes,
-            label_classes=first.label_classes,
-        )
-    return total
+        total = total.joined(manifest)
+    if len(manifests) < len(parts):
+        return None
+    return dataclasses.replace(total, split=None, options={}, created_by="")
 
 
 def _whole_numbers(ids: Sequence[int] | NDArray[Any]) -> NDArray[np.uint64]:

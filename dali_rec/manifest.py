@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
 
 from dali_rec._files import write_text_atomically
@@ -65,6 +65,18 @@ class Manifest:
     def to_json(self) -> str:
         """The text of a manifest file."""
         return json.dumps({"format": FORMAT, "version": VERSION, **asdict(self)}, indent=1) + "\n"
+
+    def joined(self, other: Manifest) -> Manifest:
+        """The manifest of the records of both, these first. What it says of classes, split and options stays."""
+        return replace(
+            self,
+            records=self.records + other.records,
+            shards=self.shards + other.shards,
+            label_width=self.label_width if self.label_width == other.label_width else 0,
+            max_width=max(self.max_width, other.max_width),
+            max_height=max(self.max_height, other.max_height),
+            bytes=self.bytes + other.bytes,
+        )
 
     def write(self, path: Path) -> None:
         """Write it as JSON, atomically."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from dali_rec._version import __version__
 from dali_rec.errors import TooManyBadImagesError
@@ -92,7 +90,7 @@ class _Part:
         self._pairs = list(zip(plan.shards, reports, strict=True))
         self._rejections = [one for shard, report in self._pairs for one in report.rejections(plan, shard)]
         self._added = _manifest(job, plan, reports)
-        self._manifest = self._added if base is None else _join(base.manifest, self._added)
+        self._manifest = self._added if base is None else _extended(base.manifest, self._added)
 
     def stage(self, work: WorkFolder) -> Moves:
         """Make the list, the rejections and the manifest in the work folder."""
@@ -151,29 +149,6 @@ def _manifest(job: Job, plan: Plan, reports: Sequence[ShardReport]) -> Manifest:
     )
 
 
-def _join(old: Manifest, new: Manifest) -> Manifest:
+def _extended(old: Manifest, new: Manifest) -> Manifest:
     """The manifest of a data set with more shards. It keeps the options that made the first of them."""
-    return Manifest(
-        records=old.records + new.records,
-        shards=old.shards + new.shards,
-        label_width=old.label_width if old.label_width == new.label_width else 0,
-        label_kind=old.label_kind,
-        max_width=max(old.max_width, new.max_width),
-        max_height=max(old.max_height, new.max_height),
-        bytes=old.bytes + new.bytes,
-        classes=new.classes,
-        label_classes=old.label_classes,
-        split=old.split,
-        options=old.options,
-        created_by=new.created_by,
-    )
-
-
-def allowed_bad(job: Job) -> int:
-    """How many images of the job may be rejected."""
-    return job.options.allowed_bad(job.images)
-
-
-def row_count(reports: Iterable[ShardReport]) -> int:
-    """Images that were looked at, packed or rejected."""
-    return int(np.sum([report.records + len(report.rejected) for report in reports], dtype=np.int64))
+    return replace(old.joined(new), classes=new.classes, created_by=new.created_by)

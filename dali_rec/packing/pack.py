@@ -18,7 +18,7 @@ from dali_rec.packing.append import append_to
 from dali_rec.packing.begun import read_begun
 from dali_rec.packing.choose_device import choose_device
 from dali_rec.packing.engines import pack_locally
-from dali_rec.packing.finish import allowed_bad, describe, publish_all
+from dali_rec.packing.finish import describe, publish_all
 from dali_rec.packing.job import Job, Task
 from dali_rec.packing.options import (
     SHUFFLE_SEED,
@@ -387,7 +387,7 @@ class _Counter:
         self._done = 0
         self._total = sum(shard.stop - shard.start for _, shard in tasks)
         self._job = job
-        self._allowed = allowed_bad(job)
+        self._allowed = job.options.allowed_bad(job.images)
         self._progress = progress
 
     def __call__(self, rejection: Rejection | None) -> None:
