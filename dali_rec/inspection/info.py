@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from dali_rec._files import as_path, require_name
-from dali_rec.dataset import open_dataset
 from dali_rec.inspection.headers import (
     DAMAGED,
     FORMATS,
@@ -25,6 +24,7 @@ from dali_rec.inspection.jpeg_headers import BASELINE, PROGRESSIVE
 from dali_rec.inspection.label_columns import ClassCount, LabelColumns, Labels
 from dali_rec.inspection.walk import walk
 from dali_rec.manifest import find_manifest
+from dali_rec.opening import open_dataset
 from dali_rec.recordio import RecordReader
 
 if TYPE_CHECKING:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from dali_rec._files import as_path, naming_writes, own_partial_path, require_local_output, write_text_atomically
 from dali_rec._shard_names import dataset_name
-from dali_rec.dataset import Dataset, open_dataset
+from dali_rec.dataset import Dataset
 from dali_rec.errors import ImageRejectedError, OutputExistsError, SourceError
 from dali_rec.images import inspect_image
+from dali_rec.opening import open_dataset
 from dali_rec.sources import Sample, format_list, read_list
 
 if TYPE_CHECKING:

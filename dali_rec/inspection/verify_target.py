@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dali_rec._files import require_name
 from dali_rec._shard_names import dataset_name
-from dali_rec.dataset import require_data_set
 from dali_rec.errors import DatasetError
 from dali_rec.manifest import Manifest, ShardEntry, find_manifest, read_manifest
+from dali_rec.opening import require_data_set
 from dali_rec.recordio import RecordReader
 
 if TYPE_CHECKING:
