@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dali_rec._version import __version__
-from dali_rec.errors import TooManyBadImagesError
 from dali_rec.manifest import Manifest, ShardEntry
+from dali_rec.packing.bad_images import require_records
 from dali_rec.packing.work import format_rejections
 from dali_rec.sources import format_list
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from dali_rec.packing.report import Rejection, ShardReport
     from dali_rec.packing.store import Store
     from dali_rec.packing.work import WorkFolder
-
-_REASONS_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +62,6 @@ def publish_all(job: Job, work: WorkFolder, reports: Mapping[str, ShardReport]) 
     ]
     work.publish((part.stage(work) for part in parts), reports)
     return tuple(part.packed(work.store) for part in parts)
-
-
-def require_records(plan: Plan, reports: Mapping[str, ShardReport]) -> None:
-    """Raise TooManyBadImagesError for a shard of which not one image could be packed."""
-    for shard in plan.shards:
-        report = reports[shard.name]
-        if not report.records:
-            reasons = describe(list(report.rejections(plan, shard)))
-            raise TooManyBadImagesError(f"not one image for {report.name}.rec could be packed: {reasons}")
-
-
-def describe(rejections: Sequence[Rejection]) -> str:
-    """Some of the rejections in words."""
-    shown = "; ".join(f"{rejection.sample.location}: {rejection.reason}" for rejection in rejections[:_REASONS_SHOWN])
-    return shown if len(rejections) <= _REASONS_SHOWN else f"{shown}; …"
 
 
 class _Part:

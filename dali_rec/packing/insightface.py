@@ -21,7 +21,8 @@ from dali_rec.errors import OutputExistsError, SourceError, TooManyBadImagesErro
 from dali_rec.images import inspect_image
 from dali_rec.manifest import Manifest, ShardEntry, replaceable_files
 from dali_rec.opening import open_dataset
-from dali_rec.packing.pack import PackReport, pack, run_pack
+from dali_rec.packing.pack import pack
+from dali_rec.packing.run import PackReport, run_pack
 from dali_rec.recordio import RecordWriter
 from dali_rec.recordio.header import HEADER
 from dali_rec.sources import Sample, SampleTable, format_list, read_list

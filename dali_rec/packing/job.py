@@ -16,7 +16,7 @@ from dali_rec._version import __version__
 from dali_rec.packing.plan import shuffles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from dali_rec.packing.append import Base
     from dali_rec.packing.options import PackOptions
@@ -44,10 +44,10 @@ class Job:
     options: PackOptions
     bases: tuple[Base, ...] = ()
 
-    @property
-    def tasks(self) -> Iterator[Task]:
+    @cached_property
+    def tasks(self) -> tuple[Task, ...]:
         """The shards of all plans."""
-        return (Task(plan, shard) for plan in self.plans for shard in plan.shards)
+        return tuple(Task(plan, shard) for plan in self.plans for shard in plan.shards)
 
     @property
     def images(self) -> int:

@@ -30,6 +30,11 @@ class ShardPlan:
     start: int
     stop: int
 
+    @property
+    def images(self) -> int:
+        """Images that are to go into it."""
+        return self.stop - self.start
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
