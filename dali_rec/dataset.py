@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import itertools
-import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from dali_rec._files import as_path, require_name
 from dali_rec._numbers import distinct
-from dali_rec.errors import DaliRecError, DatasetError, DatasetNotFoundError, IndexFileError
+from dali_rec.errors import DatasetError
 from dali_rec.faces import Identities, read_property
-from dali_rec.manifest import Manifest, find_manifest, read_manifest
 from dali_rec.recordio import Record
 from dali_rec.recordio.header import MAX_ID
-from dali_rec.shard import Shard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from numpy.typing import NDArray
     from typing_extensions import Self
+
+    from dali_rec.manifest import Manifest
+    from dali_rec.shard import Shard
 
 
 class Dataset(Sequence[Record]):
@@ -272,61 +270,6 @@ class Dataset(Sequence[Record]):
         return f"<Dataset of {len(self)} records in {len(self.shards)} shards: {self.name}>"
 
 
-def open_dataset(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> Dataset:
-    """Open a packed data set: a prefix (``data/train``), a manifest, a .rec file, or several of these.
-
-    Sizes and counts are compared with the manifest. A .rec without an .idx is indexed in memory.
-
-    Raises DatasetNotFoundError, DatasetError, IndexFileError.
-    """
-    if isinstance(path, (str, os.PathLike)):
-        return _open_one(as_path(path))
-    if not isinstance(path, Iterable):
-        raise DatasetNotFoundError(f"{path!r} names no data set: expected a prefix, a manifest, .rec files, or several")
-    return join_datasets([_open_one(as_path(one)) for one in path])
-
-
-def join_datasets(parts: Sequence[Dataset]) -> Dataset:
-    """One data set of the records of several, end to end. Raises DatasetError where their labels mean other things."""
-    if not parts:
-        raise DatasetNotFoundError("no data set given: name a prefix, a manifest or .rec files")
-    if len(parts) == 1:
-        return parts[0]
-    return Dataset([shard for part in parts for shard in part.shards], _common_manifest(parts))
-
-
-def require_data_set(path: Path) -> None:
-    """Raise DatasetNotFoundError, with what is there instead, unless a prefix has a manifest or a .rec file."""
-    manifest, rec = (path.with_name(path.name + suffix) for suffix in (".json", ".rec"))
-    if rec.exists() or find_manifest(manifest) is not None:
-        return
-    remedy = "'dali-rec pack' makes data sets"
-    if path.is_dir():
-        remedy = (
-            f"it is a folder: name a data set in it, or pack its images with 'dali-rec pack {path} OUT' and open OUT"
-        )
-    elif path.suffix in (".idx", ".lst"):
-        remedy = f"the data set is called {path.with_suffix('')}"
-    raise DatasetNotFoundError(f"{path}: no data set there: neither {manifest} nor {rec} exists; {remedy}")
-
-
-def _open_one(path: Path) -> Dataset:
-    if path.suffix == ".rec":
-        shards, manifest = _open_rec(path)
-    else:
-        require_name(path)
-        manifest_path = path if path.suffix == ".json" else path.with_name(path.name + ".json")
-        manifest = read_manifest(path) if path.suffix == ".json" else find_manifest(manifest_path)
-        if manifest is not None:
-            shards = [Shard(manifest_path.parent / entry.rec, entry.records, entry.bytes) for entry in manifest.shards]
-        else:
-            require_data_set(path)
-            shards, manifest = _open_rec(path.with_name(path.name + ".rec"))
-    if not sum(map(len, shards)):
-        raise no_records(path, shards)
-    return Dataset(shards, manifest)
-
-
 def listed_ids(dataset: Dataset) -> NDArray[np.uint64]:
     """The id by which a .lst has each record, shape (N,): that in its header, as in MXNet.
 
@@ -336,56 +279,6 @@ def listed_ids(dataset: Dataset) -> NDArray[np.uint64]:
     ids = [shard.reader.ids_at(shard.index.offsets) for shard in dataset.shards]
     found = np.concatenate(ids).view(np.uint64) if ids else dataset.keys
     return found if len(distinct(found)) >= len(distinct(dataset.keys)) else dataset.keys
-
-
-def no_records(path: object, shards: Iterable[Shard]) -> DaliRecError:
-    """What to raise where there is not one record; an .idx without lines, as a killed im2rec leaves it, is said."""
-    for shard in shards:
-        if shard.reader.size and not len(shard.reader.index):
-            return IndexFileError(
-                f"{shard.path}: its .idx is empty, which leaves out all records; rebuild it with 'dali-rec index "
-                f"{shard.path}'"
-            )
-    return DatasetError(f"{path}: no records in it")
-
-
-def _open_rec(path: Path) -> tuple[list[Shard], Manifest | None]:
-    """A single .rec file, with the manifest that describes just it, if there is one beside it."""
-    manifest = find_manifest(path.with_suffix(".json"))
-    entries = () if manifest is None else manifest.shards
-    if len(entries) == 1 and entries[0].rec == path.name:
-        return [Shard(path, entries[0].records, entries[0].bytes)], manifest
-    return [Shard(path)], None
-
-
-def _common_manifest(parts: Sequence[Dataset]) -> Manifest | None:
-    """One manifest for several data sets, if all have one and agree on what the labels mean."""
-    manifests = [part.manifest for part in parts]
-    first = manifests[0]
-    if first is None:
-        return None
-    total = first
-    for manifest in manifests[1:]:
-        if manifest is None:
-            return None
-        theirs, ours = ((one.classes, one.label_classes, one.label_kind) for one in (manifest, first))
-        if theirs != ours:
-            raise DatasetError(
-                f"{parts[0].name} and the others given with it have different classes: their label indices do not mean "
-                "the same; 'dali-rec merge' unites them by name"
-            )
-        total = Manifest(
-            records=total.records + manifest.records,
-            shards=total.shards + manifest.shards,
-            label_width=first.label_width if manifest.label_width == total.label_width else 0,
-            label_kind=first.label_kind,
-            max_width=max(total.max_width, manifest.max_width),
-            max_height=max(total.max_height, manifest.max_height),
-            bytes=total.bytes + manifest.bytes,
-            classes=first.classes,
-            label_classes=first.label_classes,
-        )
-    return total
 
 
 def _whole_numbers(ids: Sequence[int] | NDArray[Any]) -> NDArray[np.uint64]:

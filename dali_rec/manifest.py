@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
 
 from dali_rec._files import write_text_atomically
@@ -66,23 +66,39 @@ class Manifest:
         """The text of a manifest file."""
         return json.dumps({"format": FORMAT, "version": VERSION, **asdict(self)}, indent=1) + "\n"
 
+    @property
+    def replaceable_files(self) -> set[str]:
+        """The names of the shard files, which go when the data set is replaced.
+
+        Only plain names: a manifest from elsewhere must not make us delete files elsewhere.
+        """
+        names = {name for shard in self.shards for name in (shard.rec, shard.idx)}
+        return {name for name in names if "/" not in name and "\\" not in name}
+
+    def joined(self, other: Manifest) -> Manifest:
+        """The manifest of the records of both, these first. What it says of classes, split and options stays."""
+        return replace(
+            self,
+            records=self.records + other.records,
+            shards=self.shards + other.shards,
+            label_width=self.label_width if self.label_width == other.label_width else 0,
+            max_width=max(self.max_width, other.max_width),
+            max_height=max(self.max_height, other.max_height),
+            bytes=self.bytes + other.bytes,
+        )
+
     def write(self, path: Path) -> None:
         """Write it as JSON, atomically."""
         write_text_atomically(path, self.to_json())
 
 
 def replaceable_files(path: Path) -> set[str]:
-    """The names of the shard files of the data set whose manifest is ``path``, which go when it is replaced.
-
-    No names without a manifest that can be read, and only plain ones: one from elsewhere must not make us delete files
-    there.
-    """
+    """``Manifest.replaceable_files`` of the manifest ``path``; none where there is none that can be read."""
     try:
         manifest = find_manifest(path)
     except DatasetError:
         return set()
-    names = {name for shard in manifest.shards for name in (shard.rec, shard.idx)} if manifest is not None else set()
-    return {name for name in names if "/" not in name and "\\" not in name}
+    return set() if manifest is None else manifest.replaceable_files
 
 
 def is_manifest(path: Path) -> bool:

@@ -72,7 +72,7 @@ class Shard:
         return np.where(rows < len(following), following[np.minimum(rows, len(following) - 1)], self.reader.size)
 
     def ends(self) -> NDArray[np.int64]:
-        """What ``end_of`` says of each record of this view, shape (N,)."""
+        """Where the record after each of this view begins, as ``ends_of`` says it; int64 of shape (N,)."""
         return self.ends_of(self.index.offsets)
 
     def take(self, rows: NDArray[np.intp]) -> Shard:

@@ -35,8 +35,11 @@ def test_data_sets_with_different_classes_are_not_mixed(class_folder, tmp_path):
     dali_rec.pack(class_folder, tmp_path / "a")
     (class_folder / "ant").rename(class_folder / "ape")
     dali_rec.pack(class_folder, tmp_path / "b")
-    with pytest.raises(DatasetError, match="different classes"):
-        dali_rec.open([tmp_path / "a", tmp_path / "b"])
+    foreign = DATA / "single.rec"  # without a manifest
+    for parts in (["a", "b"], ["a", "b", foreign], ["a", foreign, "b"], [foreign, "a", "b"]):
+        with pytest.raises(DatasetError, match="different classes"):
+            dali_rec.open([tmp_path / part for part in parts])
+    assert dali_rec.open([foreign, tmp_path / "a"]).manifest is None
 
 
 def test_file_of_mxnet_opens_without_a_manifest():
@@ -220,3 +223,16 @@ def test_empty_file_is_no_data_set(tmp_path):
 def test_what_is_no_name_of_a_data_set_is_refused_in_words(name):
     with pytest.raises(DatasetNotFoundError, match=f"{name} names no data set: expected a prefix"):
         dali_rec.open(name)
+
+
+def test_joined_data_sets_of_other_widths_have_no_common_label_width(class_folder, tmp_path):
+    names = [f"ant/{path.name}" for path in sorted((class_folder / "ant").iterdir())[:2]]
+    labels = {"one": ["0.5", "1.5"], "two": ["0.5\t2.5", "1.5\t2.5"], "mixed": ["0.5", "1.5\t2.5"]}
+    widths, out = [], tmp_path / "out"
+    for name, columns in labels.items():
+        rows = zip(columns, names, strict=True)
+        (tmp_path / f"{name}.lst").write_text("".join(f"{key}\t{row[0]}\t{row[1]}\n" for key, row in enumerate(rows)))
+        widths.append(dali_rec.pack(tmp_path / f"{name}.lst", out / name, root=class_folder).manifest.label_width)
+    assert widths == [1, 2, 0]
+    whole = dali_rec.open([out / name for name in labels])
+    assert (whole.manifest.label_width, whole.manifest.records) == (0, 6)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from dali_rec._files import as_path
 from dali_rec.arrange.frames import record_limits
 from dali_rec.arrange.locations import Locations
-from dali_rec.dataset import Dataset, open_dataset
+from dali_rec.dataset import Dataset
 from dali_rec.errors import DatasetError
+from dali_rec.opening import open_dataset
 
 if TYPE_CHECKING:
     import os

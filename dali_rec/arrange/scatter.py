@@ -10,6 +10,7 @@ from dali_rec._files import naming_writes
 from dali_rec.arrange.frames import Frames, pieces
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -28,7 +29,7 @@ class Scatter:
     """
 
     def __init__(
-        self, path: Path, order: NDArray[np.int64], edges: NDArray[np.int64], limits: NDArray[np.int64], room: int
+        self, path: Path, order: NDArray[np.int64], edges: Sequence[int], limits: NDArray[np.int64], room: int
     ) -> None:
         buckets = len(edges) - 1
         self._bucket_of = np.empty(len(order), np.int32)
@@ -100,13 +101,3 @@ class Scatter:
             while unwritten:
                 unwritten = unwritten[self._file.write(unwritten) :]
         self._used[bucket] += len(data)
-
-
-def plan_buckets(limits: NDArray[np.int64], bucket_bytes: int) -> NDArray[np.int64]:
-    """Edges of runs of the output of at most ``bucket_bytes``, or one record, given the most bytes of each record."""
-    ends = np.cumsum(limits)
-    edges = [0]
-    while edges[-1] < len(limits):
-        before = int(ends[edges[-1] - 1]) if edges[-1] else 0
-        edges.append(max(int(np.searchsorted(ends, before + bucket_bytes, side="right")), edges[-1] + 1))
-    return np.array(edges, dtype=np.int64)

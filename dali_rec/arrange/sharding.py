@@ -83,8 +83,3 @@ class Sharding:
     def recorded(self) -> dict[str, Any]:
         """For the manifest."""
         return {"shards": self.shards, "shard_size": self.size, "shard_records": self.records}
-
-
-def shard_names(name: str, shards: int) -> list[str]:
-    """Names of the files without suffix: NAME alone, or NAME-00000-of-00008 and so on."""
-    return [name] if shards == 1 else [f"{name}-{number:05d}-of-{shards:05d}" for number in range(shards)]

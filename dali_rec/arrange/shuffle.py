@@ -22,11 +22,12 @@ from dali_rec._sizes import parse_size
 from dali_rec.arrange.frames import Frames, pieces, read_frames, record_limits
 from dali_rec.arrange.inputs import notes_on_identities, open_input
 from dali_rec.arrange.report import ArrangeReport, finish
-from dali_rec.arrange.scatter import Scatter, plan_buckets
+from dali_rec.arrange.scatter import Scatter
 from dali_rec.arrange.sharding import Sharding
 from dali_rec.arrange.work import Target
 from dali_rec.arrange.writer import SetWriter
 from dali_rec.packing.options import SHUFFLE_SEED
+from dali_rec.packing.sizing import bounds_by_bytes
 
 if TYPE_CHECKING:
     import os
@@ -105,7 +106,7 @@ def _in_order(
 ) -> Iterator[Frames]:
     """The records, row ``order[0]`` first, in pieces."""
     limits = record_limits(one.dataset)
-    edges = plan_buckets(limits[order], bucket_bytes)
+    edges = bounds_by_bytes(limits[order], bucket_bytes)
     keys = one.dataset.keys.view(np.int64)
     lengths = np.zeros(len(order), np.int64)
     done, total = 0, 2 * one.bytes
@@ -117,7 +118,7 @@ def _in_order(
             if progress is not None:
                 progress(done, total)
         total = 2 * done  # without the records that the index leaves out
-        for number, (first, last) in enumerate(itertools.pairwise(edges.tolist())):
+        for number, (first, last) in enumerate(itertools.pairwise(edges)):
             for frames in _permuted(scatter.read(number), order[first:last], lengths, keys):
                 yield frames
                 done += int(frames.lengths.sum())

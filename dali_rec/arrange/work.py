@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import re
 import shutil
 from typing import IO, TYPE_CHECKING
 
 from dali_rec._files import fsync_directory, is_at, publish, require_output_name, try_lock
+from dali_rec._shard_names import without_number
 from dali_rec.errors import OutputExistsError
 from dali_rec.manifest import replaceable_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
-
-_SHARD = re.compile(r"-\d{5,}-of-\d{5,}\.(rec|idx)")
 
 
 class Target:
@@ -65,15 +63,14 @@ class Target:
 
     def _present(self) -> list[Path]:
         """Every file that a data set under this prefix has or would have."""
-        names = {self.manifest.name, self.list.name, f"{self.prefix.name}.rec", f"{self.prefix.name}.idx"}
-        names |= replaceable_files(self.manifest)
+        name = self.prefix.name
+        names = {self.manifest.name, self.list.name, f"{name}.rec", f"{name}.idx", *replaceable_files(self.manifest)}
         if not self.directory.is_dir():
             return []
         return sorted(
             entry
             for entry in self.directory.iterdir()
-            if entry.name in names
-            or (entry.name.startswith(self.prefix.name) and _SHARD.fullmatch(entry.name[len(self.prefix.name) :]))
+            if entry.name in names or (entry.suffix in (".rec", ".idx") and without_number(entry.stem) == name)
         )
 
     @contextlib.contextmanager

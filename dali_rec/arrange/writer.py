@@ -13,8 +13,9 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from dali_rec._files import naming_writes
+from dali_rec._shard_names import shard_names
 from dali_rec.arrange.headers import all_labels, first_labels, has_image, images, label_counts
-from dali_rec.arrange.sharding import Sharding, ShardState, shard_names
+from dali_rec.arrange.sharding import Sharding, ShardState
 from dali_rec.errors import ImageRejectedError
 from dali_rec.faces import count_images
 from dali_rec.images import inspect_image

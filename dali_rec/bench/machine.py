@@ -10,8 +10,8 @@ import time
 from dataclasses import dataclass
 
 from dali_rec._cores import available_cores
+from dali_rec._hardware import cpu_name
 from dali_rec._version import __version__
-from dali_rec.inspection.hardware import cpu_name
 
 _PACKAGES = (
     "nvidia-dali-cuda120",

@@ -16,9 +16,10 @@ from dali_rec.bench.stages import (
     reading_stage,
     training_stage,
 )
-from dali_rec.dataset import Dataset, open_dataset
+from dali_rec.dataset import Dataset
 from dali_rec.loading.device import choose_device
 from dali_rec.loading.tuned import choose_tuned
+from dali_rec.opening import open_dataset
 
 if TYPE_CHECKING:
     import os

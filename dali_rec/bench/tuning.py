@@ -14,12 +14,13 @@ from dali_rec.bench.machine import Machine, this_machine
 from dali_rec.bench.measure import FEWEST_BATCHES, SHORTEST_ROUND, time_round, warm_up
 from dali_rec.bench.search import Candidate, Comparison, Knob, Search, Trial
 from dali_rec.bench.stages import BenchOptions, loader_stage
-from dali_rec.dataset import Dataset, open_dataset
+from dali_rec.dataset import Dataset
 from dali_rec.errors import DatasetError
 from dali_rec.loading.decoding import DEVICE_PADDING, decoder_options
 from dali_rec.loading.device import choose_device
 from dali_rec.loading.graph import DEFAULT_PREFETCH, Execution, default_threads
 from dali_rec.loading.tuned import Entry, MachineKey, Tuned, machine_key, rec_bytes, save_tuned, tuned_path
+from dali_rec.opening import open_dataset
 
 if TYPE_CHECKING:
     import os

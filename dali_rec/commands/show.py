@@ -35,8 +35,8 @@ def show(
 
     Without -o and --html the sheet goes to NAME.png in this folder.
     """
-    from dali_rec.dataset import open_dataset
     from dali_rec.inspection import augmented_sheet, contact_sheet, write_report
+    from dali_rec.opening import open_dataset
 
     if out is None and page is None:
         out = Path(f"{dataset.stem if dataset.suffix in ('.rec', '.json') else dataset.name}.png")

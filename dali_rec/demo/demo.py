@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dali_rec.dataset import open_dataset
 from dali_rec.demo.synthetic import write_images
 from dali_rec.errors import DatasetError, LoaderError
 from dali_rec.inspection import contact_sheet, verify
 from dali_rec.loading import Loader
+from dali_rec.opening import open_dataset
 from dali_rec.packing import pack
 
 if TYPE_CHECKING:

@@ -8,16 +8,16 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from dali_rec._cores import available_cores
+from dali_rec._hardware import cpu_name, gpus, memory, nvidia_driver, total_cores
 from dali_rec._version import __version__
 from dali_rec.inspection import dali_probe, packages
-from dali_rec.inspection.hardware import cpu_name, gpus, memory, nvidia_driver, total_cores
 from dali_rec.loading.device import choose_device
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from dali_rec._hardware import Driver, Gpu
     from dali_rec.inspection.dali_probe import Probe
-    from dali_rec.inspection.hardware import Driver, Gpu
     from dali_rec.inspection.packages import Installed, Package
 
 #: ok: there and working; absent: not there, and not needed for what is there; problem: something will not work.

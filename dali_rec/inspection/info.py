@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from dali_rec._files import as_path, require_name
-from dali_rec.dataset import open_dataset
+from dali_rec.inspection.header_scan import scan_headers
 from dali_rec.inspection.headers import (
     DAMAGED,
     FORMATS,
@@ -19,16 +20,16 @@ from dali_rec.inspection.headers import (
     NO_RECORD,
     OUTCOMES,
     RecordHeaders,
-    scan_headers,
 )
-from dali_rec.inspection.jpeg_headers import BASELINE, PROGRESSIVE
+from dali_rec.inspection.jpeg_headers import BASELINE, PROCESSES, PROGRESSIVE
 from dali_rec.inspection.label_columns import ClassCount, LabelColumns, Labels
 from dali_rec.inspection.walk import walk
 from dali_rec.manifest import find_manifest
+from dali_rec.opening import open_dataset
 from dali_rec.recordio import RecordReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -169,10 +170,10 @@ def _info(
         classes=labels.classes(),
         labels=labels.summary(),
         images=len(sizes.width),
-        formats=_named(counts.formats, FORMATS),
-        modes=_named(counts.modes, MODES),
-        jpeg=_jpeg_processes(counts.processes),
-        sampling=_samplings(counts.samplings),
+        formats=_most_first(counts.formats, FORMATS),
+        modes=_most_first(counts.modes, MODES),
+        jpeg=_by_name(counts.processes, PROCESSES),
+        sampling=_by_name(counts.samplings, _SAMPLINGS),
         cmyk_jpeg=counts.missed["CMYK"],
         engine_missed={reason: count for reason, count in counts.missed.items() if count},
         not_images={
@@ -208,7 +209,7 @@ class _Counts:
         self.modes = np.zeros(256, np.int64)
         self.processes = np.zeros(256, np.int64)
         self.samplings = np.zeros(256, np.int64)
-        self.missed = {"not JPEG": 0, "CMYK": 0, "progressive": 0, "other JPEG process": 0, "damaged header": 0}
+        self.missed: Counter[str] = Counter()  # by the GPU's JPEG engine
         self._sizes: list[_Sizes] = []
 
     def add(self, headers: RecordHeaders) -> None:
@@ -224,10 +225,12 @@ class _Counts:
         self.processes += np.bincount(headers.process[is_jpeg], minlength=256)
         in_colour = is_jpeg & (headers.mode == MODES.index("RGB"))
         self.samplings += np.bincount(headers.sampling[in_colour], minlength=256)
-        for reason, rows in zip(
-            self.missed,
-            (is_image & ~is_jpeg, is_cmyk, is_progressive, is_odd, headers.outcome == DAMAGED),
-            strict=True,
+        for reason, rows in (
+            ("not JPEG", is_image & ~is_jpeg),
+            ("CMYK", is_cmyk),
+            ("progressive", is_progressive),
+            ("other JPEG process", is_odd),
+            ("damaged header", headers.outcome == DAMAGED),
         ):
             self.missed[reason] += int(rows.sum())
         self._sizes.append(_Sizes(headers.width[is_image], headers.height[is_image], headers.size[is_image]))
@@ -238,23 +241,16 @@ class _Counts:
         return _Sizes(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def _named(counts: NDArray[np.int64], names: tuple[str, ...]) -> dict[str, int]:
+def _most_first(counts: NDArray[np.int64], names: tuple[str, ...]) -> dict[str, int]:
+    """The counts of codes under their names, the largest first."""
     return {names[code]: int(counts[code]) for code in np.argsort(-counts, kind="stable") if counts[code]}
 
 
-def _jpeg_processes(counts: NDArray[np.int64]) -> dict[str, int]:
-    names = {0: "baseline", 1: "extended", 2: "progressive", 3: "lossless"}
+def _by_name(counts: NDArray[np.int64], names: Mapping[int, str]) -> dict[str, int]:
+    """The counts of codes under their names, in the order of the codes; those without a name together."""
     total: dict[str, int] = {}
     for code in np.flatnonzero(counts).tolist():
         name = names.get(code, "other")
-        total[name] = total.get(name, 0) + int(counts[code])
-    return total
-
-
-def _samplings(counts: NDArray[np.int64]) -> dict[str, int]:
-    total: dict[str, int] = {}
-    for code in np.flatnonzero(counts).tolist():
-        name = _SAMPLINGS.get(code, "other")
         total[name] = total.get(name, 0) + int(counts[code])
     return total
 

@@ -21,8 +21,9 @@ _BARE_MARKERS = np.array([marker == 0x01 or 0xD0 <= marker <= 0xD7 for marker in
 #: Where the header ends without a frame: start of image, end of image, start of scan, and stuffing.
 _FINAL_MARKERS = np.array([marker in (0x00, 0xD8, 0xD9, 0xDA) for marker in range(256)])
 
-#: The process of a baseline frame; 1 is extended sequential, 2 progressive, 3 lossless.
-BASELINE, EXTENDED, PROGRESSIVE = 0, 1, 2
+#: Processes of coding by their frame headers, n of SOFn, as far as there is anything to say of them.
+PROCESSES = {0: "baseline", 1: "extended", 2: "progressive", 3: "lossless"}
+BASELINE, PROGRESSIVE = 0, 2
 
 _SEGMENTS_AT_MOST = 4096  # an ICC profile takes up to 255 of them; a loop without an end would be an attacker's
 

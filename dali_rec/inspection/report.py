@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from dali_rec._files import as_path, write_text_atomically
-from dali_rec.dataset import open_dataset
 from dali_rec.errors import ImageRejectedError, RecordError
 from dali_rec.images import inspect_image
 from dali_rec.inspection.info import QUANTILES, info
 from dali_rec.inspection.plots import histogram, scatter
 from dali_rec.inspection.sheet import choose_records, class_name, thumbnail
+from dali_rec.opening import open_dataset
 
 if TYPE_CHECKING:
     import os

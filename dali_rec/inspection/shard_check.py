@@ -39,7 +39,7 @@ _NO_OFFSETS = np.zeros(0, np.int64)
 class ShardCheck:
     """The check of one .rec file, and of what its .idx and its manifest say of it.
 
-    on_sound: called with each sound record, in order; advance: with the offset that was reached.
+    on_sound: called with each sound record, in order, if images are hashed; advance: with the offset that was reached.
     """
 
     def __init__(

@@ -8,7 +8,8 @@ import numpy as np
 
 from dali_rec.faces import find_bare
 from dali_rec.inspection.faults import Fault
-from dali_rec.inspection.headers import FORMATS, IMAGE, MODES, scan_headers
+from dali_rec.inspection.header_scan import scan_headers
+from dali_rec.inspection.headers import FORMATS, IMAGE, MODES
 from dali_rec.inspection.record_check import check_record, check_records
 from dali_rec.recordio import Index
 from dali_rec.recordio.index import signed, unsigned

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dali_rec._files import as_path, naming_writes, own_partial_path, require_local_output, write_text_atomically
-from dali_rec.dataset import Dataset, open_dataset
+from dali_rec._shard_names import dataset_name
+from dali_rec.dataset import Dataset
 from dali_rec.errors import ImageRejectedError, OutputExistsError, SourceError
 from dali_rec.images import inspect_image
+from dali_rec.opening import open_dataset
 from dali_rec.sources import Sample, format_list, read_list
 
 if TYPE_CHECKING:
@@ -34,7 +36,6 @@ _IMAGE_EXTENSIONS = frozenset(extension for extensions in _EXTENSIONS.values() f
 # What some file system takes for something else: control characters, drives, streams, wildcards, other separators.
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f\\:*?"<>|]')
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
-_SHARD_NUMBERS = re.compile(r"(-append\d+)?(-\d{5,}-of-\d{5,})?$")
 _LONGEST_NAME = 200  # bytes; most file systems take 255
 
 
@@ -97,7 +98,7 @@ def _name(dataset: Dataset) -> str:
     if not dataset.shards:
         return "images"
     stem = dataset.shards[0].path.stem
-    return stem if dataset.manifest is None else _SHARD_NUMBERS.sub("", stem)
+    return stem if dataset.manifest is None else dataset_name(stem)
 
 
 class _Names:
@@ -151,8 +152,7 @@ def _listed_names(dataset: Dataset) -> dict[int, str]:
     if not dataset.shards:
         return {}
     first = dataset.shards[0].path
-    prefixes = {first.with_suffix("").name, _SHARD_NUMBERS.sub("", first.stem)}
-    for prefix in sorted(prefixes):
+    for prefix in sorted({first.stem, dataset_name(first.stem)}):
         path = first.with_name(f"{prefix}.lst")
         if path.exists():
             try:

@@ -4,31 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import re
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from dali_rec._cores import available_cores
-from dali_rec._files import as_path, require_name
+from dali_rec._files import as_path
 from dali_rec._workers import begin_workers
-from dali_rec.dataset import require_data_set
-from dali_rec.errors import DatasetError
 from dali_rec.images import MAX_PIXELS
 from dali_rec.inspection.duplicates import Duplicates
 from dali_rec.inspection.faults import Fault, Findings, ShardFindings, VerifyReport
 from dali_rec.inspection.record_check import Checking, CheckOptions, LabelRule
 from dali_rec.inspection.shard_check import ShardCheck
-from dali_rec.manifest import Manifest, ShardEntry, find_manifest, read_manifest
-from dali_rec.recordio import Index, RecordReader
+from dali_rec.inspection.verify_target import VerifyTarget, find_target
+from dali_rec.recordio import Index
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
+
+    from dali_rec.manifest import Manifest
 
 # To begin a process takes about as long as to decode some hundreds of photographs.
 _BYTES_A_PROCESS = 1 << 27
-_SHARD_NAME = re.compile(r"(.+)-\d{5}-of-\d{5}\.rec")
 
 
 def verify(
@@ -51,40 +48,15 @@ def verify(
 
     Example: ``[fault.key for fault in dali_rec.verify("data/train").faults if fault.kind == "image"]``
     """
-    target = _find(as_path(path))
+    target = find_target(as_path(path))
     options = CheckOptions(decode, decode or duplicates)
     if target.manifest is not None:
         options = _by_manifest(options, target.manifest)
     seen = Duplicates()
-    faults = [
-        Fault("file", str(rec), f"it is missing; {target.manifest_path} names it") for rec in target.missing_files
-    ]
-    if target.damaged_manifest is not None:
-        faults.append(Fault("manifest", str(target.damaged_manifest), target.damage))
-    notes: list[Fault] = []
-    shards: list[ShardFindings] = []
-    records = images = done = 0
-    total = sum(rec.stat().st_size for rec, _ in target.files)
-    most_processes = total // _BYTES_A_PROCESS if decode else 1
-    checking = begin_workers(Checking(options), workers or available_cores(), most_processes)
-    with contextlib.closing(checking), ThreadPoolExecutor(1, thread_name_prefix="dali-rec-hash") as hashing:
-        for rec, entry in target.files:
-
-            def advance(offset: int, base: int = done) -> None:
-                if progress is not None:
-                    progress(base + offset, total)
-
-            check = ShardCheck(rec, entry, options, seen.add if options.hash_images else _ignore, advance)
-            shards.append(check.run(checking, hashing))
-            faults += check.faults
-            notes += check.notes
-            records += check.records
-            images += check.images
-            done += rec.stat().st_size
-    manifest = target.manifest
-    if manifest is not None and manifest.records != sum(entry.records for entry in manifest.shards):
-        message = f"it says {manifest.records} records, its shards add up to another number"
-        faults.append(Fault("manifest", str(target.manifest_path), message))
+    checks, shards = _check_files(target, options, seen, workers or available_cores(), progress)
+    records = sum(check.records for check in checks)
+    faults = [*_missing(target), *(fault for check in checks for fault in check.faults), *_wrong_sum(target)]
+    notes = [note for check in checks for note in check.notes]
     if not records and not faults:
         faults.append(Fault("file", str(target.manifest_path or target.files[0][0]), "no records in it; pack it again"))
     copies = seen.find()
@@ -95,87 +67,58 @@ def verify(
         notes += copies
     findings = Findings(
         tuple(shards),
-        manifest,
+        target.manifest,
         target.manifest_path,
         target.missing,
         target.part_of,
         decode,
         target.damaged_manifest,
     )
-    return VerifyReport(records, images, tuple(faults), tuple(notes), findings)
+    return VerifyReport(records, sum(check.images for check in checks), tuple(faults), tuple(notes), findings)
 
 
-class _Target(NamedTuple):
-    """What there is to verify: the .rec files with their entries in the manifest, and what is missing of them.
+def _check_files(
+    target: VerifyTarget,
+    options: CheckOptions,
+    seen: Duplicates,
+    workers: int,
+    progress: Callable[[int, int], None] | None,
+) -> tuple[list[ShardCheck], list[ShardFindings]]:
+    """Check one file after the other; sound records whose images are hashed go to ``seen``."""
+    checks: list[ShardCheck] = []
+    shards: list[ShardFindings] = []
+    done = 0
+    sizes = [rec.stat().st_size for rec, _ in target.files]
+    total = sum(sizes)
+    most_processes = total // _BYTES_A_PROCESS if options.decode else 1
+    checking = begin_workers(Checking(options), workers, most_processes)
+    with contextlib.closing(checking), ThreadPoolExecutor(1, thread_name_prefix="dali-rec-hash") as hashing:
+        for (rec, entry), size in zip(target.files, sizes, strict=True):
 
-    damaged_manifest: that which cannot be read, and damage: why.
-    """
+            def advance(offset: int, base: int = done) -> None:
+                if progress is not None:
+                    progress(base + offset, total)
 
-    files: list[tuple[Path, ShardEntry | None]]
-    manifest: Manifest | None = None
-    manifest_path: Path | None = None
-    missing: tuple[ShardEntry, ...] = ()
-    part_of: Path | None = None
-    damaged_manifest: Path | None = None
-    damage: str = ""
-
-    @property
-    def missing_files(self) -> list[Path]:
-        return [self.manifest_path.parent / entry.rec for entry in self.missing] if self.manifest_path else []
-
-
-def _find(path: Path) -> _Target:
-    require_name(path)
-    manifest_path = path if path.suffix == ".json" else path.with_name(path.name.removesuffix(".rec") + ".json")
-    try:
-        manifest = find_manifest(manifest_path)
-    except DatasetError as error:
-        return _without_manifest(path, manifest_path, error)
-    if path.suffix == ".json" and manifest is None:
-        manifest = read_manifest(path)  # says what it is instead
-    if manifest is not None:
-        files = [(manifest_path.parent / entry.rec, entry) for entry in manifest.shards]
-        if path.suffix != ".rec" or path in (file for file, _ in files):
-            there = [(file, entry) for file, entry in files if file.exists()]
-            missing = tuple(entry for file, entry in files if not file.exists())
-            return _Target(list(there), manifest, manifest_path, missing)
-    if path.suffix not in (".rec", ".json"):
-        require_data_set(path)
-    rec = path if path.suffix == ".rec" else path.with_name(path.name + ".rec")
-    with RecordReader(rec):  # says so if it is not there
-        return _shard_of(rec) or _Target([(rec, None)])
+            check = ShardCheck(rec, entry, options, seen.add, advance)
+            shards.append(check.run(checking, hashing))
+            checks.append(check)
+            done += size
+    return checks, shards
 
 
-def _shard_of(rec: Path) -> _Target | None:
-    """A single shard of a sharded data set, with what the manifest of the whole says of it."""
-    match = _SHARD_NAME.fullmatch(rec.name)
-    if match is None:
-        return None
-    whole = rec.with_name(match[1] + ".json")
-    try:
-        manifest = find_manifest(whole)
-    except DatasetError as error:
-        return _without_manifest(rec, whole, error)
-    entries = [entry for entry in manifest.shards if entry.rec == rec.name] if manifest is not None else []
-    return _Target([(rec, entries[0])], part_of=whole) if entries else None
+def _missing(target: VerifyTarget) -> Iterator[Fault]:
+    """Files of the data set that are not there, or, its manifest, not to be read."""
+    for rec in target.missing_files:
+        yield Fault("file", str(rec), f"it is missing; {target.manifest_path} names it")
+    if target.damaged_manifest is not None:
+        yield Fault("manifest", str(target.damaged_manifest), target.damage)
 
 
-def _without_manifest(path: Path, manifest_path: Path, error: DatasetError) -> _Target:
-    """The .rec files, by name, of a data set whose manifest cannot be read. Raises ``error`` if there are none."""
-    if path.suffix == ".rec":
-        recs = [path]
-    else:
-        prefix = manifest_path.with_suffix("")
-        recs = sorted(
-            rec
-            for rec in manifest_path.parent.glob("*.rec")
-            if rec == prefix.with_name(prefix.name + ".rec")
-            or ((match := _SHARD_NAME.fullmatch(rec.name)) is not None and match[1] == prefix.name)
-        )
-    if not any(rec.exists() for rec in recs):
-        raise error
-    damage = str(error).removeprefix(f"{manifest_path}: ")
-    return _Target([(rec, None) for rec in recs], damaged_manifest=manifest_path, damage=damage)
+def _wrong_sum(target: VerifyTarget) -> Iterator[Fault]:
+    manifest = target.manifest
+    if manifest is not None and manifest.records != sum(entry.records for entry in manifest.shards):
+        message = f"it says {manifest.records} records, its shards add up to another number"
+        yield Fault("manifest", str(target.manifest_path), message)
 
 
 def _by_manifest(options: CheckOptions, manifest: Manifest) -> CheckOptions:
@@ -184,10 +127,6 @@ def _by_manifest(options: CheckOptions, manifest: Manifest) -> CheckOptions:
     rule = LabelRule(manifest.label_width, manifest.label_kind, classes)
     limit = manifest.options.get("max_pixels")
     return options._replace(labels=rule, max_pixels=max(MAX_PIXELS, limit if isinstance(limit, int) else 0))
-
-
-def _ignore(_path: str, _checked: object) -> None:
-    pass
 
 
 def _without(shard: ShardFindings, copies: list[Fault]) -> ShardFindings:

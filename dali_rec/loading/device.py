@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dali_rec._hardware import load_driver
 from dali_rec.errors import DeviceUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-_LIBRARIES = ("libcuda.so.1", "libcuda.so", "nvcuda.dll")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +83,3 @@ def count_gpus() -> tuple[int, str]:
     if status or not count.value:
         return 0, "the NVIDIA driver shows no device"
     return count.value, ""
-
-
-def load_driver() -> ctypes.CDLL | None:
-    """The library of the NVIDIA driver, or None where there is none."""
-    for name in _LIBRARIES:
-        with contextlib.suppress(OSError):
-            return ctypes.CDLL(name)
-    return None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from dali_rec._dali import DALI_ERRORS, dali_reason, import_dali
+from dali_rec._shard_names import dataset_name
 from dali_rec.errors import DatasetError, ImageRejectedError, LoaderError, RecordError
 from dali_rec.images import check_image
 from dali_rec.loading.decoding import parsed
@@ -32,7 +33,6 @@ logger = logging.getLogger("dali_rec")
 
 _ENTRIES_TRIED = 9
 _FAILED_SAMPLE = re.compile(r"Failed to decode sample #(\d+)")
-_SHARD_SUFFIX = re.compile(r"-\d{5}-of-\d{5}\.rec$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,9 +184,9 @@ def run_once(dataset: Dataset, rows: NDArray[np.int64], image: ImageSpec, execut
 def what_to_verify(dataset: Dataset) -> str:
     """The name to give to ``dali-rec verify``: of a sharded data set the whole, not its first file."""
     first = dataset.shards[0].path
-    whole = first.with_name(_SHARD_SUFFIX.sub("", first.name))
-    is_sharded = whole != first and is_manifest(whole.with_name(f"{whole.name}.json"))
-    return str(whole) if is_sharded else dataset.name
+    name = dataset_name(first.stem)
+    is_one_of_several = name != first.stem and is_manifest(first.with_name(f"{name}.json"))
+    return str(first.with_name(name)) if is_one_of_several else dataset.name
 
 
 def check_files(dataset: Dataset) -> None:

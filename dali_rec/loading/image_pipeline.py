@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from dali_rec.dataset import Dataset, open_dataset
+from dali_rec.dataset import Dataset
 from dali_rec.loading.augment import random_augmentation
 from dali_rec.loading.decoding import cuts_in_decoder
 from dali_rec.loading.device import choose_device
@@ -20,6 +20,7 @@ from dali_rec.loading.graph import (
     image_sides,
 )
 from dali_rec.loading.tuned import Tuned, choose_tuned
+from dali_rec.opening import open_dataset
 
 if TYPE_CHECKING:
     import os

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from dali_rec.dataset import Dataset, join_datasets, open_dataset
+from dali_rec.dataset import Dataset
 from dali_rec.errors import DatasetError
 from dali_rec.loading.order import balanced_weights, check_weights, mixed_weights
+from dali_rec.opening import join_datasets, open_dataset
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dali_rec._cores import available_cores
 from dali_rec._environment import local_world_size_in_environment
 from dali_rec._files import locked, write_text_atomically
+from dali_rec._hardware import cpu_name, gpus
+from dali_rec._shard_names import dataset_name
 from dali_rec.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ VERSION = 1
 SUFFIX = ".tuned.json"
 
 logger = logging.getLogger("dali_rec")
-
-_SHARD_SUFFIX = re.compile(r"(-append\d+)?(-\d{5,}-of-\d{5,})?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +103,6 @@ def machine_key(device: Device) -> MachineKey:
     """The key of this machine, for a pipeline on ``device``; needs DALI."""
     import nvidia.dali
 
-    from dali_rec.inspection.hardware import cpu_name, gpus  # it imports loading.device
-
     # Of a pipeline on the CPU the driver is not asked: a process that has started CUDA must not fork.
     names = tuple(gpu.name for gpu in gpus()) if device.is_gpu else ()
     return MachineKey(cpu_name(), available_cores(), names, nvidia.dali.__version__)
@@ -113,7 +110,7 @@ def machine_key(device: Device) -> MachineKey:
 
 def tuned_path(dataset: Dataset) -> Path | None:
     """Where the settings for a data set, or a view of one, are kept; None where its files are of several."""
-    paths = {shard.path.with_name(_SHARD_SUFFIX.sub("", shard.path.stem) + SUFFIX) for shard in dataset.shards}
+    paths = {shard.path.with_name(dataset_name(shard.path.stem) + SUFFIX) for shard in dataset.shards}
     return paths.pop() if len(paths) == 1 else None
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, fields, replace
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dali_rec._shard_names import appended_name, appending_of
 from dali_rec.errors import DatasetNotFoundError, SourceError
 from dali_rec.manifest import parse_manifest
 from dali_rec.packing.options import ImageOptions
-from dali_rec.packing.plan import name_shards
+from dali_rec.packing.plan import plan_shards
 from dali_rec.recordio.header import MAX_ID
 from dali_rec.recordio.index import parse_index
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 # These say which images are refused, and not what the others become.
 _FREE_OPTIONS = ("max_pixels", "trust")
-_APPENDED = re.compile(r"-append(\d+)(?:-\d{5}-of-\d{5})?\.rec\Z")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,7 +41,7 @@ class Base:
     @property
     def added_name(self) -> str:
         """What the shards of this appending are called."""
-        return f"{self.name}-append{self.number}"
+        return appended_name(self.name, self.number)
 
 
 def append_to(
@@ -85,13 +85,8 @@ def _read_base(store: Store, name: str, before: Manifest | None) -> Base:
         raise DatasetNotFoundError(f"{path}: no such data set to append to; leave --append out to make it")
     manifest = before or parse_manifest(store.read(f"{name}.json"), path)
     keys = [_read_keys(store, shard) for shard in manifest.shards]
-    numbers = [int(match[1]) for shard in manifest.shards if (match := _APPENDED.search(shard.rec))]
-    return Base(
-        name,
-        manifest,
-        np.concatenate(keys).astype(np.uint64),
-        1 + max(numbers, default=0),
-    )
+    before_this = max((appending_of(PurePath(shard.rec).stem) for shard in manifest.shards), default=0)
+    return Base(name, manifest, np.concatenate(keys).astype(np.uint64), before_this + 1)
 
 
 def _read_keys(store: Store, shard: ShardEntry) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
@@ -191,4 +186,4 @@ def _extend(plan: Plan, base: Base, new_labels: list[int] | None, *, keys_are_gi
         relabel = samples.with_objects_relabelled if has_boxes else samples.relabelled
         samples = relabel(new_labels)
     bounds = [plan.shards[0].start, *(shard.stop for shard in plan.shards)]
-    return replace(plan, samples=samples, shards=name_shards(base.added_name, bounds))
+    return replace(plan, samples=samples, shards=plan_shards(base.added_name, bounds))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from dali_rec._version import __version__
-from dali_rec.errors import TooManyBadImagesError
 from dali_rec.manifest import Manifest, ShardEntry
+from dali_rec.packing.bad_images import require_records
 from dali_rec.packing.work import format_rejections
 from dali_rec.sources import format_list
 
@@ -24,8 +22,6 @@ if TYPE_CHECKING:
     from dali_rec.packing.report import Rejection, ShardReport
     from dali_rec.packing.store import Store
     from dali_rec.packing.work import WorkFolder
-
-_REASONS_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +64,6 @@ def publish_all(job: Job, work: WorkFolder, reports: Mapping[str, ShardReport]) 
     return tuple(part.packed(work.store) for part in parts)
 
 
-def require_records(plan: Plan, reports: Mapping[str, ShardReport]) -> None:
-    """Raise TooManyBadImagesError for a shard of which not one image could be packed."""
-    for shard in plan.shards:
-        report = reports[shard.name]
-        if not report.records:
-            reasons = describe(list(report.rejections(plan, shard)))
-            raise TooManyBadImagesError(f"not one image for {report.name}.rec could be packed: {reasons}")
-
-
-def describe(rejections: Sequence[Rejection]) -> str:
-    """Some of the rejections in words."""
-    shown = "; ".join(f"{rejection.sample.location}: {rejection.reason}" for rejection in rejections[:_REASONS_SHOWN])
-    return shown if len(rejections) <= _REASONS_SHOWN else f"{shown}; …"
-
-
 class _Part:
     """The data set of one plan, as it is published."""
 
@@ -92,7 +73,7 @@ class _Part:
         self._pairs = list(zip(plan.shards, reports, strict=True))
         self._rejections = [one for shard, report in self._pairs for one in report.rejections(plan, shard)]
         self._added = _manifest(job, plan, reports)
-        self._manifest = self._added if base is None else _join(base.manifest, self._added)
+        self._manifest = self._added if base is None else _extended(base.manifest, self._added)
 
     def stage(self, work: WorkFolder) -> Moves:
         """Make the list, the rejections and the manifest in the work folder."""
@@ -151,29 +132,6 @@ def _manifest(job: Job, plan: Plan, reports: Sequence[ShardReport]) -> Manifest:
     )
 
 
-def _join(old: Manifest, new: Manifest) -> Manifest:
+def _extended(old: Manifest, new: Manifest) -> Manifest:
     """The manifest of a data set with more shards. It keeps the options that made the first of them."""
-    return Manifest(
-        records=old.records + new.records,
-        shards=old.shards + new.shards,
-        label_width=old.label_width if old.label_width == new.label_width else 0,
-        label_kind=old.label_kind,
-        max_width=max(old.max_width, new.max_width),
-        max_height=max(old.max_height, new.max_height),
-        bytes=old.bytes + new.bytes,
-        classes=new.classes,
-        label_classes=old.label_classes,
-        split=old.split,
-        options=old.options,
-        created_by=new.created_by,
-    )
-
-
-def allowed_bad(job: Job) -> int:
-    """How many images of the job may be rejected."""
-    return job.options.allowed_bad(job.images)
-
-
-def row_count(reports: Iterable[ShardReport]) -> int:
-    """Images that were looked at, packed or rejected."""
-    return int(np.sum([report.records + len(report.rejected) for report in reports], dtype=np.int64))
+    return replace(old.joined(new), classes=new.classes, created_by=new.created_by)

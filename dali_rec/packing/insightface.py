@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dali_rec._files import as_path, require_output_name, write_text_atomically
-from dali_rec.dataset import Dataset, open_dataset
 from dali_rec.errors import OutputExistsError, SourceError, TooManyBadImagesError
 from dali_rec.images import inspect_image
 from dali_rec.manifest import Manifest, ShardEntry, replaceable_files
-from dali_rec.packing.pack import PackReport, pack, run_pack
+from dali_rec.opening import open_dataset
+from dali_rec.packing.pack import pack
+from dali_rec.packing.run import PackReport, run_pack
 from dali_rec.recordio import RecordWriter
 from dali_rec.recordio.header import HEADER
 from dali_rec.sources import Sample, SampleTable, format_list, read_list
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from dali_rec.dataset import Dataset
     from dali_rec.packing.options import PackOptions, RunOptions
     from dali_rec.sources import SourceOptions
 

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import cv2
 import PIL
 
+from dali_rec._hardware import gpus
 from dali_rec._version import __version__
 from dali_rec.packing.plan import shuffles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from dali_rec.packing.append import Base
     from dali_rec.packing.options import PackOptions
@@ -43,10 +44,10 @@ class Job:
     options: PackOptions
     bases: tuple[Base, ...] = ()
 
-    @property
-    def tasks(self) -> Iterator[Task]:
+    @cached_property
+    def tasks(self) -> tuple[Task, ...]:
         """The shards of all plans."""
-        return (Task(plan, shard) for plan in self.plans for shard in plan.shards)
+        return tuple(Task(plan, shard) for plan in self.plans for shard in plan.shards)
 
     @property
     def images(self) -> int:
@@ -80,7 +81,6 @@ class Job:
         found = {"simplejpeg": version("simplejpeg"), "opencv": cv2.__version__, "pillow": PIL.__version__}
         if self.options.image.device == "gpu":
             from dali_rec._dali import import_dali
-            from dali_rec.inspection.hardware import gpus
             from dali_rec.packing.batches import import_nvimgcodec
 
             found |= {"DALI": import_dali().__version__, "nvImageCodec": import_nvimgcodec().__version__}

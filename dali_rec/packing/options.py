@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from dali_rec._cores import available_cores
 from dali_rec.images import MAX_PIXELS
@@ -12,7 +12,9 @@ from dali_rec.packing.split import check_shares
 from dali_rec.sources.remote import FetchOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+_Task = TypeVar("_Task")
 
 SHUFFLE_SEED = 100  # im2rec.py's
 
@@ -154,6 +156,10 @@ class RunOptions:
     num_nodes: int = 1
     engine: Engine = "local"
     address: str | None = None
+
+    def part(self, tasks: Sequence[_Task]) -> Sequence[_Task]:
+        """What of these tasks is this machine's."""
+        return tasks[self.node_rank :: self.num_nodes]
 
     def __post_init__(self) -> None:
         if self.num_nodes < 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dali_rec._shard_names import shard_names
 from dali_rec.errors import SourceError
 from dali_rec.packing.reading import Origin
 from dali_rec.packing.sizing import bounds_by_count, bounds_by_size
@@ -17,7 +19,7 @@ from dali_rec.sources.remote import check_protocols
 
 if TYPE_CHECKING:
     from dali_rec.packing.options import PackOptions
-    from dali_rec.sources import HeldImages, Sample, SampleTable, Source
+    from dali_rec.sources import Sample, SampleTable, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +30,25 @@ class ShardPlan:
     start: int
     stop: int
 
+    @property
+    def images(self) -> int:
+        """Images that are to go into it."""
+        return self.stop - self.start
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """One data set to be: samples in packing order under their final ids, parted into shards.
 
-    ``name``: what its files are called. ``split``: train, val or test, or None where the source is not parted.
+    ``origin``: where their images are. ``name``: what its files are called. ``split``: train, val or test, or None
+    where the source is not parted. ``has_urls``: whether some of the images are behind URLs.
     """
 
     samples: SampleTable
-    root: str
+    origin: Origin
     shards: tuple[ShardPlan, ...]
     name: str
     split: str | None = None
-    pixels: HeldImages | None = None
     has_urls: bool = False
 
     def class_counts(self) -> dict[float, int]:
@@ -50,24 +57,19 @@ class Plan:
         return dict(zip(labels.tolist(), counts.tolist(), strict=True))
 
     def missing_files(self) -> list[Sample]:
-        """The samples whose file is not there; URLs are not looked at, and images that are no files are there."""
-        origin = self.origin
-        files = ((sample, origin.file_of(sample.location)) for sample in self.samples)
+        """The samples whose file is not there; images that are no files, or behind URLs, are not looked for."""
+        files = ((sample, self.origin.file_of(sample.location)) for sample in self.samples)
         return [sample for sample, file in files if file and not os.path.exists(file)]  # noqa: PTH110
 
     @property
     def stays_here(self) -> bool:
         """Whether this process alone can read the images: it knows what fsspec was given, or holds them itself."""
-        return self.has_urls or (self.pixels is not None and self.pixels.stays_here)
-
-    @property
-    def origin(self) -> Origin:
-        """What the samples' locations are relative to."""
-        return Origin(self.root, self.pixels)
+        return self.has_urls or (self.origin.pixels is not None and self.origin.pixels.stays_here)
 
     def listed(self, sample: Sample) -> Sample:
         """The sample as a .lst has it."""
-        return sample if self.pixels is None else replace(sample, location=self.pixels.listed(sample.location))
+        pixels = self.origin.pixels
+        return sample if pixels is None else replace(sample, location=pixels.listed(sample.location))
 
     def only(self, shard: ShardPlan) -> Plan:
         """The plan of one shard alone, which takes no more memory, or network, than that shard needs."""
@@ -120,10 +122,12 @@ def _make_plan(source: Source, samples: SampleTable, name: str, split: str | Non
         samples = samples.take(order)
     if not source.keys_are_given:
         samples = samples.renumbered()
-    files = samples if source.pixels is None else (one for one in samples if not source.pixels.holds(one.location))
-    has_urls = check_protocols((sample.location for sample in files), options.fetch)
-    whole = Plan(samples, source.root, (ShardPlan(name, 0, len(samples)),), name, split, source.pixels, has_urls)
-    return replace(whole, shards=_shards(whole, options))
+    origin = Origin(source.root, source.pixels)
+    # What is held is read from where it is, whatever URL it came from.
+    files = (sample.location for sample in samples if origin.holder_of(sample.location) is None)
+    has_urls = check_protocols(files, options.fetch)
+    shards = plan_shards(name, _bounds(samples, origin, options, has_urls=has_urls))
+    return Plan(samples, origin, shards, name, split, has_urls)
 
 
 def shuffles(source: Source, options: PackOptions) -> bool:
@@ -131,22 +135,17 @@ def shuffles(source: Source, options: PackOptions) -> bool:
     return options.shuffle if options.shuffle is not None else source.shuffled_by_default
 
 
-def _shards(plan: Plan, options: PackOptions) -> tuple[ShardPlan, ...]:
-    count = len(plan.samples)
+def _bounds(samples: SampleTable, origin: Origin, options: PackOptions, *, has_urls: bool) -> list[int]:
+    """The rows at which shards begin, and the number of rows."""
+    count = len(samples)
     if options.shard_size is not None:
-        bounds = bounds_by_size(plan, options, options.shard_size)
-    elif options.shard_records is not None:
-        bounds = bounds_by_count(count, -(-count // options.shard_records))
-    else:
-        bounds = bounds_by_count(count, options.shards or 1)
-    return name_shards(plan.name, bounds)
+        return bounds_by_size(samples, origin, options, options.shard_size, has_urls=has_urls)
+    if options.shard_records is not None:
+        return bounds_by_count(count, -(-count // options.shard_records))
+    return bounds_by_count(count, options.shards or 1)
 
 
-def name_shards(name: str, bounds: list[int]) -> tuple[ShardPlan, ...]:
-    """Shards between these rows: NAME where there is one, and otherwise NAME-00000-of-00008 and so on."""
-    shards = len(bounds) - 1
-    if shards == 1:
-        return (ShardPlan(name, bounds[0], bounds[1]),)
-    return tuple(
-        ShardPlan(f"{name}-{shard:05d}-of-{shards:05d}", bounds[shard], bounds[shard + 1]) for shard in range(shards)
-    )
+def plan_shards(name: str, bounds: list[int]) -> tuple[ShardPlan, ...]:
+    """The shards of the data set ``name`` between these rows."""
+    names = shard_names(name, len(bounds) - 1)
+    return tuple(ShardPlan(shard, *rows) for shard, rows in zip(names, itertools.pairwise(bounds), strict=True))

@@ -6,7 +6,6 @@ import logging
 import platform
 import socket
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dali_rec.errors import EngineError, MissingDependencyError
@@ -86,7 +85,8 @@ def _pack(
         while waiting or running:
             while waiting and len(running) < slots * _TASKS_PER_SLOT:
                 task = waiting.pop()
-                plan = _absolute_plan(task.plan.only(task.shard))
+                plan = task.plan.only(task.shard)
+                plan = replace(plan, origin=plan.origin.absolute())
                 running[remote.remote(plan, options, store, work.name)] = task
             done, _ = ray.wait(list(running), num_returns=1)
             for reference in done:
@@ -141,8 +141,3 @@ def _pack_one(plan: Plan, options: PackOptions, store: Store, folder: str) -> Sh
 def _absolute(store: Store) -> Store:
     """The store as it is found from any working folder."""
     return replace(store, directory=store.directory.absolute()) if isinstance(store, LocalStore) else store
-
-
-def _absolute_plan(plan: Plan) -> Plan:
-    pixels = None if plan.pixels is None else plan.pixels.absolute()
-    return replace(plan, root=str(Path(plan.root).absolute()), pixels=pixels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from dali_rec._files import read_regular
@@ -20,20 +21,24 @@ _USUAL_EXTENSIONS = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
 
 
 class Origin(NamedTuple):
-    """What the locations of a plan are relative to: a folder, and what holds those that are no files."""
+    """Where the images of a plan are: in files below ``root``, or, those that ``pixels`` holds, in no file each."""
 
     root: str
     pixels: HeldImages | None = None
 
-    def holds_pixels(self, location: str) -> bool:
-        """Whether the image at ``location`` is no file."""
-        return self.pixels is not None and self.pixels.holds(location)
+    def holder_of(self, location: str) -> HeldImages | None:
+        """What holds the image at ``location``; None for one that is a file or behind a URL."""
+        return self.pixels if self.pixels is not None and self.pixels.holds(location) else None
 
     def file_of(self, location: str) -> str:
-        """The file that the image at ``location`` is; empty for one that is none."""
-        if is_url(location) or self.holds_pixels(location):
+        """The path of the file that the image at ``location`` is; empty for one that is no file of its own."""
+        if is_url(location) or self.holder_of(location) is not None:
             return ""
         return os.path.join(self.root, location)  # noqa: PTH118  # for millions of files a Path takes too long
+
+    def absolute(self) -> Origin:
+        """The same, found from any working folder."""
+        return Origin(str(Path(self.root).absolute()), None if self.pixels is None else self.pixels.absolute())
 
 
 class ReadImage(NamedTuple):
@@ -48,20 +53,20 @@ def read_image(origin: Origin, location: str, fetching: FetchOptions) -> ReadIma
     if any(character in location for character in "\t\r\n"):
         reason = "its name holds a tab or a line break, which a .lst cannot; rename it"
         return ReadImage(stamp_of(origin, location), ImageRejectedError(reason))
-    if origin.pixels is None or not origin.pixels.holds(location):
+    holder = origin.holder_of(location)
+    if holder is None:
         return _fetch(location, fetching) if is_url(location) else _read_file(origin, location)
-    stamp = stamp_of(origin, location)
+    stamp = _stamp(holder.file_of(location))
     try:
-        return ReadImage(stamp, origin.pixels.read(location))
+        return ReadImage(stamp, holder.read(location))
     except ImageRejectedError as error:
         return ReadImage(stamp, error)
 
 
 def stamp_of(origin: Origin, location: str) -> Stamp:
     """What tells that the file of an image has changed; zeros for what has no file or is not there."""
-    pixels = origin.pixels
-    is_held = pixels is not None and pixels.holds(location)
-    return _stamp(pixels.file_of(location) if pixels is not None and is_held else origin.file_of(location))
+    holder = origin.holder_of(location)
+    return _stamp(origin.file_of(location) if holder is None else holder.file_of(location))
 
 
 def _stamp(path: str) -> Stamp:

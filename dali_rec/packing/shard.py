@@ -57,7 +57,7 @@ def pack_shard(
     inputs = hashlib.sha256()
     max_width = max_height = 0
     with RecordWriter(directory / f"{shard.name}.rec") as writer:
-        for row in range(shard.stop - shard.start):
+        for row in range(shard.images):
             sample, stamp, result = next(prepared)
             inputs.update(_STAMP.pack(*stamp))
             reason = None
@@ -104,7 +104,7 @@ def prepare_all(
     has_urls = any(plan.has_urls for plan, _ in shards)
     batch_size = 1 if has_urls else _SAMPLES_AT_ONCE  # servers take their time, and answer many at once
     if images is None:
-        images = sum(shard.stop - shard.start for _, shard in shards)
+        images = sum(shard.images for _, shard in shards)
     stay_here = any(plan.stays_here for plan, _ in shards)
     with contextlib.closing(begin_packing(options, images, stay_here=stay_here)) as workers:
         pending: deque[tuple[list[Sample], Pending]] = deque()

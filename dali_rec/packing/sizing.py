@@ -12,13 +12,11 @@ from dali_rec.packing.reading import read_image
 from dali_rec.packing.transform import PreparedImage, transform_or_reject
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from dali_rec.packing.options import PackOptions
-    from dali_rec.packing.plan import Plan
-    from dali_rec.sources import Sample
+    from dali_rec.packing.reading import Origin
+    from dali_rec.sources import Sample, SampleTable
 
 _IMAGES_TRIED = 128
 _FRAME_BYTES = 8 + 24 + 3  # the part's head, the image header, and the most that padding takes
@@ -30,22 +28,27 @@ def bounds_by_count(count: int, shards: int) -> list[int]:
     return [count * shard // shards for shard in range(shards + 1)]
 
 
-def bounds_by_size(plan: Plan, options: PackOptions, size: int) -> list[int]:
+def bounds_by_size(
+    samples: SampleTable, origin: Origin, options: PackOptions, size: int, *, has_urls: bool
+) -> list[int]:
     """The rows at which shards of about ``size`` bytes begin, and the number of rows.
 
-    No shard is larger where files are stored untouched (but for a single image that is). Where images are encoded
-    anew, their bytes are estimated from some of them, which are packed on trial, and the shards have the same number
-    of records.
+    No shard is larger where files are stored untouched (but for a single image that is). Otherwise the bytes are
+    estimated from some of the images, which are packed on trial, and the shards have the same number of records.
     """
-    if options.image.keeps_bytes and not plan.has_urls and plan.pixels is None:
-        return _cut(_file_bytes(plan), size)
-    count = len(plan.samples)
-    total = count * _mean_bytes(plan, options)
+    if options.image.keeps_bytes and not has_urls and origin.pixels is None:
+        lengths = np.fromiter((_record_bytes(origin, sample) for sample in samples), np.int64, len(samples))
+        return bounds_by_bytes(lengths, size)
+    count = len(samples)
+    total = count * _mean_bytes(samples, origin, options)
     return bounds_by_count(count, min(count, max(1, -int(-total // size))))
 
 
-def _cut(lengths: NDArray[np.int64], size: int) -> list[int]:
-    """Cut greedily: a shard takes what still fits, and one record at least."""
+def bounds_by_bytes(lengths: NDArray[np.int64], size: int) -> list[int]:
+    """The rows at which runs of at most ``size`` bytes begin, and the number of rows.
+
+    A run takes what still fits, and at least one of the rows, whose lengths in bytes are given.
+    """
     ends = np.cumsum(lengths)
     bounds = [0]
     while bounds[-1] < len(lengths):
@@ -54,16 +57,10 @@ def _cut(lengths: NDArray[np.int64], size: int) -> list[int]:
     return bounds
 
 
-def _file_bytes(plan: Plan) -> NDArray[np.int64]:
-    lengths = np.empty(len(plan.samples), np.int64)
-    for row, sample in enumerate(plan.samples):
-        lengths[row] = _record_bytes(plan, sample)
-    return lengths
-
-
-def _record_bytes(plan: Plan, sample: Sample) -> int:
+def _record_bytes(origin: Origin, sample: Sample) -> int:
+    """What the file takes in a .rec as it is."""
     try:
-        return os.stat(plan.origin.file_of(sample.location)).st_size + _header_bytes(sample)  # noqa: PTH116  # a Path takes longer
+        return os.stat(origin.file_of(sample.location)).st_size + _header_bytes(sample)  # noqa: PTH116  # a Path takes longer
     except (OSError, ValueError):  # packing will say why
         return 0
 
@@ -72,14 +69,15 @@ def _header_bytes(sample: Sample) -> int:
     return _FRAME_BYTES + (_BYTES_A_LABEL * len(sample.labels) if len(sample.labels) > 1 else 0)
 
 
-def _mean_bytes(plan: Plan, options: PackOptions) -> float:
-    rows = np.unique(np.linspace(0, len(plan.samples) - 1, _IMAGES_TRIED).round().astype(np.int64))
-    samples: Sequence[Sample] = [plan.samples[row] for row in rows.tolist()]
+def _mean_bytes(samples: SampleTable, origin: Origin, options: PackOptions) -> float:
+    """What an image takes in a .rec on average, by some that are spread over all."""
+    rows = np.unique(np.linspace(0, len(samples) - 1, _IMAGES_TRIED).round().astype(np.int64))
+    some = [samples[row] for row in rows.tolist()]
 
     def try_one(sample: Sample) -> int | None:
-        prepared = transform_or_reject(read_image(plan.origin, sample.location, options.fetch).data, options.image)
+        prepared = transform_or_reject(read_image(origin, sample.location, options.fetch).data, options.image)
         return len(prepared.data) + _header_bytes(sample) if isinstance(prepared, PreparedImage) else None
 
     with ThreadPoolExecutor(options.worker_count) as pool:
-        lengths = [length for length in pool.map(try_one, samples) if length is not None]
+        lengths = [length for length in pool.map(try_one, some) if length is not None]
     return sum(lengths) / len(lengths) if lengths else 0.0

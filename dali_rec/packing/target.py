@@ -63,6 +63,4 @@ class Target:
             manifest = parse_manifest(self.store.read(f"{name}.json"), self.store.path(f"{name}.json"))
         except DatasetError:
             return set()
-        # Only plain names: a manifest from elsewhere must not make us delete files elsewhere.
-        files = {file for shard in manifest.shards for file in (shard.rec, shard.idx)}
-        return {file for file in files if "/" not in file and "\\" not in file} - set(self.names)
+        return manifest.replaceable_files - set(self.names)

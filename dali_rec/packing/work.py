@@ -171,11 +171,10 @@ class WorkFolder:
                 self.store.path(self.name),
             )
         elif finished:
-            total = sum(1 for _ in self.job.tasks)
             logger.warning(
                 "%d of %d shards are finished and kept in %s; go on with --resume",
                 finished,
-                total,
+                len(self.job.tasks),
                 self.store.path(self.name),
             )
         else:

@@ -27,7 +27,6 @@ MAGIC_BYTES = struct.pack("<I", MAGIC)
 MAX_RECORD_LENGTH = (1 << 29) - 1
 HEAD = struct.Struct("<II")
 
-_LENGTH_MASK = MAX_RECORD_LENGTH
 _WHOLE, _FIRST, _MIDDLE, _LAST = range(4)
 
 Buffer = bytes | bytearray | memoryview
@@ -83,11 +82,6 @@ def _cflag(number: int, count: int) -> int:
     if number == 0:
         return _FIRST
     return _LAST if number == count - 1 else _MIDDLE
-
-
-def framed_length(chunks: list[Buffer]) -> int:
-    """Bytes that the chunks of ``frame`` take in the file."""
-    return sum(len(chunk) for chunk in chunks)
 
 
 def record_parts(buffer: Buffer, offset: int, name: str) -> Iterator[Part]:
@@ -172,7 +166,7 @@ def _part_at(buffer: Buffer, offset: int, name: str, record: int | None = None) 
             f"{name}: bad magic number 0x{magic:08x} at {where}, expected 0x{MAGIC:08x}: the file is damaged or is not "
             f"RecordIO, or the index belongs to another file; {_repair_hint(name)}"
         )
-    cflag, length = word >> 29, word & _LENGTH_MASK
+    cflag, length = word >> 29, word & MAX_RECORD_LENGTH
     part = Part(cflag, offset + HEAD.size, length)
     if cflag > _LAST:
         raise CorruptRecordError(f"{name}: unknown continuation flag {cflag} at {where}; {_repair_hint(name)}")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import mmap
-import re
 from array import array
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dali_rec._shard_names import dataset_name
 from dali_rec.recordio.header import MAX_ID
 from dali_rec.recordio.index import signed
 
@@ -18,12 +18,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from typing_extensions import Self
 
-_SHARD_NUMBERS = re.compile(r"(-append\d+)?(-\d{5,}-of-\d{5,})?$")
-
 
 def list_beside(rec: Path) -> Path | None:
     """The .lst beside a .rec file: of its own name, or of that of the data set of which it is a shard."""
-    names = (rec.stem, _SHARD_NUMBERS.sub("", rec.stem))
+    names = (rec.stem, dataset_name(rec.stem))
     return next((path for name in names if (path := rec.with_name(f"{name}.lst")).is_file()), None)
 
 

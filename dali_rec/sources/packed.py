@@ -11,9 +11,10 @@ import numpy as np
 
 from dali_rec._numbers import distinct
 from dali_rec.boxes import box_layout
-from dali_rec.dataset import Dataset, listed_ids, open_dataset
+from dali_rec.dataset import Dataset, listed_ids
 from dali_rec.errors import DaliRecError, ImageRejectedError, RecordError, SourceError
 from dali_rec.manifest import FORMAT, find_manifest, is_manifest
+from dali_rec.opening import open_dataset
 from dali_rec.recordio import RecordReader, unpack_header
 from dali_rec.recordio.framing import HEAD, MAGIC, MAX_RECORD_LENGTH
 from dali_rec.sources.listed import ListedPaths, list_beside

@@ -15,13 +15,12 @@ import dali_rec
 from dali_rec.arrange import merge, shuffle, split
 from dali_rec.arrange.frames import read_frames
 from dali_rec.arrange.locations import Locations
-from dali_rec.arrange.scatter import plan_buckets
-from dali_rec.arrange.sharding import Sharding, ShardState, shard_names
+from dali_rec.arrange.sharding import Sharding, ShardState
 from dali_rec.arrange.work import Target
 from dali_rec.errors import OutputExistsError
 from dali_rec.manifest import Manifest
-from dali_rec.packing.plan import name_shards
-from dali_rec.packing.sizing import bounds_by_count
+from dali_rec.packing.plan import plan_shards
+from dali_rec.packing.sizing import bounds_by_bytes, bounds_by_count
 
 
 def shard_lengths(sharding, lengths):
@@ -53,9 +52,8 @@ def test_number_of_shards_is_cut_as_packing_cuts_it(lengths, shards):
         with pytest.raises(ValueError, match="cannot fill"):
             Sharding(shards=shards).check(len(lengths), "x")
         return
-    plan = name_shards("x", bounds_by_count(len(lengths), shards))
+    plan = plan_shards("x", bounds_by_count(len(lengths), shards))
     assert shard_lengths(Sharding(shards=shards), lengths) == [shard.stop - shard.start for shard in plan]
-    assert shard_names("x", shards) == [shard.name for shard in plan]
 
 
 @given(LENGTHS, st.integers(1, 500))
@@ -70,7 +68,7 @@ def test_shards_are_as_full_as_their_size_allows(lengths, size):
 
 @given(LENGTHS, st.integers(0, 500))
 def test_buckets_are_as_full_as_memory_allows(lengths, size):
-    edges = plan_buckets(lengths, size)
+    edges = bounds_by_bytes(lengths, size)
     assert (edges[0], edges[-1]) == (0, len(lengths))
     for start, end in itertools.pairwise(edges):
         assert end - start == 1 or (end > start and lengths[start:end].sum() <= size)

@@ -11,7 +11,7 @@ from record_sets import contents, files, payload, sets, write_set
 from support import DATA, make_class_folder, peak_memory
 
 import dali_rec
-from dali_rec.arrange import frames, merge, scatter, shuffle
+from dali_rec.arrange import frames, merge, shuffle
 from dali_rec.errors import TruncatedRecordError
 
 MIB = 1 << 20
@@ -52,14 +52,14 @@ def test_memory_does_not_change_a_byte(tmp_path, monkeypatch):
     dali_rec.pack(
         make_class_folder(tmp_path / "photos", {"ant": 30, "bee": 31}), tmp_path / "in", shuffle=False, shards=3
     )
-    buckets, plan = [], scatter.plan_buckets
+    buckets, cut = [], MODULE.bounds_by_bytes
 
     def counted(*arguments):
-        edges = plan(*arguments)
+        edges = cut(*arguments)
         buckets.append(len(edges) - 1)
         return edges
 
-    monkeypatch.setattr(MODULE, "plan_buckets", counted)
+    monkeypatch.setattr(MODULE, "bounds_by_bytes", counted)
     made = []
     for memory in (1, 3000, 8000, 24_000, "1GB"):
         shuffle(tmp_path / "in", tmp_path / "out", memory=memory, shards=2, overwrite=True)

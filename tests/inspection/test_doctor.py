@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from dali_rec import _hardware as hardware
+from dali_rec._hardware import Driver, Gpu
 from dali_rec.cli import main
-from dali_rec.inspection import dali_probe, doctor, hardware, packages
+from dali_rec.inspection import dali_probe, doctor, packages
 from dali_rec.inspection.dali_probe import Probe
-from dali_rec.inspection.hardware import Driver, Gpu
 from dali_rec.loading.device import Device
 
 PYPROJECT = (Path(__file__).parents[2] / "pyproject.toml").read_text()

@@ -190,6 +190,15 @@ def test_one_shard_alone_is_not_repaired(sharded):
         repaired(rec)
 
 
+def test_appended_shard_alone_is_not_repaired(packed, class_folder):
+    dali_rec.pack(class_folder, packed, append=True)
+    rec = packed.with_name("photos-append1.rec")
+    damage.flipped_image(rec, 1)
+    with pytest.raises(DatasetError, match=r"repair the whole, 'dali-rec verify .*/photos --repair'"):
+        repaired(rec)
+    assert len(dali_rec.open(packed)) == 24
+
+
 def test_nothing_left_is_refused(packed):
     rec = packed.with_name("photos.rec")
     rec.write_bytes(b"")

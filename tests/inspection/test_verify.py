@@ -385,6 +385,23 @@ def test_one_shard_is_held_against_the_manifest_of_all(class_folder, tmp_path):
     assert kinds(dali_rec.verify(shard)) == ["checksum"]
 
 
+@pytest.mark.parametrize("shards", [1, 2])
+def test_shard_that_was_appended_is_held_against_the_manifest_too(class_folder, tmp_path, shards):
+    dali_rec.pack(class_folder, tmp_path / "x")
+    dali_rec.pack(class_folder, tmp_path / "x", append=True, shards=shards)
+    shard = next(tmp_path.glob("x-append1*.rec"))
+    damage.harmless_change(shard)
+    assert kinds(dali_rec.verify(shard)) == ["checksum"]
+
+
+def test_appended_shards_are_found_without_their_manifest(class_folder, tmp_path):
+    dali_rec.pack(class_folder, tmp_path / "x")
+    dali_rec.pack(class_folder, tmp_path / "x", append=True)
+    (tmp_path / "x.json").write_bytes(b"")
+    report = dali_rec.verify(tmp_path / "x")
+    assert (kinds(report), report.images) == (["manifest"], 24)
+
+
 def test_nothing_to_verify_is_an_error(tmp_path):
     with pytest.raises(DatasetNotFoundError):
         dali_rec.verify(tmp_path / "x")

@@ -11,8 +11,9 @@ import numpy as np
 
 from dali_rec._files import as_path
 from dali_rec._numbers import parse_float, parse_int
-from dali_rec.dataset import Dataset, listed_ids, no_records
+from dali_rec.dataset import Dataset, listed_ids
 from dali_rec.errors import DatasetError, DatasetNotFoundError, SourceError
+from dali_rec.opening import no_records
 from dali_rec.shard import Shard
 
 if TYPE_CHECKING:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import platform
 from pathlib import Path
 from typing import NamedTuple
 
-from dali_rec.loading.device import load_driver
-
 _CPUINFO = Path("/proc/cpuinfo")
 _MEMINFO = Path("/proc/meminfo")
 _MEMORY_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 _DRIVER_VERSION = Path("/proc/driver/nvidia/version")
+_DRIVER_LIBRARIES = ("libcuda.so.1", "libcuda.so", "nvcuda.dll")
 _NAME_BYTES = 256
 _COMPUTE_MAJOR, _COMPUTE_MINOR = 75, 76  # CUdevice_attribute, cuda.h
 
@@ -56,6 +56,14 @@ def memory() -> tuple[int, int] | None:
         if limit.exists() and (text := limit.read_text().strip()).isdigit():
             total = min(total, int(text))
     return total, min(total, available)
+
+
+def load_driver() -> ctypes.CDLL | None:
+    """The library of the NVIDIA driver, or None where there is none."""
+    for name in _DRIVER_LIBRARIES:
+        with contextlib.suppress(OSError):
+            return ctypes.CDLL(name)
+    return None
 
 
 def nvidia_driver() -> Driver | None:
