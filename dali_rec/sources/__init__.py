@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -101,11 +102,13 @@ def open_source(source: object, options: SourceOptions | None = None) -> Source:
         return _open_packed(path, str(path), options) if names_packed(path) else _open_path(path, options)
     if isinstance(source, Dataset):
         return _open_packed(source, source.name, options)
+    if isinstance(source, Mapping) and source and all(isinstance(one, Dataset) for one in source.values()):
+        return _open_packed(source, next(iter(source.values())).name, options)
     _refuse_other_options(type(source).__name__, "object", options)
     return read_items(source, options.table, options.classes)
 
 
-def _open_packed(source: Dataset | Path, name: str, options: SourceOptions) -> Source:
+def _open_packed(source: Dataset | Mapping[str, Dataset] | Path, name: str, options: SourceOptions) -> Source:
     _refuse_other_options(name, "packed", options)
     found = read_packed(source)
     if options.classes is not None and (found.classes is not None or found.label_classes is not None):

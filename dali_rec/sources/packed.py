@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,11 @@ from dali_rec.boxes import box_layout
 from dali_rec.dataset import Dataset, listed_ids
 from dali_rec.errors import DaliRecError, ImageRejectedError, RecordError, SourceError
 from dali_rec.manifest import FORMAT, find_manifest, is_manifest
-from dali_rec.opening import open_dataset
+from dali_rec.opening import join_datasets, open_dataset
 from dali_rec.recordio import RecordReader, unpack_header
 from dali_rec.recordio.framing import HEAD, MAGIC, MAX_RECORD_LENGTH
 from dali_rec.sources.listed import ListedPaths, list_beside
-from dali_rec.sources.sample import Sample, SampleTable, Source
+from dali_rec.sources.sample import Sample, SampleTable, Source, Split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -51,8 +52,8 @@ def _holds_manifest(path: Path) -> bool:
     return f'"{FORMAT}"'.encode() in beginning and is_manifest(path)
 
 
-def read_packed(data: Dataset | Path) -> Source:
-    """The images of a packed data set, or of a view of one, in the order of its files.
+def read_packed(data: Dataset | Mapping[str, Dataset] | Path) -> Source:
+    """The images of a packed data set, or of a view of one, in the order of its files; of a mapping, each is a split.
 
     Ids, labels and the names of classes stay as they are, as do the paths in the .lst beside it. Of a face set of
     InsightFace the images are taken, each with its class.
@@ -61,6 +62,10 @@ def read_packed(data: Dataset | Path) -> Source:
     """
     if isinstance(data, Dataset):
         return _read(data)
+    if isinstance(data, Mapping):
+        found = _read(join_datasets(list(data.values())))
+        ends = [0, *itertools.accumulate(len(one) for one in data.values())]
+        return replace(found, splits=tuple(map(Split, data, ends[:-1], ends[1:])))
     with open_dataset(data) as dataset:
         return _read(dataset)
 

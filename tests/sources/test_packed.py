@@ -68,6 +68,18 @@ def test_a_view_is_packed_with_its_ids_and_the_numbers_of_its_classes(packed, tm
     assert {bytes(record.image[:4]) for record in made} == {b"\x89PNG"}
 
 
+def test_views_in_a_mapping_are_splits(packed, tmp_path):
+    whole = dali_rec.open(packed)
+    training, validation = whole.split(0.7, 0.3)
+    dali_rec.pack({"train": training, "val": validation}, tmp_path / "out", resize=16)
+    for name, view in (("train", training), ("val", validation)):
+        made = dali_rec.open(tmp_path / f"out-{name}")
+        assert made.keys.tolist() == view.keys.tolist()
+        assert made.class_indices.tolist() == view.class_indices.tolist()
+        assert made.classes == whole.classes
+        assert made.manifest.split == name
+
+
 def test_a_view_of_nothing_is_refused(packed, tmp_path):
     with pytest.raises(SourceError, match="no records in it"):
         dali_rec.pack(dali_rec.open(packed).filter(lambda _: False), tmp_path / "view")
