@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from support import jpeg
+from support import jpeg, require_on_gpu
 
 from dali_rec import Loader, RecordWriter
 from dali_rec.errors import DeviceUnavailableError, MissingDependencyError
@@ -62,18 +62,26 @@ def test_cupy_without_a_gpu_is_an_error_with_the_remedy(packed):
         batches(packed, "cupy")
 
 
+def on_host(array):
+    """An array of any framework, copied from the GPU, where it is to lie."""
+    if hasattr(array, "get"):  # of CuPy, all of whose arrays lie there
+        return array.get()
+    where = str(getattr(array, "device", ""))
+    assert "cuda" in where.lower() or "gpu" in where.lower()
+    return array.cpu().numpy() if hasattr(array, "cpu") else np.asarray(array)
+
+
 @pytest.mark.gpu
-@pytest.mark.parametrize("framework", ["torch", "cupy", "jax"])
+@pytest.mark.parametrize("framework", ["torch", "cupy", "jax", "tensorflow"])
 def test_arrays_lie_on_the_gpu_and_are_those_of_numpy(packed, framework):
-    require(framework)
+    require_on_gpu(framework)
     loaders = [
         Loader(packed, 5, 8, augment="eval", shuffle=False, framework=name, device="gpu")
         for name in (framework, "numpy")
     ]
     for (images, labels), (wanted, wanted_labels) in zip(*loaders, strict=True):
-        assert images.__dlpack_device__()[0] == 2
-        assert np.array_equal(np.asarray(images.get() if framework == "cupy" else images.tolist(), "f4"), wanted)
-        assert labels.tolist() == wanted_labels.tolist()
+        assert np.abs(on_host(images) - wanted).max() < 0.05  # two levels: a GPU has several decoders
+        assert on_host(labels).tolist() == wanted_labels.tolist()
 
 
 def test_tf_data_has_static_shapes_and_knows_its_length(packed):

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from support import require_on_gpu
 
 import dali_rec
 from dali_rec import Loader
@@ -64,8 +65,8 @@ def test_boxes_of_the_gpu_are_those_of_the_cpu(tmp_path, augment):
     write_images(tmp_path / "images", per_class=4)
     names = sorted(path.relative_to(tmp_path / "images").as_posix() for path in (tmp_path / "images").rglob("*.jpg"))
     rows = [f"{key}\t2\t5\t{key}\t0.{key % 5}\t0.1\t0.9\t0.8\t{name}\n" for key, name in enumerate(names)]
-    (tmp_path / "x.lst").write_text("".join(rows))
-    dali_rec.pack(tmp_path / "x.lst", tmp_path / "x", root=tmp_path / "images")
+    (tmp_path / "boxes.lst").write_text("".join(rows))
+    dali_rec.pack(tmp_path / "boxes.lst", tmp_path / "x", root=tmp_path / "images")
     options = {"augment": augment, "boxes": "pad", "dtype": "uint8", "framework": "numpy", "shuffle": False, "seed": 2}
     on_gpu, on_cpu = (Loader(tmp_path / "x", 8, 96, device=device, **options) for device in ("gpu", "cpu"))
     for (gpu_images, gpu_boxes), (cpu_images, cpu_boxes) in zip(on_gpu, on_cpu, strict=True):
@@ -103,17 +104,28 @@ def test_same_seed_gives_the_same_batches(drawn):
         assert (images - same_images).abs().max() < 0.05
 
 
-def test_memory_is_not_used_again_before_the_work_on_it_is_done(drawn):
+BUSY = {
+    "torch": lambda torch: torch.rand(4096, 4096, device="cuda"),
+    "cupy": lambda cupy: cupy.random.rand(4096, 4096, dtype="float32"),
+    "jax": lambda jax: jax.random.uniform(jax.random.key(0), (4096, 4096)),
+    "tensorflow": lambda tensorflow: tensorflow.random.uniform((4096, 4096)),
+}
+
+
+@pytest.mark.parametrize("framework", BUSY)
+def test_memory_is_not_used_again_before_the_work_on_it_is_done(drawn, framework):
     # The work of each batch is queued behind much other work, and the batch is dropped at once.
-    busy = torch.rand(4096, 4096, device="cuda")
-    loader = Loader(drawn, 16, 96, device="gpu", augment="eval", shuffle=False)
-    wanted = [images.double().sum().item() for images, _ in loader]
-    sums = []
+    module = require_on_gpu(framework)
+    mean = module.reduce_mean if framework == "tensorflow" else lambda images: images.mean()
+    busy = BUSY[framework](module)
+    loader = Loader(drawn, 16, 96, device="gpu", augment="eval", shuffle=False, framework=framework)
+    wanted = [float(mean(images)) for images, _ in loader]
+    means = []
     for images, _ in loader:
         for _ in range(20):
             busy = busy @ busy / 4096
-        sums.append(images.double().sum())
-    assert [one.item() for one in sums] == wanted
+        means.append(mean(images))
+    assert [float(one) for one in means] == pytest.approx(wanted, abs=0.005)
 
 
 def test_crops_cut_out_by_the_decoder_are_those_of_the_whole_image(drawn):
