@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,3 +69,12 @@ def require_on_gpu(framework: str) -> ModuleType:
     if why_not is not None:
         pytest.skip(why_not)
     return module
+
+
+def on_host(array: Any) -> Any:
+    """An array of any framework, copied from the GPU, where it is to lie."""
+    if hasattr(array, "get"):  # of CuPy, all of whose arrays lie there
+        return array.get()
+    where = str(getattr(array, "device", ""))
+    assert "cuda" in where.lower() or "gpu" in where.lower()
+    return array.cpu().numpy() if hasattr(array, "cpu") else np.asarray(array)

@@ -6,7 +6,7 @@ import weakref
 
 import numpy as np
 import pytest
-from support import jpeg, require_on_gpu
+from support import jpeg, on_host, require_on_gpu
 
 from dali_rec import Loader, RecordWriter
 from dali_rec.errors import DeviceUnavailableError, MissingDependencyError
@@ -61,15 +61,6 @@ def test_cupy_without_a_gpu_is_an_error_with_the_remedy(packed):
     require("cupy")
     with pytest.raises(DeviceUnavailableError, match="framework='numpy'"):
         batches(packed, "cupy")
-
-
-def on_host(array):
-    """An array of any framework, copied from the GPU, where it is to lie."""
-    if hasattr(array, "get"):  # of CuPy, all of whose arrays lie there
-        return array.get()
-    where = str(getattr(array, "device", ""))
-    assert "cuda" in where.lower() or "gpu" in where.lower()
-    return array.cpu().numpy() if hasattr(array, "cpu") else np.asarray(array)
 
 
 @pytest.mark.gpu

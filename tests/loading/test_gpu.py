@@ -1,12 +1,13 @@
 """What only a GPU can show; tools/gpu_check runs these and writes down what came of them."""
 
+import json
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 import torch
-from support import require_on_gpu
+from support import on_host, require_on_gpu
 
 import dali_rec
 from dali_rec import Loader
@@ -15,6 +16,14 @@ from dali_rec.demo import write_images
 from dali_rec.loading import BoxAugmentation, Tuned, choose_device
 
 pytestmark = pytest.mark.gpu
+
+
+BUSY = {
+    "torch": lambda torch: torch.rand(4096, 4096, device="cuda"),
+    "cupy": lambda cupy: cupy.random.rand(4096, 4096, dtype="float32"),
+    "jax": lambda jax: jax.random.uniform(jax.random.key(0), (4096, 4096)),
+    "tensorflow": lambda tensorflow: tensorflow.random.uniform((4096, 4096)),
+}
 
 
 @pytest.fixture(scope="module")
@@ -104,12 +113,31 @@ def test_same_seed_gives_the_same_batches(drawn):
         assert (images - same_images).abs().max() < 0.05
 
 
-BUSY = {
-    "torch": lambda torch: torch.rand(4096, 4096, device="cuda"),
-    "cupy": lambda cupy: cupy.random.rand(4096, 4096, dtype="float32"),
-    "jax": lambda jax: jax.random.uniform(jax.random.key(0), (4096, 4096)),
-    "tensorflow": lambda tensorflow: tensorflow.random.uniform((4096, 4096)),
-}
+@pytest.mark.parametrize("shuffle", [True, "global"])
+def test_a_state_goes_on_in_the_middle_of_an_epoch(drawn, shuffle):
+    options = {"device": "gpu", "seed": 3, "shuffle": shuffle, "augment": "ssl", "with_ids": True}
+    whole = Loader(drawn, 16, 64, **options)
+    batches = iter(whole)
+    for _ in range(4):
+        next(batches)
+    resumed = Loader(drawn, 16, 64, **options)
+    resumed.load_state_dict(json.loads(json.dumps(whole.state_dict())))
+    for (views, labels, ids), (same_views, same_labels, same_ids) in zip(batches, resumed, strict=True):
+        assert np.array_equal(ids, same_ids)
+        assert torch.equal(labels, same_labels)
+        assert all((one - same).abs().mean() < 0.05 for one, same in zip(views, same_views, strict=True))
+
+
+@pytest.mark.parametrize("framework", BUSY)
+def test_batches_are_mixed_on_the_gpu(drawn, framework):
+    require_on_gpu(framework)
+    options = {"augment": "eval", "shuffle": False, "batch_mix": "both"}
+    on_gpu = Loader(drawn, 16, 64, device="gpu", framework=framework, **options)
+    for (images, labels), (same_images, same_labels) in zip(
+        on_gpu, Loader(drawn, 16, 64, device="gpu", framework="numpy", **options), strict=True
+    ):
+        assert np.abs(on_host(images) - same_images).mean() < 0.02
+        assert np.allclose(on_host(labels), same_labels)
 
 
 @pytest.mark.parametrize("framework", BUSY)
