@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -11,6 +12,10 @@ import support
 import dali_rec
 from dali_rec import _workers
 from dali_rec.loading.device import count_gpus
+
+# Or JAX and TensorFlow would take the GPU's memory for themselves.
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 DATA = Path(__file__).parent / "data"
@@ -56,3 +60,21 @@ def peak():
     command = [sys.executable, "-c", f"{prelude}\n{code}\nprint(peak())"]
     *lines, kilobytes = subprocess.run(command, capture_output=True, check=True, text=True).stdout.splitlines()
     return "\n".join(lines), int(kilobytes)
+
+
+def require_on_gpu(framework: str) -> ModuleType:
+    """The framework's module; the test is skipped where it is not installed, or is a build for the CPU."""
+    module = pytest.importorskip(framework)
+    why_not = importlib.import_module(f"dali_rec.loading.{framework}").why_no_gpu()
+    if why_not is not None:
+        pytest.skip(why_not)
+    return module
+
+
+def on_host(array: Any) -> Any:
+    """An array of any framework, copied from the GPU, where it is to lie."""
+    if hasattr(array, "get"):  # of CuPy, all of whose arrays lie there
+        return array.get()
+    where = str(getattr(array, "device", ""))
+    assert "cuda" in where.lower() or "gpu" in where.lower()
+    return array.cpu().numpy() if hasattr(array, "cpu") else np.asarray(array)

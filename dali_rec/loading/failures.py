@@ -78,12 +78,17 @@ class Recovery:
         self._execution = execution
 
     def remake(
-        self, failed: FailedBatch, rows_of_batch: Callable[[], NDArray[np.int64]], image: ImageSpec, seed: int
+        self,
+        failed: FailedBatch,
+        rows_of_batch: Callable[[], NDArray[np.int64]],
+        image: ImageSpec,
+        seed: int,
+        stream: Any = None,
     ) -> MadeBatch | None:
         """The batch without its bad records; None where nothing is left of it.
 
-        rows_of_batch: finds the rows of its records. Raises LoaderError where nothing is to be skipped, or it is not
-        known which record is bad.
+        rows_of_batch: finds the rows of its records. stream: the framework's, as for every batch. Raises LoaderError
+        where nothing is to be skipped, or it is not known which record is bad.
         """
         whole = what_to_verify(self._dataset)
         stopped = f"{self._dataset.name}: DALI stopped at batch {failed.batch} of epoch {failed.epoch}; "
@@ -111,7 +116,8 @@ class Recovery:
             if not len(rows_left):
                 return None
             try:
-                return MadeBatch(run_once(self._dataset, rows_left, image, self._execution, seed), rows_left)
+                made = run_once(self._dataset, rows_left, image, self._execution, seed, stream)
+                return MadeBatch(made, rows_left)
             except DALI_ERRORS as another:
                 error = another
                 bad = stopped_at(self._dataset, rows_left, error)
@@ -175,10 +181,12 @@ def _without_a_size(dataset: Dataset, rows: NDArray[np.int64]) -> list[int]:
     return [row for row in np.unique(rows).tolist() if not reads(row)]
 
 
-def run_once(dataset: Dataset, rows: NDArray[np.int64], image: ImageSpec, execution: Execution, seed: int) -> Any:
+def run_once(
+    dataset: Dataset, rows: NDArray[np.int64], image: ImageSpec, execution: Execution, seed: int, stream: Any
+) -> Any:
     """The outputs of one batch of these rows, from a pipeline made for it. Raises RuntimeError where DALI fails."""
     feed = RecordFeed(dataset, itertools.repeat(rows), held=8)
-    return build_fed_pipeline(feed, dataset, image, execution, seed).run()
+    return build_fed_pipeline(feed, dataset, image, execution, seed).run(stream)
 
 
 def what_to_verify(dataset: Dataset) -> str:

@@ -521,7 +521,8 @@ class Loader:
         """What becomes of a batch that DALI cannot make: an error that names the record, or the batch without it."""
         seed = rank_seed(self._options["seed"], *self._ranks, place.epoch, place.batch)
         failed = FailedBatch(place.epoch, place.batch, self._reader.valid(place), error)
-        made = self._recovery.remake(failed, lambda: self._reader.rows_at(place), self._image, seed)
+        stream = self._arrays.current_stream(self.device)
+        made = self._recovery.remake(failed, lambda: self._reader.rows_at(place), self._image, seed, stream)
         return None if made is None else self._batch(made.outputs, len(made.rows), made.rows, place)
 
     def _batch(self, outputs: Any, valid: int, rows: NDArray[np.int64] | None, place: Place) -> tuple[Any, ...]:

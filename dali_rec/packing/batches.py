@@ -71,10 +71,8 @@ class BatchTransformer:
         self._threads = threads
         self._pipeline: Any = None
         self._failed_builds = 0
-        codec = import_nvimgcodec()
-        self._encoder = codec.Encoder(
-            device_id=0 if on_gpu else codec.NVIMGCODEC_DEVICE_CPU_ONLY, max_num_cpu_threads=threads
-        )
+        self._codec = codec = import_nvimgcodec()
+        self._encoder: Any = None
         self._encoding = codec.EncodeParams(
             quality_type=codec.QualityType.QUALITY,
             quality_value=options.quality,
@@ -130,7 +128,7 @@ class BatchTransformer:
         except DALI_ERRORS as error:
             reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
             logger.info("a batch of %d images is done one by one, since it failed together: %s", len(suited), reason)
-            self._pipeline = None  # DALI's are of no use after a failure
+            self._pipeline = self._encoder = None  # DALI's are of no use after a failure
             if self._failed_builds == _MOST_FAILED_BUILDS:
                 logger.warning("the rest goes over the processor, since no pipeline can be made any more: %s", reason)
             return [None] * len(suited)
@@ -172,6 +170,10 @@ class BatchTransformer:
             prefetch_queue_depth=1,
         )
         pipeline.build()
+        self._encoder = self._codec.Encoder(
+            device_id=0 if self._on_gpu else self._codec.NVIMGCODEC_DEVICE_CPU_ONLY,
+            max_num_cpu_threads=max(1, self._threads - 1),  # of as many as there are cores nvImageCodec complains
+        )
         return pipeline
 
 

@@ -258,3 +258,18 @@ def test_file_that_was_replaced_is_read_anew_while_an_older_loader_lives(tmp_pat
             ids += keys.tolist()
         assert ids == [0, 1, 2, 3, 4]
         assert set(np.concatenate(images).ravel().tolist()) == {level}
+
+
+def test_batches_that_are_made_again_come_on_the_streams_of_the_framework(damaged, monkeypatch):
+    import nvidia.dali
+
+    streams, run = [], nvidia.dali.Pipeline.run
+    monkeypatch.setattr(nvidia.dali.Pipeline, "run", lambda self, stream=None: streams.append(stream) or run(self))
+    loader = loader_of(damaged, shuffle="global", on_error="skip")
+    monkeypatch.setattr(loader._arrays, "current_stream", lambda _device: "the framework's")
+    again = []
+    build = failures.build_fed_pipeline
+    monkeypatch.setattr(failures, "build_fed_pipeline", lambda *given: again.append(build(*given)) or again[-1])
+    assert sum(map(len, ids_of(loader))) == 17
+    assert again
+    assert streams.count("the framework's") == 5 + len(again)

@@ -1,11 +1,13 @@
 """What only a GPU can show; tools/gpu_check runs these and writes down what came of them."""
 
+import json
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 import torch
+from support import on_host, require_on_gpu
 
 import dali_rec
 from dali_rec import Loader
@@ -14,6 +16,14 @@ from dali_rec.demo import write_images
 from dali_rec.loading import BoxAugmentation, Tuned, choose_device
 
 pytestmark = pytest.mark.gpu
+
+
+BUSY = {
+    "torch": lambda torch: torch.rand(4096, 4096, device="cuda"),
+    "cupy": lambda cupy: cupy.random.rand(4096, 4096, dtype="float32"),
+    "jax": lambda jax: jax.random.uniform(jax.random.key(0), (4096, 4096)),
+    "tensorflow": lambda tensorflow: tensorflow.random.uniform((4096, 4096)),
+}
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +74,8 @@ def test_boxes_of_the_gpu_are_those_of_the_cpu(tmp_path, augment):
     write_images(tmp_path / "images", per_class=4)
     names = sorted(path.relative_to(tmp_path / "images").as_posix() for path in (tmp_path / "images").rglob("*.jpg"))
     rows = [f"{key}\t2\t5\t{key}\t0.{key % 5}\t0.1\t0.9\t0.8\t{name}\n" for key, name in enumerate(names)]
-    (tmp_path / "x.lst").write_text("".join(rows))
-    dali_rec.pack(tmp_path / "x.lst", tmp_path / "x", root=tmp_path / "images")
+    (tmp_path / "boxes.lst").write_text("".join(rows))
+    dali_rec.pack(tmp_path / "boxes.lst", tmp_path / "x", root=tmp_path / "images")
     options = {"augment": augment, "boxes": "pad", "dtype": "uint8", "framework": "numpy", "shuffle": False, "seed": 2}
     on_gpu, on_cpu = (Loader(tmp_path / "x", 8, 96, device=device, **options) for device in ("gpu", "cpu"))
     for (gpu_images, gpu_boxes), (cpu_images, cpu_boxes) in zip(on_gpu, on_cpu, strict=True):
@@ -103,17 +113,47 @@ def test_same_seed_gives_the_same_batches(drawn):
         assert (images - same_images).abs().max() < 0.05
 
 
-def test_memory_is_not_used_again_before_the_work_on_it_is_done(drawn):
+@pytest.mark.parametrize("shuffle", [True, "global"])
+def test_a_state_goes_on_in_the_middle_of_an_epoch(drawn, shuffle):
+    options = {"device": "gpu", "seed": 3, "shuffle": shuffle, "augment": "ssl", "with_ids": True}
+    whole = Loader(drawn, 16, 64, **options)
+    batches = iter(whole)
+    for _ in range(4):
+        next(batches)
+    resumed = Loader(drawn, 16, 64, **options)
+    resumed.load_state_dict(json.loads(json.dumps(whole.state_dict())))
+    for (views, labels, ids), (same_views, same_labels, same_ids) in zip(batches, resumed, strict=True):
+        assert np.array_equal(ids, same_ids)
+        assert torch.equal(labels, same_labels)
+        assert all((one - same).abs().mean() < 0.05 for one, same in zip(views, same_views, strict=True))
+
+
+@pytest.mark.parametrize("framework", BUSY)
+def test_batches_are_mixed_on_the_gpu(drawn, framework):
+    require_on_gpu(framework)
+    options = {"augment": "eval", "shuffle": False, "batch_mix": "both"}
+    on_gpu = Loader(drawn, 16, 64, device="gpu", framework=framework, **options)
+    for (images, labels), (same_images, same_labels) in zip(
+        on_gpu, Loader(drawn, 16, 64, device="gpu", framework="numpy", **options), strict=True
+    ):
+        assert np.abs(on_host(images) - same_images).mean() < 0.02
+        assert np.allclose(on_host(labels), same_labels)
+
+
+@pytest.mark.parametrize("framework", BUSY)
+def test_memory_is_not_used_again_before_the_work_on_it_is_done(drawn, framework):
     # The work of each batch is queued behind much other work, and the batch is dropped at once.
-    busy = torch.rand(4096, 4096, device="cuda")
-    loader = Loader(drawn, 16, 96, device="gpu", augment="eval", shuffle=False)
-    wanted = [images.double().sum().item() for images, _ in loader]
-    sums = []
+    module = require_on_gpu(framework)
+    mean = module.reduce_mean if framework == "tensorflow" else lambda images: images.mean()
+    busy = BUSY[framework](module)
+    loader = Loader(drawn, 16, 96, device="gpu", augment="eval", shuffle=False, framework=framework)
+    wanted = [float(mean(images)) for images, _ in loader]
+    means = []
     for images, _ in loader:
         for _ in range(20):
             busy = busy @ busy / 4096
-        sums.append(images.double().sum())
-    assert [one.item() for one in sums] == wanted
+        means.append(mean(images))
+    assert [float(one) for one in means] == pytest.approx(wanted, abs=0.005)
 
 
 def test_crops_cut_out_by_the_decoder_are_those_of_the_whole_image(drawn):

@@ -223,6 +223,19 @@ def test_where_no_pipeline_can_be_made_images_go_one_by_one(pool, monkeypatch, c
     assert caplog.text.count("the rest goes over the processor") == 1
 
 
+def test_without_an_encoder_images_go_one_by_one(pool, monkeypatch, caplog):
+    def fails(**_options):
+        raise RuntimeError("Internal error - Could not create encoder. Code: 8")
+
+    monkeypatch.setattr(batches.import_nvimgcodec(), "Encoder", fails)
+    options = ImageOptions(resize=64)
+    transformer = BatchTransformer(options, pool, on_gpu=False, threads=2)
+    data = [encoded(smooth(seed), "JPEG") for seed in range(3)]
+    for _ in range(3):
+        assert transformer.transform(data) == [transform_or_reject(one, options) for one in data]
+    assert "Could not create encoder" in caplog.text
+
+
 def test_what_cannot_be_is_refused(pretend):
     with pytest.raises(ValueError, match="must use the same"):
         chosen("auto", num_nodes=2)

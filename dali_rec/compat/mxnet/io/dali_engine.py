@@ -276,8 +276,11 @@ def _build(feed: Callable[[], tuple[list[Any], ...]], parameters: ImageRecordPar
     means = np.array(parameters.means, np.float32)
     if parameters.output_dtype == np.int8:
         means = rounded(means)
-    colours = {"output_type": types.GRAY if parameters.channels == 1 else types.RGB}
-    decoder = Decoder(dali, device, colours, cuts=cuts_in_decoder(device, wanted=None))
+    options = {"output_type": types.GRAY if parameters.channels == 1 else types.RGB}
+    if device.is_gpu:
+        # Chroma is scaled up as OpenCV's decoder does it, and the CPU's.
+        options["jpeg_fancy_upsampling"] = True
+    decoder = Decoder(dali, device, options, cuts=cuts_in_decoder(device, wanted=None))
     with pipeline:
         images, starts, shapes, roi_starts, roi_ends, mirrors = fn.external_source(
             source=feed, num_outputs=len(kinds), dtype=kinds, ndim=[1, 1, 1, 1, 1, 0]
