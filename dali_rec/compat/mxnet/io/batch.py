@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dali_rec.compat.mxnet.ndarray import NDArray as MXNetArray
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -64,6 +66,11 @@ class DataBatch:
     def __str__(self) -> str:
         labels = [tuple(one.shape) for one in self.label] if self.label else None
         return f"DataBatch: data shapes: {[tuple(one.shape) for one in self.data]} label shapes: {labels}"
+
+
+def as_handed_out(array: Any) -> Any:
+    """An array of NumPy with MXNet's methods; of another framework as it is."""
+    return array.view(MXNetArray) if isinstance(array, np.ndarray) else array
 
 
 class DataIter:
