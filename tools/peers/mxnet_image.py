@@ -31,6 +31,24 @@ ITERATORS = {
     "list": {"path_imglist": "list.lst", "path_root": "img"},
     "list, four labels": {"path_imglist": "list4.lst", "path_root": "img", "label_width": 4},
 }
+CROP = {"rand_crop": 1, "min_object_covered": 0.95, "max_attempts": 200}
+DETECTION_ITERATORS = {
+    "plain": {"path_imgidx": "detection.idx"},
+    "no index": {},
+    "the book's": {"path_imgidx": "detection.idx", "shuffle": True, **CROP},
+    "all": {
+        "path_imgidx": "detection.idx",
+        "shuffle": True,
+        "rand_mirror": True,
+        "rand_pad": 0.5,
+        "mean": True,
+        "std": True,
+        **CROP,
+        "min_object_covered": [0.1, 0.5, 0.7],
+        "rand_crop": 0.7,
+        "inter_method": 1,
+    },
+}
 
 
 def results(mx, data):
@@ -41,6 +59,10 @@ def results(mx, data):
     found.update(of_arrays(mx))
     for name, parameters in ITERATORS.items():
         found.update(of_iterator(mx, name, parameters, data))
+    found.update(of_objects(mx, data))
+    for name, parameters in DETECTION_ITERATORS.items():
+        whole = {"path_imgrec": "detection.rec", **parameters}
+        found.update(of_iterator(mx, name, whole, data, mx.image.ImageDetIter))
     return {name: value.asnumpy() if hasattr(value, "asnumpy") else np.array(value) for name, value in found.items()}
 
 
@@ -152,16 +174,42 @@ def of_arrays(mx):
     }
 
 
-def of_iterator(mx, name, parameters, data):
+def of_objects(mx, data):
+    """Steps with boxes, of images with one object and with several."""
+    made = {}
+    file = mx.recordio.MXIndexedRecordIO(data + "/detection.idx", data + "/detection.rec", "r")
+    steps = {
+        "DetHorizontalFlipAug": mx.image.DetHorizontalFlipAug(0.5),
+        "DetRandomCropAug": mx.image.DetRandomCropAug(0.3, (0.5, 2.0), (0.1, 1.0), 0.3, 20),
+        "DetRandomCropAug narrow": mx.image.DetRandomCropAug(0.9, 1.0, (0.3, 1.0), 0.5, 50),
+        "DetRandomPadAug": mx.image.DetRandomPadAug((0.5, 2.0), (1.0, 3.0), 20, (1, 2, 3)),
+        "DetBorrowAug": mx.image.DetBorrowAug(mx.image.ForceResizeAug((12, 10), 1)),
+        "CreateMultiRandCropAugmenter": mx.image.CreateMultiRandCropAugmenter([0.1, 0.5], skip_prob=0.3),
+    }
+    random.seed(7)
+    for key in file.keys[:4]:
+        header, encoded = mx.recordio.unpack(file.read_idx(key))
+        objects = header.label[int(header.label[0]) :].reshape(-1, int(header.label[1]))
+        image = mx.image.fixed_crop(mx.image.imdecode(encoded), 0, 0, 60, 40, (30, 20), 1)
+        for name, step in steps.items():
+            for trial in range(2):
+                changed, kept = step(image.copy(), objects.copy())
+                made["%s %s %d" % (name, key, trial)] = changed
+                made["%s %s %d objects" % (name, key, trial)] = kept
+    return made
+
+
+def of_iterator(mx, name, parameters, data, kind=None):
     paths = {key: data + "/" + value for key, value in parameters.items() if key.startswith("path_")}
     random.seed(9)
     made = {}
-    iterator = mx.image.ImageIter(batch_size=5, data_shape=SHAPE, **{**parameters, **paths})
+    kind = kind or mx.image.ImageIter
+    iterator = kind(batch_size=5, data_shape=SHAPE, **{**parameters, **paths})
     shapes = [(key, shape) for key, shape in iterator.provide_data + iterator.provide_label]
-    made["ImageIter %s: shapes" % name] = json.dumps(shapes)
+    made["%s %s: shapes" % (kind.__name__, name)] = json.dumps(shapes)
     for epoch in range(2):
         for number, batch in enumerate(iterator):
-            where = "ImageIter %s, %d.%d" % (name, epoch, number)
+            where = "%s %s, %d.%d" % (kind.__name__, name, epoch, number)
             made[where] = batch.data[0]
             made[where + " labels"] = batch.label[0]
             if "roll" not in name:  # MXNet counts what was rolled over as filling

@@ -22,6 +22,17 @@ from dali_rec.compat.mxnet.image.augmenters import (
     SequentialAug,
 )
 from dali_rec.compat.mxnet.image.decode import imdecode, imread
+from dali_rec.compat.mxnet.image.det_iter import ImageDetIter
+from dali_rec.compat.mxnet.image.detection import (
+    CreateDetAugmenter,
+    CreateMultiRandCropAugmenter,
+    DetAugmenter,
+    DetBorrowAug,
+    DetHorizontalFlipAug,
+    DetRandomCropAug,
+    DetRandomPadAug,
+    DetRandomSelectAug,
+)
 from dali_rec.compat.mxnet.image.geometry import (
     center_crop,
     color_normalize,
@@ -43,9 +54,18 @@ __all__ = [
     "ColorNormalizeAug",
     "ContrastJitterAug",
     "CreateAugmenter",
+    "CreateDetAugmenter",
+    "CreateMultiRandCropAugmenter",
+    "DetAugmenter",
+    "DetBorrowAug",
+    "DetHorizontalFlipAug",
+    "DetRandomCropAug",
+    "DetRandomPadAug",
+    "DetRandomSelectAug",
     "ForceResizeAug",
     "HorizontalFlipAug",
     "HueJitterAug",
+    "ImageDetIter",
     "ImageIter",
     "LightingAug",
     "RandomCropAug",

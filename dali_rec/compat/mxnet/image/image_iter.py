@@ -81,6 +81,7 @@ class ImageIter(DataIter):
             raise DatasetError(f"{len(self._samples)} images cannot be shared among {num_parts} parts; use fewer")
         self.num_image = len(self.seq)
         self.provide_data = [(data_name, (batch_size, *self.data_shape))]
+        self.provide_label: list[tuple[str, tuple[int, ...]]]
         self.provide_label = [(label_name, (batch_size,) if label_width == 1 else (batch_size, label_width))]
         self._rolled: list[tuple[Any, Any]] = []
         self.hard_reset()
@@ -150,20 +151,22 @@ class ImageIter(DataIter):
                 pixels = self.imdecode(image)
             except ImageRejectedError as error:
                 raise LoaderError(f"{name}: {error}") from None
-            rows.append((self._image(name, pixels), self._labels(name, labels)))
+            rows.append(self._made(name, pixels, labels))
         return rows
 
-    def _image(self, name: str, pixels: Any) -> Any:
-        image = np.asarray(self.postprocess_data(self.augmentation_transform(pixels)), np.float32)
-        if image.shape != self.data_shape:
-            raise LoaderError(f"{name}: aug_list makes {image.shape} of it, data_shape is {self.data_shape}")
-        return image
-
-    def _labels(self, name: str, labels: Any) -> Any:
+    def _made(self, name: str, pixels: Any, labels: Any) -> tuple[Any, Any]:
+        """The image and the labels as they stand in a batch."""
         found = np.atleast_1d(np.asarray(labels)).astype(self._dtype)
         if len(found) != self.label_width:
             raise DatasetError(f"{name} has {len(found)} labels, label_width is {self.label_width}")
-        return found[0] if self.label_width == 1 else found
+        image = self._in_shape(name, self.augmentation_transform(pixels))
+        return image, found[0] if self.label_width == 1 else found
+
+    def _in_shape(self, name: str, image: Any) -> Any:
+        made = np.asarray(self.postprocess_data(image), np.float32)
+        if made.shape != self.data_shape:
+            raise LoaderError(f"{name}: aug_list makes {made.shape} of it, data_shape is {self.data_shape}")
+        return made
 
 
 class _Records:
@@ -177,12 +180,16 @@ class _Records:
 
     def __getitem__(self, row: int) -> _Sample:
         record = self._dataset[row]
+        return *self.labels(row), bytes(record.image)
+
+    def labels(self, row: int) -> tuple[str, Any]:
+        record = self._dataset[row]
         name = f"{self._dataset.name}, id {record.key}"
         if self._listed is None:
-            return name, record.labels, bytes(record.image)
+            return name, record.labels
         if record.key not in self._listed:
             raise DatasetError(f"{name}: path_imglist has no line for it")
-        return name, self._listed[record.key], bytes(record.image)
+        return name, self._listed[record.key]
 
 
 class _Files:
@@ -195,9 +202,12 @@ class _Files:
         return len(self._lines)
 
     def __getitem__(self, row: int) -> _Sample:
+        path, labels = self.labels(row)
+        return path, labels, Path(path).read_bytes()
+
+    def labels(self, row: int) -> tuple[str, Any]:
         labels, name = self._lines[row]
-        path = self._root / name
-        return str(path), labels, path.read_bytes()
+        return str(self._root / name), labels
 
 
 def _samples(path_imgrec: Any, path_imgidx: Any, path_imglist: Any, path_root: Any, imglist: Any) -> _Records | _Files:
