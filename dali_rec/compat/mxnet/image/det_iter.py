@@ -27,8 +27,8 @@ class ImageDetIter(ImageIter):
     docs/format.md. Boxes without an area are dropped; an image without any has rows of -1 alone.
 
     Parameters are those of ImageIter, and of CreateDetAugmenter in place of CreateAugmenter; aug_list has steps from
-    image and objects to both. For training ImageDetRecordIter is several times as fast; its labels are laid out
-    otherwise. Raises DatasetError for labels of another form.
+    image and objects to both. For training there is ImageDetRecordIter, which works in several threads and lays labels
+    out otherwise. Raises DatasetError for labels of another form.
     """
 
     def __init__(

@@ -38,7 +38,7 @@ class ImageIter(DataIter):
     Without .rec files path_imglist, or imglist, a list of ``[label…, path]``, names the files below path_root.
     aug_list: steps from image to image instead of those that CreateAugmenter makes of the other parameters.
     last_batch_handle: what a last batch that is not full gets: "pad", filled from the beginning; "discard", left out;
-    "roll_over", kept for the next epoch. For training ImageRecordIter is several times as fast.
+    "roll_over", kept for the next epoch. For training there is ImageRecordIter, which works in several threads.
 
     Raises ValueError for wrong values, DatasetError and SourceError for the files, LoaderError while iterating for an
     image that cannot be decoded.

@@ -3,6 +3,7 @@
 from dali_rec.compat.mxnet.io.batch import DataBatch, DataDesc, DataIter
 from dali_rec.compat.mxnet.io.detection import ImageDetRecordIter
 from dali_rec.compat.mxnet.io.record_iter import ImageRecordInt8Iter, ImageRecordIter, ImageRecordUInt8Iter
+from dali_rec.compat.mxnet.io.wrappers import PrefetchingIter, ResizeIter
 
 __all__ = [
     "DataBatch",
@@ -12,4 +13,6 @@ __all__ = [
     "ImageRecordInt8Iter",
     "ImageRecordIter",
     "ImageRecordUInt8Iter",
+    "PrefetchingIter",
+    "ResizeIter",
 ]

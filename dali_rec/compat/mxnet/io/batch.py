@@ -76,7 +76,8 @@ def as_handed_out(array: Any) -> Any:
 class DataIter:
     """The base of MXNet's iterators: ``next`` gives a DataBatch or raises StopIteration, ``reset`` begins an epoch.
 
-    Subclasses have ``next`` and ``reset``.
+    Subclasses have ``reset`` and either ``next``, or ``iter_next`` and ``getdata``, with ``getlabel``, ``getpad`` and
+    ``getindex`` where there is something to give.
     """
 
     def __init__(self, batch_size: int = 0) -> None:
@@ -91,7 +92,13 @@ class DataIter:
 
     def next(self) -> DataBatch:
         """The next batch. Raises StopIteration at the end of the epoch."""
-        raise StopIteration
+        if type(self).iter_next is DataIter.iter_next or not self.iter_next():
+            raise StopIteration
+        return DataBatch(self.getdata(), self._own("getlabel"), self._own("getpad"), self._own("getindex"))
+
+    def _own(self, name: str) -> Any:
+        """What a subclass's own method gives, None where it has none."""
+        return None if getattr(type(self), name) is getattr(DataIter, name) else getattr(self, name)()
 
     def reset(self) -> None:
         """Begin the next epoch."""
