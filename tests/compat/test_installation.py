@@ -1,3 +1,4 @@
+import operator
 import os
 import re
 import subprocess
@@ -82,6 +83,10 @@ def test_im2rec_is_where_mxnet_has_it(tmp_path):
     assert (tmp_path / "x.lst").exists()
 
 
-def test_what_is_not_there_is_said():
-    with pytest.raises(AttributeError, match="no 'sym': it reads and writes data"):
-        mx.sym.Variable("data")
+@pytest.mark.parametrize(
+    "name", ["sym", "io.NDArrayIter", "image.imrotate", "nd.dot", "gluon.nn", "gluon.data.DataLoader"]
+)
+def test_what_is_not_there_is_said(name):
+    last = name.rpartition(".")[2]
+    with pytest.raises(AttributeError, match=f"no '{last}': it reads and writes data.*md says what there is"):
+        operator.attrgetter(name)(mx)

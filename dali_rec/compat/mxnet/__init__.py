@@ -4,13 +4,12 @@
 ``python -m dali_rec.compat.mxnet SCRIPT …`` runs such a script.
 """
 
-from typing import NoReturn
-
 from dali_rec.compat.mxnet import context, gluon, image, io, ndarray, recordio
 from dali_rec.compat.mxnet import image as img
 from dali_rec.compat.mxnet import ndarray as nd
 from dali_rec.compat.mxnet.context import Context, cpu, cpu_pinned, gpu
 from dali_rec.compat.mxnet.installation import install
+from dali_rec.compat.mxnet.missing import missing_from
 
 __all__ = [
     "Context",
@@ -29,10 +28,4 @@ __all__ = [
 ]
 
 __version__ = "1.9.1"  # scripts ask for it, to know which names there are
-
-
-def __getattr__(name: str) -> NoReturn:
-    raise AttributeError(
-        f"dali_rec.compat.mxnet has no {name!r}: it reads and writes data, for PyTorch and others to train with; "
-        "docs/from-mxnet.md says what there is, and what to write instead"
-    )
+__getattr__ = missing_from(__name__)

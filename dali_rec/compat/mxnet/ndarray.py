@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dali_rec.compat.mxnet.context import Context, cpu
+from dali_rec.compat.mxnet.missing import missing_from
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -216,3 +217,6 @@ def _check_context(context: Context | None) -> None:
             f"these arrays are in host memory, not on {context!r}: an iterator with framework='torch' or another hands "
             "out batches on the GPU"
         )
+
+
+__getattr__ = missing_from(__name__)

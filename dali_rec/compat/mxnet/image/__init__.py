@@ -44,6 +44,7 @@ from dali_rec.compat.mxnet.image.geometry import (
     scale_down,
 )
 from dali_rec.compat.mxnet.image.image_iter import ImageIter
+from dali_rec.compat.mxnet.missing import missing_from
 
 __all__ = [
     "Augmenter",
@@ -86,3 +87,5 @@ __all__ = [
     "resize_short",
     "scale_down",
 ]
+
+__getattr__ = missing_from(__name__)

@@ -4,6 +4,7 @@ from dali_rec.compat.mxnet.io.batch import DataBatch, DataDesc, DataIter
 from dali_rec.compat.mxnet.io.detection import ImageDetRecordIter
 from dali_rec.compat.mxnet.io.record_iter import ImageRecordInt8Iter, ImageRecordIter, ImageRecordUInt8Iter
 from dali_rec.compat.mxnet.io.wrappers import PrefetchingIter, ResizeIter
+from dali_rec.compat.mxnet.missing import missing_from
 
 __all__ = [
     "DataBatch",
@@ -16,3 +17,5 @@ __all__ = [
     "PrefetchingIter",
     "ResizeIter",
 ]
+
+__getattr__ = missing_from(__name__)
