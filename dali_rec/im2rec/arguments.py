@@ -15,6 +15,7 @@ from dali_rec._numbers import parse_float, parse_int
 from dali_rec.errors import DaliRecError, SourceError
 from dali_rec.im2rec.database import DatabaseOptions, Row, write_database
 from dali_rec.im2rec.listing import ListOptions, make_lists
+from dali_rec.im2rec.old_flags import without_values
 from dali_rec.recordio import index_path_of
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run im2rec; returns the exit status: 0 done (also where single images were left out), 1 failed, 2 wrong usage."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        if len(arguments) >= 3 and arguments[2].endswith(".rec") and all("=" in one for one in arguments[3:]):
+        # The C++ tool takes three names and key=value, im2rec.py two names and options.
+        if len(arguments) >= 3 and not any(one.startswith("-") for one in arguments):
             return _run_cpp(arguments)
         return _run_python(arguments)
     except (DaliRecError, OSError, ValueError) as error:
@@ -56,7 +58,10 @@ def _say(text: str) -> None:
 
 
 def _run_python(arguments: Sequence[str]) -> int:
-    options = _parser().parse_args(arguments)
+    parser, arguments = _parser(), without_values(arguments, parted=False)
+    if parser.parse_known_args(arguments)[1]:
+        arguments = without_values(arguments, parted=True)
+    options = parser.parse_args(arguments)
     prefix, root = Path(options.prefix).absolute(), Path(options.root).absolute()
     if options.list:
         lists = ListOptions(
@@ -67,6 +72,8 @@ def _run_python(arguments: Sequence[str]) -> int:
             options.recursive,
             options.shuffle,
         )
+        if options.test_ratio and options.train_ratio == 1.0:
+            _say("--test-ratio has no effect without --train-ratio: all images are in one list")
         _, labels = make_lists(prefix, root, lists)
         for folder, label in labels.items():
             _say(f"{folder} {label}")
@@ -128,9 +135,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _lists_of(prefix: Path) -> list[Path]:
-    """The lists that --list makes for ``prefix``; all in it where it is a folder, itself where it is a list."""
-    if prefix.is_dir():
-        return sorted(prefix.glob("*.lst"))
+    """The lists that --list makes for ``prefix``; all in it where it is a folder, itself where it is a list.
+
+    A folder without lists is that of the images, of which PREFIX may have the name.
+    """
+    if prefix.is_dir() and (inside := sorted(prefix.glob("*.lst"))):
+        return inside
     if prefix.suffix == ".lst" and prefix.is_file():
         return [prefix]
     name = re.compile(re.escape(prefix.name) + r"(_\d+)?(_(train|val|test))?\.lst")
@@ -201,6 +211,8 @@ def _run_cpp(arguments: Sequence[str]) -> int:
         workers=available_cores(),
         first_label_in_header=True,
     )
+    if Path(root).is_dir() and root and not root.endswith("/"):
+        root += "/"  # the C++ tool puts nothing between, though its own page shows a root without it
     packed, bad = write_database(_space_rows(listed, root, options), out, index_path_of(out), database, _say)
     _say(f"{out}: {packed} records" + (f", {bad} images left out" if bad else ""))
     return 0
@@ -238,7 +250,7 @@ def _space_rows(path: Path, root: str, options: _CppOptions) -> Iterator[Row]:
             key, labels = parse_int(columns[0]), tuple(map(parse_float, columns[1:-1]))
         except ValueError:
             raise SourceError(f"{path}, line {number}: the id and labels {columns[:-1]} are not all numbers") from None
-        yield Row(key, labels, root + columns[-1])  # the C++ tool puts nothing between
+        yield Row(key, labels, root + columns[-1])
 
 
 def _line_after(data: bytes, offset: int) -> int:

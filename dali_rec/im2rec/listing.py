@@ -31,7 +31,9 @@ class ListOptions:
     def __post_init__(self) -> None:
         if self.chunks < 1:
             raise ValueError(f"--chunks is {self.chunks}: at least 1")
-        if not (0 <= self.train_ratio <= 1 and 0 <= self.test_ratio <= 1 and self.train_ratio + self.test_ratio <= 1):
+        ratios = (self.train_ratio, self.test_ratio)
+        # With all images for training MXNet makes one list, whatever the other ratio.
+        if min(ratios) < 0 or max(ratios) > 1 or (self.train_ratio < 1 and sum(ratios) > 1):
             raise ValueError(f"--train-ratio {self.train_ratio} and --test-ratio {self.test_ratio}: at most 1 together")
 
 

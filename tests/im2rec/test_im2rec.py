@@ -82,6 +82,37 @@ def test_ratios_and_chunks_part_the_list_under_mxnets_names(tree, tmp_path):
     }
 
 
+def test_ratio_of_the_test_alone_leaves_one_list_as_in_mxnet(tree, tmp_path, capsys):
+    assert main([str(tmp_path / "x"), str(tree), "--list", "--recursive", "--test-ratio", "0.2"]) == 0
+    assert "--test-ratio has no effect without --train-ratio" in capsys.readouterr().out
+    assert {path.name: len(lines(path)) for path in tmp_path.glob("x*.lst")} == {"x.lst": 5}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--list=1", "--recursive=1", "--shuffle=0"],
+        ["--list", "True", "--recursive", "True", "--shuffle", "False"],
+        ["--recursive", "1", "--shuffle", "0", "--list", "--pack-label", "1"],
+    ],
+)
+def test_flags_may_have_values_as_they_had_until_mxnet_1_0(tree, tmp_path, options):
+    assert main([*options, str(tmp_path / "x"), str(tree)]) == 0
+    main([str(tmp_path / "y"), str(tree), "--list", "--recursive", "--no-shuffle"])
+    assert lines(tmp_path / "x.lst") == lines(tmp_path / "y.lst")
+
+
+def test_flag_whose_value_is_false_is_not_set(tree, tmp_path):
+    assert main(["--list", "--recursive=False", "--pass-through", "0", str(tmp_path / "x"), str(tree)]) == 0
+    assert lines(tmp_path / "x.lst") == ["0\t0.000000\t4.jpg"]
+
+
+def test_prefix_may_be_a_number(tree, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["--list", "1", "photos"]) == 0
+    assert lines(tmp_path / "1.lst") == ["0\t0.000000\t4.jpg"]
+
+
 def test_link_back_up_is_not_followed(tree, tmp_path):
     (tree / "a" / "up").symlink_to(tree)
     main([str(tmp_path / "x"), str(tree), "--list", "--recursive"])
@@ -185,6 +216,20 @@ def test_list_itself_may_stand_for_its_prefix(tree, tmp_path):
     assert [path.name for path in tmp_path.glob("*.rec")] == ["x.rec"]
 
 
+def test_prefix_may_be_the_name_of_the_folder_of_the_images(tree):
+    assert main([str(tree), str(tree), "--list"]) == 0
+    assert main([str(tree), str(tree)]) == 0
+    assert list(records(tree.with_suffix(".rec"))) == [0]
+
+
+def test_lists_in_a_folder_are_packed_there(tree, tmp_path):
+    (tmp_path / "rec").mkdir()
+    main([str(tmp_path / "rec" / "train"), str(tree), "--list"])
+    main([str(tmp_path / "rec"), str(tree), "--list"])
+    assert main([str(tmp_path / "rec"), str(tree)]) == 0
+    assert [path.name for path in tmp_path.rglob("*.rec")] == ["train.rec"]
+
+
 def test_empty_list_is_passed_over(tree, tmp_path, capsys):
     # With five images a tenth is none.
     main([str(tmp_path / "x"), str(tree), "--list", "--recursive", "--train-ratio", "0.6", "--test-ratio", "0.1"])
@@ -233,6 +278,18 @@ def test_columns_may_be_parted_by_any_white_space(tree, tmp_path):
     assert cpp(tmp_path, "5   1.5  2 a b.jpg\n6\t3\t4\t4.jpg\n", f"{tree}/", "label_width=2", "unchanged=1") == 0
     found = records(tmp_path / "x.rec")
     assert found == {5: ([1.5], jpeg(9)), 6: ([3.0], (tree / "4.jpg").read_bytes())}
+
+
+def test_output_may_have_any_name_and_the_root_needs_no_slash(tree, tmp_path):
+    (tmp_path / "x.lst").write_text("5\t1\t4.jpg\n6\t0\tb/0.jpg\n")
+    assert main([str(tmp_path / "x.lst"), str(tree), str(tmp_path / "output.bin"), "unchanged=1"]) == 0
+    found = records(tmp_path / "output.bin")
+    assert found == {5: ([1.0], (tree / "4.jpg").read_bytes()), 6: ([0.0], (tree / "b" / "0.jpg").read_bytes())}
+
+
+def test_root_may_be_the_beginning_of_a_name(tree, tmp_path):
+    assert cpp(tmp_path, "5 1 otos/4.jpg\n", tmp_path / "ph", "unchanged=1") == 0
+    assert list(records(tmp_path / "x.rec")) == [5]
 
 
 def test_packed_labels_keep_the_first_in_the_header(tree, tmp_path):
@@ -305,6 +362,9 @@ def test_scripts_run(tree, tmp_path):
     run("im2rec.py", tmp_path / "x", tree, "--pass-through")
     assert "5 records" in run("rec2idx.py", tmp_path / "x.rec", tmp_path / "y.idx")
     assert (tmp_path / "y.idx").read_bytes() == (tmp_path / "x.idx").read_bytes()
+    installed = [sys.executable, "-m", "dali_rec.im2rec", str(tmp_path / "w"), str(tree), "--list", "--recursive"]
+    subprocess.run(installed, check=True, capture_output=True)
+    assert lines(tmp_path / "w.lst") == lines(tmp_path / "x.lst")
     run("rec2idx.py", tmp_path / "x.rec", tmp_path / "z.idx", "--renumber")
     assert [line.split("\t")[0] for line in lines(tmp_path / "z.idx")] == ["0", "1", "2", "3", "4"]
     offsets = [[line.split("\t")[1] for line in lines(tmp_path / name)] for name in ("y.idx", "z.idx")]

@@ -7,6 +7,7 @@ is complete under its name or not there.
 from __future__ import annotations
 
 import os
+import struct
 from numbers import Number
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["IRHeader", "MXIndexedRecordIO", "MXRecordIO", "pack", "pack_img", "unpack", "unpack_img"]
+
+
+# Scripts that unpack records themselves take these, and struct, from here.
+_IR_FORMAT = "IfQQ"
+_IR_SIZE = struct.calcsize(_IR_FORMAT)
 
 
 class IRHeader(NamedTuple):

@@ -3,6 +3,8 @@
 from dali_rec.compat.mxnet.io.batch import DataBatch, DataDesc, DataIter
 from dali_rec.compat.mxnet.io.detection import ImageDetRecordIter
 from dali_rec.compat.mxnet.io.record_iter import ImageRecordInt8Iter, ImageRecordIter, ImageRecordUInt8Iter
+from dali_rec.compat.mxnet.io.wrappers import PrefetchingIter, ResizeIter
+from dali_rec.compat.mxnet.missing import missing_from
 
 __all__ = [
     "DataBatch",
@@ -12,4 +14,8 @@ __all__ = [
     "ImageRecordInt8Iter",
     "ImageRecordIter",
     "ImageRecordUInt8Iter",
+    "PrefetchingIter",
+    "ResizeIter",
 ]
+
+__getattr__ = missing_from(__name__)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dali_rec.compat.mxnet.ndarray import NDArray as MXNetArray
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -66,10 +68,16 @@ class DataBatch:
         return f"DataBatch: data shapes: {[tuple(one.shape) for one in self.data]} label shapes: {labels}"
 
 
+def as_handed_out(array: Any) -> Any:
+    """An array of NumPy with MXNet's methods; of another framework as it is."""
+    return array.view(MXNetArray) if isinstance(array, np.ndarray) else array
+
+
 class DataIter:
     """The base of MXNet's iterators: ``next`` gives a DataBatch or raises StopIteration, ``reset`` begins an epoch.
 
-    Subclasses have ``next`` and ``reset``.
+    Subclasses have ``reset`` and either ``next``, or ``iter_next`` and ``getdata``, with ``getlabel``, ``getpad`` and
+    ``getindex`` where there is something to give.
     """
 
     def __init__(self, batch_size: int = 0) -> None:
@@ -84,7 +92,13 @@ class DataIter:
 
     def next(self) -> DataBatch:
         """The next batch. Raises StopIteration at the end of the epoch."""
-        raise StopIteration
+        if type(self).iter_next is DataIter.iter_next or not self.iter_next():
+            raise StopIteration
+        return DataBatch(self.getdata(), self._own("getlabel"), self._own("getpad"), self._own("getindex"))
+
+    def _own(self, name: str) -> Any:
+        """What a subclass's own method gives, None where it has none."""
+        return None if getattr(type(self), name) is getattr(DataIter, name) else getattr(self, name)()
 
     def reset(self) -> None:
         """Begin the next epoch."""

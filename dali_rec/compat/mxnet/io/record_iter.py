@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dali_rec._files import as_path
-from dali_rec.compat.mxnet.io.batch import DataBatch, DataDesc, DataIter
+from dali_rec.compat.mxnet.io.batch import DataBatch, DataDesc, DataIter, as_handed_out
 from dali_rec.compat.mxnet.io.dali_engine import DaliEngine, obstacles
 from dali_rec.compat.mxnet.io.mean_image import read_mean_image, write_mean_image
 from dali_rec.compat.mxnet.io.normalise import Normaliser
@@ -96,10 +96,12 @@ class ImageRecordIter(DataIter):
         self._is_at_beginning = False
         self._has_ended = rows.is_last
         images = finish()
+        if isinstance(images, np.ndarray):
+            images = self._framework.from_host(images, self._device)
         records = [self._dataset[row] for row in rows.rows.tolist()]
         return DataBatch(
-            data=[self._framework.from_host(images, self._device) if isinstance(images, np.ndarray) else images],
-            label=[self._framework.from_host(self._labels_of(rows, records), self._device)],
+            data=[as_handed_out(images)],
+            label=[as_handed_out(self._framework.from_host(self._labels_of(rows, records), self._device))],
             pad=rows.pad,
             index=np.array([record.key for record in records], np.uint64),
             provide_data=self.provide_data,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dali_rec._files import as_path
-from dali_rec.compat.mxnet.io.batch import DataBatch, DataDesc, DataIter
+from dali_rec.compat.mxnet.io.batch import DataBatch, DataDesc, DataIter, as_handed_out
 from dali_rec.compat.mxnet.io.detection.engine import SHAPE_WIDTH, DetectionEngine
 from dali_rec.compat.mxnet.io.detection.labels import read_labels
 from dali_rec.compat.mxnet.io.detection.parameters import DetectionParameters
@@ -93,8 +93,8 @@ class ImageDetRecordIter(DataIter):
         self._has_ended = rows.is_last
         images, labels = finish()
         return DataBatch(
-            data=[self._framework.from_host(images, self._device)],
-            label=[self._framework.from_host(labels, self._device)],
+            data=[as_handed_out(self._framework.from_host(images, self._device))],
+            label=[as_handed_out(self._framework.from_host(labels, self._device))],
             pad=rows.pad,
             index=np.array([self._dataset[row].key for row in rows.rows.tolist()], np.uint64),
             provide_data=self.provide_data,

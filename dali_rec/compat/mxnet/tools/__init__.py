@@ -1,0 +1,1 @@
+"""mx.tools, as far as it packs images."""
