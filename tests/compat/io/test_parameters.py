@@ -89,6 +89,7 @@ def test_values_may_be_text_as_mxnet_reads_them():
     assert of(min_aspect_ratio="0.75", max_aspect_ratio="1.25").aspect_ratios == (0.75, 1.25)
     assert of(rotate_list="0,90,-90").rotate_list == (0, 90, -90)
     assert of(rotate_list=[45]).rotate_list == (45,)
+    assert of(max_img_size="inf").max_img_size == np.inf
     assert of(dtype=np.uint8).dtype == "uint8"
     assert of(shuffle=np.True_, resize=np.int64(3)).resize == 3
 
@@ -155,6 +156,10 @@ def test_what_is_needed_is_asked_for(name):
         ({"data_shape": (4, 8, 8), "random_h": 1}, "they need 3 channels, data_shape has 4"),
         ({"data_shape": (1, 8, 8), "pca_noise": 0.1}, "they need 3 channels, data_shape has 1"),
         ({"brightness": -0.1}, "brightness is -0.1: at least 0"),
+        ({"brightness": "nan"}, "brightness is 'nan': expected float"),
+        ({"scale": float("inf")}, "scale is inf: expected float"),
+        ({"max_img_size": "nan"}, "max_img_size nan"),
+        ({"batch_size": 10**400}, "expected int"),
         ({"std_g": 0}, "std_g is 0"),
         ({"dtype": "uint8", "mean_r": 3, "scale": 2}, "scale, mean_r: without effect on images of dtype uint8"),
         ({"dtype": "int8", "std_r": 3}, "std_r: without effect on images of dtype int8"),

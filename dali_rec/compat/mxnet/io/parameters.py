@@ -247,7 +247,7 @@ class ImageRecordParameters:
             raise ValueError(
                 f"rotate is {self.rotate}: MXNet rotates by it only from 1 up; -30 is 330, and for none leave it out"
             )
-        if self.min_img_size > self.max_img_size:
+        if not self.min_img_size <= self.max_img_size:  # nor is it where one is NaN
             raise ValueError(f"min_img_size is {self.min_img_size}, above max_img_size {self.max_img_size}")
         has_crop_size = (self.min_crop_size, self.max_crop_size) != (-1, -1)
         if has_crop_size and not 1 <= self.min_crop_size <= self.max_crop_size:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,16 +22,18 @@ def parse_value(name: str, value: Any, kind: str) -> Any:
         return value
     try:
         return _parser(name, kind)(value)
-    except (TypeError, ValueError, SyntaxError):
+    except (TypeError, ValueError, SyntaxError, OverflowError):
         raise ValueError(f"{name} is {value!r}: expected {kind.removesuffix(' | None')}") from None
 
 
 def _parser(name: str, kind: str) -> Callable[[Any], Any]:
     if name == "dtype":
         return lambda given: np.dtype(given).name
+    if name == "max_img_size":
+        return float  # infinity: no limit
     if kind.startswith("tuple"):
         return _numbers
-    parsers: dict[str, Callable[[Any], Any]] = {"bool": _flag, "int": _whole, "float": float}
+    parsers: dict[str, Callable[[Any], Any]] = {"bool": _flag, "int": _whole, "float": _finite}
     return parsers.get(kind.removesuffix(" | None"), lambda given: given)
 
 
@@ -38,6 +41,13 @@ def _numbers(value: Any) -> tuple[int, ...]:
     if isinstance(value, str):
         value = ast.literal_eval(f"({value.strip('()[] ,')},)")
     return tuple(_whole(number) for number in value)
+
+
+def _finite(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(value)
+    return number
 
 
 def _whole(value: Any) -> int:

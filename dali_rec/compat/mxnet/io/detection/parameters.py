@@ -214,6 +214,7 @@ class DetectionParameters:
             "resize_mode": ("force", "shrink", "fit"),
             "inter_method": (0, 1, 2, 3, 4, 9, 10),
             "dtype": (None, "float32"),
+            "framework": ("numpy", "torch", "cupy", "jax", "tensorflow"),
         }
         for name, allowed in choices.items():
             value = getattr(self, name)
@@ -245,6 +246,8 @@ class DetectionParameters:
         for name in ("hue", "saturation", "illumination", "contrast"):
             if getattr(self, f"max_random_{name}") and getattr(self, f"random_{name}_prob") <= 0:
                 raise ValueError(f"max_random_{name} has no effect without random_{name}_prob above 0; give both")
+        if self.shuffle_chunk_seed and not self.shuffle_chunk_size:
+            raise ValueError("shuffle_chunk_seed has an effect only with shuffle_chunk_size")
         if self.rand_pad_prob > 0 and self.max_pad_scale <= 1:
             raise ValueError(
                 f"rand_pad_prob has no effect with max_pad_scale={self.max_pad_scale}: above 1, or leave it out"
@@ -265,9 +268,9 @@ def _coerce(name: str, value: Any, kind: str) -> Any:
         "tuple[int, ...]": lambda given: tuple(map(_whole, _several(given))),
         "tuple[float, ...]": lambda given: tuple(map(_finite, _several(given))),
     }
-    if name == "dtype" and value is not None:
-        return None if value == "None" else np.dtype(value).name
     try:
+        if name == "dtype" and value is not None:
+            return None if value == "None" else np.dtype(value).name
         return readers[kind](value) if kind in readers else value
     except (TypeError, ValueError, SyntaxError, OverflowError):
         raise ValueError(f"{name} is {value!r}: expected {kind}") from None
