@@ -52,7 +52,7 @@ class DetectionEngine:
         self._label_width = label_width
         self._parameters = parameters
         self._mean_image = mean_image
-        self._sequence = Draws(_FIRST_THREAD_SEED) if parameters.has_order else None
+        self._sequence = Draws(_FIRST_THREAD_SEED) if parameters.draws_in_sequence else None
         self._pool = ThreadPoolExecutor(parameters.preprocess_threads, thread_name_prefix="dali-rec-detection")
         stds, scale = np.array(parameters.stds, np.float32), np.float32(parameters.scale)
         means = np.array(parameters.means, np.float32)
