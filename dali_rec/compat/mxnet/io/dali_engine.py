@@ -19,7 +19,8 @@ import simplejpeg
 from dali_rec._dali import DALI_ERRORS, dali_reason, import_dali
 from dali_rec.compat.mxnet.io.normalise import rounded
 from dali_rec.compat.mxnet.io.pixels import carry_out, decode
-from dali_rec.compat.mxnet.io.plan import Crop, Plan, Scale, plan_image
+from dali_rec.compat.mxnet.io.plan import plan_image
+from dali_rec.compat.mxnet.io.steps import Crop, Plan, Scale
 from dali_rec.compat.mxnet.io.threads import draws_of, failure
 from dali_rec.errors import ImageRejectedError, LoaderError, RecordError
 from dali_rec.images import is_jpeg
@@ -213,7 +214,7 @@ def plain_jpeg_size(image: memoryview) -> tuple[int, int] | None:
 
 def _finished(pixels: Any, plan: Plan) -> Sample:
     """An image that DALI might show otherwise: made here, and given to DALI without loss."""
-    made = carry_out(plan.steps, pixels, 0)
+    made = carry_out(plan.steps, pixels)
     encoded = cv2.imencode(".png", made, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].reshape(-1)
     return _sample_of(encoded, (0, 0), made.shape[:2], (0.0, 0.0), made.shape[:2], plan)
 

@@ -59,10 +59,10 @@ class Draws:
         low, high = self._word(), self._word()
         return (low + high * _RANGE) / _RANGE**2 < 0.5
 
-    def order_of_three(self) -> list[int]:
-        """0, 1 and 2 in random order."""
-        order = [0, 1, 2]
-        for place in (1, 2):
+    def order(self, count: int) -> list[int]:
+        """The numbers from 0 to ``count`` - 1 in random order, as std::shuffle makes it."""
+        order = list(range(count))
+        for place in range(1, count):
             other = self.whole(0, place)
             order[place], order[other] = order[other], order[place]
         return order

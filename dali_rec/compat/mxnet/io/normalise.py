@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dali_rec.compat.mxnet.io.parameters import ImageRecordParameters
-    from dali_rec.compat.mxnet.io.plan import Plan
+    from dali_rec.compat.mxnet.io.steps import Plan
 
 _PLANES = {1: (0,), 3: (2, 1, 0), 4: (2, 1, 0, 3)}
 _LEVELS = np.arange(256, dtype=np.float32)

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import simplejpeg
 
-from dali_rec.compat.mxnet.io.plan import Border, Crop, Jitter, Noise, Scale, Shift, Step, Warp
+from dali_rec.compat.mxnet.io.steps import Border, Crop, Jitter, Noise, Scale, Shift, Step, Warp
 from dali_rec.errors import ImageRejectedError
 from dali_rec.images import is_jpeg
 from dali_rec.orientation import orientation_of
@@ -64,8 +64,8 @@ def _decode_cut_jpeg(image: memoryview, channels: int) -> Any:
     return np.ascontiguousarray(pixels[::rows, ::columns])
 
 
-def carry_out(steps: tuple[Step, ...], pixels: Pixels, fill: int) -> Pixels:
-    """The image after all steps. ``fill``: what borders are filled with."""
+def carry_out(steps: tuple[Step, ...], pixels: Pixels, fill: int = 0) -> Pixels:
+    """The image after all steps. ``fill``: the level of borders, and of what a warp brings in from outside."""
     result: Any = pixels
     for step in steps:
         if isinstance(step, Crop):
