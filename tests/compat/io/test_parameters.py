@@ -176,7 +176,7 @@ def test_what_cannot_be_honoured_is_refused(given, message):
 def test_so_many_threads_make_the_images(threads):
     made = mx.io.ImageRecordIter(**NEEDED, preprocess_threads=threads)
     list(made)
-    assert len(made._engine._pool._threads) == threads
+    assert len(made._engine._threads._pool._threads) == threads
 
 
 @pytest.mark.parametrize("ahead", [1, 4])

@@ -7,6 +7,8 @@ import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from dali_rec.compat.mxnet.io.values import parse_value
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ class BaseParameters:
     data_shape: tuple[int, int, int]
     batch_size: int
     path_imglist: Any = ""
+    aug_seq: str
+    label_width: int
     preprocess_threads: int = 4
     verbose: bool = True
     num_parts: int = 1
@@ -91,6 +95,11 @@ class BaseParameters:
     def defaults(cls) -> dict[str, Any]:
         """The value that each parameter has where it is not given."""
         return {field.name: field.default for field in dataclasses.fields(cls)}
+
+    @property
+    def output_dtype(self) -> np.dtype[Any]:
+        """What the values of the images are."""
+        return np.dtype(self.dtype or "float32")
 
     def with_defaults(self, *names: str) -> Self:
         """The same parameters but for these, which have their defaults."""

@@ -14,9 +14,23 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dali_rec.compat.mxnet.io.passes import BatchRows
+
 _RANGE = 1 << 32
 _WORDS_AT_ONCE = 32
+_SEED_AUG_OFFSET = 111  # what MXNet adds to seed_aug and to the image's number
 _BELOW_ONE = float(np.nextafter(np.float32(1), np.float32(0)))
+
+
+def draws_of(batch: BatchRows, place: int, seed: int, seed_aug: int | None = None) -> Draws:
+    """The random numbers of one image of a batch.
+
+    With ``seed_aug`` they are MXNet's, which depend on the image's number alone. Without it MXNet's depend on which
+    thread was faster; here they follow from ``seed``, the record and the pass.
+    """
+    if seed_aug is not None:
+        return Draws((int(batch.numbers[place]) + seed_aug + _SEED_AUG_OFFSET) & 0xFFFFFFFF)
+    return Draws([seed & 0xFFFFFFFF, int(batch.passes[place]), int(batch.rows[place])])
 
 
 class Draws:

@@ -87,11 +87,6 @@ class ImageRecordParameters(BaseParameters):
         self._check_normalisation()
 
     @property
-    def output_dtype(self) -> np.dtype[Any]:
-        """What the images are."""
-        return np.dtype(self.dtype or "float32")
-
-    @property
     def means(self) -> tuple[float, ...]:
         """The mean of each channel."""
         return tuple(getattr(self, name) for name in MEANS[: self.channels])

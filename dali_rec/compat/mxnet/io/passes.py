@@ -30,13 +30,14 @@ class BatchRows:
 
     ``rows``: int64 of shape (batch,), rows in the data set. ``passes``: of the same shape, the pass that each belongs
     to. ``numbers``: of the same shape, the number of each image that MXNet adds to ``seed_aug``. ``pad``: how many at
-    the end only fill the batch.
+    the end only fill the batch. ``distinct``: how many at the beginning there are before the last of them is repeated.
     """
 
     rows: NDArray[np.int64]
     passes: NDArray[np.int64]
     numbers: NDArray[np.int64]
     pad: int
+    distinct: int
     epoch: int
     is_last: bool
 
@@ -101,7 +102,8 @@ class Passes:
         elif pad:
             rows = np.concatenate([rows, np.repeat(rows[-1:], pad)])
             numbers[size - pad :] = numbers[size - pad - 1]
-        return BatchRows(rows, passes, numbers, pad, epoch, is_last=first + size >= len(order))
+        distinct = size if self.round_batch else size - pad
+        return BatchRows(rows, passes, numbers, pad, distinct, epoch, is_last=first + size >= len(order))
 
 
 def _generator(*numbers: int) -> np.random.Generator:

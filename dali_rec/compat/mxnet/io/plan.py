@@ -16,6 +16,8 @@ from dali_rec.compat.mxnet.io.resizing import choose_interpolation, scale_shorte
 from dali_rec.compat.mxnet.io.steps import Border, Crop, Jitter, Noise, Plan, Scale, Shift, Step, Warp
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from dali_rec.compat.mxnet.io.draws import Draws
     from dali_rec.compat.mxnet.io.parameters import ImageRecordParameters
 
@@ -79,40 +81,37 @@ class _Planner:
 
     def warp(self) -> None:
         """Rotate, shear, scale and stretch around the centre."""
-        parameters, draws, single = self.parameters, self.draws, np.float32
+        parameters = self.parameters
         if not parameters.has_affine:
             return
-        shear = _around(draws, parameters.max_shear_ratio)
-        angle = draws.whole(-parameters.max_rotate_angle, parameters.max_rotate_angle)
-        if parameters.rotate > 0:
-            angle = parameters.rotate
-        if parameters.rotate_list:
-            angle = parameters.rotate_list[draws.whole(0, len(parameters.rotate_list) - 1)]
-        cosine, sine = single(math.cos(angle / 180 * math.pi)), single(math.sin(angle / 180 * math.pi))
-        scale = ratio = single(1)
-        if not parameters.random_resized_crop:
-            least, most = single(parameters.min_random_scale), single(parameters.max_random_scale)
-            scale = draws.unit() * (most - least) + least
-            least, most = (single(one) for one in parameters.aspect_ratios)
-            ratio = draws.unit() * (most - least) + least
-        along = single(2) * scale / (single(1) + ratio)
-        across = ratio * along
-        least, most = single(parameters.min_img_size), single(parameters.max_img_size)
-        width = max(least, min(most, scale * single(self.width)))
-        height = max(least, min(most, scale * single(self.height)))
-        matrix = np.array(
-            [
-                [along * cosine - shear * sine * across, along * sine + shear * cosine * across, 0],
-                [-sine * across, cosine * across, 0],
-            ],
-            np.float32,
-        )
-        centre = matrix[:, 0] * single(self.width) + matrix[:, 1] * single(self.height)
-        matrix[:, 2] = (np.array([width, height], np.float32) - centre) / single(2)
+        shear = _around(self.draws, parameters.max_shear_ratio)
+        angle = self._angle()
+        scale, ratio = self._scale_and_ratio()
+        least, most = np.float32(parameters.min_img_size), np.float32(parameters.max_img_size)
+        height, width = (max(least, min(most, scale * np.float32(side))) for side in self.size)
+        matrix = _linear_part(angle, shear, scale, ratio)
+        centre = matrix[:, 0] * np.float32(self.width) + matrix[:, 1] * np.float32(self.height)
+        offset = (np.array([width, height], np.float32) - centre) / np.float32(2)
+        matrix = np.column_stack([matrix, offset])
         new = (int(height), int(width))
         if 0 in new:  # which OpenCV takes for: as large as the image
             new = self.size
         self._add(Warp(matrix, *new, self._interpolation(new)))
+
+    def _angle(self) -> int:
+        """Degrees. The first number is drawn even where it is not wanted, as in MXNet."""
+        parameters = self.parameters
+        angle = self.draws.whole(-parameters.max_rotate_angle, parameters.max_rotate_angle)
+        if parameters.rotate_list:
+            return parameters.rotate_list[self.draws.whole(0, len(parameters.rotate_list) - 1)]
+        return parameters.rotate if parameters.rotate > 0 else angle
+
+    def _scale_and_ratio(self) -> tuple[np.float32, np.float32]:
+        parameters = self.parameters
+        if parameters.random_resized_crop:
+            return np.float32(1), np.float32(1)
+        scale = self.draws.uniform(parameters.min_random_scale, parameters.max_random_scale)
+        return scale, self.draws.uniform(*parameters.aspect_ratios)
 
     def pad(self) -> None:
         """Put the border around."""
@@ -201,6 +200,20 @@ class _Planner:
         # MXNet's mixture of two uniform numbers, which draws the ends more seldom.
         mixed = (self.draws.unit() + np.float32(4) * self.draws.unit()) / np.float32(5)
         return int(mixed * np.float32(most) * np.float32(2) - np.float32(most))
+
+
+def _linear_part(angle: int, shear: np.float32, scale: np.float32, ratio: np.float32) -> NDArray[np.float32]:
+    """The affine transformation without its offset, of shape (2, 2)."""
+    cosine, sine = np.float32(math.cos(angle / 180 * math.pi)), np.float32(math.sin(angle / 180 * math.pi))
+    along = np.float32(2) * scale / (np.float32(1) + ratio)
+    across = ratio * along
+    return np.array(
+        [
+            [along * cosine - shear * sine * across, along * sine + shear * cosine * across],
+            [-sine * across, cosine * across],
+        ],
+        np.float32,
+    )
 
 
 def _rounded(value: np.float32) -> int:
