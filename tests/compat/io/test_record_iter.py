@@ -292,8 +292,11 @@ def test_iterators_of_bytes(rec, name, dtype):
     assert np.array_equal(batch.data[0], same.data[0])
     plain = iterator(rec).next().data[0]
     assert np.array_equal(batch.data[0], np.clip(plain, *((0, 255) if dtype == np.uint8 else (-128, 127))))
+    assert getattr(mx.io, name)(**settings, dtype="None").provide_data[0].dtype == dtype
     with pytest.raises(ValueError, match="does not give"):
         getattr(mx.io, name)(**settings, dtype="float32")
+    with pytest.raises(ValueError, match="dtype is 'float99'"):
+        getattr(mx.io, name)(**settings, dtype="float99")
 
 
 def test_grey_and_alpha(tmp_path):

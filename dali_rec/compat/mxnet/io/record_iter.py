@@ -14,6 +14,7 @@ from dali_rec.compat.mxnet.io.normalise import Normaliser
 from dali_rec.compat.mxnet.io.opencv_engine import OpenCVEngine
 from dali_rec.compat.mxnet.io.parameters import ImageRecordParameters
 from dali_rec.compat.mxnet.io.records import listed_labels, open_records
+from dali_rec.compat.mxnet.io.values import parse_value
 from dali_rec.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -28,13 +29,14 @@ if TYPE_CHECKING:
 class ImageRecordIter(BaseIter):
     """Iterates over the images of .rec files: ``for batch in iterator``, then ``iterator.reset()`` for the next epoch.
 
-    Every parameter is MXNet's, by name (``ImageRecordParameters`` lists them); ``framework`` and ``device`` are ours.
+    ``ImageRecordParameters`` lists the parameters: MXNet's by their names, and three of ours.
     ``batch.data[0]`` has the images, of shape (batch, channels, height, width), RGB; ``batch.label[0]`` the labels,
     float32 of shape (batch,), or (batch, label_width); ``batch.pad`` says how many at the end only fill the batch, and
     ``batch.index`` the ids of the records, uint64.
 
-    Raises TypeError for a parameter that there is not, ValueError for a value that cannot be honoured, DatasetError
-    and its kin for the files, LoaderError while iterating for a record that cannot be decoded.
+    Raises TypeError for an unknown parameter, ValueError for a value that cannot be honoured, DatasetError,
+    IndexFileError or SourceError for files that cannot be used, and while iterating DatasetError for labels of another
+    number than ``label_width``, LoaderError for an image that cannot be decoded.
 
         iterator = mx.io.ImageRecordIter(path_imgrec="train.rec", data_shape=(3, 224, 224), batch_size=64, shuffle=True)
     """
@@ -102,8 +104,8 @@ class ImageRecordInt8Iter(ImageRecordIter):
 
 
 def _with_dtype(parameters: dict[str, Any], dtype: str) -> dict[str, Any]:
-    given = parameters.get("dtype")
-    if given is not None and np.dtype(given) != dtype:
+    given = parse_value("dtype", parameters.get("dtype"), "str | None")
+    if given not in (None, dtype):
         raise ValueError(
             f"dtype is {given!r}, which this iterator does not give: leave it out, or take ImageRecordIter"
         )

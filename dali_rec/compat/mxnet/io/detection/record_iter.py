@@ -26,15 +26,16 @@ if TYPE_CHECKING:
 class ImageDetRecordIter(BaseIter):
     """Iterates over images with boxes: ``for batch in iterator``, then ``iterator.reset()`` for the next epoch.
 
-    Every parameter is MXNet's, by name (``DetectionParameters`` lists them); ``framework`` and ``device`` are ours.
+    ``DetectionParameters`` lists the parameters: MXNet's by their names, and two of ours.
     ``batch.data[0]`` has the images, float32 of shape (batch, channels, height, width), RGB. ``batch.label[0]`` is
     float32 of shape (batch, 4 + width): channels, height and width of the image and the length of its label, then the
     label ([A, B, …, (class, xmin, ymin, xmax, ymax, …) × N], corners in parts of the image), padded with
     ``label_pad_value`` to ``label_pad_width`` or the longest label of all records. ``batch.pad`` and ``batch.index``
     are as in ImageRecordIter.
 
-    Raises TypeError for a parameter that there is not, ValueError for a value that cannot be honoured, DatasetError
-    and its kin for the files, LoaderError while iterating for a record that cannot be decoded.
+    Raises TypeError for an unknown parameter, ValueError for a value that cannot be honoured, DatasetError,
+    IndexFileError or SourceError for files and labels that cannot be used, and while iterating LoaderError for an image
+    that cannot be decoded.
 
         iterator = mx.io.ImageDetRecordIter(
             path_imgrec="train.rec", data_shape=(3, 300, 300), batch_size=32, rand_mirror_prob=0.5
