@@ -32,8 +32,8 @@ LOG = logging.getLogger("dali_rec.compat.mxnet")
 class BaseIter(DataIter):
     """Iterates over the batches of a data set, as its parameters say.
 
-    A subclass makes the engine, calls ``_begin_with`` as its last step, and turns what the engine makes into arrays by
-    ``_arrays``. ``with_index`` and ``device_id``: see ``Passes`` and ImageRecordIter.
+    A subclass makes the engine and hands it to ``_begin_with``; its ``_arrays`` turns what the engine makes of a batch
+    into images and labels. ``with_index``: see ``Passes``. ``device_id``: the GPU for device="auto"; below 0, the CPU.
     """
 
     def __init__(

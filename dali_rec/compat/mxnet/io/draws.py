@@ -1,7 +1,7 @@
 """Random numbers as MXNet draws them: std::mt19937 with the distributions of GCC's library.
 
-With the same seed they are the same numbers, so that ``seed_aug`` gives MXNet's crops, angles and colours. (As in the
-wheel of 1.9.1; GCC shuffles in another way since version 7, and draws whole numbers in another since 11.)
+With the same seed they are the same numbers, so that ``seed_aug`` gives MXNet's crops, angles and colours: those of its
+wheel of 1.9.1. (Newer versions of GCC draw differently: since 7 when they shuffle, since 11 whole numbers.)
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Draws:
     """The random numbers of one image. ``seed``: a whole number of 32 bits, as MXNet seeds, or several."""
 
     def __init__(self, seed: int | Sequence[int]) -> None:
-        # Seeding takes 10 µs; an image with nothing random needs none.
+        # It is seeded when the first number is wanted: that takes 10 µs, and many images need none.
         self._seed = seed
         self._state: np.random.RandomState | None = None
         self._words: list[int] = []
@@ -61,10 +61,10 @@ class Draws:
 
     def whole(self, low: int, high: int) -> int:
         """A whole number from ``low`` to ``high``, both included."""
-        scaling = (_RANGE - 1) // (high - low + 1)
-        past = (high - low + 1) * scaling
+        count = high - low + 1
+        scaling = (_RANGE - 1) // count
         word = self._word()
-        while word >= past:
+        while word >= count * scaling:
             word = self._word()
         return word // scaling + low
 

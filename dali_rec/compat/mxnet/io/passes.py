@@ -8,7 +8,7 @@ is not full is filled from the next pass, and the next epoch begins after these 
     1       2 3 4 5 · 6 7 8 9                                 the same
     2       0 1 2 3 · 4 5 6 7 · 8 9 (0 1), pad 2              the same
 
-(MXNet 1.9.1, src/io/iter_image_recordio_2.cc; its own last batch without round_batch has whatever was in memory.)
+(MXNet 1.9.1, src/io/iter_image_recordio_2.cc. Without round_batch the end of its last batch is whatever was in memory.)
 """
 
 from __future__ import annotations
@@ -51,8 +51,9 @@ def part_of(count: int, num_parts: int, part_index: int) -> range:
 class Passes:
     """Batches of ``batch_size`` over the rows of ``part``, epoch after epoch.
 
-    ``blocks``: where runs of records begin that stay together when only runs are shuffled, by ``block_seed``, and
-    ``shuffle`` only within them. ``with_index``: MXNet's numbers of images are those that it has with an .idx.
+    ``blocks``: the places, after the first, where runs of records begin. The runs are put in random order, by
+    ``block_seed``, and ``shuffle`` then shuffles within each. ``with_index``: images are numbered as MXNet numbers them
+    when it has an .idx.
     """
 
     part: range
@@ -93,7 +94,7 @@ class Passes:
         passes = np.full(size, epoch, np.int64)
         numbers = np.arange(size)
         if not self.with_index:
-            # MXNet then reads all records at once, and counts from the place in the batch that was next.
+            # MXNet then counts the records of a pass, from the place that the first of them has in its batch.
             numbers += first - start + (size if start else 0)
         if pad and self.round_batch:
             rows = np.concatenate([rows, self.order(epoch + 1)[:pad]])

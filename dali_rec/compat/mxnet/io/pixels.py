@@ -1,6 +1,6 @@
-"""The steps of a plan carried out by OpenCV, which is also what MXNet has inside.
+"""Images decoded, and the steps of a plan carried out, by OpenCV, which MXNet uses too.
 
-MXNet 1.9.1 has OpenCV 3.4.2. Where newer versions reckon in another way, its own way is kept here, so that the pixels
+MXNet 1.9.1 contains OpenCV 3.4.2. Where newer versions compute differently, its way is kept here, so that the pixels
 are the same to the last bit; only cubic interpolation comes out 1 level apart (2 in an affine transformation).
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _DECODE_FLAGS = {1: cv2.IMREAD_GRAYSCALE, 3: cv2.IMREAD_COLOR, 4: cv2.IMREAD_UNCHANGED}
 _LEVELS = np.arange(256, dtype=np.float32)
-_LARGEST_PLACE = 32767
+_LARGEST_PLACE = 32767  # cv2.remap takes places of 16 bits
 # By EXIF orientation: the direction of rows and of columns, after rows and columns have changed places from 5 up.
 _FLIPS = {1: (1, 1), 2: (1, -1), 3: (-1, -1), 4: (-1, 1), 5: (1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}
 
@@ -49,7 +49,7 @@ def decode(image: memoryview, channels: int) -> Pixels:
 
 
 def _decode_cut_jpeg(image: memoryview, channels: int) -> Any:
-    # OpenCV 5 takes no JPEG without its end, were it two bytes; 3.4, which MXNet has inside, shows what is there.
+    # OpenCV 5 refuses a JPEG of which the end is missing, if only its last two bytes; 3.4 shows what there is.
     begins = f"its {len(image)} bytes begin with {bytes(image[:8])!r}"
     if not is_jpeg(image):
         raise ImageRejectedError(f"it cannot be decoded: {begins}")
@@ -58,7 +58,7 @@ def _decode_cut_jpeg(image: memoryview, channels: int) -> Any:
     except ValueError as error:
         raise ImageRejectedError(f"it cannot be decoded: {error}; {begins}") from None
     orientation = orientation_of(image)
-    if orientation > 4:  # turned, that is, with rows and columns changed
+    if orientation > 4:  # rows and columns change places
         pixels = pixels.swapaxes(0, 1)
     rows, columns = _FLIPS[orientation]
     return np.ascontiguousarray(pixels[::rows, ::columns])
@@ -68,23 +68,28 @@ def carry_out(steps: tuple[Step, ...], pixels: Pixels, fill: int = 0) -> Pixels:
     """The image after all steps. ``fill``: the level of borders, and of what a warp brings in from outside."""
     result: Any = pixels
     for step in steps:
-        if isinstance(step, Crop):
-            result = result[step.top : step.top + step.height, step.left : step.left + step.width]
-        elif isinstance(step, Scale):
-            result = cv2.resize(result, (step.width, step.height), interpolation=step.method)
-        elif isinstance(step, Warp):
-            result = _warp(result, step, fill)
-        elif isinstance(step, Border):
-            result = cv2.copyMakeBorder(result, *(step.width,) * 4, cv2.BORDER_CONSTANT, value=(fill, fill, fill))
-        else:
-            result = _colour(result, step)
-    final: Pixels = result
-    return final
+        match step:
+            case Crop(top, left, height, width):
+                result = result[top : top + height, left : left + width]
+            case Scale(height, width, method):
+                result = cv2.resize(result, (width, height), interpolation=method)
+            case Warp():
+                result = _warp(result, step, fill)
+            case Border(width):
+                result = cv2.copyMakeBorder(result, *(width,) * 4, cv2.BORDER_CONSTANT, value=(fill,) * 3)
+            case Jitter():
+                result = _jitter(result, step)
+            case Shift():
+                result = _shift(result, step)
+            case Noise(levels):
+                result = _add(result, levels)
+    made: Pixels = result
+    return made
 
 
 def _warp(pixels: Pixels, step: Warp, fill: int) -> Any:
-    # Where each pixel comes from, in 1/32 of a pixel, as warpAffine reckoned in OpenCV 3.4. That of 5.0 reckons with
-    # floats and comes out up to 6 levels apart.
+    # Where each pixel comes from, in steps of 1/32 pixel, as warpAffine of OpenCV 3.4 had it. That of 5.0 computes with
+    # floats, and its pixels are up to 6 levels away.
     column, row = np.arange(step.width), np.arange(step.height)[:, np.newaxis]
     inverse = cv2.invertAffineTransform(step.matrix.astype(np.float64))
     at = [_fixed(along * column) + _fixed(across * row + start) for along, across, start in inverse]
@@ -102,22 +107,27 @@ def _fixed(position: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.rint(position * 1024).astype(np.int64)
 
 
-def _colour(pixels: Pixels, step: Jitter | Shift | Noise) -> Any:
-    if isinstance(step, Jitter):
-        for kind in step.order:
-            pixels = (_brighten, _contrast, _saturate)[kind](pixels, step.factors[kind])
-        return pixels
-    if isinstance(step, Shift):
-        added = np.array([step.hue, step.lightness, step.saturation])
-        shifted = np.clip(_LEVELS[:, np.newaxis] + added, 0, (180, 255, 255)).astype(np.uint8)
-        return cv2.cvtColor(cv2.LUT(_hls(pixels), shifted[np.newaxis]), cv2.COLOR_HLS2BGR)
-    levels = np.trunc(_LEVELS[:, np.newaxis] + np.array(step.levels, np.float32))
+def _jitter(pixels: Pixels, step: Jitter) -> Any:
+    for kind in step.order:
+        pixels = (_brighten, _contrast, _saturate)[kind](pixels, step.factors[kind])
+    return pixels
+
+
+def _shift(pixels: Pixels, step: Shift) -> Any:
+    # A hue that leaves the circle stops at its end, as in MXNet, and does not go round.
+    added = np.array([step.hue, step.lightness, step.saturation])
+    shifted = np.clip(_LEVELS[:, np.newaxis] + added, 0, (180, 255, 255)).astype(np.uint8)
+    return cv2.cvtColor(cv2.LUT(_hls(pixels), shifted[np.newaxis]), cv2.COLOR_HLS2BGR)
+
+
+def _add(pixels: Pixels, added: tuple[float, float, float]) -> Any:
+    levels = np.trunc(_LEVELS[:, np.newaxis] + np.array(added, np.float32))
     return cv2.LUT(pixels, np.clip(levels, 0, 255).astype(np.uint8)[np.newaxis])
 
 
 def _hls(pixels: Pixels) -> Any:
-    # Hues half way between two levels are rounded by the last bit of the float, which differs from version to version;
-    # a level of hue can be 6 levels of a channel.
+    # Hue is computed as in OpenCV 3.4. Half way between two levels the last bit of the float decides, which differs
+    # between versions, and one level of hue can be 6 levels of a channel.
     converted = cv2.cvtColor(pixels, cv2.COLOR_BGR2HLS)
     blue, green, red = (plane * np.float32(1 / 255) for plane in cv2.split(pixels))
     most = np.maximum(np.maximum(blue, green), red)
@@ -132,8 +142,8 @@ def _hls(pixels: Pixels) -> Any:
 
 
 def _grey(pixels: Pixels) -> Pixels:
-    # MXNet takes its BGR for RGB here, so that the weights of red and blue are the other way round. They are in 1/16384
-    # in OpenCV 3.4; later ones have a bit more.
+    # MXNet takes its BGR for RGB here, which exchanges the weights of red and blue. They are in units of 1/16384, as in
+    # OpenCV 3.4; later versions compute with one bit more.
     first, second, third = (plane.astype(np.int32) for plane in cv2.split(pixels))
     grey: NDArray[np.int32] = (4899 * first + 9617 * second + 1868 * third + 8192) >> 14
     return grey.astype(np.uint8)

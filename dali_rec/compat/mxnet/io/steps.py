@@ -48,7 +48,7 @@ class Crop:
 
 @dataclass(frozen=True, slots=True)
 class Jitter:
-    """Factors of brightness (0), contrast (1) and saturation (2), and in which order they are applied."""
+    """Factors of brightness, contrast and saturation. ``order``: which of them, by number, is applied when."""
 
     factors: tuple[float, float, float]
     order: tuple[int, ...]
@@ -56,7 +56,7 @@ class Jitter:
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """What is added to hue, lightness and saturation, in OpenCV's levels."""
+    """What is added to hue (180 levels, as OpenCV has it), lightness and saturation (256 levels)."""
 
     hue: int
     lightness: int
@@ -75,7 +75,10 @@ Step = Scale | Warp | Border | Crop | Jitter | Shift | Noise
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that is done to an image. ``gain`` and ``lift``: pixels become (pixel - mean) * gain / std + lift / std."""
+    """All that is done to an image: the steps, then it is mirrored or not, and normalised.
+
+    ``gain`` and ``lift``: a pixel becomes (pixel - mean) * gain / std + lift / std.
+    """
 
     steps: tuple[Step, ...]
     mirror: bool

@@ -1,7 +1,7 @@
 """One image and its boxes, augmented as MXNet's det_aug_default does it.
 
 The order, the numbers drawn and their arithmetic in float32 are those of MXNet 1.9.1 (src/io/image_det_aug_default.cc):
-resize, hue and saturation and lightness, contrast, mirror, pad, crop, and the size of the batch.
+resize, hue with saturation and lightness, contrast, mirror, pad, crop, and a resize to ``data_shape``.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from dali_rec.compat.mxnet.io.detection.objects import Objects, Rect
+from dali_rec.compat.mxnet.io.detection.parameters import COLOUR_EFFECTS
 from dali_rec.compat.mxnet.io.pixels import carry_out
 from dali_rec.compat.mxnet.io.resizing import choose_interpolation, scale_shorter_side
 from dali_rec.compat.mxnet.io.steps import Jitter, Scale, Shift
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from dali_rec.compat.mxnet.io.detection.parameters import CropSampler, DetectionParameters
     from dali_rec.compat.mxnet.io.draws import Draws
 
-# MXNet leaves out what is less.
+# MXNet does nothing where less is drawn: the scale of a pad, and the change of contrast.
 _LEAST_PAD = np.float32(1.05)
 _LEAST_CONTRAST = 1e-3
 
@@ -35,14 +36,19 @@ def augment(
         pixels = _resize(pixels, scale_shorter_side(pixels.shape[:2], parameters.resize), parameters, draws)
     if parameters.changes_colour:
         pixels = _change_colour(pixels, parameters, draws)
-    if parameters.rand_mirror_prob > 0 and draws.unit() < np.float32(parameters.rand_mirror_prob):
+    if _happens(parameters.rand_mirror_prob, draws):
         pixels, objects = np.ascontiguousarray(pixels[:, ::-1]), objects.mirrored()
-    if parameters.rand_pad_prob > 0 and draws.unit() < np.float32(parameters.rand_pad_prob):
+    if _happens(parameters.rand_pad_prob, draws):
         pixels, objects = _pad(pixels, objects, parameters, draws)
     samplers = parameters.crop_samplers
-    if parameters.rand_crop_prob > 0 and samplers and draws.unit() < np.float32(parameters.rand_crop_prob):
+    if samplers and _happens(parameters.rand_crop_prob, draws):
         pixels, objects = _crop(pixels, objects, parameters, samplers, draws)
     return _fit(pixels, parameters, draws), objects
+
+
+def _happens(probability: float, draws: Draws) -> bool:
+    """Whether something of this probability happens; for what never does, no number is drawn."""
+    return probability > 0 and bool(draws.unit() < np.float32(probability))
 
 
 def _resize(
@@ -55,9 +61,8 @@ def _resize(
 
 
 def _change_colour(pixels: NDArray[np.uint8], parameters: DetectionParameters, draws: Draws) -> NDArray[np.uint8]:
-    names = ("hue", "saturation", "illumination", "contrast")
-    drawn = [draws.uniform(-1, 1) * np.float32(getattr(parameters, f"max_random_{name}")) for name in names]
-    chosen = [draws.unit() < np.float32(getattr(parameters, f"random_{name}_prob")) for name in names]
+    drawn = [draws.uniform(-1, 1) * np.float32(getattr(parameters, f"max_random_{name}")) for name in COLOUR_EFFECTS]
+    chosen = [draws.unit() < np.float32(getattr(parameters, f"random_{name}_prob")) for name in COLOUR_EFFECTS]
     hue, saturation, lightness, contrast = (
         value if use else np.float32(0) for value, use in zip(drawn, chosen, strict=True)
     )
@@ -65,7 +70,7 @@ def _change_colour(pixels: NDArray[np.uint8], parameters: DetectionParameters, d
     if shift != Shift(0, 0, 0):
         pixels = carry_out((shift,), pixels)
     if abs(contrast) > _LEAST_CONTRAST:
-        # A factor of all levels, as that of brightness in the other iterator.
+        # MXNet multiplies all levels by a factor here, which it calls brightness in ImageRecordIter.
         pixels = carry_out((Jitter((float(contrast + np.float32(1)), 1.0, 1.0), order=(0,)),), pixels)
     return pixels
 
@@ -92,7 +97,7 @@ def _crop(
     samplers: tuple[CropSampler, ...],
     draws: Draws,
 ) -> tuple[NDArray[np.uint8], Objects]:
-    """The first crop that one of the samplers is content with; the whole image where none is."""
+    """The first crop that meets the conditions of its sampler; the whole image where none does."""
     height, width = pixels.shape[:2]
     least_overlap = parameters.emit_overlap_thresh if parameters.crop_emit_mode == "overlap" else None
     for number in draws.order(len(samplers)):

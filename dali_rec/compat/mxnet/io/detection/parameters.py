@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _CROP_RANGES = ("scales", "aspect_ratios", "overlaps", "sample_coverages", "object_coverages")
-_COLOUR_EFFECTS = ("hue", "saturation", "illumination", "contrast")
+#: In the order in which they are drawn.
+COLOUR_EFFECTS = ("hue", "saturation", "illumination", "contrast")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ class DetectionParameters(BaseParameters):
     @property
     def changes_colour(self) -> bool:
         """Whether hue, saturation, illumination or contrast may change."""
-        return any(getattr(self, f"random_{name}_prob") > 0 for name in _COLOUR_EFFECTS)
+        return any(getattr(self, f"random_{name}_prob") > 0 for name in COLOUR_EFFECTS)
 
     @property
     def draws_in_sequence(self) -> bool:
@@ -171,7 +172,7 @@ class DetectionParameters(BaseParameters):
                 "random hue, saturation, illumination and contrast change colours: they need 3 channels, data_shape "
                 f"has {self.channels}"
             )
-        for name in _COLOUR_EFFECTS:
+        for name in COLOUR_EFFECTS:
             if getattr(self, f"max_random_{name}") and getattr(self, f"random_{name}_prob") <= 0:
                 raise ValueError(f"max_random_{name} has no effect without random_{name}_prob above 0; give both")
 
