@@ -95,7 +95,7 @@ class Passes:
         numbers = np.arange(size)
         if not self.with_index:
             # MXNet then counts the records of a pass, from the place that the first of them has in its batch.
-            numbers += first - start + (size if start else 0)
+            numbers += -start % size + first
         if pad and self.round_batch:
             rows = np.concatenate([rows, self.order(epoch + 1)[:pad]])
             passes[size - pad :] += 1
