@@ -5,7 +5,9 @@ import pytest
 from support import DATA
 
 import dali_rec.compat.mxnet as mx
+from dali_rec.compat.mxnet.io.base_iter import _choose_device
 from dali_rec.compat.mxnet.io.parameters import ImageRecordParameters
+from dali_rec.loading import device
 
 NEEDED = {"path_imgrec": DATA / "single.rec", "data_shape": (3, 20, 24), "batch_size": 4}
 # What help(mx.io.ImageRecordIter) of MXNet 1.9.1 says: every parameter with its default.
@@ -192,6 +194,25 @@ def test_verbose_says_what_is_read(caplog):
     assert not caplog.records
     mx.io.ImageRecordIter(**NEEDED, num_parts=2)
     assert "single.rec: 6 of 12 records" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("given", "index"),
+    [
+        ({}, 0),
+        ({"device_id": 1}, 1),
+        ({"device": "gpu", "device_id": 1}, 1),
+        ({"device": "gpu", "device_id": -1}, 0),
+        ({"device": 2, "device_id": 1}, 2),
+        ({"device_id": -1}, None),
+        ({"ctx": "cpu", "device_id": 1}, None),
+        ({"device": "cpu", "device_id": 1}, None),
+    ],
+)
+def test_device_id_is_the_gpu_unless_device_names_one(monkeypatch, given, index):
+    monkeypatch.setattr(device, "count_gpus", lambda: (3, ""))
+    parameters = of(**given)
+    assert _choose_device(parameters, parameters.device_id, lambda: None).index == index
 
 
 @pytest.mark.parametrize("given", [{"ctx": "cpu"}, {"device_id": -1}, {"device": "cpu"}])

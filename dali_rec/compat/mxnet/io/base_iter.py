@@ -33,7 +33,8 @@ class BaseIter(DataIter):
     """Iterates over the batches of a data set, as its parameters say.
 
     A subclass makes the engine and hands it to ``_begin_with``; its ``_arrays`` turns what the engine makes of a batch
-    into images and labels. ``with_index``: see ``Passes``. ``device_id``: the GPU for device="auto"; below 0, the CPU.
+    into images and labels. ``with_index``: see ``Passes``. ``device_id``: which GPU is taken, unless ``device`` names
+    one; below 0, none for device="auto".
     """
 
     def __init__(
@@ -148,10 +149,8 @@ def _runs(dataset: Dataset, part: range, size: int) -> NDArray[np.int64]:
 
 
 def _choose_device(parameters: BaseParameters, device_id: int, why_no_gpu: Callable[[], str | None]) -> Device:
-    if parameters.device != "auto":
-        return device_for(parameters.device, 0, parameters.framework, why_no_gpu)
-    if parameters.ctx == "cpu":
+    if parameters.device == "auto" and parameters.ctx == "cpu":
         return Device(None, "ctx='cpu'")
-    if device_id < 0:
+    if parameters.device == "auto" and device_id < 0:
         return Device(None, f"device_id={device_id}")
-    return device_for("auto", device_id, parameters.framework, why_no_gpu)
+    return device_for(parameters.device, max(0, device_id), parameters.framework, why_no_gpu)
