@@ -341,6 +341,16 @@ def test_a_jpeg_without_its_end_is_shown_as_far_as_it_goes(tmp_path, orientation
     assert (cut == 0).mean() > 0.3
 
 
+def test_a_jpeg_without_its_end_is_turned_by_exif_alone(tmp_path):
+    # As OpenCV does with whole ones.
+    whole = encoded(picture(3, (40, 24)), quality=95)
+    xmp = b"http://ns.adobe.com/xap/1.0/\0<rdf:Description tiff:Orientation='6'/>".replace(b"'", b'"')
+    turned = whole[:2] + b"\xff\xe1" + (len(xmp) + 2).to_bytes(2, "big") + xmp + whole[2:]
+    rec = write(tmp_path / "x.rec", 4, image=lambda key: turned[:-2] if key else whole)
+    images = iterator(rec, data_shape=(3, 24, 40)).next().data[0]
+    assert np.array_equal(images[0], images[1])
+
+
 @pytest.mark.parametrize("content", [b"", b"not an image", jpeg(0)[:40]])
 def test_a_record_that_cannot_be_decoded_is_named(tmp_path, content):
     rec = write(tmp_path / "x.rec", image=lambda key: content if key == 5 else jpeg(key))

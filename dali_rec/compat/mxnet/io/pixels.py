@@ -10,23 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-import simplejpeg
 
 from dali_rec.compat.mxnet.io.steps import Border, Crop, Jitter, Noise, Scale, Shift, Step, Warp
 from dali_rec.errors import ImageRejectedError
 from dali_rec.images import is_jpeg
-from dali_rec.orientation import orientation_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from dali_rec.orientation import Buffer
 
     Pixels = NDArray[np.uint8]
 
 _DECODE_FLAGS = {1: cv2.IMREAD_GRAYSCALE, 3: cv2.IMREAD_COLOR, 4: cv2.IMREAD_UNCHANGED}
 _LEVELS = np.arange(256, dtype=np.float32)
 _LARGEST_PLACE = 32767  # cv2.remap takes places of 16 bits
-# By EXIF orientation: the direction of rows and of columns, after rows and columns have changed places from 5 up.
-_FLIPS = {1: (1, 1), 2: (1, -1), 3: (-1, -1), 4: (-1, 1), 5: (1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}
+_END_OF_IMAGE = b"\xff\xd9"
 
 
 def decode(image: memoryview, channels: int) -> Pixels:
@@ -36,32 +35,26 @@ def decode(image: memoryview, channels: int) -> Pixels:
     Raises ImageRejectedError if the image cannot be decoded, or is to have four channels and has not.
     """
     try:
-        pixels: Any = cv2.imdecode(np.frombuffer(image, np.uint8), _DECODE_FLAGS[channels]) if len(image) else None
+        pixels = _imdecode(image, channels) if len(image) else None
+        if pixels is None and is_jpeg(image):
+            # OpenCV 5 refuses a JPEG of which the end is missing, if only its last two bytes; 3.4 shows what there is.
+            pixels = _imdecode(bytes(image) + _END_OF_IMAGE, channels)
     except cv2.error as error:
         raise ImageRejectedError(f"it cannot be decoded: {error}") from None
-    decoded: NDArray[Any] = _decode_cut_jpeg(image, channels) if pixels is None else pixels
-    if channels == 4 and (decoded.ndim != 3 or decoded.shape[2] != 4 or decoded.dtype != np.uint8):
-        found = 1 if decoded.ndim == 2 else decoded.shape[2]
+    if pixels is None:
+        raise ImageRejectedError(f"it cannot be decoded: its {len(image)} bytes begin with {bytes(image[:8])!r}")
+    if channels == 4 and (pixels.ndim != 3 or pixels.shape[2] != 4 or pixels.dtype != np.uint8):
+        found = 1 if pixels.ndim == 2 else pixels.shape[2]
         raise ImageRejectedError(
-            f"data_shape has 4 channels of 8 bits, the image has {found} of {8 * decoded.itemsize} bits"
+            f"data_shape has 4 channels of 8 bits, the image has {found} of {8 * pixels.itemsize} bits"
         )
+    decoded: Pixels = pixels
     return decoded
 
 
-def _decode_cut_jpeg(image: memoryview, channels: int) -> Any:
-    # OpenCV 5 refuses a JPEG of which the end is missing, if only its last two bytes; 3.4 shows what there is.
-    begins = f"its {len(image)} bytes begin with {bytes(image[:8])!r}"
-    if not is_jpeg(image):
-        raise ImageRejectedError(f"it cannot be decoded: {begins}")
-    try:
-        pixels: Any = simplejpeg.decode_jpeg(image, "GRAY" if channels == 1 else "BGR", strict=False)
-    except ValueError as error:
-        raise ImageRejectedError(f"it cannot be decoded: {error}; {begins}") from None
-    orientation = orientation_of(image)
-    if orientation > 4:  # rows and columns change places
-        pixels = pixels.swapaxes(0, 1)
-    rows, columns = _FLIPS[orientation]
-    return np.ascontiguousarray(pixels[::rows, ::columns])
+def _imdecode(image: Buffer, channels: int) -> NDArray[Any] | None:
+    pixels: NDArray[Any] | None = cv2.imdecode(np.frombuffer(image, np.uint8), _DECODE_FLAGS[channels])
+    return pixels
 
 
 def carry_out(steps: tuple[Step, ...], pixels: Pixels, fill: int = 0) -> Pixels:
