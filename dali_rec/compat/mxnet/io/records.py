@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
@@ -76,8 +77,8 @@ def listed_labels(dataset: Dataset, path: str | os.PathLike[str], label_width: i
     """The labels that a .lst has for each record, by id, in the order of the data set.
 
     label_width: how many numbers are read behind the id of each line; -1: all up to the path, its last column. Of an id
-    that stands twice the later line counts. Raises SourceError for a line without them, DatasetError for a record
-    without a line.
+    that stands twice the later line counts. Raises SourceError for a line that has not so many, or something else in
+    their place, DatasetError for a record without a line.
     """
     of_id = dict(_read_list(path, label_width))
     ids = listed_ids(dataset).tolist()
@@ -98,13 +99,12 @@ def _read_list(path: str | os.PathLike[str], label_width: int) -> Iterator[tuple
             if not line.strip():
                 continue
             first, *others = _numbers_in(line, label_width)
-            try:
-                key, labels = parse_int(first), list(map(parse_float, others))
-            except ValueError:
-                labels = []
-            if len(labels) < max(1, label_width):
+            row: tuple[int, list[float]] | None = None
+            with contextlib.suppress(ValueError):
+                row = parse_int(first), list(map(parse_float, others))
+            if row is None or len(others) < label_width:
                 raise SourceError(f"{path}, line {number}: {line.strip()[:60]!r} is not {expected}")
-            yield key, labels
+            yield row
 
 
 def _numbers_in(line: str, label_width: int) -> list[str]:
@@ -113,4 +113,4 @@ def _numbers_in(line: str, label_width: int) -> list[str]:
         return line.split(maxsplit=label_width + 1)[: label_width + 1]
     # The path, which comes after them, may hold blanks where tabs part the columns.
     columns = line.split("\t") if "\t" in line else line.split()
-    return columns[:-1] or [""]
+    return [columns[0], *columns[1:-1]]
