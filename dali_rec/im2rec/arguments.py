@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import re
 import sys
@@ -22,19 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _LEAST_COLUMNS = 3
-_KEYS = (
-    "color",
-    "resize",
-    "label_width",
-    "pack_label",
-    "nsplit",
-    "part",
-    "center_crop",
-    "quality",
-    "encoding",
-    "inter_method",
-    "unchanged",
-)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,12 +53,12 @@ def _run_python(arguments: Sequence[str]) -> int:
     prefix, root = Path(options.prefix).absolute(), Path(options.root).absolute()
     if options.list:
         lists = ListOptions(
-            tuple(options.exts),
-            options.chunks,
-            options.train_ratio,
-            options.test_ratio,
-            options.recursive,
-            options.shuffle,
+            exts=tuple(options.exts),
+            chunks=options.chunks,
+            train_ratio=options.train_ratio,
+            test_ratio=options.test_ratio,
+            recursive=options.recursive,
+            shuffle=options.shuffle,
         )
         if options.test_ratio and options.train_ratio == 1.0:
             _say("--test-ratio has no effect without --train-ratio: all images are in one list")
@@ -91,13 +79,13 @@ def _run_python(arguments: Sequence[str]) -> int:
             continue
         rec = path.with_suffix(".rec")
         database = DatabaseOptions(
-            options.pass_through,
-            options.resize,
-            options.center_crop,
-            options.quality,
-            options.color,
-            options.encoding,
-            options.pack_label,
+            pass_through=options.pass_through,
+            resize=options.resize,
+            center_crop=options.center_crop,
+            quality=options.quality,
+            color=options.color,
+            encoding=options.encoding,
+            pack_label=options.pack_label,
             workers=options.num_thread,
         )
         packed, bad = write_database(_tab_rows(path, root), rec, rec.with_suffix(".idx"), database, _say)
@@ -152,11 +140,7 @@ def _tab_rows(path: Path, root: Path) -> Iterator[Row]:
         columns = [column.strip() for column in line.strip().split("\t")]
         if len(columns) < _LEAST_COLUMNS:
             raise SourceError(f"{where}: {line[:80]!r} has {len(columns)} columns; expected id, label, path")
-        try:
-            key, labels = parse_int(columns[0]), tuple(map(parse_float, columns[1:-1]))
-        except ValueError:
-            raise SourceError(f"{where}: the id and labels {columns[:-1]} are not all numbers") from None
-        yield Row(key, labels, os.path.join(root, columns[-1]))  # noqa: PTH118  # as MXNet joins them
+        yield _row(columns[:-1], os.path.join(root, columns[-1]), where)  # noqa: PTH118  # as MXNet joins them
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
@@ -164,6 +148,14 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
         for number, line in enumerate(file, start=1):
             if line.strip():
                 yield f"{path}, line {number}", line.rstrip("\r\n")
+
+
+def _row(numbers: list[str], path: str, where: str) -> Row:
+    """A line's row: ``numbers`` are its id and its labels. ``where`` names the line in the error."""
+    try:
+        return Row(parse_int(numbers[0]), tuple(map(parse_float, numbers[1:])), path)
+    except ValueError:
+        raise SourceError(f"{where}: the id and labels {numbers} are not all numbers") from None
 
 
 # The C++ im2rec
@@ -200,14 +192,14 @@ def _run_cpp(arguments: Sequence[str]) -> int:
     if options.nsplit > 1:
         out = out.with_name(f"{out.name}.part{options.part:03d}")
     database = DatabaseOptions(
-        bool(options.unchanged),
-        options.resize,
-        bool(options.center_crop) and options.resize > 0,
-        options.quality,
-        options.color,
-        options.encoding,
-        bool(options.pack_label),
-        options.inter_method,
+        pass_through=bool(options.unchanged),
+        resize=options.resize,
+        center_crop=bool(options.center_crop) and options.resize > 0,
+        quality=options.quality,
+        color=options.color,
+        encoding=options.encoding,
+        pack_label=bool(options.pack_label),
+        inter_method=options.inter_method,
         workers=available_cores(),
         first_label_in_header=True,
     )
@@ -219,11 +211,12 @@ def _run_cpp(arguments: Sequence[str]) -> int:
 
 
 def _cpp_options(pairs: Sequence[str]) -> _CppOptions:
+    known = [field.name for field in dataclasses.fields(_CppOptions)]
     values: dict[str, int | str] = {}
     for pair in pairs:
         key, _, value = pair.partition("=")
-        if key not in _KEYS:
-            raise ValueError(f"unknown option {key!r}; known are {', '.join(_KEYS)}")
+        if key not in known:
+            raise ValueError(f"unknown option {key!r}; known are {', '.join(known)}")
         try:
             values[key] = value if key == "encoding" else parse_int(value)
         except ValueError:
@@ -246,11 +239,7 @@ def _space_rows(path: Path, root: str, options: _CppOptions) -> Iterator[Row]:
             raise SourceError(
                 f"{path}, line {number}: {line[:80]!r} has too few columns for label_width={options.label_width}"
             )
-        try:
-            key, labels = parse_int(columns[0]), tuple(map(parse_float, columns[1:-1]))
-        except ValueError:
-            raise SourceError(f"{path}, line {number}: the id and labels {columns[:-1]} are not all numbers") from None
-        yield Row(key, labels, root + columns[-1])
+        yield _row(columns[:-1], root + columns[-1], f"{path}, line {number}")  # the C++ tool puts nothing between
 
 
 def _line_after(data: bytes, offset: int) -> int:

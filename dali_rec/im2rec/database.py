@@ -29,15 +29,10 @@ if TYPE_CHECKING:
 _ROWS_AT_ONCE = 8
 # To begin a process takes about as long as to pack some hundreds of images.
 _IMAGES_A_PROCESS = 1000
-_INTERPOLATIONS = {
-    0: cv2.INTER_NEAREST,
-    1: cv2.INTER_LINEAR,
-    2: cv2.INTER_CUBIC,
-    3: cv2.INTER_AREA,
-    4: cv2.INTER_LANCZOS4,
-}
+# inter_method: OpenCV's own numbers (nearest, linear, cubic, area, Lanczos), and two of MXNet's.
+_OPENCV_METHODS = (0, 1, 2, 3, 4)
 _AUTO, _RANDOM = 9, 10
-INTER_METHODS = (*_INTERPOLATIONS, _AUTO, _RANDOM)
+_INTER_METHODS = (*_OPENCV_METHODS, _AUTO, _RANDOM)
 _LARGEST_PNG_LEVEL = 9
 _USUAL_PNG_LEVEL = 3
 
@@ -74,8 +69,8 @@ class DatabaseOptions:
             raise ValueError(f"encoding is {self.encoding!r}: expected .jpg or .png")
         if self.color not in (-1, 0, 1):
             raise ValueError(f"color is {self.color}: expected -1 (as it is), 0 (grey) or 1 (colour)")
-        if self.inter_method not in INTER_METHODS:
-            raise ValueError(f"inter_method is {self.inter_method}: expected one of {INTER_METHODS}")
+        if self.inter_method not in _INTER_METHODS:
+            raise ValueError(f"inter_method is {self.inter_method}: expected one of {_INTER_METHODS}")
         if self.workers < 1:
             raise ValueError(f"the number of threads is {self.workers}: at least 1")
 
@@ -117,6 +112,7 @@ def _header(row: Row, options: DatabaseOptions) -> bytes:
 
 
 def _encode_all(rows: Iterable[Row], options: DatabaseOptions) -> Iterator[tuple[Row, bytes | ImageRejectedError]]:
+    """Each row, in its order, with the bytes of its image or why it is left out."""
     rows = iter(rows)
     # Bytes that are stored as they are need no codec, and would only be handed from process to process.
     most = 1 if options.pass_through else process_count(options.workers, options.workers)
@@ -128,11 +124,14 @@ def _encode_all(rows: Iterable[Row], options: DatabaseOptions) -> Iterator[tuple
         while some := list(itertools.islice(rows, _ROWS_AT_ONCE)):
             pending.append((some, workers.begin(some)))
             if len(pending) * _ROWS_AT_ONCE >= workers.ahead:
-                first, result = pending.popleft()
-                yield from zip(first, result.result(), strict=True)
+                yield from _first_of(pending)
         while pending:
-            first, result = pending.popleft()
-            yield from zip(first, result.result(), strict=True)
+            yield from _first_of(pending)
+
+
+def _first_of(pending: deque[tuple[list[Row], Pending]]) -> Iterator[tuple[Row, bytes | ImageRejectedError]]:
+    rows, result = pending.popleft()
+    return zip(rows, result.result(), strict=True)
 
 
 class Encoding(NamedTuple):
@@ -198,11 +197,10 @@ def _square(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _resize(pixels: NDArray[np.uint8], side: int, inter_method: int, key: int) -> NDArray[np.uint8]:
     height, width = pixels.shape[:2]
     size = (side, height * side // width) if height > width else (width * side // height, side)
+    method = inter_method
     if inter_method == _AUTO:
         method = cv2.INTER_CUBIC if size[0] > width else cv2.INTER_AREA
     elif inter_method == _RANDOM:  # by the id, so that packing again gives the same
-        method = random.Random(key).choice(list(_INTERPOLATIONS.values()))  # noqa: S311
-    else:
-        method = _INTERPOLATIONS[inter_method]
+        method = random.Random(key).choice(_OPENCV_METHODS)  # noqa: S311
     resized: NDArray[np.uint8] = cv2.resize(pixels, size, interpolation=method)
     return resized

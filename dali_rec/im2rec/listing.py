@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SHUFFLE_SEED = 100
+_SHUFFLE_SEED = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def make_lists(prefix: Path, root: Path, options: ListOptions) -> tuple[list[Pat
         label = labels.setdefault(os.path.dirname(path) or ".", len(labels)) if options.recursive else 0  # noqa: PTH120
         rows.append(f"{key}\t{label:f}\t{path}\n")
     if options.shuffle:
-        random.Random(SHUFFLE_SEED).shuffle(rows)  # noqa: S311  # MXNet's order
+        random.Random(_SHUFFLE_SEED).shuffle(rows)  # noqa: S311  # MXNet's order
     written = []
     for suffix, part in _parts(rows, options):
         listed = prefix.with_name(f"{prefix.name}{suffix}.lst")

@@ -44,9 +44,9 @@ class IRHeader(NamedTuple):
 class MXRecordIO:
     """Reads (``flag`` "r") or writes ("w") a .rec file one record after another.
 
-    In a forked process, and when it is closed, ``read`` and ``write`` raise RuntimeError: going on from anywhere else
-    would hand out the wrong records. ``reset`` begins anew there, and ``close`` writes nothing that the parent has yet
-    to write. Pickled, a reader comes back open, at the beginning.
+    Once it is closed ``read`` and ``write`` raise RuntimeError, and so they do in a forked process, where they would go
+    on from another place than the parent. There ``reset`` begins anew, and ``close`` leaves what is still to be written
+    to the parent. An open reader that was pickled comes back open, at the beginning.
     """
 
     def __init__(self, uri: str | os.PathLike[str], flag: str) -> None:
@@ -97,12 +97,10 @@ class MXRecordIO:
         if was_open:
             self.open()
 
-    def _check_pid(self, *, allow_reset: bool = False) -> None:
+    def _require_open_here(self) -> None:
         if self.pid != os.getpid():
-            if not allow_reset:
-                why = "is closed" if self.pid is None else "was opened by another process"
-                raise RuntimeError(f"{self.uri} {why}: open it here first, or call reset()")
-            self.reset()
+            why = "is closed" if self.pid is None else "was opened by another process"
+            raise RuntimeError(f"{self.uri} {why}: open it here first, or call reset()")
 
     def reset(self) -> None:
         """Go back to the beginning; a file that is written is emptied."""
@@ -113,7 +111,7 @@ class MXRecordIO:
         """Append a record."""
         if not self.writable:
             raise ValueError(f"{self.uri} is open for reading")
-        self._check_pid()
+        self._require_open_here()
         assert self._file is not None
         for chunk in frame(buf):
             self._position += self._file.write(chunk)
@@ -122,12 +120,12 @@ class MXRecordIO:
         """The next record, or None at the end. Raises CorruptRecordError or TruncatedRecordError for a damaged file."""
         if self.writable:
             raise ValueError(f"{self.uri} is open for writing")
-        self._check_pid()
-        reader = self._reader
-        if reader is None or self._position >= reader.size:
+        self._require_open_here()
+        assert self._reader is not None
+        if self._position >= self._reader.size:
             return None
-        payload = bytes(reader.read_at(self._position))
-        self._position = reader.end_of(self._position)
+        payload = bytes(self._reader.read_at(self._position))
+        self._position = self._reader.end_of(self._position)
         return payload
 
 
@@ -158,9 +156,10 @@ class MXIndexedRecordIO(MXRecordIO):
         key_of = parse_int if self.key_type is int else self.key_type
         with open(self.idx_path) as file:  # noqa: PTH123
             for line in file:
-                key, offset = line.strip().split("\t")[:2]  # as MXNet, which passes over more columns
-                self.idx[key_of(key)] = parse_int(offset)
-                self.keys.append(key_of(key))
+                text, offset = line.strip().split("\t")[:2]  # as MXNet, which passes over more columns
+                key = key_of(text)
+                self.idx[key] = parse_int(offset)
+                self.keys.append(key)
 
     def close(self) -> None:
         """Close the file and its index."""
@@ -174,10 +173,14 @@ class MXIndexedRecordIO(MXRecordIO):
         return {**super().__getstate__(), "fidx": None}
 
     def seek(self, idx: Any) -> None:
-        """Make the record with this key the next one that ``read`` gives; opens the file anew in a forked process."""
+        """Make the record with this key the next one that ``read`` gives.
+
+        Opens the file anew if it is closed, or was opened by another process.
+        """
         if self.writable:
             raise ValueError(f"{self.uri} is open for writing")
-        self._check_pid(allow_reset=True)
+        if self.pid != os.getpid():
+            self.reset()
         self._position = self.idx[idx]
 
     def tell(self) -> int:
@@ -195,15 +198,16 @@ class MXIndexedRecordIO(MXRecordIO):
         """Append a record under this key."""
         key, position = self.key_type(idx), self.tell()
         self.write(buf)
-        if self.fidx is not None:
-            self.fidx.write(f"{key}\t{position}\n")
+        assert self.fidx is not None
+        self.fidx.write(f"{key}\t{position}\n")
         self.idx[key] = position
         self.keys.append(key)
 
 
 def _close(file: IO[Any], *, is_ours: bool) -> None:
-    """Close a file. One that is not ours without what is in its buffer, which the parent of this process will write."""
+    """Close a file. What is in the buffer of one that is not ours is dropped: the parent of this process writes it."""
     if not is_ours:
+        # Python has no way to close a file without writing its buffer, so that goes to nowhere.
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, file.fileno())
         os.close(nowhere)
@@ -243,12 +247,12 @@ def pack_img(
 ) -> bytes:
     """An image, uint8 BGR, encoded and packed. ``quality``: of JPEG, 1 to 100, or the compression of PNG, 1 to 9."""
     kind = img_fmt.upper()
-    parameters = None
+    parameters: list[int] = []
     if kind in (".JPG", ".JPEG"):
         parameters = [cv2.IMWRITE_JPEG_QUALITY, quality]
     elif kind == ".PNG":
-        parameters = [cv2.IMWRITE_PNG_COMPRESSION, min(quality, 9)]  # as OpenCV clips it, which warns
-    done, encoded = cv2.imencode(img_fmt, img, parameters or [])
+        parameters = [cv2.IMWRITE_PNG_COMPRESSION, min(quality, 9)]  # OpenCV does the same, with a warning
+    done, encoded = cv2.imencode(img_fmt, img, parameters)
     if not done:
         raise ValueError(f"the image cannot be encoded as {img_fmt}")
     return pack(header, encoded.tobytes())

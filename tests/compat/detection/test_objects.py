@@ -10,7 +10,7 @@ ANYTHING = CropSampler((0, 1), (1, 1), (0, 1), (0, 1), (0, 1), 1)
 
 
 def objects(*rows):
-    return Objects.of(np.array([2, 5, *np.ravel(rows)], np.float32), "x")
+    return Objects.of(np.array([2, 5, *np.ravel(rows)], np.float32))
 
 
 def rect(*sides):

@@ -166,7 +166,7 @@ def test_labels_of_a_list_take_the_place_of_the_records(tmp_path):
     _, labels, index = epoch(iterator(path_imglist=path))
     assert labels[:, 4:].tolist() == [[2, 5, key, 0, 0, 0.5, 0.5] for key in index.tolist()]
     path.write_text("0\t2\t5\t1\t0\t0\t1\t1\ta.jpg\n")
-    with pytest.raises(DatasetError, match="no line for the record with id 1"):
+    with pytest.raises(DatasetError, match=r"no line for 11 of the 12 records.* id 1 among them"):
         iterator(path_imglist=path)
     for line in ("0\t2\tx\ta.jpg\n", "0\t2\t5\t1\t0\t0\t1\t1_0\ta.jpg\n", "0_0\t2\t5\t1\t0\t0\t1\t1\ta.jpg\n"):
         path.write_text(line)
@@ -251,8 +251,11 @@ def test_nothing_is_done_by_a_parameter_that_does_not_exist():
         ({"mean_r": -3.0}, "only where one of them is above 0"),
         ({"mean_r": 3.0, "mean_img": "x"}, "mean_r and mean_img"),
         ({"dtype": "uint8"}, "dtype is 'uint8'"),
-        ({"resize_mode": "crop"}, "'force' or 'shrink' or 'fit'"),
-        ({"crop_emit_mode": 1}, "'center' or 'overlap'"),
+        ({"dtype": "float99"}, "dtype is 'float99'"),
+        ({"framework": "mxnet"}, "framework is 'mxnet'"),
+        ({"shuffle_chunk_seed": 4}, "only with shuffle_chunk_size"),
+        ({"resize_mode": "crop"}, "one of 'force', 'shrink', 'fit'"),
+        ({"crop_emit_mode": 1}, "one of 'center', 'overlap'"),
         ({"aug_seq": "aug_default"}, "aug_seq"),
         ({"inter_method": 5}, "inter_method is 5"),
         ({"num_crop_sampler": 3, "min_crop_scales": (0.1, 0.2)}, "min_crop_scales has 2 values"),

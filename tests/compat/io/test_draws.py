@@ -40,7 +40,7 @@ def test_a_coin_falls_either_way():
 
 def test_all_orders_of_three_are_as_likely():
     draws = Draws(7)
-    counts = Counter(tuple(draws.order_of_three()) for _ in range(COUNT))
+    counts = Counter(tuple(draws.order(3)) for _ in range(COUNT))
     assert set(counts) == set(itertools.permutations(range(3)))
     assert max(abs(count - COUNT / 6) for count in counts.values()) < 5 * math.sqrt(COUNT / 6)
 

@@ -5,7 +5,9 @@ import pytest
 from support import DATA
 
 import dali_rec.compat.mxnet as mx
+from dali_rec.compat.mxnet.io.base_iter import _choose_device
 from dali_rec.compat.mxnet.io.parameters import ImageRecordParameters
+from dali_rec.loading import device
 
 NEEDED = {"path_imgrec": DATA / "single.rec", "data_shape": (3, 20, 24), "batch_size": 4}
 # What help(mx.io.ImageRecordIter) of MXNet 1.9.1 says: every parameter with its default.
@@ -89,6 +91,7 @@ def test_values_may_be_text_as_mxnet_reads_them():
     assert of(min_aspect_ratio="0.75", max_aspect_ratio="1.25").aspect_ratios == (0.75, 1.25)
     assert of(rotate_list="0,90,-90").rotate_list == (0, 90, -90)
     assert of(rotate_list=[45]).rotate_list == (45,)
+    assert of(max_img_size="inf").max_img_size == np.inf
     assert of(dtype=np.uint8).dtype == "uint8"
     assert of(shuffle=np.True_, resize=np.int64(3)).resize == 3
 
@@ -155,6 +158,10 @@ def test_what_is_needed_is_asked_for(name):
         ({"data_shape": (4, 8, 8), "random_h": 1}, "they need 3 channels, data_shape has 4"),
         ({"data_shape": (1, 8, 8), "pca_noise": 0.1}, "they need 3 channels, data_shape has 1"),
         ({"brightness": -0.1}, "brightness is -0.1: at least 0"),
+        ({"brightness": "nan"}, "brightness is 'nan': expected float"),
+        ({"scale": float("inf")}, "scale is inf: expected float"),
+        ({"max_img_size": "nan"}, "max_img_size nan"),
+        ({"batch_size": 10**400}, "expected int"),
         ({"std_g": 0}, "std_g is 0"),
         ({"dtype": "uint8", "mean_r": 3, "scale": 2}, "scale, mean_r: without effect on images of dtype uint8"),
         ({"dtype": "int8", "std_r": 3}, "std_r: without effect on images of dtype int8"),
@@ -171,7 +178,7 @@ def test_what_cannot_be_honoured_is_refused(given, message):
 def test_so_many_threads_make_the_images(threads):
     made = mx.io.ImageRecordIter(**NEEDED, preprocess_threads=threads)
     list(made)
-    assert len(made._engine._pool._threads) == threads
+    assert len(made._engine._threads._pool._threads) == threads
 
 
 @pytest.mark.parametrize("ahead", [1, 4])
@@ -187,6 +194,25 @@ def test_verbose_says_what_is_read(caplog):
     assert not caplog.records
     mx.io.ImageRecordIter(**NEEDED, num_parts=2)
     assert "single.rec: 6 of 12 records" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("given", "index"),
+    [
+        ({}, 0),
+        ({"device_id": 1}, 1),
+        ({"device": "gpu", "device_id": 1}, 1),
+        ({"device": "gpu", "device_id": -1}, 0),
+        ({"device": 2, "device_id": 1}, 2),
+        ({"device_id": -1}, None),
+        ({"ctx": "cpu", "device_id": 1}, None),
+        ({"device": "cpu", "device_id": 1}, None),
+    ],
+)
+def test_device_id_is_the_gpu_unless_device_names_one(monkeypatch, given, index):
+    monkeypatch.setattr(device, "count_gpus", lambda: (3, ""))
+    parameters = of(**given)
+    assert _choose_device(parameters, parameters.device_id, lambda: None).index == index
 
 
 @pytest.mark.parametrize("given", [{"ctx": "cpu"}, {"device_id": -1}, {"device": "cpu"}])

@@ -8,7 +8,8 @@ import pytest
 
 from dali_rec.compat.mxnet.io.draws import Draws
 from dali_rec.compat.mxnet.io.parameters import ImageRecordParameters
-from dali_rec.compat.mxnet.io.plan import Border, Crop, Jitter, Noise, Scale, Shift, Warp, plan_image
+from dali_rec.compat.mxnet.io.plan import plan_image
+from dali_rec.compat.mxnet.io.steps import Border, Crop, Jitter, Noise, Scale, Shift, Warp
 
 COUNT = 4000
 

@@ -292,8 +292,11 @@ def test_iterators_of_bytes(rec, name, dtype):
     assert np.array_equal(batch.data[0], same.data[0])
     plain = iterator(rec).next().data[0]
     assert np.array_equal(batch.data[0], np.clip(plain, *((0, 255) if dtype == np.uint8 else (-128, 127))))
+    assert getattr(mx.io, name)(**settings, dtype="None").provide_data[0].dtype == dtype
     with pytest.raises(ValueError, match="does not give"):
         getattr(mx.io, name)(**settings, dtype="float32")
+    with pytest.raises(ValueError, match="dtype is 'float99'"):
+        getattr(mx.io, name)(**settings, dtype="float99")
 
 
 def test_grey_and_alpha(tmp_path):
@@ -336,6 +339,16 @@ def test_a_jpeg_without_its_end_is_shown_as_far_as_it_goes(tmp_path, orientation
     cut = np.abs(images[0] - images[3])
     assert cut.max() > 0
     assert (cut == 0).mean() > 0.3
+
+
+def test_a_jpeg_without_its_end_is_turned_by_exif_alone(tmp_path):
+    # As OpenCV does with whole ones.
+    whole = encoded(picture(3, (40, 24)), quality=95)
+    xmp = b"http://ns.adobe.com/xap/1.0/\0<rdf:Description tiff:Orientation='6'/>".replace(b"'", b'"')
+    turned = whole[:2] + b"\xff\xe1" + (len(xmp) + 2).to_bytes(2, "big") + xmp + whole[2:]
+    rec = write(tmp_path / "x.rec", 4, image=lambda key: turned[:-2] if key else whole)
+    images = iterator(rec, data_shape=(3, 24, 40)).next().data[0]
+    assert np.array_equal(images[0], images[1])
 
 
 @pytest.mark.parametrize("content", [b"", b"not an image", jpeg(0)[:40]])

@@ -76,13 +76,14 @@ def as_handed_out(array: Any) -> Any:
 class DataIter:
     """The base of MXNet's iterators: ``next`` gives a DataBatch or raises StopIteration, ``reset`` begins an epoch.
 
-    Subclasses have ``reset`` and either ``next``, or ``iter_next`` and ``getdata``, with ``getlabel``, ``getpad`` and
-    ``getindex`` where there is something to give.
+    A subclass has ``reset`` and either ``next``, or ``iter_next`` and what ``next`` then makes a batch of: ``getdata``,
+    ``getlabel``, ``getpad`` and ``getindex``. Each way gives the other.
     """
+
+    _current: DataBatch | None = None
 
     def __init__(self, batch_size: int = 0) -> None:
         self.batch_size = batch_size
-        self._current: DataBatch | None = None
 
     def __iter__(self) -> Self:
         return self
@@ -94,11 +95,7 @@ class DataIter:
         """The next batch. Raises StopIteration at the end of the epoch."""
         if type(self).iter_next is DataIter.iter_next or not self.iter_next():
             raise StopIteration
-        return DataBatch(self.getdata(), self._own("getlabel"), self._own("getpad"), self._own("getindex"))
-
-    def _own(self, name: str) -> Any:
-        """What a subclass's own method gives, None where it has none."""
-        return None if getattr(type(self), name) is getattr(DataIter, name) else getattr(self, name)()
+        return DataBatch(self.getdata(), self.getlabel(), self.getpad(), self.getindex())
 
     def reset(self) -> None:
         """Begin the next epoch."""
@@ -111,24 +108,21 @@ class DataIter:
             self._current = None
         return self._current is not None
 
-    def _at(self) -> DataBatch:
+    def getdata(self) -> Any:
+        """The images of the batch to which ``iter_next`` went."""
         if self._current is None:
             raise ValueError("no batch in hand: iter_next() goes to the next one")
-        return self._current
-
-    def getdata(self) -> Any:
-        """The images of the batch in hand."""
-        return self._at().data[0]
+        return self._current.data[0]
 
     def getlabel(self) -> Any:
-        """The labels of the batch in hand."""
-        labels = self._at().label
+        """The labels of that batch, None where it has none."""
+        labels = self._current.label if self._current is not None else None
         return labels[0] if labels else None
 
     def getpad(self) -> int | None:
-        """How many samples at the end of the batch in hand only fill it."""
-        return self._at().pad
+        """How many samples at the end of that batch only fill it."""
+        return self._current.pad if self._current is not None else None
 
     def getindex(self) -> NDArray[np.uint64] | None:
-        """The ids of the records of the batch in hand."""
-        return self._at().index
+        """The ids of the records of that batch, None where it has none."""
+        return self._current.index if self._current is not None else None

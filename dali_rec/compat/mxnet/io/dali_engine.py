@@ -1,63 +1,37 @@
 """Batches made by DALI, for the settings that it meets: at most one linear resize, crop, mirror, mean and deviation.
 
-What is done to each image is drawn by the same plan as in threads.py; DALI gets a part of the image to decode, where
-the crop lies in it, and whether it is mirrored.
+What is done to each image is drawn by the same plan as in opencv_engine.py.
 """
 
 from __future__ import annotations
 
-import math
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
-import simplejpeg
 
 from dali_rec._dali import DALI_ERRORS, dali_reason, import_dali
+from dali_rec.compat.mxnet.io.dali_samples import Sample, make_sample, placeholder
+from dali_rec.compat.mxnet.io.draws import draws_of
 from dali_rec.compat.mxnet.io.normalise import rounded
-from dali_rec.compat.mxnet.io.pixels import carry_out, decode
-from dali_rec.compat.mxnet.io.plan import Crop, Plan, Scale, plan_image
-from dali_rec.compat.mxnet.io.threads import draws_of, failure
-from dali_rec.errors import ImageRejectedError, LoaderError, RecordError
-from dali_rec.images import is_jpeg
+from dali_rec.compat.mxnet.io.threads import RecordThreads
+from dali_rec.errors import LoaderError
 from dali_rec.loading.decoding import Decoder, cuts_in_decoder, parsed
-from dali_rec.orientation import orientation_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dali_rec.compat.mxnet.io.draws import Draws
     from dali_rec.compat.mxnet.io.parameters import ImageRecordParameters
     from dali_rec.compat.mxnet.io.passes import BatchRows
     from dali_rec.dataset import Dataset
     from dali_rec.loading.device import Device
 
 _MOST_AT_ONCE = 3
-_END_OF_IMAGE = b"\xff\xd9"
-_EXIF = b"Exif\0\0"
-_EXIF_WITHIN = 65536
-
-
-class Sample(NamedTuple):
-    """One image as DALI takes it.
-
-    ``image``: encoded, uint8. ``start`` and ``shape``: the part to decode, int32 (y, x). ``roi_start`` and ``roi_end``:
-    where in that part the output comes from, float32 (y, x). ``mirror``: int32.
-    """
-
-    image: np.ndarray[Any, Any]
-    start: np.ndarray[Any, Any]
-    shape: np.ndarray[Any, Any]
-    roi_start: np.ndarray[Any, Any]
-    roi_end: np.ndarray[Any, Any]
-    mirror: np.ndarray[Any, Any]
 
 
 def obstacles(parameters: ImageRecordParameters) -> list[str]:
-    """What of the settings DALI does not do, or not to MXNet's pixels."""
+    """Which of the settings DALI does not meet, or not with MXNet's pixels."""
     cuts_then_scales = parameters.has_random_resized_crop or parameters.has_crop_size
     found = {
         "4 channels": parameters.channels == 4,
@@ -77,16 +51,19 @@ def obstacles(parameters: ImageRecordParameters) -> list[str]:
 
 @dataclass(slots=True, eq=False)
 class _Begun:
-    """A batch on its way: what plans its samples, what went wrong, and whether DALI failed on it before."""
+    """A batch on its way: what waits for its samples, what went wrong, and whether DALI failed on it before."""
 
     batch: BatchRows
-    tasks: list[Future[list[Sample]]]
+    samples: Callable[[], list[Sample]]
     error: Exception | None = None
     failed_before: bool = False
 
 
 class DaliEngine:
-    """Makes batches in one DALI pipeline, a few ahead.
+    """Makes batches in one DALI pipeline, a few ahead; see ``Engine``.
+
+    Threads make the samples of a batch while it is in ``_planned``; it goes to ``_running`` when DALI asks for it, and
+    DALI gives back images in that order.
 
     ``framework``: the module of dali_rec.loading whose arrays come out. Raises MissingDependencyError without DALI.
     """
@@ -98,14 +75,14 @@ class DaliEngine:
         self._device = device
         self._planned: deque[_Begun] = deque()
         self._running: deque[_Begun] = deque()
-        self._pool = ThreadPoolExecutor(parameters.preprocess_threads, thread_name_prefix="dali-rec-plan")
+        self._threads = RecordThreads(dataset, parameters.preprocess_threads)
         self._pipeline = _build(self._feed, parameters, device)
 
-    def begin(self, batch: BatchRows) -> Callable[[], Any]:
-        """Begin to make the images of a batch; see ``ThreadEngine.begin``."""
-        begun = _Begun(batch, self._plan(batch, as_it_is=True))
+    def begin(self, batch: BatchRows) -> Callable[[], tuple[Any]]:
+        """Begin to make the images of a batch."""
+        begun = _Begun(batch, self._samples(batch, as_stored=True))
         self._planned.append(begun)
-        return lambda: self._finish(begun)
+        return lambda: (self._finish(begun),)
 
     def forget(self) -> None:
         """Drop what was begun; what DALI has already it makes to the end."""
@@ -113,30 +90,33 @@ class DaliEngine:
 
     def close(self) -> None:
         """End the threads."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
 
-    def _plan(self, batch: BatchRows, *, as_it_is: bool) -> list[Future[list[Sample]]]:
-        """Samples to come. ``as_it_is``: DALI gets images as they are stored, where it shows them as OpenCV does."""
-        size = len(batch.rows)
-        share = -(-size // (2 * self._parameters.preprocess_threads))
-        parts = [range(at, min(at + share, size)) for at in range(0, size, share)]
-        return [self._pool.submit(self._samples, batch, part, as_it_is) for part in parts]
+    def _samples(self, batch: BatchRows, *, as_stored: bool) -> Callable[[], list[Sample]]:
+        parameters = self._parameters
+
+        def make(place: int) -> Sample:
+            image = self._dataset[int(batch.rows[place])].image
+            draws = draws_of(batch, place, parameters.seed, parameters.seed_aug)
+            return make_sample(image, parameters, draws, as_stored=as_stored)
+
+        return self._threads.begin(batch, len(batch.rows), make)
 
     def _feed(self) -> tuple[list[Any], ...]:
         """The next batch for DALI, which asks for some ahead. What goes wrong is said when the batch is wanted."""
         begun = self._planned.popleft()
         self._running.append(begun)
         try:
-            samples = [sample for task in begun.tasks for sample in task.result()]
+            samples = begun.samples()
         except LoaderError as error:
             begun.error = error
         if begun.error is not None:
-            samples = [_PLACEHOLDER] * len(begun.batch.rows)
+            samples = [placeholder()] * len(begun.batch.rows)
         return tuple(list(values) for values in zip(*samples, strict=True))
 
     def _finish(self, begun: _Begun) -> Any:
         made, images = self._next()
-        while made is not begun:  # what was begun before forget()
+        while made is not begun:  # it was begun before forget()
             made, images = self._next()
         if begun.error is not None:
             raise begun.error
@@ -150,6 +130,7 @@ class DaliEngine:
         return self._running.popleft(), images
 
     def _run(self) -> Any:
+        """What DALI makes next; None where it failed, and the pipeline was built anew."""
         try:
             with self._framework.on_device(self._device):
                 (images,) = self._pipeline.run(self._framework.current_stream(self._device))
@@ -166,99 +147,12 @@ class DaliEngine:
         failed = self._running[0]
         if failed.failed_before:
             failed.error = LoaderError(f"{self._dataset.name}: DALI stopped: {dali_reason(error)}")
-            failed.tasks = []
         else:
-            failed.tasks = self._plan(failed.batch, as_it_is=False)
+            failed.samples = self._samples(failed.batch, as_stored=False)
         failed.failed_before = True
         self._planned.extendleft(reversed(self._running))
         self._running.clear()
         self._pipeline = _build(self._feed, self._parameters, self._device)
-
-    def _samples(self, batch: BatchRows, places: range, as_it_is: bool) -> list[Sample]:  # for submit
-        return [self._sample(batch, place, as_it_is=as_it_is) for place in places]
-
-    def _sample(self, batch: BatchRows, place: int, *, as_it_is: bool) -> Sample:
-        row, draws = int(batch.rows[place]), draws_of(self._parameters, batch, place)
-        try:
-            image = self._dataset[row].image
-            return self._planned_sample(image, plain_jpeg_size(image) if as_it_is else None, draws)
-        except (ImageRejectedError, RecordError, ValueError, cv2.error) as error:
-            raise failure(self._dataset, row, error) from None
-
-    def _planned_sample(self, image: memoryview, size: tuple[int, int] | None, draws: Draws) -> Sample:
-        parameters = self._parameters
-        if size is None:
-            pixels = decode(image, parameters.channels)
-            return _finished(pixels, plan_image(parameters, (pixels.shape[0], pixels.shape[1]), draws))
-        plan = plan_image(parameters, size, draws)
-        if sum(isinstance(step, Scale) for step in plan.steps) > 1:
-            return _finished(decode(image, parameters.channels), plan)
-        return _part(np.frombuffer(image, np.uint8), size, plan)
-
-
-def plain_jpeg_size(image: memoryview) -> tuple[int, int] | None:
-    """Height and width of a JPEG that every decoder shows alike; None for other images."""
-    if not is_jpeg(image) or bytes(image[-2:]) != _END_OF_IMAGE:
-        return None
-    try:
-        height, width, space, _ = simplejpeg.decode_jpeg_header(image)
-    except ValueError:
-        return None
-    if space not in ("YCbCr", "Gray"):
-        return None
-    if _EXIF in bytes(image[:_EXIF_WITHIN]) and orientation_of(image) != 1:
-        return None
-    return height, width
-
-
-def _finished(pixels: Any, plan: Plan) -> Sample:
-    """An image that DALI might show otherwise: made here, and given to DALI without loss."""
-    made = carry_out(plan.steps, pixels, 0)
-    encoded = cv2.imencode(".png", made, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].reshape(-1)
-    return _sample_of(encoded, (0, 0), made.shape[:2], (0.0, 0.0), made.shape[:2], plan)
-
-
-def _part(image: Any, size: tuple[int, int], plan: Plan) -> Sample:
-    """What of the image DALI decodes, and where in it the output comes from."""
-    first, *rest = plan.steps
-    if isinstance(first, Crop) and rest:
-        part = (first.height, first.width)
-        return _sample_of(image, (first.top, first.left), part, (0.0, 0.0), part, plan)
-    scaled = (first.height, first.width) if isinstance(first, Scale) else size
-    crop = plan.steps[-1]
-    assert isinstance(crop, Crop)
-    factors = [own / other for own, other in zip(size, scaled, strict=True)]
-    begin = [at * factor for at, factor in zip((crop.top, crop.left), factors, strict=True)]
-    end = [
-        (at + length) * factor
-        for at, length, factor in zip((crop.top, crop.left), (crop.height, crop.width), factors, strict=True)
-    ]
-    # One pixel more on each side, between which and the next it is interpolated.
-    start = [max(0, math.floor(at) - 1) for at in begin]
-    stop = [min(side, math.ceil(at) + 1) for side, at in zip(size, end, strict=True)]
-    shape = [last - one for one, last in zip(start, stop, strict=True)]
-    return _sample_of(
-        image,
-        start,
-        shape,
-        [at - one for at, one in zip(begin, start, strict=True)],
-        [at - one for at, one in zip(end, start, strict=True)],
-        plan,
-    )
-
-
-def _sample_of(image: Any, start: Any, shape: Any, roi_start: Any, roi_end: Any, plan: Plan) -> Sample:
-    return Sample(
-        image,
-        np.array(start, np.int32),
-        np.array(shape, np.int32),
-        np.array(roi_start, np.float32),
-        np.array(roi_end, np.float32),
-        np.array(plan.mirror, np.int32),
-    )
-
-
-_PLACEHOLDER = _finished(np.zeros((1, 1, 3), np.uint8), Plan((), mirror=False, gain=1.0, lift=0.0))
 
 
 def _build(feed: Callable[[], tuple[list[Any], ...]], parameters: ImageRecordParameters, device: Device) -> Any:

@@ -1,7 +1,7 @@
 """Random numbers as MXNet draws them: std::mt19937 with the distributions of GCC's library.
 
-With the same seed they are the same numbers, so that ``seed_aug`` gives MXNet's crops, angles and colours. (As in the
-wheel of 1.9.1; GCC shuffles in another way since version 7, and draws whole numbers in another since 11.)
+With the same seed they are the same numbers, so that ``seed_aug`` gives MXNet's crops, angles and colours: those of its
+wheel of 1.9.1. (Newer versions of GCC draw differently: since 7 when they shuffle, since 11 whole numbers.)
 """
 
 from __future__ import annotations
@@ -14,16 +14,30 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dali_rec.compat.mxnet.io.passes import BatchRows
+
 _RANGE = 1 << 32
 _WORDS_AT_ONCE = 32
+_SEED_AUG_OFFSET = 111  # what MXNet adds to seed_aug and to the image's number
 _BELOW_ONE = float(np.nextafter(np.float32(1), np.float32(0)))
+
+
+def draws_of(batch: BatchRows, place: int, seed: int, seed_aug: int | None = None) -> Draws:
+    """The random numbers of one image of a batch.
+
+    With ``seed_aug`` they are MXNet's, which depend on the image's number alone. Without it MXNet's depend on which
+    thread was faster; here they follow from ``seed``, the record and the pass.
+    """
+    if seed_aug is not None:
+        return Draws((int(batch.numbers[place]) + seed_aug + _SEED_AUG_OFFSET) & 0xFFFFFFFF)
+    return Draws([seed & 0xFFFFFFFF, int(batch.passes[place]), int(batch.rows[place])])
 
 
 class Draws:
     """The random numbers of one image. ``seed``: a whole number of 32 bits, as MXNet seeds, or several."""
 
     def __init__(self, seed: int | Sequence[int]) -> None:
-        # Seeding takes 10 µs; an image with nothing random needs none.
+        # It is seeded when the first number is wanted: that takes 10 µs, and many images need none.
         self._seed = seed
         self._state: np.random.RandomState | None = None
         self._words: list[int] = []
@@ -47,10 +61,10 @@ class Draws:
 
     def whole(self, low: int, high: int) -> int:
         """A whole number from ``low`` to ``high``, both included."""
-        scaling = (_RANGE - 1) // (high - low + 1)
-        past = (high - low + 1) * scaling
+        count = high - low + 1
+        scaling = (_RANGE - 1) // count
         word = self._word()
-        while word >= past:
+        while word >= count * scaling:
             word = self._word()
         return word // scaling + low
 
@@ -59,10 +73,10 @@ class Draws:
         low, high = self._word(), self._word()
         return (low + high * _RANGE) / _RANGE**2 < 0.5
 
-    def order_of_three(self) -> list[int]:
-        """0, 1 and 2 in random order."""
-        order = [0, 1, 2]
-        for place in (1, 2):
+    def order(self, count: int) -> list[int]:
+        """The numbers from 0 to ``count`` - 1 in random order, as std::shuffle makes it."""
+        order = list(range(count))
+        for place in range(1, count):
             other = self.whole(0, place)
             order[place], order[other] = order[other], order[place]
         return order

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import struct
 from typing import TYPE_CHECKING
@@ -9,18 +10,57 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dali_rec._files import as_path, atomic_write
+from dali_rec.compat.mxnet.io.passes import Passes
 from dali_rec.errors import DatasetError
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
+    from dali_rec.compat.mxnet.io.base_parameters import BaseParameters
+    from dali_rec.compat.mxnet.io.engine import Engine
+    from dali_rec.dataset import Dataset
+
+_LOG = logging.getLogger("dali_rec.compat.mxnet")
+_BATCH = 64
 _LIST_MAGIC = 0x112
 _V1, _V2, _V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA
 _FLOAT32 = 0
 _DENSE = 0
 _CPU = 1
+
+
+def mean_image_for(
+    parameters: BaseParameters, dataset: Dataset, plain_engine: Callable[[], Engine]
+) -> NDArray[np.float32] | None:
+    """The mean image that ``mean_img`` names, float32 of ``data_shape``; None where it names none.
+
+    Where the file is not there it is written: the mean of all records, of images as ``plain_engine`` makes them, which
+    are neither mirrored nor normalised.
+    """
+    if not parameters.mean_img:
+        return None
+    path = as_path(parameters.mean_img)
+    if not path.exists():
+        _LOG.info("%s is not there: it is made of %d images", path, len(dataset))
+        write_mean_image(path, _mean_of(len(dataset), parameters.data_shape, plain_engine()))
+    return read_mean_image(path, parameters.data_shape)
+
+
+def _mean_of(count: int, shape: tuple[int, int, int], engine: Engine) -> NDArray[np.float32]:
+    size = min(count, _BATCH)
+    total = np.zeros(shape, np.float64)
+    try:
+        for batch in Passes(range(count), size, round_batch=False).batches(0):
+            images = engine.begin(batch)()[0]
+            total += images[: batch.distinct].sum(axis=0, dtype=np.float64)
+            if batch.is_last:
+                break
+    finally:
+        engine.close()
+    return (total / count).astype(np.float32)
 
 
 def write_mean_image(path: str | os.PathLike[str], image: NDArray[np.float32]) -> None:

@@ -11,10 +11,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dali_rec.compat.mxnet.io.parameters import ImageRecordParameters
-    from dali_rec.compat.mxnet.io.plan import Plan
+    from dali_rec.compat.mxnet.io.steps import Plan
 
-_PLANES = {1: (0,), 3: (2, 1, 0), 4: (2, 1, 0, 3)}
-_LEVELS = np.arange(256, dtype=np.float32)
+# Which planes of OpenCV's pixels the channels of a batch are, RGB.
+PLANES = {1: (0,), 3: (2, 1, 0), 4: (2, 1, 0, 3)}
+LEVELS = np.arange(256, dtype=np.float32)
 
 
 class Normaliser:
@@ -22,7 +23,7 @@ class Normaliser:
 
     def __init__(self, parameters: ImageRecordParameters, mean_image: NDArray[np.float32] | None = None) -> None:
         self._dtype = parameters.output_dtype
-        self._planes = _PLANES[parameters.channels]
+        self._planes = PLANES[parameters.channels]
         self._means = np.array(parameters.means, np.float32)
         self._stds = np.array(parameters.stds, np.float32)
         self._mean_image = mean_image
@@ -44,7 +45,7 @@ class Normaliser:
             elif self._dtype == np.uint8:
                 levels = levels[:, ::step]
             else:
-                table = self._normalise(_LEVELS, self._means[number], gains[number], lifts[number])
+                table = self._normalise(LEVELS, self._means[number], gains[number], lifts[number])
                 levels = cv2.LUT(np.ascontiguousarray(levels[:, ::step]), table)
             out[number] = levels
 

@@ -8,7 +8,7 @@ is not full is filled from the next pass, and the next epoch begins after these 
     1       2 3 4 5 · 6 7 8 9                                 the same
     2       0 1 2 3 · 4 5 6 7 · 8 9 (0 1), pad 2              the same
 
-(MXNet 1.9.1, src/io/iter_image_recordio_2.cc; its own last batch without round_batch has whatever was in memory.)
+(MXNet 1.9.1, src/io/iter_image_recordio_2.cc. Without round_batch the end of its last batch is whatever was in memory.)
 """
 
 from __future__ import annotations
@@ -30,13 +30,14 @@ class BatchRows:
 
     ``rows``: int64 of shape (batch,), rows in the data set. ``passes``: of the same shape, the pass that each belongs
     to. ``numbers``: of the same shape, the number of each image that MXNet adds to ``seed_aug``. ``pad``: how many at
-    the end only fill the batch.
+    the end only fill the batch. ``distinct``: how many at the beginning there are before the last of them is repeated.
     """
 
     rows: NDArray[np.int64]
     passes: NDArray[np.int64]
     numbers: NDArray[np.int64]
     pad: int
+    distinct: int
     epoch: int
     is_last: bool
 
@@ -50,8 +51,9 @@ def part_of(count: int, num_parts: int, part_index: int) -> range:
 class Passes:
     """Batches of ``batch_size`` over the rows of ``part``, epoch after epoch.
 
-    ``blocks``: where runs of records begin that stay together when only runs are shuffled, by ``block_seed``, and
-    ``shuffle`` only within them. ``with_index``: MXNet's numbers of images are those that it has with an .idx.
+    ``blocks``: the places, after the first, where runs of records begin. The runs are put in random order, by
+    ``block_seed``, and ``shuffle`` then shuffles within each. ``with_index``: images are numbered as MXNet numbers them
+    when it has an .idx.
     """
 
     part: range
@@ -92,8 +94,8 @@ class Passes:
         passes = np.full(size, epoch, np.int64)
         numbers = np.arange(size)
         if not self.with_index:
-            # MXNet then reads all records at once, and counts from the place in the batch that was next.
-            numbers += first - start + (size if start else 0)
+            # MXNet then counts the records of a pass, from the place that the first of them has in its batch.
+            numbers += -start % size + first
         if pad and self.round_batch:
             rows = np.concatenate([rows, self.order(epoch + 1)[:pad]])
             passes[size - pad :] += 1
@@ -101,7 +103,8 @@ class Passes:
         elif pad:
             rows = np.concatenate([rows, np.repeat(rows[-1:], pad)])
             numbers[size - pad :] = numbers[size - pad - 1]
-        return BatchRows(rows, passes, numbers, pad, epoch, is_last=first + size >= len(order))
+        distinct = size if self.round_batch else size - pad
+        return BatchRows(rows, passes, numbers, pad, distinct, epoch, is_last=first + size >= len(order))
 
 
 def _generator(*numbers: int) -> np.random.Generator:

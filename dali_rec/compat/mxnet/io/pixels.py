@@ -1,6 +1,6 @@
-"""The steps of a plan carried out by OpenCV, which is also what MXNet has inside.
+"""Images decoded, and the steps of a plan carried out, by OpenCV, which MXNet uses too.
 
-MXNet 1.9.1 has OpenCV 3.4.2. Where newer versions reckon in another way, its own way is kept here, so that the pixels
+MXNet 1.9.1 contains OpenCV 3.4.2. Where newer versions compute differently, its way is kept here, so that the pixels
 are the same to the last bit; only cubic interpolation comes out 1 level apart (2 in an affine transformation).
 """
 
@@ -10,23 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-import simplejpeg
 
-from dali_rec.compat.mxnet.io.plan import Border, Crop, Jitter, Noise, Scale, Shift, Step, Warp
+from dali_rec.compat.mxnet.io.steps import Border, Crop, Jitter, Noise, Scale, Shift, Step, Warp
 from dali_rec.errors import ImageRejectedError
 from dali_rec.images import is_jpeg
-from dali_rec.orientation import orientation_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from dali_rec.orientation import Buffer
 
     Pixels = NDArray[np.uint8]
 
 _DECODE_FLAGS = {1: cv2.IMREAD_GRAYSCALE, 3: cv2.IMREAD_COLOR, 4: cv2.IMREAD_UNCHANGED}
 _LEVELS = np.arange(256, dtype=np.float32)
-_LARGEST_PLACE = 32767
-# By EXIF orientation: the direction of rows and of columns, after rows and columns have changed places from 5 up.
-_FLIPS = {1: (1, 1), 2: (1, -1), 3: (-1, -1), 4: (-1, 1), 5: (1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}
+_LARGEST_PLACE = 32767  # cv2.remap takes places of 16 bits
+_END_OF_IMAGE = b"\xff\xd9"
 
 
 def decode(image: memoryview, channels: int) -> Pixels:
@@ -36,55 +35,54 @@ def decode(image: memoryview, channels: int) -> Pixels:
     Raises ImageRejectedError if the image cannot be decoded, or is to have four channels and has not.
     """
     try:
-        pixels: Any = cv2.imdecode(np.frombuffer(image, np.uint8), _DECODE_FLAGS[channels]) if len(image) else None
+        pixels = _imdecode(image, channels) if len(image) else None
+        if pixels is None and is_jpeg(image):
+            # OpenCV 5 refuses a JPEG of which the end is missing, if only its last two bytes; 3.4 shows what there is.
+            pixels = _imdecode(bytes(image) + _END_OF_IMAGE, channels)
     except cv2.error as error:
         raise ImageRejectedError(f"it cannot be decoded: {error}") from None
-    decoded: NDArray[Any] = _decode_cut_jpeg(image, channels) if pixels is None else pixels
-    if channels == 4 and (decoded.ndim != 3 or decoded.shape[2] != 4 or decoded.dtype != np.uint8):
-        found = 1 if decoded.ndim == 2 else decoded.shape[2]
+    if pixels is None:
+        raise ImageRejectedError(f"it cannot be decoded: its {len(image)} bytes begin with {bytes(image[:8])!r}")
+    if channels == 4 and (pixels.ndim != 3 or pixels.shape[2] != 4 or pixels.dtype != np.uint8):
+        found = 1 if pixels.ndim == 2 else pixels.shape[2]
         raise ImageRejectedError(
-            f"data_shape has 4 channels of 8 bits, the image has {found} of {8 * decoded.itemsize} bits"
+            f"data_shape has 4 channels of 8 bits, the image has {found} of {8 * pixels.itemsize} bits"
         )
+    decoded: Pixels = pixels
     return decoded
 
 
-def _decode_cut_jpeg(image: memoryview, channels: int) -> Any:
-    # OpenCV 5 takes no JPEG without its end, were it two bytes; 3.4, which MXNet has inside, shows what is there.
-    begins = f"its {len(image)} bytes begin with {bytes(image[:8])!r}"
-    if not is_jpeg(image):
-        raise ImageRejectedError(f"it cannot be decoded: {begins}")
-    try:
-        pixels: Any = simplejpeg.decode_jpeg(image, "GRAY" if channels == 1 else "BGR", strict=False)
-    except ValueError as error:
-        raise ImageRejectedError(f"it cannot be decoded: {error}; {begins}") from None
-    orientation = orientation_of(image)
-    if orientation > 4:  # turned, that is, with rows and columns changed
-        pixels = pixels.swapaxes(0, 1)
-    rows, columns = _FLIPS[orientation]
-    return np.ascontiguousarray(pixels[::rows, ::columns])
+def _imdecode(image: Buffer, channels: int) -> NDArray[Any] | None:
+    pixels: NDArray[Any] | None = cv2.imdecode(np.frombuffer(image, np.uint8), _DECODE_FLAGS[channels])
+    return pixels
 
 
-def carry_out(steps: tuple[Step, ...], pixels: Pixels, fill: int) -> Pixels:
-    """The image after all steps. ``fill``: what borders are filled with."""
+def carry_out(steps: tuple[Step, ...], pixels: Pixels, fill: int = 0) -> Pixels:
+    """The image after all steps. ``fill``: the level of borders, and of what a warp brings in from outside."""
     result: Any = pixels
     for step in steps:
-        if isinstance(step, Crop):
-            result = result[step.top : step.top + step.height, step.left : step.left + step.width]
-        elif isinstance(step, Scale):
-            result = cv2.resize(result, (step.width, step.height), interpolation=step.method)
-        elif isinstance(step, Warp):
-            result = _warp(result, step, fill)
-        elif isinstance(step, Border):
-            result = cv2.copyMakeBorder(result, *(step.width,) * 4, cv2.BORDER_CONSTANT, value=(fill, fill, fill))
-        else:
-            result = _colour(result, step)
-    final: Pixels = result
-    return final
+        match step:
+            case Crop(top, left, height, width):
+                result = result[top : top + height, left : left + width]
+            case Scale(height, width, method):
+                result = cv2.resize(result, (width, height), interpolation=method)
+            case Warp():
+                result = _warp(result, step, fill)
+            case Border(width):
+                result = cv2.copyMakeBorder(result, *(width,) * 4, cv2.BORDER_CONSTANT, value=(fill,) * 3)
+            case Jitter():
+                result = _jitter(result, step)
+            case Shift():
+                result = _shift(result, step)
+            case Noise(levels):
+                result = _add(result, levels)
+    made: Pixels = result
+    return made
 
 
 def _warp(pixels: Pixels, step: Warp, fill: int) -> Any:
-    # Where each pixel comes from, in 1/32 of a pixel, as warpAffine reckoned in OpenCV 3.4. That of 5.0 reckons with
-    # floats and comes out up to 6 levels apart.
+    # Where each pixel comes from, in steps of 1/32 pixel, as warpAffine of OpenCV 3.4 had it. That of 5.0 computes with
+    # floats, and its pixels are up to 6 levels away.
     column, row = np.arange(step.width), np.arange(step.height)[:, np.newaxis]
     inverse = cv2.invertAffineTransform(step.matrix.astype(np.float64))
     at = [_fixed(along * column) + _fixed(across * row + start) for along, across, start in inverse]
@@ -102,22 +100,27 @@ def _fixed(position: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.rint(position * 1024).astype(np.int64)
 
 
-def _colour(pixels: Pixels, step: Jitter | Shift | Noise) -> Any:
-    if isinstance(step, Jitter):
-        for kind in step.order:
-            pixels = (_brighten, _contrast, _saturate)[kind](pixels, step.factors[kind])
-        return pixels
-    if isinstance(step, Shift):
-        added = np.array([step.hue, step.lightness, step.saturation])
-        shifted = np.clip(_LEVELS[:, np.newaxis] + added, 0, (180, 255, 255)).astype(np.uint8)
-        return cv2.cvtColor(cv2.LUT(_hls(pixels), shifted[np.newaxis]), cv2.COLOR_HLS2BGR)
-    levels = np.trunc(_LEVELS[:, np.newaxis] + np.array(step.levels, np.float32))
+def _jitter(pixels: Pixels, step: Jitter) -> Any:
+    for kind in step.order:
+        pixels = (_brighten, _contrast, _saturate)[kind](pixels, step.factors[kind])
+    return pixels
+
+
+def _shift(pixels: Pixels, step: Shift) -> Any:
+    # A hue that leaves the circle stops at its end, as in MXNet, and does not go round.
+    added = np.array([step.hue, step.lightness, step.saturation])
+    shifted = np.clip(_LEVELS[:, np.newaxis] + added, 0, (180, 255, 255)).astype(np.uint8)
+    return cv2.cvtColor(cv2.LUT(_hls(pixels), shifted[np.newaxis]), cv2.COLOR_HLS2BGR)
+
+
+def _add(pixels: Pixels, added: tuple[float, float, float]) -> Any:
+    levels = np.trunc(_LEVELS[:, np.newaxis] + np.array(added, np.float32))
     return cv2.LUT(pixels, np.clip(levels, 0, 255).astype(np.uint8)[np.newaxis])
 
 
 def _hls(pixels: Pixels) -> Any:
-    # Hues half way between two levels are rounded by the last bit of the float, which differs from version to version;
-    # a level of hue can be 6 levels of a channel.
+    # Hue is computed as in OpenCV 3.4. Half way between two levels the last bit of the float decides, which differs
+    # between versions, and one level of hue can be 6 levels of a channel.
     converted = cv2.cvtColor(pixels, cv2.COLOR_BGR2HLS)
     blue, green, red = (plane * np.float32(1 / 255) for plane in cv2.split(pixels))
     most = np.maximum(np.maximum(blue, green), red)
@@ -132,8 +135,8 @@ def _hls(pixels: Pixels) -> Any:
 
 
 def _grey(pixels: Pixels) -> Pixels:
-    # MXNet takes its BGR for RGB here, so that the weights of red and blue are the other way round. They are in 1/16384
-    # in OpenCV 3.4; later ones have a bit more.
+    # MXNet takes its BGR for RGB here, which exchanges the weights of red and blue. They are in units of 1/16384, as in
+    # OpenCV 3.4; later versions compute with one bit more.
     first, second, third = (plane.astype(np.int32) for plane in cv2.split(pixels))
     grey: NDArray[np.int32] = (4899 * first + 9617 * second + 1868 * third + 8192) >> 14
     return grey.astype(np.uint8)

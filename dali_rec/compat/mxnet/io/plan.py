@@ -1,4 +1,4 @@
-"""What is done to one image: MXNet's default augmenter as steps, drawn from the image's size before it is decoded.
+"""Which steps are taken with an image: those of MXNet's default augmenter, drawn for the size of the image alone.
 
 The order, the numbers drawn and their arithmetic in float32 are those of MXNet 1.9.1 (src/io/image_aug_default.cc and
 iter_image_recordio_2.cc): resize, affine transformation, border, crop, brightness and contrast and saturation, hue,
@@ -8,99 +8,24 @@ principal components, mirror, gain.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from dali_rec.compat.mxnet.io.resizing import choose_interpolation, scale_shorter_side
+from dali_rec.compat.mxnet.io.steps import Border, Crop, Jitter, Noise, Plan, Scale, Shift, Step, Warp
 
+if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dali_rec.compat.mxnet.io.draws import Draws
     from dali_rec.compat.mxnet.io.parameters import ImageRecordParameters
 
-_AUTO, _RANDOM = 9, 10
-_LINEAR, _CUBIC, _AREA = 1, 2, 3
-_TRIES = 10
+_TRIES = 10  # to find a random crop that fits into the image
 # Of the colours of ImageNet: eigenvectors times eigenvalues, R, G, B (Krizhevsky et al., 2012).
 _COMPONENTS = np.array(
     [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]], np.float32
 ) * np.array([55.46, 4.794, 1.148], np.float32)
-
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """Resize to (height, width) by one of OpenCV's interpolations, 0 to 4."""
-
-    height: int
-    width: int
-    method: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Warp:
-    """An affine transformation: ``matrix``, float32 of shape (2, 3), from input to output."""
-
-    matrix: NDArray[np.float32]
-    height: int
-    width: int
-    method: int
-
-
-@dataclass(frozen=True, slots=True)
-class Border:
-    """A border of so many pixels around the image."""
-
-    width: int
-
-
-@dataclass(frozen=True, slots=True)
-class Crop:
-    """A part of the image, in pixels."""
-
-    top: int
-    left: int
-    height: int
-    width: int
-
-
-@dataclass(frozen=True, slots=True)
-class Jitter:
-    """Factors of brightness (0), contrast (1) and saturation (2), and in which order they are applied."""
-
-    factors: tuple[float, float, float]
-    order: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Shift:
-    """What is added to hue, lightness and saturation, in OpenCV's levels."""
-
-    hue: int
-    lightness: int
-    saturation: int
-
-
-@dataclass(frozen=True, slots=True)
-class Noise:
-    """What is added to the channels B, G and R."""
-
-    levels: tuple[float, float, float]
-
-
-Step = Scale | Warp | Border | Crop | Jitter | Shift | Noise
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """All that is done to an image. ``gain`` and ``lift``: pixels become (pixel - mean) * gain / std + lift / std."""
-
-    steps: tuple[Step, ...]
-    mirror: bool
-    gain: float
-    lift: float
 
 
 def plan_image(parameters: ImageRecordParameters, size: tuple[int, int], draws: Draws) -> Plan:
@@ -111,6 +36,7 @@ def plan_image(parameters: ImageRecordParameters, size: tuple[int, int], draws: 
     planner = _Planner(parameters, size, draws)
     planner.resize()
     planner.warp()
+    planner.pad()
     planner.crop()
     planner.colour()
     mirror = (parameters.rand_mirror and draws.coin()) or parameters.mirror
@@ -122,6 +48,7 @@ def plan_image(parameters: ImageRecordParameters, size: tuple[int, int], draws: 
 
 
 def _around(draws: Draws, most: float) -> np.float32:
+    """A random number from -``most`` to ``most``."""
     return draws.unit() * np.float32(most) * np.float32(2) - np.float32(most)
 
 
@@ -134,15 +61,13 @@ class _Planner:
         self.draws = draws
         self.steps: list[Step] = []
 
-    def _method(self, old: tuple[int, int], new: tuple[int, int]) -> int:
-        method = self.parameters.inter_method
-        if method == _RANDOM:
-            return self.draws.whole(0, 4)
-        if method != _AUTO:
-            return method
-        if new[0] > old[0] and new[1] > old[1]:
-            return _CUBIC
-        return _AREA if new[0] < old[0] and new[1] < old[1] else _LINEAR
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width after all steps so far."""
+        return self.height, self.width
+
+    def _interpolation(self, new: tuple[int, int]) -> int:
+        return choose_interpolation(self.parameters.inter_method, self.size, new, self.draws)
 
     def _add(self, step: Scale | Warp | Crop) -> None:
         self.steps.append(step)
@@ -150,57 +75,50 @@ class _Planner:
 
     def resize(self) -> None:
         """Scale the shorter side to ``resize``."""
-        side = self.parameters.resize
-        if side == -1:
-            return
-        if self.height > self.width:
-            new = (side * self.height // self.width, side)
-        else:
-            new = (side, side * self.width // self.height)
-        self._add(Scale(*new, self._method((self.height, self.width), new)))
+        if self.parameters.resize != -1:
+            new = scale_shorter_side(self.size, self.parameters.resize)
+            self._add(Scale(*new, self._interpolation(new)))
 
     def warp(self) -> None:
-        """Rotate, shear, scale and stretch, then put the border around."""
-        if self.parameters.has_affine:
-            self._warp()
-        if self.parameters.pad:
-            self.steps.append(Border(self.parameters.pad))
-            self.height += 2 * self.parameters.pad
-            self.width += 2 * self.parameters.pad
-
-    def _warp(self) -> None:
-        parameters, draws, single = self.parameters, self.draws, np.float32
-        shear = _around(draws, parameters.max_shear_ratio)
-        angle = draws.whole(-parameters.max_rotate_angle, parameters.max_rotate_angle)
-        if parameters.rotate > 0:
-            angle = parameters.rotate
-        if parameters.rotate_list:
-            angle = parameters.rotate_list[draws.whole(0, len(parameters.rotate_list) - 1)]
-        cosine, sine = single(math.cos(angle / 180 * math.pi)), single(math.sin(angle / 180 * math.pi))
-        scale = ratio = single(1)
-        if not parameters.random_resized_crop:
-            least, most = single(parameters.min_random_scale), single(parameters.max_random_scale)
-            scale = draws.unit() * (most - least) + least
-            least, most = (single(one) for one in parameters.aspect_ratios)
-            ratio = draws.unit() * (most - least) + least
-        along = single(2) * scale / (single(1) + ratio)
-        across = ratio * along
-        least, most = single(parameters.min_img_size), single(parameters.max_img_size)
-        width = max(least, min(most, scale * single(self.width)))
-        height = max(least, min(most, scale * single(self.height)))
-        matrix = np.array(
-            [
-                [along * cosine - shear * sine * across, along * sine + shear * cosine * across, 0],
-                [-sine * across, cosine * across, 0],
-            ],
-            np.float32,
-        )
-        centre = matrix[:, 0] * single(self.width) + matrix[:, 1] * single(self.height)
-        matrix[:, 2] = (np.array([width, height], np.float32) - centre) / single(2)
+        """Rotate, shear, scale and stretch around the centre."""
+        parameters = self.parameters
+        if not parameters.has_affine:
+            return
+        shear = _around(self.draws, parameters.max_shear_ratio)
+        angle = self._angle()
+        scale, ratio = self._scale_and_ratio()
+        least, most = np.float32(parameters.min_img_size), np.float32(parameters.max_img_size)
+        height, width = (max(least, min(most, scale * np.float32(side))) for side in self.size)
+        matrix = _linear_part(angle, shear, scale, ratio)
+        centre = matrix[:, 0] * np.float32(self.width) + matrix[:, 1] * np.float32(self.height)
+        offset = (np.array([width, height], np.float32) - centre) / np.float32(2)
+        matrix = np.column_stack([matrix, offset])
         new = (int(height), int(width))
-        if 0 in new:  # OpenCV takes it for: as large as the image
-            new = (self.height, self.width)
-        self._add(Warp(matrix, *new, self._method((self.height, self.width), new)))
+        if 0 in new:  # which OpenCV takes for: as large as the image
+            new = self.size
+        self._add(Warp(matrix, *new, self._interpolation(new)))
+
+    def _angle(self) -> int:
+        """Degrees. The first number is drawn even where it is not wanted, as in MXNet."""
+        parameters = self.parameters
+        angle = self.draws.whole(-parameters.max_rotate_angle, parameters.max_rotate_angle)
+        if parameters.rotate_list:
+            return parameters.rotate_list[self.draws.whole(0, len(parameters.rotate_list) - 1)]
+        return parameters.rotate if parameters.rotate > 0 else angle
+
+    def _scale_and_ratio(self) -> tuple[np.float32, np.float32]:
+        parameters = self.parameters
+        if parameters.random_resized_crop:
+            return np.float32(1), np.float32(1)
+        scale = self.draws.uniform(parameters.min_random_scale, parameters.max_random_scale)
+        return scale, self.draws.uniform(*parameters.aspect_ratios)
+
+    def pad(self) -> None:
+        """Put the border around."""
+        width = self.parameters.pad
+        if width:
+            self.steps.append(Border(width))
+            self.height, self.width = self.height + 2 * width, self.width + 2 * width
 
     def crop(self) -> None:
         """Cut the part that becomes the output."""
@@ -218,8 +136,7 @@ class _Planner:
         for _ in range(_TRIES):
             target = area * draws.uniform(parameters.min_random_area, parameters.max_random_area)
             ratio = draws.uniform(*parameters.aspect_ratios)
-            target_area = np.float32(target)
-            height, width = (_rounded(np.sqrt(part)) for part in (target_area / ratio, target_area * ratio))
+            height, width = _rounded(np.sqrt(target / ratio)), _rounded(np.sqrt(target * ratio))
             if draws.unit() > 0.5:
                 height, width = width, height
             if 1 <= height <= self.height and 1 <= width <= self.width:
@@ -241,12 +158,12 @@ class _Planner:
     def _crop_to_size(self, part: Crop) -> None:
         self._add(part)
         new = self.parameters.size
-        self._add(Scale(*new, self._method((part.height, part.width), new)))
+        self._add(Scale(*new, self._interpolation(new)))
 
     def _crop_as_it_is(self) -> None:
         """Crop the output's size; an image that is smaller is enlarged first."""
         height, width = self.parameters.size
-        method = self._method((self.height, self.width), (height, width))
+        method = self._interpolation(self.parameters.size)
         if self.height < height:
             wider = np.float32(height) / np.float32(self.height) * np.float32(self.width)
             self._add(Scale(height, int(wider), method))
@@ -268,15 +185,14 @@ class _Planner:
         if parameters.has_jitter:
             most = (parameters.brightness, parameters.contrast, parameters.saturation)
             factors = [float(np.float32(1.0 + float(draws.uniform(-one, one)))) for one in most]
-            self.steps.append(Jitter((factors[0], factors[1], factors[2]), tuple(draws.order_of_three())))
+            self.steps.append(Jitter((factors[0], factors[1], factors[2]), tuple(draws.order(3))))
         if parameters.has_hls:
             hue, saturation, lightness = (
                 self._shift(most) for most in (parameters.random_h, parameters.random_s, parameters.random_l)
             )
             self.steps.append(Shift(hue, lightness, saturation))
         if parameters.pca_noise > 0:
-            normal: Callable[[float], np.float32] = draws.normal
-            weights = np.array([normal(parameters.pca_noise) for _ in range(3)], np.float32)
+            weights = np.array([draws.normal(parameters.pca_noise) for _ in range(3)], np.float32)
             red, green, blue = (_COMPONENTS * weights).sum(axis=1, dtype=np.float32).tolist()
             self.steps.append(Noise((blue, green, red)))
 
@@ -284,6 +200,20 @@ class _Planner:
         # MXNet's mixture of two uniform numbers, which draws the ends more seldom.
         mixed = (self.draws.unit() + np.float32(4) * self.draws.unit()) / np.float32(5)
         return int(mixed * np.float32(most) * np.float32(2) - np.float32(most))
+
+
+def _linear_part(angle: int, shear: np.float32, scale: np.float32, ratio: np.float32) -> NDArray[np.float32]:
+    """The affine transformation without its offset, of shape (2, 2)."""
+    cosine, sine = np.float32(math.cos(angle / 180 * math.pi)), np.float32(math.sin(angle / 180 * math.pi))
+    along = np.float32(2) * scale / (np.float32(1) + ratio)
+    across = ratio * along
+    return np.array(
+        [
+            [along * cosine - shear * sine * across, along * sine + shear * cosine * across],
+            [-sine * across, cosine * across],
+        ],
+        np.float32,
+    )
 
 
 def _rounded(value: np.float32) -> int:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from dali_rec._files import as_path
 from dali_rec._numbers import parse_float, parse_int
@@ -17,9 +16,8 @@ from dali_rec.opening import no_records
 from dali_rec.shard import Shard
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
-
-    from numpy.typing import NDArray
 
 _LOG = logging.getLogger("dali_rec.compat.mxnet")
 
@@ -76,27 +74,14 @@ def _files(name: str) -> list[Path]:
     raise DatasetNotFoundError(f"{path}: no such file or folder; 'dali-rec pack' makes .rec files")
 
 
-def read_labels(dataset: Dataset, path: str | os.PathLike[str], label_width: int) -> NDArray[np.float32]:
-    """The labels that a .lst has for each record, by id: float32 of shape (records, label_width).
+def listed_labels(dataset: Dataset, path: str | os.PathLike[str], label_width: int) -> list[list[float]]:
+    """The labels that a .lst has for each record, by id, in the order of the data set.
 
-    Of each line the id and the ``label_width`` numbers behind it are read. Of an id that stands twice the later line
-    counts. Raises SourceError for a line without them, DatasetError for a record without a line.
+    label_width: how many numbers are read behind the id of each line; -1: all up to the path, its last column. Of an id
+    that stands twice the later line counts. Raises SourceError for a line that has not so many, or something else in
+    their place, DatasetError for a record without a line.
     """
-    of_id: dict[int, list[float]] = {}
-    with as_path(path).open(encoding="utf-8", errors="surrogateescape") as file:
-        for number, line in enumerate(file, start=1):
-            fields = line.split(maxsplit=label_width + 1)
-            if not fields:
-                continue
-            try:
-                key, labels = parse_int(fields[0]), [parse_float(field) for field in fields[1 : 1 + label_width]]
-            except ValueError:
-                labels = []
-            if len(labels) < label_width:
-                raise SourceError(
-                    f"{path}, line {number}: {line.strip()[:60]!r} is not an id and label_width={label_width} numbers"
-                )
-            of_id[key] = labels
+    of_id = dict(_read_list(path, label_width))
     ids = listed_ids(dataset).tolist()
     missing = [key for key in ids if key not in of_id]
     if missing:
@@ -104,4 +89,29 @@ def read_labels(dataset: Dataset, path: str | os.PathLike[str], label_width: int
             f"{path}: no line for {len(missing)} of the {len(dataset)} records of {dataset.name}, id {missing[0]} "
             "among them; each record needs one"
         )
-    return np.array([of_id[key] for key in ids], np.float32)
+    return [of_id[key] for key in ids]
+
+
+def _read_list(path: str | os.PathLike[str], label_width: int) -> Iterator[tuple[int, list[float]]]:
+    """Id and labels of each line."""
+    expected = "an id, labels and a path" if label_width < 0 else f"an id and label_width={label_width} numbers"
+    with as_path(path).open(encoding="utf-8", errors="surrogateescape") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            first, *others = _numbers_in(line, label_width)
+            row: tuple[int, list[float]] | None = None
+            with contextlib.suppress(ValueError):
+                row = parse_int(first), list(map(parse_float, others))
+            if row is None or len(others) < label_width:
+                raise SourceError(f"{path}, line {number}: {line.strip()[:60]!r} is not {expected}")
+            yield row
+
+
+def _numbers_in(line: str, label_width: int) -> list[str]:
+    """The columns of a line with its id and its labels."""
+    if label_width > 0:
+        return line.split(maxsplit=label_width + 1)[: label_width + 1]
+    # The path, which comes after them, may hold blanks where tabs part the columns.
+    columns = line.split("\t") if "\t" in line else line.split()
+    return [columns[0], *columns[1:-1]]

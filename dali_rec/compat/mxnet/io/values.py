@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,30 +15,42 @@ _TRUE, _FALSE = ("1", "true"), ("0", "false")
 
 
 def parse_value(name: str, value: Any, kind: str) -> Any:
-    """The value of the parameter ``name`` as its type, ``kind``, has it. Raises ValueError."""
-    if kind.endswith("None") and (value is None or str(value) == "None"):
+    """The value of the parameter ``name``, in the type that the annotation ``kind`` names. Raises ValueError."""
+    wanted = kind.removesuffix(" | None")
+    if wanted != kind and (value is None or str(value) == "None"):
         return None
-    if kind == "Any":
-        return value
     try:
-        return _parser(name, kind)(value)
-    except (TypeError, ValueError, SyntaxError):
-        raise ValueError(f"{name} is {value!r}: expected {kind.removesuffix(' | None')}") from None
+        return _parser(name, wanted)(value)
+    except (TypeError, ValueError, SyntaxError, OverflowError):
+        raise ValueError(f"{name} is {value!r}: expected {wanted}") from None
 
 
 def _parser(name: str, kind: str) -> Callable[[Any], Any]:
     if name == "dtype":
-        return lambda given: np.dtype(given).name
-    if kind.startswith("tuple"):
-        return _numbers
-    parsers: dict[str, Callable[[Any], Any]] = {"bool": _flag, "int": _whole, "float": float}
-    return parsers.get(kind.removesuffix(" | None"), lambda given: given)
+        return lambda value: np.dtype(value).name
+    if name == "max_img_size":
+        return float  # infinity: no limit
+    parsers: dict[str, Callable[[Any], Any]] = {
+        "bool": _flag,
+        "int": _whole,
+        "float": _finite,
+        "tuple[int, int, int]": lambda value: tuple(map(_whole, _several(value))),
+        "tuple[int, ...]": lambda value: tuple(map(_whole, _several(value))),
+        "tuple[float, ...]": lambda value: tuple(map(_finite, _several(value))),
+    }
+    return parsers.get(kind, lambda value: value)
 
 
-def _numbers(value: Any) -> tuple[int, ...]:
-    if isinstance(value, str):
-        value = ast.literal_eval(f"({value.strip('()[] ,')},)")
-    return tuple(_whole(number) for number in value)
+def _several(value: Any) -> Any:
+    read = ast.literal_eval(value) if isinstance(value, str) else value
+    return read if np.iterable(read) else (read,)
+
+
+def _finite(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(value)
+    return number
 
 
 def _whole(value: Any) -> int:

@@ -1,7 +1,7 @@
 """One image and its boxes, augmented as MXNet's det_aug_default does it.
 
 The order, the numbers drawn and their arithmetic in float32 are those of MXNet 1.9.1 (src/io/image_det_aug_default.cc):
-resize, hue and saturation and lightness, contrast, mirror, pad, crop, and the size of the batch.
+resize, hue with saturation and lightness, contrast, mirror, pad, crop, and a resize to ``data_shape``.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ import cv2
 import numpy as np
 
 from dali_rec.compat.mxnet.io.detection.objects import Objects, Rect
+from dali_rec.compat.mxnet.io.detection.parameters import COLOUR_EFFECTS
 from dali_rec.compat.mxnet.io.pixels import carry_out
-from dali_rec.compat.mxnet.io.plan import Shift
+from dali_rec.compat.mxnet.io.resizing import choose_interpolation, scale_shorter_side
+from dali_rec.compat.mxnet.io.steps import Jitter, Scale, Shift
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,10 +23,9 @@ if TYPE_CHECKING:
     from dali_rec.compat.mxnet.io.detection.parameters import CropSampler, DetectionParameters
     from dali_rec.compat.mxnet.io.draws import Draws
 
-_LINEAR, _CUBIC, _AREA = 1, 2, 3
-_AUTO, _RANDOM = 9, 10
-_LEAST_PAD = np.float32(1.05)  # smaller ones are not worth the border
-_LEVELS = np.arange(256, dtype=np.float32)
+# MXNet does nothing where less is drawn: the scale of a pad, and the change of contrast.
+_LEAST_PAD = np.float32(1.05)
+_LEAST_CONTRAST = 1e-3
 
 
 def augment(
@@ -32,57 +33,45 @@ def augment(
 ) -> tuple[NDArray[np.uint8], Objects]:
     """The image at its final size, uint8 of shape (height, width) or (height, width, channels), and its objects."""
     if parameters.resize != -1:
-        pixels = _resize_shorter(pixels, parameters, draws)
+        pixels = _resize(pixels, scale_shorter_side(pixels.shape[:2], parameters.resize), parameters, draws)
     if parameters.changes_colour:
         pixels = _change_colour(pixels, parameters, draws)
-    if parameters.rand_mirror_prob > 0 and draws.unit() < np.float32(parameters.rand_mirror_prob):
+    if _happens(parameters.rand_mirror_prob, draws):
         pixels, objects = np.ascontiguousarray(pixels[:, ::-1]), objects.mirrored()
-    if parameters.rand_pad_prob > 0 and draws.unit() < np.float32(parameters.rand_pad_prob):
+    if _happens(parameters.rand_pad_prob, draws):
         pixels, objects = _pad(pixels, objects, parameters, draws)
     samplers = parameters.crop_samplers
-    if parameters.rand_crop_prob > 0 and samplers and draws.unit() < np.float32(parameters.rand_crop_prob):
+    if samplers and _happens(parameters.rand_crop_prob, draws):
         pixels, objects = _crop(pixels, objects, parameters, samplers, draws)
     return _fit(pixels, parameters, draws), objects
 
 
-def _resize_shorter(pixels: NDArray[np.uint8], parameters: DetectionParameters, draws: Draws) -> NDArray[np.uint8]:
-    height, width = pixels.shape[:2]
-    side = parameters.resize
-    if height > width:
-        return _resize(pixels, side * height // width, side, parameters, draws)
-    return _resize(pixels, side, side * width // height, parameters, draws)
+def _happens(probability: float, draws: Draws) -> bool:
+    """Whether something of this probability happens; for what never does, no number is drawn."""
+    return probability > 0 and bool(draws.unit() < np.float32(probability))
 
 
 def _resize(
-    pixels: NDArray[np.uint8], height: int, width: int, parameters: DetectionParameters, draws: Draws
+    pixels: NDArray[np.uint8], size: tuple[int, int], parameters: DetectionParameters, draws: Draws
 ) -> NDArray[np.uint8]:
-    method = parameters.inter_method
-    if method == _AUTO:
-        old_height, old_width = pixels.shape[:2]
-        if width > old_width and height > old_height:
-            method = _CUBIC
-        elif width < old_width and height < old_height:
-            method = _AREA
-        else:
-            method = _LINEAR
-    elif method == _RANDOM:
-        method = draws.whole(0, 4)
+    method = choose_interpolation(parameters.inter_method, pixels.shape[:2], size, draws)
     # MXNet fails where a side becomes 0, which a crop can lead to.
-    resized: NDArray[np.uint8] = cv2.resize(pixels, (max(width, 1), max(height, 1)), interpolation=method)
-    return resized
+    height, width = (max(1, side) for side in size)
+    return carry_out((Scale(height, width, method),), pixels)
 
 
 def _change_colour(pixels: NDArray[np.uint8], parameters: DetectionParameters, draws: Draws) -> NDArray[np.uint8]:
-    names = ("hue", "saturation", "illumination", "contrast")
-    drawn = [draws.uniform(-1, 1) * np.float32(getattr(parameters, f"max_random_{name}")) for name in names]
-    chosen = [draws.unit() < np.float32(getattr(parameters, f"random_{name}_prob")) for name in names]
-    hue, saturation, lightness = (int(value) if use else 0 for value, use in zip(drawn[:3], chosen[:3], strict=True))
-    if hue or saturation or lightness:
-        pixels = carry_out((Shift(hue=hue, lightness=lightness, saturation=saturation),), pixels, 0)
-    contrast = drawn[3]
-    if chosen[3] and abs(contrast) > 1e-3:
-        levels = np.rint(_LEVELS * (contrast + np.float32(1)))
-        pixels = cv2.LUT(pixels, np.clip(levels, 0, 255).astype(np.uint8))
+    drawn = [draws.uniform(-1, 1) * np.float32(getattr(parameters, f"max_random_{name}")) for name in COLOUR_EFFECTS]
+    chosen = [draws.unit() < np.float32(getattr(parameters, f"random_{name}_prob")) for name in COLOUR_EFFECTS]
+    hue, saturation, lightness, contrast = (
+        value if use else np.float32(0) for value, use in zip(drawn, chosen, strict=True)
+    )
+    shift = Shift(hue=int(hue), lightness=int(lightness), saturation=int(saturation))
+    if shift != Shift(0, 0, 0):
+        pixels = carry_out((shift,), pixels)
+    if abs(contrast) > _LEAST_CONTRAST:
+        # MXNet multiplies all levels by a factor here, which it calls brightness in ImageRecordIter.
+        pixels = carry_out((Jitter((float(contrast + np.float32(1)), 1.0, 1.0), order=(0,)),), pixels)
     return pixels
 
 
@@ -108,10 +97,10 @@ def _crop(
     samplers: tuple[CropSampler, ...],
     draws: Draws,
 ) -> tuple[NDArray[np.uint8], Objects]:
-    """The first crop that one of the samplers is content with; the whole image where none is."""
+    """The first crop that meets the conditions of its sampler; the whole image where none does."""
     height, width = pixels.shape[:2]
     least_overlap = parameters.emit_overlap_thresh if parameters.crop_emit_mode == "overlap" else None
-    for number in _shuffled(len(samplers), draws):
+    for number in draws.order(len(samplers)):
         sampler = samplers[number]
         for _ in range(sampler.trials):
             box = _draw_crop(sampler, np.float32(width) / np.float32(height), draws)
@@ -138,21 +127,12 @@ def _cut(pixels: NDArray[np.uint8], box: Rect) -> NDArray[np.uint8]:
     return pixels[top : top + height, left : left + width]
 
 
-def _shuffled(count: int, draws: Draws) -> list[int]:
-    """0 to ``count`` - 1 as std::shuffle orders them: a number for each place but the first."""
-    order = list(range(count))
-    for place in range(1, count):
-        other = draws.whole(0, place)
-        order[place], order[other] = order[other], order[place]
-    return order
-
-
 def _fit(pixels: NDArray[np.uint8], parameters: DetectionParameters, draws: Draws) -> NDArray[np.uint8]:
-    _, high, wide = parameters.data_shape
     if parameters.resize_mode == "force":
-        return _resize(pixels, high, wide, parameters, draws)
+        return _resize(pixels, parameters.size, parameters, draws)
+    height, width = parameters.size
     rows, columns = np.float32(pixels.shape[0]), np.float32(pixels.shape[1])
-    if parameters.resize_mode == "shrink" and rows <= high and columns <= wide:
+    if parameters.resize_mode == "shrink" and rows <= height and columns <= width:
         return pixels
-    ratio = min(np.float32(high) / rows, np.float32(wide) / columns)
-    return _resize(pixels, int(ratio * rows), int(ratio * columns), parameters, draws)
+    ratio = min(np.float32(height) / rows, np.float32(width) / columns)
+    return _resize(pixels, (int(ratio * rows), int(ratio * columns)), parameters, draws)

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dali_rec._files import as_path
-from dali_rec._numbers import parse_float, parse_int
 from dali_rec.compat.mxnet.io.detection.objects import check_layout
+from dali_rec.compat.mxnet.io.records import listed_labels
 from dali_rec.dataset import listed_ids
-from dali_rec.errors import DatasetError, SourceError
+from dali_rec.errors import DatasetError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -32,7 +31,7 @@ class RaggedLabels:
         return self._values[self._ends[row] : self._ends[row + 1]]
 
     @property
-    def most(self) -> int:
+    def longest(self) -> int:
         """The length of the longest."""
         return int(np.diff(self._ends).max(initial=0))
 
@@ -41,44 +40,20 @@ def read_labels(dataset: Dataset, path_imglist: Any, label_width: int) -> Ragged
     """The label of each record, from ``path_imglist`` by id where it is given, from the records otherwise.
 
     label_width: how many labels each must have; -1: as many as it has. Raises DatasetError, naming the record, for a
-    label that is not laid out for detection or is not so long, SourceError for a line of the list that cannot be read.
+    label that is not laid out for detection or is not so long, and as ``listed_labels`` does.
     """
-    listed = _read_list(path_imglist, label_width) if path_imglist else None
-
-    def rows() -> Iterable[NDArray[np.float32]]:
-        for row, key in enumerate(listed_ids(dataset).tolist()):
-            where = f"{dataset.name}: the record with id {key}"
-            if listed is None:
-                label = dataset[row].labels
-            elif key in listed:
-                label = listed[key]
-            else:
-                raise DatasetError(f"{path_imglist}: no line for the record with id {key} of {dataset.name}")
-            if label_width > 0 and len(label) != label_width:
-                raise DatasetError(
-                    f"{where} has {len(label)} labels, label_width is {label_width}; leave label_width out for "
-                    "labels of any length"
-                )
-            check_layout(label, where)
-            yield label
-
-    return RaggedLabels(rows())
+    return RaggedLabels(_checked_labels(dataset, path_imglist, label_width))
 
 
-def _read_list(path: Any, label_width: int) -> dict[int, NDArray[np.float32]]:
-    """The labels of a .lst by id: the numbers behind the id, up to the path or as many as ``label_width`` says."""
-    labels: dict[int, NDArray[np.float32]] = {}
-    with as_path(path).open(encoding="utf-8", errors="surrogateescape") as file:
-        for number, line in enumerate(file, 1):
-            # A path may hold blanks where tabs part the columns.
-            fields = line.rstrip("\r\n").split("\t") if "\t" in line else line.split()
-            if not fields or not line.strip():
-                continue
-            values = fields[1 : 1 + label_width] if label_width > 0 else fields[1:-1]
-            try:
-                labels[parse_int(fields[0])] = np.array(list(map(parse_float, values)), np.float64).astype(np.float32)
-            except ValueError:
-                raise SourceError(
-                    f"{path}, line {number}: {line.strip()[:60]!r} is not an id, labels and a path"
-                ) from None
-    return labels
+def _checked_labels(dataset: Dataset, path_imglist: Any, label_width: int) -> Iterator[NDArray[np.float32]]:
+    listed = listed_labels(dataset, path_imglist, label_width) if path_imglist else None
+    for row, key in enumerate(listed_ids(dataset).tolist()):
+        label = dataset[row].labels if listed is None else np.array(listed[row], np.float32)
+        where = f"{dataset.name}: the record with id {key}"
+        if label_width > 0 and len(label) != label_width:
+            raise DatasetError(
+                f"{where} has {len(label)} labels, label_width is {label_width}; leave label_width out for "
+                "labels of any length"
+            )
+        check_layout(label, where)
+        yield label

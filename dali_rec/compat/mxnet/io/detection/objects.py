@@ -43,13 +43,11 @@ class Objects:
     values: NDArray[np.float32]
 
     @classmethod
-    def of(cls, label: NDArray[np.float32], where: str) -> Objects:
-        """The parts of a label; objects without area are left out, as MXNet does.
+    def of(cls, label: NDArray[np.float32]) -> Objects:
+        """The parts of a label that ``check_layout`` accepts; objects without area are left out, as MXNet does.
 
-        A label of a header alone has no objects; MXNet stops there. Raises DatasetError, which begins with ``where``,
-        for a label that is not laid out so.
+        A label of a header alone has no objects; MXNet stops there.
         """
-        check_layout(label, where)
         header, width = int(label[0]), int(label[1])
         values = label[header:].reshape(-1, width)
         with_area = (values[:, 3] > values[:, 1]) & (values[:, 4] > values[:, 2])
