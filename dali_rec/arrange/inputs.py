@@ -51,6 +51,11 @@ class Input:
         return None if self.manifest is None else self.manifest.label_kind
 
     @property
+    def split(self) -> str | None:
+        """Its split, train, val or test, as its manifest says; None where it is not of a parted source."""
+        return None if self.manifest is None else self.manifest.split
+
+    @property
     def class_names(self) -> ClassNames | None:
         """The names behind each column of labels, or None where nobody wrote any down."""
         manifest = self.manifest

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from dali_rec._files import as_path
 from dali_rec.errors import OutputExistsError, SourceError, TooManyBadImagesError
 from dali_rec.packing.append import append_to
-from dali_rec.packing.bad_images import ImageCounter, emptied_classes
+from dali_rec.packing.bad_images import ImageCounter, emptied_classes, write_rejections
 from dali_rec.packing.begun import read_begun
 from dali_rec.packing.choose_device import choose_device
 from dali_rec.packing.engines import pack_locally
@@ -142,7 +142,7 @@ def run_pack(
         try:
             sets = _pack_and_publish(job, work, scratch, run, counter)
         except TooManyBadImagesError as error:
-            rejected = work.write_rejections(counter.rejections)
+            rejected = write_rejections(store, job, counter.rejections)
             raise TooManyBadImagesError(f"{error}; the list is in {rejected}") from None
     notes = emptied_classes(job, (rejection for one in sets for rejection in one.rejections))
     for note in notes:

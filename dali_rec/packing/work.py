@@ -11,11 +11,11 @@ It lies beside the target, so that a run that was killed leaves nothing else, an
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 from typing import TYPE_CHECKING
 
 from dali_rec.errors import DatasetError, OutputExistsError
+from dali_rec.packing.bad_images import rejections_file
 from dali_rec.packing.begun import JOB, format_begun, read_begun, work_folder
 from dali_rec.packing.publication import JOURNAL, Moves, Publication, staged_manifest
 from dali_rec.packing.report import REPORT_SUFFIX, ShardReport
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from dali_rec.packing.job import Job, Task
     from dali_rec.packing.options import RunOptions
     from dali_rec.packing.plan import Plan
-    from dali_rec.packing.report import Rejection
     from dali_rec.packing.store import Store
 
 logger = logging.getLogger("dali_rec")
@@ -261,11 +260,11 @@ class WorkFolder:
         store.write(self._in(f"{name}.lst"), list_text)
         files.append(f"{name}.lst")
         if rejections:
-            store.write(self._in(_rejected(name)), rejections)
-            files.append(_rejected(name))
+            store.write(self._in(rejections_file(name)), rejections)
+            files.append(rejections_file(name))
         else:
-            obsolete.add(_rejected(name))
-        obsolete |= {_rejected(base.added_name) for base in self.job.bases if base.name == name}
+            obsolete.add(rejections_file(name))
+        obsolete |= {rejections_file(base.added_name) for base in self.job.bases if base.name == name}
         store.write(self._in(staged_manifest(name)), manifest.to_json().encode())
         return Moves(name, tuple(files), tuple(sorted(obsolete)), grows)
 
@@ -285,25 +284,9 @@ class WorkFolder:
             self.store.write(self._in(JOURNAL), self.publication.to_json().encode())
         self.publication.finish(self.store, self.name)
 
-    def write_rejections(self, rejections: list[Rejection]) -> str:
-        """Write the list of images for which the job is given up; returns where.
-
-        It is not that of a data set that is appended to, which says what that left out.
-        """
-        name = _rejected(self.job.bases[0].added_name if self.job.bases else self.job.plans[0].name)
-        if rejections:
-            self.store.write(name, format_rejections(rejections))
-        else:
-            self.store.remove(name)
-        return self.store.path(name)
-
 
 def _is_lock(name: str) -> bool:
     return name == _LOCK or name.startswith(f"{_LOCK}-")
-
-
-def _rejected(name: str) -> str:
-    return f"{name}.rejected.jsonl"
 
 
 def keep_shard(store: Store, folder: str, report: ShardReport, scratch: Path) -> None:
@@ -311,19 +294,3 @@ def keep_shard(store: Store, folder: str, report: ShardReport, scratch: Path) ->
     for suffix in (".rec", ".idx"):
         store.keep(scratch / f"{report.name}{suffix}", folder)
     store.write(f"{folder}/{report.name}{REPORT_SUFFIX}", report.to_json().encode())
-
-
-def format_rejections(rejections: list[Rejection]) -> bytes:
-    """One JSON object a line."""
-    return "".join(
-        json.dumps(
-            {
-                "id": rejection.sample.key,
-                "labels": list(rejection.sample.labels),
-                "path": rejection.sample.location,
-                "reason": rejection.reason,
-            }
-        )
-        + "\n"
-        for rejection in rejections
-    ).encode()
