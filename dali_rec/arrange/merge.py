@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from dali_rec.arrange.classes import United
     from dali_rec.arrange.frames import Frames
     from dali_rec.arrange.headers import LabelMaps
-    from dali_rec.loading.boxes import BoxLayout
+    from dali_rec.box_layout import BoxLayout
 
 logger = logging.getLogger("dali_rec")
 

@@ -1,11 +1,12 @@
-"""The boxes of a batch: how they are laid out in the records, and as what they are handed out."""
+"""The boxes of a batch: which layout they have in the records, and as what they are handed out."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from dali_rec.box_layout import BoxLayout, box_layout
 from dali_rec.errors import DatasetError, LoaderError
 
 if TYPE_CHECKING:
@@ -17,22 +18,6 @@ if TYPE_CHECKING:
 
 BoxMode = Literal["auto", "pad", "list", "off"]
 PADDING = -1.0
-
-
-class BoxLayout(NamedTuple):
-    """How the labels of all records are laid out: ``header`` numbers, then ``width`` numbers for each object."""
-
-    header: int
-    width: int
-
-
-def box_layout(labels: NDArray[np.float32]) -> BoxLayout | None:
-    """How the labels of a record are laid out, or None where they are no boxes."""
-    if len(labels) < 2 or not np.isfinite(labels[:2]).all():
-        return None
-    header, width = int(labels[0]), int(labels[1])
-    fits = header >= 2 and width >= 5 and len(labels) >= header and (len(labels) - header) % width == 0
-    return BoxLayout(header, width) if fits else None
 
 
 def find_boxes(dataset: Dataset, mode: BoxMode) -> BoxLayout | None:

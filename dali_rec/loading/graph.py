@@ -28,9 +28,9 @@ from dali_rec.loading.tuned import DEFAULTS, Tuned
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from dali_rec.box_layout import BoxLayout
     from dali_rec.dataset import Dataset
     from dali_rec.loading.augment import Augment
-    from dali_rec.loading.boxes import BoxLayout
     from dali_rec.loading.device import Device
     from dali_rec.loading.feed import RecordFeed
     from dali_rec.loading.finish import Resizer

@@ -37,12 +37,12 @@ class ImageOptions:
     center_crop: cut the largest square from the centre.
     interpolation: "bicubic" is Pillow's, which averages where it shrinks; "area" means over the pixels that go into one
         (and is cubic where it enlarges); the others are OpenCV's, which alias when they shrink.
-    encoding: "keep" stores a changed image as JPEG, PNG or WebP if it was that, and as the like of it otherwise; the
-        others encode every image that is not of that format.
+    encoding: "keep" stores a changed JPEG, PNG or WebP in its own format, and other formats as JPEG if they are lossy
+        (JPEG 2000, AVIF) and as PNG otherwise; the others encode every image that is not of that format.
     quality: of JPEG and WebP, 1…100.
     color: "rgb" or "gray" for all images; "keep" leaves them.
     max_pixels: larger images are rejected before they are decoded.
-    trust: images that nothing is done to are held to their header alone, and not decoded.
+    trust: images that are stored as they are are checked by their headers alone, and not decoded.
     device: "gpu" decodes, scales and encodes JPEGs on one, to slightly other pixels (see packing/batches.py); "auto"
         does so where that is faster.
     """
