@@ -40,7 +40,7 @@ def choose_device(
     machines would have to choose each for itself.
     """
     wanted = options.image.device
-    if wanted == "auto" and run.num_nodes > 1:
+    if wanted == "auto" and run.is_shared:
         raise ValueError("device is 'auto': machines that share the work must use the same; say 'cpu' or 'gpu'")
     if wanted == "gpu" and run.engine == "ray":
         raise ValueError(

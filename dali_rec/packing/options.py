@@ -157,6 +157,11 @@ class RunOptions:
     engine: Engine = "local"
     address: str | None = None
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether several machines share the work, each on a part of its own."""
+        return self.num_nodes > 1
+
     def part(self, tasks: Sequence[_Task]) -> Sequence[_Task]:
         """What of these tasks is this machine's."""
         return tasks[self.node_rank :: self.num_nodes]
@@ -168,7 +173,7 @@ class RunOptions:
             raise ValueError(f"node_rank is {self.node_rank}: of {self.num_nodes} nodes it is 0…{self.num_nodes - 1}")
         if self.engine not in get_args(Engine):
             raise ValueError(f"engine is {self.engine!r}: expected one of {', '.join(get_args(Engine))}")
-        if self.engine == "ray" and self.num_nodes > 1:
+        if self.engine == "ray" and self.is_shared:
             raise ValueError("Ray spreads the work over its nodes by itself: leave num_nodes out")
         if self.address is not None and self.engine != "ray":
             raise ValueError("address is that of a Ray cluster: it goes with engine='ray'")
