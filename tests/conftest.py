@@ -10,7 +10,7 @@ import support
 
 import dali_rec
 from dali_rec import _workers
-from dali_rec.loading.device import count_gpus
+from dali_rec._hardware import count_gpus
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

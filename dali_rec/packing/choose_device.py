@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dali_rec._dali import DALI_ERRORS, dali_reason
+from dali_rec._hardware import count_gpus
 from dali_rec.errors import DaliRecError, DeviceUnavailableError
-from dali_rec.loading.device import count_gpus
 from dali_rec.packing.batches import BATCH_SIZE, import_nvimgcodec
 from dali_rec.packing.plan import ShardPlan
 from dali_rec.packing.shard import prepare_all
