@@ -15,7 +15,7 @@ _GROUPS = Path("/sys/fs/cgroup")
 
 
 def available_cores() -> int:
-    """Cores that this process may run on, or so many as a container's share of time comes to, rounded up."""
+    """Cores that this process may run on; fewer where a container limits its processor time, to that rounded up."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quotas = [quota for folder in _own_folders() if (quota := _quota(folder)) is not None]
     return min([cores, *(max(1, math.ceil(quota)) for quota in quotas)])

@@ -105,7 +105,7 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
 
 @contextlib.contextmanager
 def naming_writes(path: Path) -> Iterator[None]:
-    """Name the file in what the system says of it: of a full disk without a name, else by its temporary one."""
+    """Give OSErrors of writing the name of the file: those of a full disk have none, others its temporary name."""
     try:
         yield
     except OSError as error:
@@ -233,7 +233,7 @@ def is_nameless(path: Path) -> bool:
 
 
 def as_url(path: Path) -> str | None:
-    """The URL that was taken for a path, or None: in a folder called like a protocol, it is a path."""
+    """The path as the URL that it was meant to be, or None if it is a path: the folder ``s3:`` may be there."""
     is_url = _URL.match(str(path)) is not None and not Path(path.parts[0]).is_dir()
     return str(path).replace(":/", "://", 1) if is_url else None
 

@@ -58,17 +58,9 @@ def memory() -> tuple[int, int] | None:
     return total, min(total, available)
 
 
-def load_driver() -> ctypes.CDLL | None:
-    """The library of the NVIDIA driver, or None where there is none."""
-    for name in _DRIVER_LIBRARIES:
-        with contextlib.suppress(OSError):
-            return ctypes.CDLL(name)
-    return None
-
-
 def nvidia_driver() -> Driver | None:
     """The driver, or None where there is none that starts."""
-    library = load_driver()
+    library = _load_driver()
     number = ctypes.c_int()
     if library is None or library.cuInit(0) or library.cuDriverGetVersion(ctypes.byref(number)):
         return None
@@ -79,13 +71,34 @@ def nvidia_driver() -> Driver | None:
     return Driver(version, (number.value // 1000, number.value % 1000 // 10))
 
 
+def count_gpus() -> tuple[int, str]:
+    """How many CUDA devices the driver shows to this process, and if none, why."""
+    driver = _load_driver()
+    if driver is None:
+        return 0, "no NVIDIA driver found (libcuda)"
+    status = driver.cuInit(0)
+    if status:
+        return 0, f"the NVIDIA driver does not start (CUDA error {status})"
+    count = ctypes.c_int()
+    status = driver.cuDeviceGetCount(ctypes.byref(count))
+    if status or not count.value:
+        return 0, "the NVIDIA driver shows no device"
+    return count.value, ""
+
+
 def gpus() -> tuple[Gpu, ...]:
     """The GPUs that this process may use, in the order of their CUDA device numbers."""
-    library = load_driver()
-    count = ctypes.c_int()
-    if library is None or library.cuInit(0) or library.cuDeviceGetCount(ctypes.byref(count)):
-        return ()
-    return tuple(_gpu(library, index) for index in range(count.value))
+    count, _ = count_gpus()
+    library = _load_driver()
+    return () if library is None else tuple(_gpu(library, index) for index in range(count))
+
+
+def _load_driver() -> ctypes.CDLL | None:
+    """The library of the NVIDIA driver, or None where there is none."""
+    for name in _DRIVER_LIBRARIES:
+        with contextlib.suppress(OSError):
+            return ctypes.CDLL(name)
+    return None
 
 
 def _gpu(library: ctypes.CDLL, index: int) -> Gpu:

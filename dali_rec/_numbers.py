@@ -1,4 +1,4 @@
-"""Numbers as they are given: in text, where Python's own also take ``2019_1``, which is a name, and as options."""
+"""Numbers from text, without the underscores that Python itself takes (``2019_1`` is a name), and from options."""
 
 from __future__ import annotations
 

@@ -8,10 +8,11 @@ import sys
 
 
 def prepare_streams() -> None:
-    """Give the process streams that can be written to: closed ones go nowhere, letters they have not are escaped.
+    """Give the process streams that can be written to.
 
-    A closed descriptor is opened again too: the next file to be opened, a .rec perhaps, would have its number, and
-    take what libraries print.
+    What is written to a closed one goes nowhere, and characters that the encoding lacks are escaped. A closed
+    descriptor is opened again too: the next file to be opened, a .rec perhaps, would have its number, and take what
+    libraries print.
     """
     for descriptor in (0, 1, 2):
         if not _is_open(descriptor):

@@ -71,7 +71,7 @@ class Workers(Protocol):
 
 
 def begin_workers(work: Work, threads: int, most_processes: int) -> Workers:
-    """Workers of so many threads in all, in several processes where that is faster and the work is worth it."""
+    """Workers with so many threads in all, in several processes, ``most_processes`` at most, where that is faster."""
     processes = process_count(threads, most_processes)
     pillow = PillowSettings.here() if processes > 1 else None
     if pillow is None:
@@ -81,7 +81,7 @@ def begin_workers(work: Work, threads: int, most_processes: int) -> Workers:
 
 
 def process_count(threads: int, most: int) -> int:
-    """How many processes so many threads are parted into, ``most`` of them; 1: they are threads of this process."""
+    """How many processes so many threads are divided among, at most ``most``; 1 stands for this process alone."""
     # What is frozen into a program of its own has no Python to begin.
     if os.name != "posix" or not sys.executable or getattr(sys, "frozen", False):
         return 1

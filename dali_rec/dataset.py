@@ -119,7 +119,7 @@ class Dataset(Sequence[Record]):
         return shard, int(shard.index.offsets[row])
 
     def spans(self, positions: NDArray[np.int64]) -> list[tuple[Shard, int, int]]:
-        """Of records by their positions (from 0): the shard, and where in it they begin and the next one begins."""
+        """For each of these positions (from 0) the shard, and the offsets of its record and of the one after that."""
         numbers = np.searchsorted(self._ends, positions, side="right")
         found = np.empty(len(positions), dtype=object)
         for number in np.unique(numbers).tolist():

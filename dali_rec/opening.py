@@ -73,7 +73,7 @@ def _open_one(path: Path) -> Dataset:
 
 
 def no_records(path: object, shards: Iterable[Shard]) -> DaliRecError:
-    """What to raise where there is not one record; an .idx without lines, as a killed im2rec leaves it, is said."""
+    """The error for a data set without a single record; it names an empty .idx, as a killed im2rec leaves it."""
     for shard in shards:
         if shard.reader.size and not len(shard.reader.index):
             return IndexFileError(

@@ -11,7 +11,7 @@ import support
 
 import dali_rec
 from dali_rec import _workers
-from dali_rec.loading.device import count_gpus
+from dali_rec._hardware import count_gpus
 
 # Or JAX and TensorFlow would take the GPU's memory for themselves.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")

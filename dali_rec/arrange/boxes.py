@@ -15,7 +15,7 @@ from dali_rec.arrange.headers import (
     payload_labels,
     with_payloads,
 )
-from dali_rec.boxes import BoxLayout, box_layout
+from dali_rec.box_layout import BoxLayout, box_layout
 from dali_rec.errors import DatasetError
 from dali_rec.recordio.index import unsigned
 

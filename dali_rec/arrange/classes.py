@@ -20,10 +20,11 @@ LabelChoice = Literal["names", "keep"]
 
 @dataclass(frozen=True, slots=True)
 class United:
-    """Names of the classes of all, by column, and for each data set its label maps, or None where its names are these.
+    """The classes of several data sets as those of one.
 
-    A map may leave all numbers as they are: by it labels are held against the names, for the number of one without a
-    name may be that of another data set's class.
+    names: by column of labels. maps: how the labels of each data set are renumbered, or None where its names are these
+    already. A map may leave all numbers as they are: labels are still looked up in it, and one that has no name is
+    refused, since its number may be that of another data set's class. notes: what the user should hear.
     """
 
     names: ClassNames | None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 #: Bytes read at a time; a larger record is read alone.
 CHUNK_BYTES = 4 << 20
-_NAME = "a record"  # of what was checked when it was read, and can no longer fail
+_NAME = "a record"  # for messages that cannot come: the records were checked when they were read
 
 
 @dataclass(frozen=True, slots=True, eq=False)

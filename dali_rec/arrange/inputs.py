@@ -51,6 +51,11 @@ class Input:
         return None if self.manifest is None else self.manifest.label_kind
 
     @property
+    def split(self) -> str | None:
+        """Its split, train, val or test, as its manifest says; None where it is not of a parted source."""
+        return None if self.manifest is None else self.manifest.split
+
+    @property
     def class_names(self) -> ClassNames | None:
         """The names behind each column of labels, or None where nobody wrote any down."""
         manifest = self.manifest
@@ -82,9 +87,11 @@ def open_input(
 ) -> Input:
     """Open a data set to be rearranged: a prefix, a manifest or a .rec file, with or without .idx and .lst.
 
-    sharding: of an output that gets all records and keeps their ids. Then the header and the identities of a face set
-    are read too if all goes to one file: they name images of their own file by their ids, and mean nothing beside
-    others or without them. Otherwise a face set is its images.
+    Of a face set of InsightFace only the images are read: its header and its identities name images of their own file
+    by id, and mean nothing beside other images or without these. They are read too where they stay true, which is in
+    an output of one file that gets all records under their own ids.
+
+    sharding: that of an output that gets all records under their own ids, otherwise None.
     ids, classes: only these records, see ``Dataset.subset``. Raises DatasetError if that leaves none.
     """
     path = as_path(path)

@@ -12,12 +12,13 @@ import numpy as np
 from dali_rec._files import as_path
 from dali_rec.arrange.boxes import common_layout, require_layout, with_object_classes
 from dali_rec.arrange.classes import LabelChoice, unite
+from dali_rec.arrange.finish import finish
 from dali_rec.arrange.frames import read_frames
 from dali_rec.arrange.headers import with_ids, with_labels
 from dali_rec.arrange.inputs import Input, notes_on_identities, open_input
-from dali_rec.arrange.report import ArrangeReport, finish
+from dali_rec.arrange.report import ArrangeReport
 from dali_rec.arrange.sharding import Sharding
-from dali_rec.arrange.work import Target
+from dali_rec.arrange.target import Target
 from dali_rec.arrange.writer import SetWriter
 from dali_rec.errors import DatasetError
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from dali_rec.arrange.classes import United
     from dali_rec.arrange.frames import Frames
     from dali_rec.arrange.headers import LabelMaps
-    from dali_rec.boxes import BoxLayout
+    from dali_rec.box_layout import BoxLayout
 
 logger = logging.getLogger("dali_rec")
 
@@ -85,7 +86,7 @@ def merge(
         writer = stack.enter_context(SetWriter(stack.enter_context(target.working()), count, sharding))
         _copy(inputs, united, layout, writer, renumbered=renumbered, progress=progress)
         options = {"command": "merge", **sharding.recorded(), "labels": labels, "renumbered": renumbered}
-        splits = {None if one.manifest is None else one.manifest.split for one in inputs}
+        splits = {one.split for one in inputs}
         split = splits.pop() if len(splits) == 1 else None
         if renumbered and writer.facts.without_image:
             note = (

@@ -19,12 +19,13 @@ import numpy as np
 
 from dali_rec._files import as_path
 from dali_rec._sizes import parse_size
+from dali_rec.arrange.finish import finish
 from dali_rec.arrange.frames import Frames, pieces, read_frames, record_limits
 from dali_rec.arrange.inputs import notes_on_identities, open_input
-from dali_rec.arrange.report import ArrangeReport, finish
+from dali_rec.arrange.report import ArrangeReport
 from dali_rec.arrange.scatter import Scatter
 from dali_rec.arrange.sharding import Sharding
-from dali_rec.arrange.work import Target
+from dali_rec.arrange.target import Target
 from dali_rec.arrange.writer import SetWriter
 from dali_rec.packing.options import SHUFFLE_SEED
 from dali_rec.packing.sizing import bounds_by_bytes
@@ -96,8 +97,7 @@ def shuffle(
         for frames in _in_order(one, order, folder, limit - _PIECES_BYTES, progress):
             writer.write(frames, one.locations.of(frames), measure=one.manifest is None)
         options = {"command": "shuffle", **sharding.recorded(), "seed": seed}
-        split = None if one.manifest is None else one.manifest.split
-        done = finish(writer, target, [one], options, one.class_names, split=split).publish()
+        done = finish(writer, target, [one], options, one.class_names, split=one.split).publish()
     return ArrangeReport((done,), tuple(notes), time.perf_counter() - began)
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from dali_rec._files import as_path, require_output_name
+from dali_rec.arrange.finish import finish
 from dali_rec.arrange.frames import read_frames
 from dali_rec.arrange.inputs import notes_on_identities, open_input
-from dali_rec.arrange.report import ArrangeReport, finish
+from dali_rec.arrange.report import ArrangeReport
 from dali_rec.arrange.sharding import Sharding
-from dali_rec.arrange.work import Target
+from dali_rec.arrange.target import Target
 from dali_rec.arrange.writer import SetWriter
 from dali_rec.errors import DatasetError
 from dali_rec.packing.options import SHUFFLE_SEED
@@ -23,6 +24,7 @@ from dali_rec.packing.split import STRATIFIED_BOXES, check_shares, split_rows
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -71,24 +73,30 @@ def split(
     elif stratify:
         raise ValueError("stratify says how to split: it needs shares")
     with contextlib.ExitStack() as stack:
-        whole = sharding if shares is None else None
-        one = stack.enter_context(open_input(dataset, sharding=whole, ids=ids, classes=classes))
+        unparted = sharding if shares is None else None
+        one = stack.enter_context(open_input(dataset, sharding=unparted, ids=ids, classes=classes))
         if stratify and one.label_kind == "boxes":
             raise DatasetError(f"{one.name}: {STRATIFIED_BOXES}")
-        prefix = require_output_name(as_path(out))
-        parts = _parts(one, shares, seed, stratify=stratify)
-        targets = [Target(prefix if name is None else prefix.with_name(f"{prefix.name}-{name}")) for name in parts]
-        writers = []
-        for target, rows in zip(targets, parts.values(), strict=True):
-            target.check(one.files, overwrite=overwrite)
-            sharding.check(len(rows), str(target.prefix))
-        targets[0].check_space(one.bytes)
-        for target, rows in zip(targets, parts.values(), strict=True):
-            folder = stack.enter_context(target.working())
-            writers.append(stack.enter_context(SetWriter(folder, len(rows), sharding)))
-        chosen = ids is not None or classes is not None
-        measured = one.manifest is None or shares is not None or chosen
-        _deal(one, list(parts.values()), writers, measured=measured, progress=progress)
+        parts = _plan_parts(one, require_output_name(as_path(out)), shares, seed, stratify=stratify)
+        for part in parts:
+            part.target.check(one.files, overwrite=overwrite)
+            sharding.check(len(part.rows), str(part.target.prefix))
+        parts[0].target.check_space(one.bytes)
+        folders = [stack.enter_context(part.target.working()) for part in parts]
+        writers = [
+            stack.enter_context(SetWriter(folder, len(part.rows), sharding))
+            for folder, part in zip(folders, parts, strict=True)
+        ]
+        is_whole = shares is None and ids is None and classes is None
+        measured = one.manifest is None or not is_whole
+        _deal(one, parts, writers, measured=measured, progress=progress)
+        _agree_on_labels(writers)
+        notes = notes_on_identities([one])
+        without_image = sum(writer.facts.without_image for writer in writers)
+        if shares is not None and without_image:
+            notes.append(f"{without_image} records have no image; they are dealt out like all")
+        for note in notes:
+            logger.warning(note)
         options = {
             "command": "split",
             **sharding.recorded(),
@@ -98,53 +106,45 @@ def split(
             "ids": None if ids is None else len(ids),
             "classes": None if classes is None else list(classes),
         }
-        _agree_on_labels(writers)
-        notes = notes_on_identities([one])
-        without_image = sum(writer.facts.without_image for writer in writers)
-        if shares is not None and without_image:
-            notes.append(f"{without_image} records have no image; they are dealt out like all")
-        for note in notes:
-            logger.warning(note)
-        old_split = None if one.manifest is None else one.manifest.split
         finished = [
-            finish(
-                writer,
-                target,
-                [one],
-                options,
-                one.class_names,
-                split=old_split if name is None else name,
-                measured=measured,
-            )
-            for name, target, writer in zip(parts, targets, writers, strict=True)
+            finish(writer, part.target, [one], options, one.class_names, split=part.split, measured=measured)
+            for part, writer in zip(parts, writers, strict=True)
         ]
-        sets = tuple(one.publish() for one in finished)
+        sets = tuple(done.publish() for done in finished)
     return ArrangeReport(sets, tuple(notes), time.perf_counter() - began)
 
 
-def _parts(
-    one: Input, shares: Mapping[str, float] | None, seed: int, *, stratify: bool
-) -> dict[str | None, NDArray[np.int64]]:
-    """The rows of each part, in ascending order."""
+class _Part(NamedTuple):
+    """One data set to be made: its split, where it goes, and the rows of its records in ascending order."""
+
+    split: str | None
+    target: Target
+    rows: NDArray[np.int64]
+
+
+def _plan_parts(
+    one: Input, prefix: Path, shares: Mapping[str, float] | None, seed: int, *, stratify: bool
+) -> list[_Part]:
+    """A part for each share, or one of all records. Raises ValueError for a part that would be empty."""
     count = len(one.dataset)
     if shares is None:
-        return {None: np.arange(count, dtype=np.int64)}
+        return [_Part(one.split, Target(prefix), np.arange(count, dtype=np.int64))]
     groups = None
     if stratify:
         groups = np.concatenate([shard.first_labels() for shard in one.dataset.shards]).astype(np.float64)
-    parts: dict[str | None, NDArray[np.int64]] = {}
+    parts = []
     for name, rows in split_rows(count, shares, seed, groups).items():
         if not len(rows):
             raise ValueError(
                 f"{one.name}: of {count} records the split {name!r} would get none; give it a larger share"
             )
-        parts[name] = rows
+        parts.append(_Part(name, Target(prefix.with_name(f"{prefix.name}-{name}")), rows))
     return parts
 
 
 def _deal(
     one: Input,
-    parts: list[NDArray[np.int64]],
+    parts: Sequence[_Part],
     writers: list[SetWriter],
     *,
     measured: bool,
@@ -152,8 +152,8 @@ def _deal(
 ) -> None:
     """Read once, and give each record to the writer of its part."""
     part_of = np.zeros(len(one.dataset), np.int32)
-    for number, rows in enumerate(parts):
-        part_of[rows] = number
+    for number, part in enumerate(parts):
+        part_of[part.rows] = number
     done, total = 0, one.bytes
     for frames in read_frames(one.dataset):
         here = part_of[frames.rows]

@@ -1,1 +1,1 @@
-"""What the longer commands print."""
+"""The commands, each a thin skin over a public function: its options, and what it prints."""

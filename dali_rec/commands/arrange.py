@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dali_rec._sizes import parse_size
-from dali_rec.arrange.classes import LabelChoice  # noqa: TC001  # typer reads it when it runs
+from dali_rec.arrange.classes import LabelChoice
+from dali_rec.commands._options import parse_split, size
+from dali_rec.commands._printing import describe_set
 from dali_rec.errors import SourceError
 from dali_rec.packing.options import SHUFFLE_SEED
-from dali_rec.packing.split import parse_shares
 from dali_rec.progress import progress_bar
 from dali_rec.recordio.header import MAX_ID
 
@@ -19,21 +19,11 @@ if TYPE_CHECKING:
     from dali_rec.arrange import ArrangeReport
 
 
-def _size(text: str | None) -> str | None:
-    """Say at once what is no size."""
-    if text is not None:
-        try:
-            parse_size(text)
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from None
-    return text
-
-
 DatasetArgument = Annotated[Path, typer.Argument(help="Prefix, manifest or .rec file.")]
 OutArgument = Annotated[Path, typer.Argument(help="Prefix of the files to make.")]
 ShardsOption = Annotated[int | None, typer.Option(min=1, help="Number of .rec files; by default one.")]
 ShardSizeOption = Annotated[
-    str | None, typer.Option(metavar="SIZE", callback=_size, help="Most bytes of a .rec file, as in 1GB.")
+    str | None, typer.Option(metavar="SIZE", callback=size, help="Most bytes of a .rec file, as in 1GB.")
 ]
 ShardRecordsOption = Annotated[int | None, typer.Option(min=1, help="Most records of a .rec file.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace a data set of the same name.")]
@@ -108,15 +98,10 @@ def split(
     """
     from dali_rec.arrange import split as run
 
-    parsed = None
-    if shares is not None:
-        try:
-            parsed = parse_shares(shares)
-        except ValueError as error:
-            raise typer.BadParameter(str(error), param_hint="--split") from None
-    elif stratify:
+    parsed = parse_split(shares)
+    if stratify and parsed is None:
         raise typer.BadParameter("--stratify says how to split: it needs --split", param_hint="--stratify")
-    elif all(option is None for option in (class_names, ids, shards, shard_size, shard_records)):
+    if all(option is None for option in (shares, class_names, ids, shards, shard_size, shard_records)):
         raise typer.BadParameter("say how: --split, --class, --ids, --shards, --shard-size or --shard-records")
     _check_one_of(shards, shard_size, shard_records)
     with progress_bar("splitting", "bytes") as progress:
@@ -145,7 +130,7 @@ def shuffle(
     memory: Annotated[
         str,
         typer.Option(
-            metavar="SIZE", callback=_size, help="Memory for records, 64MiB or more; does not change what comes out."
+            metavar="SIZE", callback=size, help="Memory for records, 64MiB or more; does not change what comes out."
         ),
     ] = "1GB",
     shards: ShardsOption = None,
@@ -195,9 +180,5 @@ def _read_ids(path: Path) -> list[int]:
 
 def _print(report: ArrangeReport) -> None:
     for one in report.sets:
-        manifest = one.manifest
-        in_classes = f" in {len(manifest.classes)} classes" if manifest.classes else ""
-        in_shards = f" in {len(manifest.shards)} shards" if len(manifest.shards) > 1 else ""
-        megabytes = f"{manifest.bytes / 1e6:,.1f} MB"
-        print(f"{manifest.records:,} records{in_classes}{in_shards}, {megabytes}: {one.manifest_path}")  # noqa: T201
-    print(f"{report.seconds:.1f} s, {report.bytes / 1e6 / report.seconds:,.0f} MB/s")  # noqa: T201
+        print(f"{describe_set(one.manifest)}: {one.manifest_path}")
+    print(f"{report.seconds:.1f} s, {report.bytes / 1e6 / report.seconds:,.0f} MB/s")

@@ -8,42 +8,98 @@ import logging
 import statistics
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
-from dali_rec.bench import BenchOptions, bench, tune
-from dali_rec.bench.chart import LABELS, draw
+from dali_rec.commands._options import parse_device, seconds_above_zero
 from dali_rec.progress import progress_bar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dali_rec.bench import BenchReport, TuneReport
+    from dali_rec.bench import BenchOptions, BenchReport, TuneReport
 
 
-def run_bench(dataset: Path | None, *, as_json: bool, plot: Path | None, **options: Any) -> None:
+def bench(
+    dataset: Annotated[
+        Path | None, typer.Argument(help="Prefix, manifest or .rec file; by default a small one is made.")
+    ] = None,
+    *,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images a batch.")] = 64,
+    image_size: Annotated[int, typer.Option(min=1, help="Side of the images that come out, in pixels.")] = 224,
+    augment: Annotated[Literal["train", "eval"], typer.Option(help="Random crops, or whole images.")] = "train",
+    device: Annotated[str, typer.Option(help="auto, gpu, cpu, or the number of a GPU.")] = "auto",
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads; by default one a core.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of each stage.")] = 5,
+    seconds: Annotated[
+        float, typer.Option(callback=seconds_above_zero, help="Seconds a round; below 1 nothing is quoted.")
+    ] = 2.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    plot: Annotated[Path | None, typer.Option(help="Also draw a bar chart, as a PNG.")] = None,
+    tune: Annotated[
+        bool, typer.Option("--tune", help="Search for the fastest settings, and keep them beside DATASET.")
+    ] = False,
+) -> None:
+    """Measure reading, decoding and loading on this machine, and say what holds it up.
+
+    With --tune, try threads, prefetch and the settings of the GPU's decoder one after the other, some minutes, and keep
+    what is faster in DATASET.tuned.json: the Loader takes it on this machine. Batch size and shuffle buffer are only
+    measured, as training depends on them.
+
+    Example: dali-rec bench data/train --seconds 5
+
+    Example: dali-rec bench data/train --tune
+    """
+    from dali_rec.bench import BenchOptions
+
+    options = BenchOptions(
+        batch_size=batch_size,
+        image_size=image_size,
+        augment=augment,
+        device=parse_device(device),
+        threads=threads,
+        rounds=rounds,
+        seconds=seconds,
+    )
+    if not tune:
+        _run_bench(dataset, options, as_json=as_json, plot=plot)
+    elif dataset is None:
+        raise typer.BadParameter("it keeps what it finds beside a data set: name one", param_hint="--tune")
+    elif plot is not None:
+        raise typer.BadParameter("what --tune finds is no chart: leave it out", param_hint="--plot")
+    else:
+        _run_tune(dataset, options, as_json=as_json)
+
+
+def _run_bench(dataset: Path | None, options: BenchOptions, *, as_json: bool, plot: Path | None) -> None:
     """Measure ``dataset``, or one made for the purpose, and print what came of it."""
+    from dali_rec.bench import bench as run
+    from dali_rec.bench.chart import draw
+
     with tempfile.TemporaryDirectory(prefix="dali-rec-bench-") as folder:
         if dataset is None:
             dataset = _make_dataset(Path(folder))
         with progress_bar("measuring", "rounds") as progress:
-            report = bench(dataset, BenchOptions(**options), progress=progress)
+            report = run(dataset, options, progress=progress)
     if plot is not None:
         draw(report, plot)
     if as_json:
-        print(json.dumps(report.as_json(), indent=1))  # noqa: T201
+        print(json.dumps(report.as_json(), indent=1))
     else:
         _print(report)
 
 
-def run_tune(dataset: Path, *, as_json: bool, **options: Any) -> None:
+def _run_tune(dataset: Path, options: BenchOptions, *, as_json: bool) -> None:
     """Search for the fastest settings for ``dataset``, print what came of it, and keep them beside it."""
+    from dali_rec.bench import tune as run
+
     with _without_a_line_each_loader(), progress_bar("tuning", "rounds") as progress:
-        report = tune(dataset, BenchOptions(**options), progress=progress)
+        report = run(dataset, options, progress=progress)
     if as_json:
-        print(json.dumps(report.as_json(), indent=1))  # noqa: T201
+        print(json.dumps(report.as_json(), indent=1))
     else:
         _print_tuned(report)
     report.save()
@@ -97,6 +153,8 @@ def _make_dataset(folder: Path) -> Path:
 
 
 def _print(report: BenchReport) -> None:
+    from dali_rec.bench.chart import LABELS
+
     console = Console()
     console.print(
         f"{report.dataset}: {report.records:,} records of {report.bytes_per_image / 1e3:,.0f} kB, {report.device}"

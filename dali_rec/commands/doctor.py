@@ -27,7 +27,7 @@ def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="Print everyt
 
     found = diagnose()
     if as_json:
-        print(json.dumps(found.as_json(), indent=1))  # noqa: T201
+        print(json.dumps(found.as_json(), indent=1))
     else:
         _print(found)
 

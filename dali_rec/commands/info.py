@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path  # noqa: TC003  # typer reads the annotations when it runs
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -39,7 +39,7 @@ def info(
         with progress_bar("reading headers", "records") as progress:
             found = run(dataset, progress=progress)
         if as_json:
-            print(json.dumps(found.as_json()))  # noqa: T201
+            print(json.dumps(found.as_json()))
         else:
             _print(found)
 

@@ -14,7 +14,8 @@ from rich.table import Table
 from dali_rec._environment import ranks_in_environment
 from dali_rec._files import as_path
 from dali_rec._sizes import parse_size
-from dali_rec.commands._options import seconds_above_zero
+from dali_rec.commands._options import parse_split, seconds_above_zero, size
+from dali_rec.commands._printing import describe_set
 from dali_rec.errors import SourceError
 from dali_rec.images import MAX_PIXELS
 from dali_rec.packing.options import (
@@ -29,7 +30,6 @@ from dali_rec.packing.options import (
     ResizeMode,
     RunOptions,
 )
-from dali_rec.packing.split import parse_shares
 from dali_rec.progress import progress_bar
 from dali_rec.sources import Empty, FetchOptions, Flagged, FolderLabels, Format, SourceOptions, TableOptions
 from dali_rec.sources.detection import count_objects
@@ -91,7 +91,9 @@ def pack(
     shard_size: Annotated[
         str | None,
         typer.Option(
-            metavar="SIZE", help="Most bytes of a .rec file, as in 1GB; estimated where images are encoded anew."
+            metavar="SIZE",
+            callback=size,
+            help="Most bytes of a .rec file, as in 1GB; estimated where images are encoded anew.",
         ),
     ] = None,
     shard_records: Annotated[int | None, typer.Option(min=1, help="Most images of a .rec file.")] = None,
@@ -170,11 +172,11 @@ def pack(
         image=image,
         fetch=FetchOptions(timeout, retries, connections, max_bytes),
         shards=shards,
-        shard_size=_size(shard_size),
+        shard_size=None if shard_size is None else parse_size(shard_size),
         shard_records=shard_records,
         shuffle=shuffle,
         seed=seed,
-        split=_shares(split),
+        split=parse_split(split),
         stratify=stratify,
         workers=workers,
         max_bad=_bad_image_budget(max_bad),
@@ -196,19 +198,11 @@ def pack(
         else:
             report = run_pack(source, out, options, source_options, run, append=append, progress=progress)
     for packed in report.sets:
-        manifest = packed.manifest
-        in_classes = f" in {len(manifest.classes)} classes" if manifest.classes else ""
-        in_shards = f" in {len(manifest.shards)} shards" if len(manifest.shards) > 1 else ""
-        megabytes = f"{manifest.bytes / 1e6:,.1f} MB"
         appended = f"{packed.added:,} appended: " if append else ""
-        print(  # noqa: T201
-            f"{appended}{manifest.records:,} records{in_classes}{in_shards}, {megabytes}: {packed.location}"
-        )
+        print(f"{appended}{describe_set(packed.manifest)}: {packed.location}")
         if packed.rejected is not None:
-            print(  # noqa: T201
-                f"rejected: {len(packed.rejections):,}; the reasons are in {packed.rejected}"
-            )
-    print(f"{report.seconds:.1f} s, {report.images_per_second:,.0f} images/s")  # noqa: T201
+            print(f"rejected: {len(packed.rejections):,}; the reasons are in {packed.rejected}")
+    print(f"{report.seconds:.1f} s, {report.images_per_second:,.0f} images/s")
 
 
 def list_images(
@@ -233,20 +227,13 @@ def list_images(
     from dali_rec.packing.lists import write_lists
 
     prefix = as_path(out.with_suffix("") if out.suffix == ".lst" else out)
-    options = PackOptions(shuffle=shuffle, seed=seed, split=_shares(split), stratify=stratify)
+    options = PackOptions(shuffle=shuffle, seed=seed, split=parse_split(split), stratify=stratify)
     source_options = SourceOptions(None, _labels(leaf=leaf_labels, top=top_labels), _read_classes(classes))
     source, plans = plan_pack(folder, prefix, options, source_options)
     for note in source.notes:
-        print(note)  # noqa: T201
+        print(note)
     for path, count in write_lists(plans, prefix.parent):
-        print(f"{path}: {count:,} images")  # noqa: T201
-
-
-def _size(text: str | None) -> int | None:
-    try:
-        return None if text is None else parse_size(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--shard-size") from None
+        print(f"{path}: {count:,} images")
 
 
 def _nodes(rank: int | None, count: int | None) -> tuple[int, int]:
@@ -258,7 +245,7 @@ def _nodes(rank: int | None, count: int | None) -> tuple[int, int]:
     found = ranks_in_environment()
     if found is None or found.world_size == 1:
         return 0, 1
-    print(f"node {found.rank} of {found.world_size}, by {found.why}", file=sys.stderr)  # noqa: T201
+    print(f"node {found.rank} of {found.world_size}, by {found.why}", file=sys.stderr)
     return found.rank, found.world_size
 
 
@@ -266,15 +253,6 @@ def _labels(*, leaf: bool, top: bool) -> FolderLabels:
     if leaf and top:
         raise typer.BadParameter("--leaf-labels and --top-labels: choose one")
     return "leaf" if leaf else "top" if top else "levels"
-
-
-def _shares(split: str | None) -> dict[str, float] | None:
-    if split is None:
-        return None
-    try:
-        return parse_shares(split)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--split") from None
 
 
 def _read_classes(path: Path | None) -> tuple[str, ...] | None:

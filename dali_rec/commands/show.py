@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from dali_rec.commands.unpack import parse_ids
+from dali_rec.commands._options import parse_ids
 
 
 def show(
@@ -52,7 +52,7 @@ def show(
                 )
             else:
                 contact_sheet(opened, out, count=drawn, columns=columns, tile=tile, seed=seed, order=order, ids=chosen)
-        print(out)  # noqa: T201
+        print(out)
     if page is not None:
         write_report(dataset, page, count=count or 120, seed=seed)
-        print(page)  # noqa: T201
+        print(page)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003  # typer reads the annotations when it runs
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from dali_rec.commands._options import parse_ids
 from dali_rec.progress import progress_bar
-from dali_rec.recordio.header import MAX_ID
 
 
 def unpack(
@@ -29,19 +29,6 @@ def unpack(
 
     with progress_bar("unpacking", "images") as progress:
         report = run(dataset, directory, classes=class_name, ids=parse_ids(ids), force=force, progress=progress)
-    print(f"{report.images:,} images: {report.list_path}")  # noqa: T201
+    print(f"{report.images:,} images: {report.list_path}")
     if report.without_image:
-        print(f"{report.without_image:,} records have no image and were left out")  # noqa: T201
-
-
-def parse_ids(text: str | None) -> list[int] | None:
-    """``1,2,3`` as numbers, each an id that a record can have."""
-    if text is None:
-        return None
-    parts = [part.strip() for part in text.split(",")]
-    for part in parts:
-        if not (part.isascii() and part.isdecimal()) or len(part) > 20 or int(part) > MAX_ID:
-            raise typer.BadParameter(
-                f"{part[:40]!r}: expected whole numbers from 0 to 2^64-1, as in 1,2,3", param_hint="--ids"
-            )
-    return [int(part) for part in parts]
+        print(f"{report.without_image:,} records have no image and were left out")

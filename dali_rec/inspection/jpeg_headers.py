@@ -21,7 +21,7 @@ _BARE_MARKERS = np.array([marker == 0x01 or 0xD0 <= marker <= 0xD7 for marker in
 #: Where the header ends without a frame: start of image, end of image, start of scan, and stuffing.
 _FINAL_MARKERS = np.array([marker in (0x00, 0xD8, 0xD9, 0xDA) for marker in range(256)])
 
-#: Processes of coding by their frame headers, n of SOFn, as far as there is anything to say of them.
+#: The usual processes of coding, by n of the frame header SOFn.
 PROCESSES = {0: "baseline", 1: "extended", 2: "progressive", 3: "lossless"}
 BASELINE, PROGRESSIVE = 0, 2
 

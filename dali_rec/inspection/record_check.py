@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from dali_rec.boxes import box_layout
+from dali_rec.box_layout import box_layout
 from dali_rec.errors import ImageRejectedError, RecordError
 from dali_rec.images import MAX_PIXELS, check_image
-from dali_rec.inspection.walk import said
+from dali_rec.inspection.walk import short_reason
 from dali_rec.recordio import RecordReader
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def check_record(reader: RecordReader, offset: int, options: CheckOptions) -> Ch
     try:
         record = reader.record_at(offset)
     except RecordError as error:
-        return Checked(offset, None, "header", said(error, str(reader.path)))
+        return Checked(offset, None, "header", short_reason(error, str(reader.path)))
     if not len(record.image):
         return Checked(offset, record.key, "image", "the record has no image", tuple(record.labels[:3].tolist()))
     wrong = None if options.labels is None else options.labels.broken_by(record.labels)

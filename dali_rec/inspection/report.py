@@ -32,6 +32,7 @@ _THUMBNAIL = 176
 _THUMBNAIL_QUALITY = 72
 _RECORDS_MEASURED = 2000
 _CLASSES_SHOWN = 200
+_ASPECT_EDGES = np.array([0, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.1, 1.25, 1.4, 1.6, 1.9, 2.5, np.inf])
 
 
 class _Sample(NamedTuple):
@@ -68,9 +69,6 @@ def write_report(path: str | os.PathLike[str], out: str | os.PathLike[str], *, c
         sampled=f"{len(samples):,}",
     )
     write_text_atomically(as_path(out), text)
-
-
-_ASPECT_EDGES = np.array([0, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.1, 1.25, 1.4, 1.6, 1.9, 2.5, np.inf])
 
 
 def _sample(dataset: Dataset, record: Record) -> _Sample:

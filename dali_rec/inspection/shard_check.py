@@ -161,7 +161,7 @@ class ShardCheck:
                 self._fault("framing", message, offset, unsigned(key))
 
     def _check_keys(self, entries: Index, records: ShardRecords) -> None:
-        """The ids in the index against those in the records."""
+        """The ids in the index (``keys``) against those in the records (``found``)."""
         with_key = records.offsets[records.has_key]
         ours = np.flatnonzero(_among(entries.offsets, with_key))
         if 2 * len(ours) < len(entries):
@@ -169,12 +169,13 @@ class ShardCheck:
         theirs = np.searchsorted(with_key, entries.offsets[ours])
         keys, found = entries.keys[ours], records.keys[records.has_key][theirs]
         wrong = np.flatnonzero(keys != found)
-        own = len(distinct(found))
-        is_numbering = (np.diff(entries.keys) > 0).all() or own == 1
+        distinct_ids = len(distinct(found))
+        is_numbering = (np.diff(entries.keys) > 0).all() or distinct_ids == 1
         if self.entry is None and 2 * len(wrong) >= max(1, len(keys)) and is_numbering:
             self._renumbered = True
+            are_unique = distinct_ids == len(found)
             message = "it numbers the records anew, as MXNet's rec2idx does; their own ids "
-            message += f"are others; {self._remedy} with those" if own == len(found) else "stand for several records"
+            message += f"are others; {self._remedy} with those" if are_unique else "stand for several records"
             self._note("index", self._idx, message)
         elif 2 * len(wrong) > len(keys):
             message = f"{len(wrong)} of its {len(keys)} ids are not those of the records: it belongs to another file"

@@ -49,7 +49,7 @@ def verify(
     Example: ``[fault.key for fault in dali_rec.verify("data/train").faults if fault.kind == "image"]``
     """
     target = find_target(as_path(path))
-    options = CheckOptions(decode, decode or duplicates)
+    options = CheckOptions(decode=decode, hash_images=decode or duplicates)
     if target.manifest is not None:
         options = _by_manifest(options, target.manifest)
     seen = Duplicates()

@@ -41,7 +41,7 @@ def walk(reader: RecordReader) -> Walk:
             following = end_of(offset)
         except RecordError as error:
             found = find_record(reader.buffer, offset + 4, name)
-            gaps.append(Gap(offset, size if found is None else found, said(error, name)))
+            gaps.append(Gap(offset, size if found is None else found, short_reason(error, name)))
             if found is None:
                 break
             offset = found
@@ -51,6 +51,6 @@ def walk(reader: RecordReader) -> Walk:
     return Walk(np.frombuffer(offsets, np.int64) if offsets else np.zeros(0, np.int64), tuple(gaps))
 
 
-def said(error: RecordError, name: str) -> str:
+def short_reason(error: RecordError, name: str) -> str:
     """What an error says beyond the file's name and the advice to verify it, for those who are doing just that."""
     return str(error).removeprefix(f"{name}: ").partition("; 'dali-rec verify ")[0]

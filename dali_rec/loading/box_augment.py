@@ -15,7 +15,7 @@ from dali_rec.loading.augment import Augmentation, jitter
 from dali_rec.loading.finish import finish, resize, resize_and_finish
 
 if TYPE_CHECKING:
-    from dali_rec.boxes import BoxLayout
+    from dali_rec.box_layout import BoxLayout
     from dali_rec.loading.decoding import Decoder
     from dali_rec.loading.graph import ImageSpec
 

@@ -1,4 +1,4 @@
-"""The boxes of a batch: how they are laid out in the records, and as what they are handed out."""
+"""The boxes of a batch: which layout they have in the records, and as what they are handed out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from dali_rec.boxes import BoxLayout, box_layout
+from dali_rec.box_layout import BoxLayout, box_layout
 from dali_rec.errors import DatasetError, LoaderError
 
 if TYPE_CHECKING:

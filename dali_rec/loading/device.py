@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dali_rec._hardware import load_driver
+from dali_rec._hardware import count_gpus
 from dali_rec.errors import DeviceUnavailableError
 
 if TYPE_CHECKING:
@@ -68,18 +67,3 @@ def device_for(wanted: str | int, local_rank: int, framework: str, why_no_gpu: C
         f"framework={framework!r} on {device}: {reason}; install a build for CUDA, or take device='cpu' or "
         "framework='numpy'"
     )
-
-
-def count_gpus() -> tuple[int, str]:
-    """How many CUDA devices the driver shows, and if none, why."""
-    driver = load_driver()
-    if driver is None:
-        return 0, "no NVIDIA driver found (libcuda)"
-    status = driver.cuInit(0)
-    if status:
-        return 0, f"the NVIDIA driver does not start (CUDA error {status})"
-    count = ctypes.c_int()
-    status = driver.cuDeviceGetCount(ctypes.byref(count))
-    if status or not count.value:
-        return 0, "the NVIDIA driver shows no device"
-    return count.value, ""

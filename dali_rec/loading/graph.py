@@ -28,7 +28,7 @@ from dali_rec.loading.tuned import DEFAULTS, Tuned
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from dali_rec.boxes import BoxLayout
+    from dali_rec.box_layout import BoxLayout
     from dali_rec.dataset import Dataset
     from dali_rec.loading.augment import Augment
     from dali_rec.loading.device import Device

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from dali_rec.packing.job import Job, Task
     from dali_rec.packing.plan import Plan
     from dali_rec.packing.report import Rejection, ShardReport
+    from dali_rec.packing.store import Store
 
 _REASONS_SHOWN = 3
 
@@ -103,3 +105,37 @@ def emptied_classes(job: Job, rejections: Iterable[Rejection]) -> tuple[str, ...
         return ()
     shown = ", ".join(f"{label} {names[label]!r}" for label in emptied[:5]) + (", …" if len(emptied) > 5 else "")
     return (f"classes of which every image was rejected, and that keep their numbers: {shown}",)
+
+
+def rejections_file(name: str) -> str:
+    """The file that lists what was left out of the data set ``name``."""
+    return f"{name}.rejected.jsonl"
+
+
+def format_rejections(rejections: list[Rejection]) -> bytes:
+    """One JSON object a line."""
+    return "".join(
+        json.dumps(
+            {
+                "id": rejection.sample.key,
+                "labels": list(rejection.sample.labels),
+                "path": rejection.sample.location,
+                "reason": rejection.reason,
+            }
+        )
+        + "\n"
+        for rejection in rejections
+    ).encode()
+
+
+def write_rejections(store: Store, job: Job, rejections: list[Rejection]) -> str:
+    """Write the list of images for which the job is given up; returns where.
+
+    It is not that of a data set that is appended to, which says what that left out.
+    """
+    name = rejections_file(job.bases[0].added_name if job.bases else job.plans[0].name)
+    if rejections:
+        store.write(name, format_rejections(rejections))
+    else:
+        store.remove(name)
+    return store.path(name)

@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dali_rec._dali import DALI_ERRORS, dali_reason
+from dali_rec._hardware import count_gpus
 from dali_rec.errors import DaliRecError, DeviceUnavailableError
-from dali_rec.loading.device import count_gpus
 from dali_rec.packing.batches import BATCH_SIZE, import_nvimgcodec
 from dali_rec.packing.plan import ShardPlan
 from dali_rec.packing.shard import prepare_all
@@ -40,7 +40,7 @@ def choose_device(
     machines would have to choose each for itself.
     """
     wanted = options.image.device
-    if wanted == "auto" and run.num_nodes > 1:
+    if wanted == "auto" and run.is_shared:
         raise ValueError("device is 'auto': machines that share the work must use the same; say 'cpu' or 'gpu'")
     if wanted == "gpu" and run.engine == "ray":
         raise ValueError(

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from dali_rec._version import __version__
 from dali_rec.manifest import Manifest, ShardEntry
-from dali_rec.packing.bad_images import require_records
-from dali_rec.packing.work import format_rejections
+from dali_rec.packing.bad_images import format_rejections, rejections_file, require_records
 from dali_rec.sources import format_list
 
 if TYPE_CHECKING:
@@ -84,7 +83,7 @@ class _Part:
         if self._base is not None:
             before = _text(store, f"{name}.lst")
             lines = before + (b"\n" if before and not before.endswith(b"\n") else b"") + lines
-            rejections = _text(store, f"{name}.rejected.jsonl") + rejections
+            rejections = _text(store, rejections_file(name)) + rejections
         return work.stage(self._plan, self._manifest, lines, rejections)
 
     def packed(self, store: Store) -> PackedSet:
@@ -96,7 +95,7 @@ class _Part:
             self._manifest,
             self._added.records,
             tuple(self._rejections),
-            store.path(f"{name}.rejected.jsonl") if self._rejections else None,
+            store.path(rejections_file(name)) if self._rejections else None,
         )
 
 

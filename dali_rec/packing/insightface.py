@@ -21,6 +21,7 @@ from dali_rec.errors import OutputExistsError, SourceError, TooManyBadImagesErro
 from dali_rec.images import inspect_image
 from dali_rec.manifest import Manifest, ShardEntry, replaceable_files
 from dali_rec.opening import open_dataset
+from dali_rec.packing.bad_images import rejections_file
 from dali_rec.packing.pack import pack
 from dali_rec.packing.run import PackReport, run_pack
 from dali_rec.recordio import RecordWriter
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from dali_rec.packing.options import PackOptions, RunOptions
     from dali_rec.sources import SourceOptions
 
-_REJECTED = ".rejected.jsonl"
 _REFUSED = {
     "shards": 1,
     "shard_size": None,
@@ -113,7 +113,7 @@ def _pack_and_arrange(
         with open_dataset(packed.location) as dataset:
             manifest = write_insightface(dataset, out, overwrite=overwrite)
         _keep_rejections(Path(folder), out)
-    rejected = str(out.with_name(out.name + _REJECTED)) if packed.rejections else None
+    rejected = str(out.with_name(rejections_file(out.name))) if packed.rejections else None
     location = str(out.with_name(out.name + ".json"))
     arranged = replace(packed, location=location, manifest=manifest, rejected=rejected)
     return replace(report, sets=(arranged,), seconds=time.perf_counter() - began)
@@ -121,7 +121,7 @@ def _pack_and_arrange(
 
 def _keep_rejections(folder: Path, out: Path, message: str = "") -> str:
     """Move the list of rejected images beside OUT, or remove an old one; returns the message with its new place."""
-    made, kept = folder / (out.name + _REJECTED), out.with_name(out.name + _REJECTED)
+    made, kept = (place / rejections_file(out.name) for place in (folder, out.parent))
     if made.exists():
         made.replace(kept)
     else:

@@ -37,12 +37,12 @@ class ImageOptions:
     center_crop: cut the largest square from the centre.
     interpolation: "bicubic" is Pillow's, which averages where it shrinks; "area" means over the pixels that go into one
         (and is cubic where it enlarges); the others are OpenCV's, which alias when they shrink.
-    encoding: "keep" stores a changed image as JPEG, PNG or WebP if it was that, and as the like of it otherwise; the
-        others encode every image that is not of that format.
+    encoding: "keep" stores a changed JPEG, PNG or WebP in its own format, and other formats as JPEG if they are lossy
+        (JPEG 2000, AVIF) and as PNG otherwise; the others encode every image that is not of that format.
     quality: of JPEG and WebP, 1…100.
     color: "rgb" or "gray" for all images; "keep" leaves them.
     max_pixels: larger images are rejected before they are decoded.
-    trust: images that nothing is done to are held to their header alone, and not decoded.
+    trust: images that are stored as they are are checked by their headers alone, and not decoded.
     device: "gpu" decodes, scales and encodes JPEGs on one, to slightly other pixels (see packing/batches.py); "auto"
         does so where that is faster.
     """
@@ -157,6 +157,11 @@ class RunOptions:
     engine: Engine = "local"
     address: str | None = None
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether several machines share the work, each on a part of its own."""
+        return self.num_nodes > 1
+
     def part(self, tasks: Sequence[_Task]) -> Sequence[_Task]:
         """What of these tasks is this machine's."""
         return tasks[self.node_rank :: self.num_nodes]
@@ -168,7 +173,7 @@ class RunOptions:
             raise ValueError(f"node_rank is {self.node_rank}: of {self.num_nodes} nodes it is 0…{self.num_nodes - 1}")
         if self.engine not in get_args(Engine):
             raise ValueError(f"engine is {self.engine!r}: expected one of {', '.join(get_args(Engine))}")
-        if self.engine == "ray" and self.num_nodes > 1:
+        if self.engine == "ray" and self.is_shared:
             raise ValueError("Ray spreads the work over its nodes by itself: leave num_nodes out")
         if self.address is not None and self.engine != "ray":
             raise ValueError("address is that of a Ray cluster: it goes with engine='ray'")

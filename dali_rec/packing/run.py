@@ -13,7 +13,7 @@ from dali_rec._files import as_path
 from dali_rec.errors import OutputExistsError, SourceError, TooManyBadImagesError
 from dali_rec.manifest import replaceable_files
 from dali_rec.packing.append import append_to
-from dali_rec.packing.bad_images import ImageCounter, emptied_classes
+from dali_rec.packing.bad_images import ImageCounter, emptied_classes, write_rejections
 from dali_rec.packing.begun import read_begun
 from dali_rec.packing.choose_device import choose_device
 from dali_rec.packing.engines import pack_locally
@@ -137,12 +137,12 @@ def run_pack(
     if run.num_nodes > len(job.tasks):
         raise ValueError(f"{run.num_nodes} machines cannot share {len(job.tasks)} shards: ask for more shards")
     counter = ImageCounter(job, run.part(job.tasks), progress)
-    work = WorkFolder(store, job)
-    with work.hold(run) as scratch:
+    work = WorkFolder(store, job, run)
+    with work.hold() as scratch:
         try:
-            sets = _pack_and_publish(job, work, scratch, run, counter)
+            sets = _pack_and_publish(work, scratch, counter)
         except TooManyBadImagesError as error:
-            rejected = work.write_rejections(counter.rejections)
+            rejected = write_rejections(store, job, counter.rejections)
             raise TooManyBadImagesError(f"{error}; the list is in {rejected}") from None
     notes = emptied_classes(job, (rejection for one in sets for rejection in one.rejections))
     for note in notes:
@@ -150,16 +150,15 @@ def run_pack(
     return PackReport(sets, (*job.source.notes, *notes), counter.looked_at, time.perf_counter() - began)
 
 
-def _pack_and_publish(
-    job: Job, work: WorkFolder, scratch: Path, run: RunOptions, counter: ImageCounter
-) -> tuple[PackedSet, ...]:
+def _pack_and_publish(work: WorkFolder, scratch: Path, counter: ImageCounter) -> tuple[PackedSet, ...]:
     """Pack what is not finished, and publish when all is; gives no data sets while other machines are at it."""
+    job = work.job
     if work.publication is not None:
         work.refuse_missing()
         reports = {report.name: report for report in work.publication.reports}
         counter.pass_over_all()
     else:
-        reports = _pack(job, work, scratch, run, counter)
+        reports = _pack(work, scratch, counter)
     missing, total = len(job.tasks) - len(reports), len(job.tasks)
     if missing:
         logger.warning("this machine is done; %d of %d shards are still being packed by others", missing, total)
@@ -168,8 +167,9 @@ def _pack_and_publish(
         return publish_all(job, work, reports) if is_mine else ()
 
 
-def _pack(job: Job, work: WorkFolder, scratch: Path, run: RunOptions, counter: ImageCounter) -> dict[str, ShardReport]:
+def _pack(work: WorkFolder, scratch: Path, counter: ImageCounter) -> dict[str, ShardReport]:
     """Pack this machine's part of the shards; gives the reports of all that are finished."""
+    job, run = work.job, work.run
     mine = run.part(job.tasks)
     reports = _still_good(mine, work)
     for task in mine:
@@ -182,7 +182,7 @@ def _pack(job: Job, work: WorkFolder, scratch: Path, run: RunOptions, counter: I
         reports |= pack_on_ray(job, to_do, work, run.address, counter.add)
     else:
         reports |= pack_locally(job, to_do, work, scratch, counter)
-    if run.num_nodes > 1:
+    if run.is_shared:
         reports = work.finished()
         if len(reports) == len(job.tasks):
             found = [one for plan, shard in job.tasks for one in reports[shard.name].rejections(plan, shard)]

@@ -30,11 +30,11 @@ _STAMP = struct.Struct("<qq")
 
 
 class Prepared(NamedTuple):
-    """An image made ready, or the reason why it was rejected."""
+    """A sample whose image was made ready or rejected, and the stamp of its file."""
 
     sample: Sample
     stamp: Stamp
-    result: Outcome
+    outcome: Outcome
 
 
 def pack_shard(
@@ -58,20 +58,20 @@ def pack_shard(
     max_width = max_height = 0
     with RecordWriter(directory / f"{shard.name}.rec") as writer:
         for row in range(shard.images):
-            sample, stamp, result = next(prepared)
+            sample, stamp, outcome = next(prepared)
             inputs.update(_STAMP.pack(*stamp))
             reason = None
-            if isinstance(result, PreparedImage):
+            if isinstance(outcome, PreparedImage):
                 try:
                     # One label is stored as mx.recordio.pack stores a number, several as an array.
                     labels = sample.labels[0] if len(sample.labels) == 1 else sample.labels
-                    writer.write_image(result.data, labels, sample.key)
+                    writer.write_image(outcome.data, labels, sample.key)
                 except UnwritableRecordError as error:
                     reason = str(error)
                 else:
-                    max_width, max_height = max(max_width, result.width), max(max_height, result.height)
+                    max_width, max_height = max(max_width, outcome.width), max(max_height, outcome.height)
             else:
-                reason = str(result)
+                reason = str(outcome)
             if reason is not None:
                 rejected.append((row, reason))
             on_image(None if reason is None else Rejection(sample, reason))
@@ -93,7 +93,7 @@ def prepare_all(
 ) -> Generator[Prepared]:
     """Prepare the images of these shards in order, a bounded number of them at a time, going on from shard to shard.
 
-    images: prepare them as is worth it for so many; by default for those that there are.
+    images: the number by which it is decided how many processes are worth their start; by default that of the shards.
     """
     if options.image.device == "gpu":
         from dali_rec.packing.batches import prepare_by_batches

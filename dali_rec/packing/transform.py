@@ -108,8 +108,8 @@ def _decode(
         return decode_image(data)
     bounds = {}
     if options.interpolation in _AVERAGING:
-        # The codec scales by eighths while it decodes, which costs less than nothing. Down to twice the wanted size it
-        # is as good as decoding in full; all the way costs 4 dB (tools/compare_codecs).
+        # The codec can scale by eighths while it decodes, which makes decoding faster. Down to twice the wanted size
+        # the result is as good as from decoding in full; all the way costs 4 dB (tools/compare_codecs).
         width, height = (geometry.width, geometry.height) if orientation < 5 else (geometry.height, geometry.width)
         bounds = {"min_width": 2 * width, "min_height": 2 * height}
     try:

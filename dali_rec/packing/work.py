@@ -11,11 +11,11 @@ It lies beside the target, so that a run that was killed leaves nothing else, an
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 from typing import TYPE_CHECKING
 
 from dali_rec.errors import DatasetError, OutputExistsError
+from dali_rec.packing.bad_images import rejections_file
 from dali_rec.packing.begun import JOB, format_begun, read_begun, work_folder
 from dali_rec.packing.publication import JOURNAL, Moves, Publication, staged_manifest
 from dali_rec.packing.report import REPORT_SUFFIX, ShardReport
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from dali_rec.packing.job import Job, Task
     from dali_rec.packing.options import RunOptions
     from dali_rec.packing.plan import Plan
-    from dali_rec.packing.report import Rejection
     from dali_rec.packing.store import Store
 
 logger = logging.getLogger("dali_rec")
@@ -42,26 +41,26 @@ _PUBLISHING_LOCK = "lock-publish"
 
 
 class WorkFolder:
-    """The work folder of a job in a store; ``hold`` it, then ask what is finished, ``keep`` more and publish.
+    """The work folder of a job in a store: a run ``hold``s it, asks what is finished, ``keep``s more and publishes.
 
     publication: what is left to do where all shards are finished and their publishing has begun, otherwise None.
     """
 
-    def __init__(self, store: Store, job: Job) -> None:
+    def __init__(self, store: Store, job: Job, run: RunOptions) -> None:
         self.store = store
         self.job = job
+        self.run = run
         self.name = work_folder(job.name)
         self.publication: Publication | None = None
         self._target = Target(store, job)
         self._may_replace = False
-        self._is_shared = False  # by several machines, of which another may be publishing the same files
         self._is_removed = False
 
     def _in(self, name: str) -> str:
         return f"{self.name}/{name}"
 
     @contextlib.contextmanager
-    def hold(self, run: RunOptions) -> Iterator[Path]:
+    def hold(self) -> Iterator[Path]:
         """Hold the work folder while the block lasts; gives the local folder to make shards in.
 
         It is gone afterwards, unless it holds finished shards and the job is not done.
@@ -69,30 +68,29 @@ class WorkFolder:
         Raises OutputExistsError where another process is at it, or a data set or finished shards are there that must
         not be replaced; DatasetError where the job is not the one that was begun, or what it appends to has changed.
         """
-        store, shares = self.store, run.num_nodes > 1
-        self._is_shared = shares
+        store, run = self.store, self.run
         if read_begun(store, self.job.name) is None:
             self._target.check(may_replace=run.overwrite)  # before a folder is made, and again under the lock
         self._make()
         with contextlib.ExitStack() as stack:
-            locks = [stack.enter_context(store.lock(self._in(_LOCK), shared=shares))]
-            if shares:
+            locks = [stack.enter_context(store.lock(self._in(_LOCK), shared=run.is_shared))]
+            if run.is_shared:
                 locks.append(stack.enter_context(store.lock(self._in(f"{_LOCK}-{run.node_rank}"))))
             if not all(locks):
                 raise refuse_lock(store.path(self.job.name))
             try:
-                self._begin_or_go_on(run)
+                self._begin_or_go_on()
             except (OSError, DatasetError):  # of which OutputExistsError is one, and a full disk
-                if not shares and all(_is_lock(name) for name in store.names(self.name)):
+                if not run.is_shared and all(_is_lock(name) for name in store.names(self.name)):
                     self._remove()
                 raise
             scratch = stack.enter_context(store.scratch(self.name))
-            if not shares:
+            if not run.is_shared:
                 clear_partials(scratch)
             try:
                 yield scratch
             finally:
-                self._leave(run)
+                self._leave()
 
     def _make(self) -> None:
         names = self.store.names(self.name)
@@ -103,10 +101,9 @@ class WorkFolder:
             )
         self.store.make_folder(self.name)
 
-    def _begin_or_go_on(self, run: RunOptions) -> None:
-        begun = read_begun(self.store, self.job.name)
-        finished = sum(name.endswith(REPORT_SUFFIX) for name in self.store.names(self.name))
-        if begun is not None and self._goes_on(run, begun):
+    def _begin_or_go_on(self) -> None:
+        run, begun, finished = self.run, read_begun(self.store, self.job.name), self._finished_shards
+        if begun is not None and self._goes_on(begun):
             self._refuse_another_job(begun, finished)
             self._may_replace = run.overwrite or begun.overwrites
             self.publication = begun.publication
@@ -114,7 +111,7 @@ class WorkFolder:
                 self._target.check(may_replace=self._may_replace)
             return
         if begun is not None and begun.publication is not None:
-            self._finish_before(begun.publication, run)
+            self._finish_before(begun.publication)
         elif finished and not run.overwrite:
             raise OutputExistsError(
                 f"{self.store.path(self.name)} holds {finished} finished shards of a run that was interrupted: go on "
@@ -123,22 +120,27 @@ class WorkFolder:
         self._may_replace = run.overwrite
         self._target.check(may_replace=self._may_replace)
         # Not of machines that begin at this very moment: they are writing the same job.json.
-        if run.num_nodes == 1:
+        if not run.is_shared:
             for name in self._removal_order():
                 self.store.remove(self._in(name))
         self.store.write(self._in(JOB), format_begun(self.job, overwrites=run.overwrite))
 
-    def _goes_on(self, run: RunOptions, begun: Begun) -> bool:
+    @property
+    def _finished_shards(self) -> int:
+        return sum(name.endswith(REPORT_SUFFIX) for name in self.store.names(self.name))
+
+    def _goes_on(self, begun: Begun) -> bool:
+        """Whether this run goes on with what is there, rather than beginning anew."""
         # Machines that share the work begin one after another: what is there is the work of the others.
-        if run.resume or run.num_nodes > 1:
+        if self.run.resume or self.run.is_shared:
             return True
         # Images that are in the data set already are not added once more by beginning anew.
         is_added = begun.publication is not None and bool(self.job.bases)
-        return run.overwrite and is_added and not self.job.differences(begun.fingerprint)
+        return self.run.overwrite and is_added and not self.job.differences(begun.fingerprint)
 
-    def _finish_before(self, publication: Publication, run: RunOptions) -> None:
+    def _finish_before(self, publication: Publication) -> None:
         """Finish what another job has left, so that it can be replaced. Raises OutputExistsError if it must not be."""
-        if self.job.bases or not run.overwrite:
+        if self.job.bases or not self.run.overwrite:
             remedy = "" if self.job.bases else ", or begin anew with --overwrite"
             raise OutputExistsError(
                 f"{self.store.path(self.name)} holds {len(publication.reports)} finished shards of a run that was "
@@ -160,12 +162,12 @@ class WorkFolder:
         path = self.store.path(self._in(JOURNAL if is_moving else JOB))
         raise DatasetError(f"{path}: this is not the job that was begun: {'; '.join(differences)}. {remedy}")
 
-    def _leave(self, run: RunOptions) -> None:
-        if self._is_removed or run.num_nodes > 1:
+    def _leave(self) -> None:
+        """Remove the folder, unless another run can go on from it."""
+        if self._is_removed or self.run.is_shared:
             return
-        names = self.store.names(self.name)
-        finished = sum(name.endswith(REPORT_SUFFIX) for name in names)
-        if JOURNAL in names:
+        finished = self._finished_shards
+        if JOURNAL in self.store.names(self.name):
             logger.warning(
                 "all shards are finished, and some files are still to be moved from %s; go on with --resume",
                 self.store.path(self.name),
@@ -261,11 +263,11 @@ class WorkFolder:
         store.write(self._in(f"{name}.lst"), list_text)
         files.append(f"{name}.lst")
         if rejections:
-            store.write(self._in(_rejected(name)), rejections)
-            files.append(_rejected(name))
+            store.write(self._in(rejections_file(name)), rejections)
+            files.append(rejections_file(name))
         else:
-            obsolete.add(_rejected(name))
-        obsolete |= {_rejected(base.added_name) for base in self.job.bases if base.name == name}
+            obsolete.add(rejections_file(name))
+        obsolete |= {rejections_file(base.added_name) for base in self.job.bases if base.name == name}
         store.write(self._in(staged_manifest(name)), manifest.to_json().encode())
         return Moves(name, tuple(files), tuple(sorted(obsolete)), grows)
 
@@ -278,32 +280,17 @@ class WorkFolder:
         Raises OutputExistsError or DatasetError, before anything is moved, if a data set has come or changed meanwhile.
         """
         if self.publication is None:
-            self._target.check(may_replace=self._may_replace or self._is_shared)
+            # Another of the machines that share the work may be publishing the same files.
+            self._target.check(may_replace=self._may_replace or self.run.is_shared)
             sets = tuple(sets)
             ordered = tuple(reports[task.shard.name] for task in self.job.tasks)
             self.publication = Publication(self.job.fingerprint, sets, ordered)
             self.store.write(self._in(JOURNAL), self.publication.to_json().encode())
         self.publication.finish(self.store, self.name)
 
-    def write_rejections(self, rejections: list[Rejection]) -> str:
-        """Write the list of images for which the job is given up; returns where.
-
-        It is not that of a data set that is appended to, which says what that left out.
-        """
-        name = _rejected(self.job.bases[0].added_name if self.job.bases else self.job.plans[0].name)
-        if rejections:
-            self.store.write(name, format_rejections(rejections))
-        else:
-            self.store.remove(name)
-        return self.store.path(name)
-
 
 def _is_lock(name: str) -> bool:
     return name == _LOCK or name.startswith(f"{_LOCK}-")
-
-
-def _rejected(name: str) -> str:
-    return f"{name}.rejected.jsonl"
 
 
 def keep_shard(store: Store, folder: str, report: ShardReport, scratch: Path) -> None:
@@ -311,19 +298,3 @@ def keep_shard(store: Store, folder: str, report: ShardReport, scratch: Path) ->
     for suffix in (".rec", ".idx"):
         store.keep(scratch / f"{report.name}{suffix}", folder)
     store.write(f"{folder}/{report.name}{REPORT_SUFFIX}", report.to_json().encode())
-
-
-def format_rejections(rejections: list[Rejection]) -> bytes:
-    """One JSON object a line."""
-    return "".join(
-        json.dumps(
-            {
-                "id": rejection.sample.key,
-                "labels": list(rejection.sample.labels),
-                "path": rejection.sample.location,
-                "reason": rejection.reason,
-            }
-        )
-        + "\n"
-        for rejection in rejections
-    ).encode()

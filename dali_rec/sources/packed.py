@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dali_rec._numbers import distinct
-from dali_rec.boxes import box_layout
+from dali_rec.box_layout import box_layout
 from dali_rec.dataset import Dataset, listed_ids
 from dali_rec.errors import DaliRecError, ImageRejectedError, RecordError, SourceError
 from dali_rec.manifest import FORMAT, find_manifest, is_manifest

@@ -16,7 +16,7 @@ from dali_rec.arrange import merge, shuffle, split
 from dali_rec.arrange.frames import read_frames
 from dali_rec.arrange.locations import Locations
 from dali_rec.arrange.sharding import Sharding, ShardState
-from dali_rec.arrange.work import Target
+from dali_rec.arrange.target import Target
 from dali_rec.errors import OutputExistsError
 from dali_rec.manifest import Manifest
 from dali_rec.packing.plan import plan_shards

@@ -1,4 +1,7 @@
-"""How labels that are boxes lie in a record: a header, then as many numbers for each object (MXNet's ImageDetIter)."""
+"""How the labels of a record with boxes are laid out, as MXNet's detection iterators have them.
+
+[header width, object width, further numbers of the header …, (class, xmin, ymin, xmax, ymax, …) × objects]
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class BoxLayout(NamedTuple):
-    """How the labels of all records are laid out: ``header`` numbers, then ``width`` numbers for each object."""
+    """A layout of labels: ``header`` numbers, then ``width`` numbers for each object."""
 
     header: int
     width: int

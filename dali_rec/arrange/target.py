@@ -11,6 +11,7 @@ from dali_rec._files import fsync_directory, is_at, publish, require_output_name
 from dali_rec._shard_names import without_number
 from dali_rec.errors import OutputExistsError
 from dali_rec.manifest import replaceable_files
+from dali_rec.packing.bad_images import rejections_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -126,7 +127,7 @@ class Target:
         """
         previous = {path.name for path in self._present()}
         if previous:
-            previous.add(f"{self.prefix.name}.rejected.jsonl")
+            previous.add(rejections_file(self.prefix.name))
         self.manifest.unlink(missing_ok=True)
         # An old index beside a new .rec would name other records; without one it is made from the .rec.
         for name in finished:

@@ -1,0 +1,27 @@
+"""``dali-rec index``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def index(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE.rec…", help="One or more .rec files.")],
+) -> None:
+    """Rebuild the .idx of .rec files, with the ids that are in the records.
+
+    Example: dali-rec index data/train.rec
+    """
+    from dali_rec.recordio import RecordReader, index_path_of, write_index
+
+    for path in files:
+        with RecordReader(path) as reader:
+            rebuilt = reader.build_index()
+        write_index(index_path_of(path), rebuilt)
+        print(f"{index_path_of(path)}: {len(rebuilt):,} records")
+        if rebuilt.repeated:
+            what = "its ids stand for several records; MXNet's reader finds only the last of them"
+            print(f"note: {rebuilt.repeated:,} of {what}; 'tools/rec2idx.py --renumber' numbers them from 0")
