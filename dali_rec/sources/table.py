@@ -13,17 +13,18 @@ import numpy as np
 from dali_rec._numbers import parse_float
 from dali_rec.errors import SourceError
 from dali_rec.recordio.header import MAX_ID
-from dali_rec.sources.columns import DEFAULT_ID, TableOptions, find_columns
+from dali_rec.sources.columns import DEFAULT_ID, Columns, TableOptions, find_columns, named_columns
+from dali_rec.sources.file_finder import FoundFiles, find_files
 from dali_rec.sources.pixels import PixelTable, is_base64
 from dali_rec.sources.remote import is_url
 from dali_rec.sources.rows import JSON_SUFFIXES, TEXT_SUFFIX, Row, read_rows
-from dali_rec.sources.sample import Sample, SampleTable, Source
+from dali_rec.sources.sample import Sample, SampleTable, Source, Split
+from dali_rec.sources.split_column import SplitColumn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-_SPLIT_COLUMNS = ("split", "subset", "partition", "data set")
 _LONGEST_PATH = 4096  # Linux's PATH_MAX; other systems allow less
 
 
@@ -47,19 +48,22 @@ def read_table(path: Path, root: Path | None, options: TableOptions, classes: Se
         raise SourceError(f"{path}: no rows in it")
     columns = [column.resolve(path, classes) for column in table.labels]
     values = [column.values for column in columns]
+    files = table.find_files(root)
     samples = SampleTable()
-    for number, location in enumerate(table.locations):
+    for number, location in enumerate(files.locations):
         key = table.keys[number] if table.keys else number
         samples.append(Sample(key, tuple(column[number] for column in values), location))
+    samples, splits = table.part(samples)
     names = tuple(column.names for column in columns)
     return Source(
         samples,
-        folder,
+        files.root,
         names[0] if len(names) == 1 else None,
         keys_are_given=bool(table.keys),
         label_classes=names if len(names) > 1 and any(names) else None,
         pixels=table.pixels,
-        notes=(*table.notes, *_repeats(path, table.locations)),
+        notes=(*table.notes, *files.notes, *_repeats(path, files.locations)),
+        splits=splits,
     )
 
 
@@ -179,13 +183,21 @@ class _Table:
         self.pixels: PixelTable | None = None
         self._line_of_key: dict[int, int] = {}
         self._columns: tuple[str, ...] | None = None
+        self._splits: SplitColumn | None = None
+        self._are_file_ids = False
 
     def rows(self) -> Iterator[Row]:
         """The rows without the header, values by column name."""
         if self.path.suffix.lower() in JSON_SUFFIXES:
             if self.options.columns is not None:
                 raise SourceError(f"{self.path}: --columns names the columns of a CSV without a header; leave it out")
-            yield from read_rows(self.path)
+            objects = read_rows(self.path)
+            first = next(objects, None)
+            if first is not None:
+                assert isinstance(first.values, dict)
+                where = f"{self.path}, line {first.line}"
+                self._take(named_columns(where, tuple(first.values), self.options))
+                yield from itertools.chain([first], objects)
             return
         every = read_rows(self.path, len(self.options.columns or ()))
         ahead = list(itertools.islice(every, 2))
@@ -206,17 +218,25 @@ class _Table:
         fields = [row.values for row in ahead if isinstance(row.values, list)]
         second = fields[1] if len(fields) > 1 else None
         found = find_columns(f"{self.path}, line {ahead[0].line}", fields[0], second, self.root, self.options)
-        self.options, self.notes, self._columns = found.options, found.notes, found.names
-        self.labels = [_LabelColumn(name) for name in found.options.labels]
+        self._columns = found.names
+        self._take(found)
         return found.names, found.is_header
+
+    def _take(self, columns: Columns) -> None:
+        if columns.options.split:
+            self._splits = SplitColumn(columns.options.split, may_be_any=self.options.split is not None)
+        self.options, self.notes, self._are_file_ids = columns.options, columns.notes, columns.are_file_ids
+        self.labels = [_LabelColumn(name) for name in columns.options.labels]
 
     def add(self, row: Row) -> None:
         where = f"{self.path}, line {row.line}"
         assert isinstance(row.values, dict)
         location = self._value(row.values, self.options.location, where)
-        if not self.locations:
-            self.notes += self._unused_splits(row.values)
         self._add_key(row, where)
+        if self._splits is not None:
+            if self._splits.name not in row.values:
+                raise self._no_column(row.values, self._splits.name, where, "--split-column")
+            self._splits.add(row.values[self._splits.name], row.line)
         for column in self.labels:
             label = self._value(row.values, column.name, where)
             if isinstance(label, (list, dict)):
@@ -242,14 +262,38 @@ class _Table:
         else:
             self.locations.append(str(location))
 
-    def _unused_splits(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Say it where a column looks as if it told to which split a row belongs."""
-        return tuple(
-            f"{self.path}: the column {name!r} is passed over, and all rows become one data set; for splits make "
-            "tables of their own"
-            for name in names
-            if name.strip().lower() in _SPLIT_COLUMNS and name not in self.options.labels
-        )
+    def find_files(self, root: Path | None) -> FoundFiles:
+        """Where the images are. Raises SourceError where that is not clear."""
+        as_they_stand = FoundFiles(self.root, self.locations)
+        if self.pixels is not None:
+            return as_they_stand
+        try:
+            found = find_files(self.path, self.locations, root)
+        except ValueError as error:
+            raise SourceError(
+                f"{self.path}: {error}; name the one that is meant, or say --root FOLDER, below which it alone is"
+            ) from None
+        if found is None and self._are_file_ids:
+            raise SourceError(
+                f"{self.path}: no file in {self.root} is called as {self.locations[0][:80]!r} in the column "
+                f"{self.options.location!r}; say --root FOLDER, below which the images are, or name their column by "
+                "--location-column"
+            )
+        return found or as_they_stand
+
+    def part(self, samples: SampleTable) -> tuple[SampleTable, tuple[Split, ...]]:
+        """The samples in the order of their splits, and these; all as they are where there are none."""
+        if self._splits is None:
+            return samples, ()
+        parts = self._splits.parts(str(self.path))
+        if parts is None:
+            note = (
+                f"{self.path}: the column {self._splits.name!r} names no train, val or test, and all rows become one "
+                f"data set; --split-column {self._splits.name!r} makes splits of what it names"
+            )
+            self.notes += (note,)
+            return samples, ()
+        return samples.take(parts[0]), parts[1]
 
     def _pixel_column(self) -> str | int:
         return self.options.location if self._columns is None else self._columns.index(self.options.location)
