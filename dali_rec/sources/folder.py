@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from dali_rec._files import is_work_folder
@@ -30,10 +31,13 @@ SPLIT_NAMES = {
 }
 #: What macOS puts into its archives, and Synology's disks into every folder: names of images that are none.
 _FOREIGN_FOLDERS = ("__MACOSX", "@eaDir")
+#: What may have the labels of images that lie in no folders.
+_TABLES = (".csv", ".tsv", ".jsonl", ".json")
 #: Files that hold many images, and what to do with them.
 ARCHIVES = (".parquet", ".arrow", ".tar")
 LOAD_ARCHIVES = "Load it with datasets.load_dataset of Hugging Face, and give that to dali_rec.pack (docs/packing.md)"
 _SHOWN = 5
+_WORDS = re.compile("[a-z]+")
 
 
 @dataclass(slots=True)
@@ -54,8 +58,9 @@ def read_folder(folder: Path, labels: FolderLabels = "levels", classes: Sequence
     """The images under ``folder`` with labels from the names of the folders that they lie in.
 
     labels: "levels" gives one label for each level of folders, numbered by sorted name as torchvision's ImageFolder
-        does: one for FOLDER/class/image, two for FOLDER/species/breed/image. "leaf" gives one label for each folder
-        that holds images, named by its path, "top" one for each folder at the top, whatever lies in it.
+        does: one for FOLDER/class/image, two for FOLDER/species/breed/image; a level at which all images lie in folders
+        of one name, as in FOLDER/images/class/image, gives none. "leaf" gives one label for each folder that holds
+        images, named by its path, "top" one for each folder at the top, whatever lies in it.
     classes: the class names in the order of their numbers, where there is one label; by default sorted.
 
     Images that lie directly in a folder without class folders all get label 0, and the notes say so. Where all folders
@@ -68,6 +73,10 @@ def read_folder(folder: Path, labels: FolderLabels = "levels", classes: Sequence
     split has class folders and another has none, if a folder is not in ``classes``, or if one cannot be read.
     """
     splits = _split_folders(folder)
+    inside = [] if splits else _folders(folder)
+    if len(inside) == 1 and _split_folders(folder / inside[0]):  # as an archive in a folder of its own leaves them
+        source = read_folder(folder / inside[0], labels, classes)
+        return replace(source, notes=(f"{folder}: the splits in {inside[0]} are packed", *source.notes))
     trees = [_scan(folder / name) for _, name in splits] if splits else [_scan(folder)]
     if not any(tree.images for tree in trees):
         raise _no_images(folder, [name for tree in trees for name in tree.others])
@@ -76,8 +85,8 @@ def read_folder(folder: Path, labels: FolderLabels = "levels", classes: Sequence
         _, beside = next(walk(folder))
         notes += _left_out(folder, beside)
     labeller = _choose_labels(trees, labels, classes)
-    if not splits and labeller.label_classes is not None:
-        notes += _look_like_splits(trees[0])
+    if not splits:
+        notes += _look_like_splits(trees[0], are_levels=labeller.label_classes is not None)
     samples, bounds = SampleTable(), []
     for tree in trees:
         start = len(samples)
@@ -104,11 +113,7 @@ def read_folder(folder: Path, labels: FolderLabels = "levels", classes: Sequence
 
 def _split_folders(folder: Path) -> list[tuple[str, str]]:
     """The (split, folder name) of each folder, if all of them are splits by their names."""
-    try:
-        with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if is_folder(entry) and _is_seen(entry))
-    except OSError as error:
-        raise unreadable(folder, error) from None
+    names = _folders(folder)
     splits = [(SPLIT_NAMES.get(name.lower()), name) for name in names]
     found = [(split, name) for split, name in splits if split is not None]
     if not found or len(found) < len(names):
@@ -118,6 +123,15 @@ def _split_folders(folder: Path) -> list[tuple[str, str]]:
         if len(same) > 1:
             raise SourceError(f"{folder}: the folders {' and '.join(same)} both mean the split {split!r}; rename one")
     return sorted(found, key=lambda item: ("train", "val", "test").index(item[0]))
+
+
+def _folders(folder: Path) -> list[str]:
+    """The names of the folders in ``folder`` that are not hidden, sorted."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in entries if is_folder(entry) and _is_seen(entry))
+    except OSError as error:
+        raise unreadable(folder, error) from None
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
@@ -200,13 +214,20 @@ def _left_out(folder: Path, files: list[str]) -> list[str]:
     return [f"{len(files)} files directly in {folder} were left out: {_some(files)}"] if files else []
 
 
-def _look_like_splits(tree: _Tree) -> list[str]:
-    """Say it where folders called as splits are labels."""
-    splits = [name for name in tree.classes if name.lower() in SPLIT_NAMES]
+def _look_like_splits(tree: _Tree, *, are_levels: bool) -> list[str]:
+    """Say it where folders called as splits, or somehow after them (cars_train, cars_test), are labels."""
+    found = [name for name in tree.classes if name.lower() in SPLIT_NAMES]
     others = [name for name in tree.classes if name.lower() not in SPLIT_NAMES]
-    if not splits:
+    if found and are_levels:
+        return [f"{tree.top}: {_some(found)} became labels and no splits, as {_some(others)} lies beside; move it away"]
+    like = {
+        name: {SPLIT_NAMES[word] for word in _WORDS.findall(name.lower()) if word in SPLIT_NAMES} for name in others
+    }
+    if len(set().union(*like.values())) < 2:  # one alone may be a class, such as the vehicle
         return []
-    return [f"{tree.top}: {_some(splits)} became labels and no splits, as {_some(others)} lies beside; move it away"]
+    told = _some([name for name, splits in like.items() if splits])
+    remedy = "pack each by itself, or call them train, val and test, with no other folder beside them"
+    return [f"{tree.top}: {told} became labels and no splits: {remedy}"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,23 +245,31 @@ def _choose_labels(trees: list[_Tree], labels: FolderLabels, classes: Sequence[s
     if depths == {0}:
         count = sum(len(names) for tree in trees for _, names in tree.images)
         note = f"{trees[0].top} has no class folders in it: its {count} images all get label 0"
-        return _Labeller(lambda _parts: (0.0,), notes=(note,))
+        tables = [tree.top / name for tree in trees for name in tree.others if name.lower().endswith(_TABLES)]
+        hint = f"; if {tables[0]} has their labels, pack that" if tables else ""
+        return _Labeller(lambda _parts: (0.0,), notes=(note + hint,))
     if 0 in depths:
         raise _flat_split(trees)
+    if labels != "levels" or len(depths) > 1:
+        _refuse_other_layouts(trees)
     if labels == "leaf":
         return _single_column(trees, "/".join, classes, [])
     if labels == "top" or depths == {1}:
         return _single_column(trees, lambda parts: parts[0], classes, [name for tree in trees for name in tree.classes])
     if len(depths) > 1:
         raise _ragged(trees)
+    found = [sorted(set(level)) for level in zip(*(parts for tree in trees for parts, _ in tree.images), strict=True)]
+    levels = [level for level, names in enumerate(found) if len(names) > 1] or [len(found) - 1]
+    if len(levels) == 1 and any(name.lower() in SPLIT_NAMES for name in found[levels[0]]):
+        levels = list(range(len(found)))
+    if len(levels) == 1:
+        return _only_level(trees, levels[0], classes)
     if classes is not None:
         raise SourceError(
             f"{trees[0].top}: its folders have several levels, and --classes names those of one; say --leaf-labels or "
             "--top-labels"
         )
-    columns = tuple(
-        tuple(sorted({parts[level] for tree in trees for parts, _ in tree.images})) for level in range(depths.pop())
-    )
+    columns = tuple(tuple(found[level]) for level in levels)
     numbers = [{name: float(number) for number, name in enumerate(names)} for names in columns]
     note = (
         f"{trees[0].top}: {len(columns)} labels an image, one for each level of folders ("
@@ -248,10 +277,33 @@ def _choose_labels(trees: list[_Tree], labels: FolderLabels, classes: Sequence[s
         + "); --leaf-labels and --top-labels give one"
     )
     return _Labeller(
-        lambda parts: tuple(table[part] for table, part in zip(numbers, parts, strict=True)),
+        lambda parts: tuple(table[parts[level]] for table, level in zip(numbers, levels, strict=True)),
         label_classes=columns,
         notes=(note,),
     )
+
+
+def _only_level(trees: list[_Tree], level: int, classes: Sequence[str] | None) -> _Labeller:
+    """One label, of the level at which folders differ."""
+    empty = [name for tree in trees for name in tree.classes] if level == 0 else []
+    labeller = _single_column(trees, lambda parts: parts[level], classes, empty)
+    others = [name for number, name in enumerate(trees[0].images[0][0]) if number != level]
+    note = f"{trees[0].top}: all images lie in folders called {' and '.join(others)}, which became no label"
+    return replace(labeller, notes=(note, *labeller.notes))
+
+
+def _refuse_other_layouts(trees: list[_Tree]) -> None:
+    """Raise SourceError for a split whose folders are not those of another: val/images beside train/CLASS/images."""
+    first = next(tree for tree in trees if tree.images)
+    of_first = {name for parts, _ in first.images for name in parts}
+    for tree in trees:
+        inside = {parts[0] for parts, _ in tree.images}
+        if inside and not tree.depths & first.depths and not inside & {parts[0] for parts, _ in first.images}:
+            like = f", as {first.top} has" if len(of_first) > 1 else ""
+            raise SourceError(
+                f"{tree.top} has no folders of classes{like}, but {_some(sorted(inside))}: move its images into class "
+                f"folders, or pack {first.top} by itself and {tree.top} by a list or table of its labels"
+            )
 
 
 def _single_column(
@@ -271,6 +323,8 @@ def _single_column(
     empty = [name for name in names if name not in with_images]
     notes = [f"{len(empty)} classes have no images: {_some(empty)}"] if empty else []
     first = {name_of(parts) for parts, _ in trees[0].images}
+    if len(with_images) == 1:
+        notes.append(f"{trees[0].top}: all images are of one class, {next(iter(with_images))!r}")
     new = [name for name in names if name in with_images and name not in first]
     if new:
         notes.append(f"{len(new)} classes have no images in {trees[0].top} and keep a number: {_some(new)}")
