@@ -85,8 +85,9 @@ class SourceOptions:
 def open_source(source: object, options: SourceOptions | None = None) -> Source:
     """The source at a path: a folder of images, a .lst, a table, data for detection, or InsightFace's pairs (.bin).
 
-    Tables are .csv, .tsv, .txt, .json and .jsonl. A COCO file, and a folder with the parts of VOC or YOLO, are known by
-    what is in them, or by ``format``. What is no path is a data set that is a Python object: see ``read_items``.
+    Tables are .csv, .tsv, .txt, .json and .jsonl. A COCO file, a .yaml of YOLO, and a folder with the parts of VOC or
+    YOLO, are known by what is in them, or by ``format``. What is no path is a data set that is a Python object: see
+    ``read_items``.
 
     Raises SourceError where there is nothing that can be packed, and for an option that this kind of source has not.
     """

@@ -6,6 +6,7 @@ Of YAML just the forms in which ``names`` is written: ``[a, b]``, ``- a``, ``0: 
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,8 @@ from dali_rec.errors import SourceError
 if TYPE_CHECKING:
     from pathlib import Path
 
-_YAML_FILES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
+#: What a .yaml is called that a folder has.
+YAML_FILES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 _TEXT_FILES = ("classes.txt", "obj.names", "labels/classes.txt")
 _KEY = re.compile(r"names\s*:(.*)")
 _KEYPOINTS = re.compile(r"kpt_shape\s*:")
@@ -24,19 +26,19 @@ _ENTRY = re.compile(r"\s*(\d+)\s*:\s*(.*)")
 _FLOW_ITEM = re.compile(r"\s*(?:(\d+)\s*:\s*)?('(?:[^']|'')*'|\"(?:[^\"\\]|\\.)*\"|[^,'\"\[\]{}][^,\]}]*)\s*(?:,|$)")
 
 
-def read_names(folder: Path) -> tuple[str, ...] | None:
-    """The names in the order of their numbers; None where no file has them.
+def read_names(path: Path) -> tuple[str, ...] | None:
+    """The names in the order of their numbers, of a folder or a .yaml; None where no file has them.
 
     Raises SourceError, with the line, where they cannot be understood.
     """
-    for name in _YAML_FILES:
-        if (folder / name).is_file():
-            names = _of_yaml(folder / name)
-            if names is not None:
-                return names
+    for file in _yaml_files(path):
+        names = _of_yaml(file)
+        if names is not None:
+            return names
+    folder = path.parent if path.is_file() else path
     for name in _TEXT_FILES:
         if (folder / name).is_file():
-            lines = [line.strip() for line in _lines(folder / name)]
+            lines = [line.strip() for line in read_lines(folder / name)]
             while lines and not lines[-1]:
                 lines.pop()
             if lines and all(lines):
@@ -45,21 +47,35 @@ def read_names(folder: Path) -> tuple[str, ...] | None:
     return None
 
 
-def has_keypoints(folder: Path) -> bool:
+def has_keypoints(path: Path) -> bool:
     """Whether data.yaml says that keypoints stand behind each box (``kpt_shape:``), which look like an outline."""
-    files = [folder / name for name in _YAML_FILES if (folder / name).is_file()]
-    return any(_KEYPOINTS.match(line) for file in files for line in _lines(file))
+    return any(_KEYPOINTS.match(line) for file in _yaml_files(path) for line in read_lines(file))
 
 
-def _lines(path: Path) -> list[str]:
+def _yaml_files(path: Path) -> list[Path]:
+    return [path] if path.is_file() else [path / name for name in YAML_FILES if (path / name).is_file()]
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text. Raises SourceError where it is none."""
     try:
         return path.read_text("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise SourceError(f"{path}: not UTF-8 text ({error})") from None
 
 
+def scalars(path: Path, at: int, rest: str, lines: list[str]) -> list[str]:
+    """The text, or the list of texts, behind a key on line ``at`` (from 0); none for ``null`` and ``~``."""
+    if rest[:1] == "[":
+        return list(_flow(path, at, rest, lines).values())
+    if rest:
+        return [] if rest in ("null", "~") else [_scalar(path, at, rest)]
+    below = itertools.takewhile(lambda line: _ITEM.fullmatch(line) or not line.strip(), lines[at + 1 :])
+    return list(_block(path, at, "", [*lines[: at + 1], *below]).values())
+
+
 def _of_yaml(path: Path) -> tuple[str, ...] | None:
-    lines = [_without_comment(line) for line in _lines(path)]
+    lines = [without_comment(line) for line in read_lines(path)]
     at = next((number for number, line in enumerate(lines) if _KEY.fullmatch(line)), None)
     if at is None:
         return None
@@ -134,7 +150,7 @@ def _scalar(path: Path, number: int, text: str) -> str:
     return text
 
 
-def _without_comment(line: str) -> str:
+def without_comment(line: str) -> str:
     """The line without what stands behind a # that is not within quotes."""
     quote = ""
     for place, character in enumerate(line):
