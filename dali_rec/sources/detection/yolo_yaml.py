@@ -1,4 +1,4 @@
-"""The parts of a YOLO data set by its data.yaml: ``path:``, ``train:``, ``val:`` and ``test:``, as Ultralytics has them.
+"""The parts of a YOLO data set by its data.yaml: ``path:``, ``train:``, ``val:`` and ``test:``, as Ultralytics has it.
 
 Each is a folder of images, a .txt with the path of an image on each line, or several of these.
 """
