@@ -11,6 +11,7 @@ import numpy as np
 from dali_rec._files import as_path
 from dali_rec.errors import SourceError
 from dali_rec.sources.columns import TableOptions
+from dali_rec.sources.cub import is_cub, read_cub
 from dali_rec.sources.detection import EMPTY, FLAGGED, FORMATS, Empty, Flagged, Format, find_format, read_detection
 from dali_rec.sources.folder import ARCHIVES, LOAD_ARCHIVES, FolderLabels, read_folder
 from dali_rec.sources.items import ItemImages, read_items
@@ -108,7 +109,8 @@ def open_source(source: object, options: SourceOptions | None = None) -> Source:
     if annotations is not None:
         return read_detection(path, annotations, root, options.classes, options.flagged, options.empty)
     if path.is_dir():
-        return read_folder(path, options.labels, options.classes)
+        by_lists = options.labels == "levels" and is_cub(path)
+        return read_cub(path, options.classes) if by_lists else read_folder(path, options.labels, options.classes)
     if path.suffix.lower() == ".lst":
         return _named(path, read_list(path, root, options.label_width), options.classes)
     if path.suffix.lower() in TABLE_SUFFIXES:

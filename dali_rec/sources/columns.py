@@ -27,6 +27,7 @@ _LOCATION_SYNONYMS = frozenset(
 )
 #: Names of columns that may be those of the files, mostly without an extension, where no other column is.
 _FILE_ID_SYNONYMS = (frozenset({"imageid", "imgid", "idcode", "isicid", "img", "imageindex"}), frozenset({"id"}))
+_BOX_COLUMNS = frozenset({"xmin", "ymin", "xmax", "ymax"})
 _SPLIT_SYNONYMS = frozenset({"split", "datasplit", "subset", "partition", "dataset", "mluse"})
 #: Of files that are taken for images where a table names them.
 IMAGE_EXTENSIONS = LOADABLE_EXTENSIONS | {".gif", ".avif"}
@@ -134,6 +135,8 @@ def named_columns(where: str, names: tuple[str, ...], options: TableOptions) -> 
         for name, wanted in taken
         if _folded(name) != _folded(wanted)
     )
+    if {_plain(name) for name in names}.difference(map(_plain, found.labels)) >= _BOX_COLUMNS:
+        notes += (f"{where}: the columns of boxes are passed over; boxes are read from COCO, VOC and YOLO annotations",)
     return Columns(names, found, is_header=True, notes=notes, are_file_ids=are_file_ids)
 
 
@@ -204,6 +207,11 @@ def _is_known(name: str, options: TableOptions) -> bool:
     wanted = {_folded(one) for one in (options.location, *options.labels)}
     known = _LABEL_SYNONYMS.union(_LOCATION_SYNONYMS, *_FILE_ID_SYNONYMS)
     return _folded(name) in wanted or _plain(name) in known
+
+
+def is_location_name(name: str) -> bool:
+    """Whether a column of this name is by custom that of the locations."""
+    return _plain(name) in {_DEFAULT_LOCATION}.union(_LOCATION_SYNONYMS, _FILE_ID_SYNONYMS[0])
 
 
 def _columns_by_order(fields: tuple[str, ...], images: Sequence[int], options: TableOptions) -> tuple[str, ...] | None:

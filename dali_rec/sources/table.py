@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import itertools
-import math
 from array import array
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dali_rec._numbers import parse_float
 from dali_rec.errors import SourceError
 from dali_rec.recordio.header import MAX_ID
 from dali_rec.sources.columns import DEFAULT_ID, Columns, TableOptions, find_columns, named_columns
 from dali_rec.sources.file_finder import FoundFiles, find_files
+from dali_rec.sources.label_column import LabelColumn, finite_number
 from dali_rec.sources.pixels import PixelTable, is_base64
 from dali_rec.sources.remote import is_url
 from dali_rec.sources.rows import JSON_SUFFIXES, TEXT_SUFFIX, Row, read_rows
 from dali_rec.sources.sample import Sample, SampleTable, Source, Split
 from dali_rec.sources.split_column import SplitColumn
+from dali_rec.sources.text_list import find_layout, folder_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,6 +45,7 @@ def read_table(path: Path, root: Path | None, options: TableOptions, classes: Se
         table.add(row)
     if not table.locations:
         raise SourceError(f"{path}: no rows in it")
+    table.shorten_folders()
     columns = [column.resolve(path, classes) for column in table.labels]
     values = [column.values for column in columns]
     files = table.find_files(root)
@@ -62,7 +62,12 @@ def read_table(path: Path, root: Path | None, options: TableOptions, classes: Se
         keys_are_given=bool(table.keys),
         label_classes=names if len(names) > 1 and any(names) else None,
         pixels=table.pixels,
-        notes=(*table.notes, *files.notes, *_repeats(path, files.locations)),
+        notes=(
+            *table.notes,
+            *(note for column in columns for note in column.notes),
+            *files.notes,
+            *_repeats(path, files.locations),
+        ),
         splits=splits,
     )
 
@@ -79,74 +84,6 @@ def _repeats(path: Path, locations: Sequence[str]) -> tuple[str, ...]:
     return (f"{path}: {len(again):,} rows name an image that a row before names, and become records too: {first}, …",)
 
 
-@dataclass(frozen=True, slots=True)
-class _Resolved:
-    values: list[float]
-    names: tuple[str, ...] | None
-
-
-class _LabelColumn:
-    """Labels as they stand, each different one kept once."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self._number_of: dict[str, int] = {}
-        self._numbers = array("I")
-        self._line_of: list[int] = []
-
-    def add(self, value: object, line: int) -> None:
-        text = str(value)
-        if text not in self._number_of:
-            self._number_of[text] = len(self._number_of)
-            self._line_of.append(line)
-        self._numbers.append(self._number_of[text])
-
-    def resolve(self, path: Path, classes: Sequence[str] | None) -> _Resolved:
-        names = list(self._number_of)
-        self._refuse_half_characters(path, names)
-        if classes is None:
-            plain = [_number(name) for name in names]
-            numbers = [value for value in plain if value is not None]
-            if len(numbers) == len(names):
-                return _Resolved([numbers[number] for number in self._numbers], None)
-            self._refuse_odd_ones(path, names, [value is not None for value in plain])
-        table = tuple(classes) if classes is not None else tuple(sorted(names))
-        place = {name: float(number) for number, name in enumerate(table)}
-        for name, line in zip(names, self._line_of, strict=True):
-            if name not in place:
-                raise SourceError(f"{path}, line {line}: the label {name!r} is not in --classes")
-        return _Resolved([place[names[number]] for number in self._numbers], table)
-
-    def _refuse_half_characters(self, path: Path, names: list[str]) -> None:
-        """Raise SourceError for the first label that is no text: of bytes that are not UTF-8, as Excel may write."""
-        for name, line in zip(names, self._line_of, strict=True):
-            if any("\ud800" <= character <= "\udfff" for character in name):
-                raise SourceError(f"{path}, line {line}: the label {name[:80]!r} is not UTF-8; save the table as UTF-8")
-
-    def _refuse_odd_ones(self, path: Path, names: list[str], is_number: list[bool]) -> None:
-        """Raise SourceError for the first label that is no finite number, if more rows have numbers than names."""
-        rows = np.bincount(np.frombuffer(self._numbers, np.dtype("I")), minlength=len(names))
-        finite = np.array(is_number)
-        infinite = np.array([_is_not_finite(name) for name in names])
-        named = ~finite & ~infinite
-        if rows[named].sum() >= max(rows[finite].sum(), 1):
-            return
-        odd = int(np.argmin(finite))
-        what = "not a finite number" if infinite[odd] else f"no number, as most of the column {self.name!r} are"
-        raise SourceError(
-            f"{path}, line {self._line_of[odd]}: the label {names[odd][:80]!r} is {what}; correct it, or, if the "
-            "labels are names of classes, give them all in a file by --classes"
-        )
-
-
-def _number(text: str) -> float | None:
-    try:
-        value = parse_float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
-
-
 def _is_no_path(location: str) -> bool:
     """Whether a location is no path or URL, nor an image in a form that is read."""
     if _is_image(location):
@@ -160,13 +97,6 @@ def _is_image(location: str) -> bool:
     return (location.startswith("[") and location.rstrip().endswith("]")) or is_base64(location)
 
 
-def _is_not_finite(text: str) -> bool:
-    try:
-        return not math.isfinite(float(text))
-    except ValueError:
-        return False
-
-
 class _Table:
     """What is gathered from the rows of a table."""
 
@@ -174,10 +104,8 @@ class _Table:
         self.path = path
         self.root = root
         self.options = options
-        if path.suffix.lower() == TEXT_SUFFIX and options.columns is None:
-            self.options = replace(options, columns=(options.location, *options.labels))
         self.notes: tuple[str, ...] = ()
-        self.labels = [_LabelColumn(name) for name in options.labels]
+        self.labels = [LabelColumn(name) for name in options.labels]
         self.locations: list[str] = []
         self.keys: array[int] = array("Q")
         self.pixels: PixelTable | None = None
@@ -185,6 +113,7 @@ class _Table:
         self._columns: tuple[str, ...] | None = None
         self._splits: SplitColumn | None = None
         self._are_file_ids = False
+        self._labels_are_folders = False
 
     def rows(self) -> Iterator[Row]:
         """The rows without the header, values by column name."""
@@ -199,19 +128,52 @@ class _Table:
                 self._take(named_columns(where, tuple(first.values), self.options))
                 yield from itertools.chain([first], objects)
             return
-        every = read_rows(self.path, len(self.options.columns or ()))
+        if self.path.suffix.lower() == TEXT_SUFFIX and self.options.columns is None:
+            yield from self._text_rows()
+            return
+        every = self._uncommented(len(self.options.columns or ()))
         ahead = list(itertools.islice(every, 2))
         if not ahead:
             return
         names, is_header = self._find_columns(ahead)
         for row in itertools.chain(ahead[1:] if is_header else ahead, every):
+            yield self._by_name(row, names)
+
+    def _by_name(self, row: Row, names: tuple[str, ...]) -> Row:
+        """The row with its values by these names."""
+        assert isinstance(row.values, list)
+        if len(row.values) != len(names):
+            raise SourceError(
+                f"{self.path}, line {row.line}: {len(row.values)} fields, expected {len(names)} "
+                f"({', '.join(names)[:200]}); quote a field that holds the delimiter"
+            )
+        return Row(row.line, row.start, row.length, dict(zip(names, row.values, strict=True)))
+
+    def _text_rows(self) -> Iterator[Row]:
+        """The rows of a .txt, whose columns are told by its first lines; what begins with # is none."""
+        lines = [
+            str(row.values[0]) for row in itertools.islice(self._uncommented(1), 3) if isinstance(row.values, list)
+        ]
+        if not lines:
+            return
+        layout = find_layout(str(self.path), lines, self.root, self.options)
+        self._take(layout.columns)
+        self._labels_are_folders = layout.labels_are_folders
+        for row in itertools.islice(self._uncommented(len(layout.columns.names)), layout.before, None):
+            named = self._by_name(row, layout.columns.names)
+            if layout.labels_are_folders:
+                assert isinstance(named.values, dict)
+                folder = folder_of(named.values[self.options.location], f"{self.path}, line {row.line}")
+                named.values[self.options.labels[0]] = folder
+            yield named
+
+    def _uncommented(self, columns: int) -> Iterator[Row]:
+        """The rows, of a .txt without those that begin with #."""
+        is_text = self.path.suffix.lower() == TEXT_SUFFIX
+        for row in read_rows(self.path, columns):
             assert isinstance(row.values, list)
-            if len(row.values) != len(names):
-                raise SourceError(
-                    f"{self.path}, line {row.line}: {len(row.values)} fields, expected {len(names)} "
-                    f"({', '.join(names)}); quote a field that holds the delimiter"
-                )
-            yield Row(row.line, row.start, row.length, dict(zip(names, row.values, strict=True)))
+            if not (is_text and row.values[0].startswith("#")):
+                yield row
 
     def _find_columns(self, ahead: list[Row]) -> tuple[tuple[str, ...], bool]:
         """The names of the columns, and whether the first row is where they stand."""
@@ -226,7 +188,7 @@ class _Table:
         if columns.options.split:
             self._splits = SplitColumn(columns.options.split, may_be_any=self.options.split is not None)
         self.options, self.notes, self._are_file_ids = columns.options, columns.notes, columns.are_file_ids
-        self.labels = [_LabelColumn(name) for name in columns.options.labels]
+        self.labels = [LabelColumn(name) for name in columns.options.labels]
 
     def add(self, row: Row) -> None:
         where = f"{self.path}, line {row.line}"
@@ -261,6 +223,21 @@ class _Table:
             self.locations.append(self.pixels.location(row.start, row.length))
         else:
             self.locations.append(str(location))
+
+    def shorten_folders(self) -> None:
+        """Where labels are the folders of paths, take those away that all share.
+
+        Raises SourceError where only one folder is left, as all images would be of one class.
+        """
+        if not self._labels_are_folders:
+            return
+        if self.labels[0].shorten_folders() == 1:
+            raise SourceError(
+                f"{self.path}: no labels behind the paths, and all lie in one folder, which tells no classes apart; "
+                "pack a table with labels"
+            )
+        note = "no labels behind the paths: the classes are the folders that they lie in"
+        self.notes += (f"{self.path}: {note}; --classes FILE gives other lists the same numbers",)
 
     def find_files(self, root: Path | None) -> FoundFiles:
         """Where the images are. Raises SourceError where that is not clear."""
@@ -325,7 +302,7 @@ class _Table:
         if len(self.keys) < len(self.locations):
             raise SourceError(f"{where}: it has an {self.options.id!r}, which the rows before have not")
         text = str(row.values[self.options.id])
-        value = _number(text)
+        value = finite_number(text)
         if value is None or not value.is_integer() or value < 0:
             raise SourceError(
                 f"{where}: {self.options.id!r} is {text[:80]!r}; expected a whole number from 0 up; --id-column '' "

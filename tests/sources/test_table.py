@@ -473,6 +473,18 @@ def test_lines_of_path_and_label_with_blanks_between(tmp_path):
     source = open_source(tmp_path / "names.txt", options)
     assert source.label_classes == (("cat", "hen"), None)
     assert [sample.labels for sample in source.samples] == [(1.0, 0.5), (0.0, 0.25)]
-    (tmp_path / "paths.txt").write_text("a/1.jpg\n")
-    with pytest.raises(SourceError, match=r"paths\.txt, line 1: 1 fields, expected 2 \(location, label\)"):
-        open_source(tmp_path / "paths.txt")
+
+
+def test_names_that_look_like_no_classes_are_said(table):
+    combined = read(table("x.csv", "Edema|Mass,1.jpg\nEdema,2.jpg\n"))
+    assert "1 of the labels in 'label' are several names, 'Edema|Mass'" in combined.notes[-1]
+    boxed = "".join(f"n{number} {number} 1 499,1.jpg\n" for number in range(30))
+    assert any("30 different names in 30 rows" in note for note in read(table("x.csv", boxed)).notes)
+
+
+def test_columns_of_boxes_are_said_to_be_passed_over(table):
+    source = read(table("x.csv", "filename,class,xmin,ymin,xmax,ymax\n1.jpg,cat,1,2,3,4\n"))
+    assert "the columns of boxes are passed over" in source.notes[-1]
+    assert read(table("x.csv", "filename,xmin,ymin,xmax,ymax\n1.jpg,1,2,3,4\n"), labels=("*",)).notes == (
+        f"{source.root}/x.csv, line 1: the column 'filename' is taken for 'location'",
+    )
