@@ -135,6 +135,8 @@ def _named(path: Path, source: Source, classes: tuple[str, ...] | None) -> Sourc
 
 def _unknown(path: Path) -> SourceError:
     remedy = f". {LOAD_ARCHIVES}" if path.suffix.lower() in ARCHIVES else ""
+    if path.suffix.lower() == ".mat" or path.name.endswith("-ubyte"):
+        remedy = ". Give the data set of torchvision that reads it to dali_rec.pack, or write a table of its labels"
     return SourceError(f"{path}: not a folder, {', '.join(_SUFFIXES)}; those are what can be packed{remedy}")
 
 

@@ -23,7 +23,19 @@ ALL_LABELS = ("*",)
 #: What else the columns are often called, without blanks, hyphens and underscores.
 _LABEL_SYNONYMS = frozenset({"class", "classname", "category"})
 _LOCATION_SYNONYMS = frozenset(
-    {"path", "file", "filename", "filepath", "image", "imagefile", "imagename", "imagepath", "imageurl", "url"}
+    {
+        "path",
+        "file",
+        "filename",
+        "filepath",
+        "image",
+        "imagefile",
+        "imagename",
+        "imagepath",
+        "imageurl",
+        "url",
+        "sourceref",
+    }
 )
 #: Names of columns that may be those of the files, mostly without an extension, where no other column is.
 _FILE_ID_SYNONYMS = (frozenset({"imageid", "imgid", "idcode", "isicid", "img", "imageindex"}), frozenset({"id"}))
@@ -256,9 +268,10 @@ def _missing(where: str, wanted: str, names: tuple[str, ...], option: str) -> So
             f"{where}: no column {wanted!r} in {_shown(names)}: its columns are parted by {other!r}; a .csv has commas "
             "there, a .tsv tabs"
         )
+    others = ", several times for several ('*' for all others)" if option == "--label-column" else ""
     return SourceError(
-        f"{where}: no column {wanted!r} in {_shown(names)}; name the column by {option}, or all columns of a CSV "
-        "without a header by --columns"
+        f"{where}: no column {wanted!r} in {_shown(names)}; name the column by {option}{others}, or all columns of a "
+        "CSV without a header by --columns"
     )
 
 

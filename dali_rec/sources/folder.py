@@ -31,6 +31,8 @@ SPLIT_NAMES = {
 }
 #: What macOS puts into its archives, and Synology's disks into every folder: names of images that are none.
 _FOREIGN_FOLDERS = ("__MACOSX", "@eaDir")
+#: Folders beside each other in data sets for segmentation.
+_PARTS = frozenset({"images", "image", "imgs", "masks", "mask", "annotations", "labels", "segmentations", "gt"})
 #: What may have the labels of images that lie in no folders.
 _TABLES = (".csv", ".tsv", ".jsonl", ".json")
 #: Files that hold many images, and what to do with them.
@@ -86,7 +88,7 @@ def read_folder(folder: Path, labels: FolderLabels = "levels", classes: Sequence
         notes += _left_out(folder, beside)
     labeller = _choose_labels(trees, labels, classes)
     if not splits:
-        notes += _look_like_splits(trees[0], are_levels=labeller.label_classes is not None)
+        notes += _look_like_no_classes(trees[0], are_levels=labeller.label_classes is not None)
     samples, bounds = SampleTable(), []
     for tree in trees:
         start = len(samples)
@@ -214,12 +216,15 @@ def _left_out(folder: Path, files: list[str]) -> list[str]:
     return [f"{len(files)} files directly in {folder} were left out: {_some(files)}"] if files else []
 
 
-def _look_like_splits(tree: _Tree, *, are_levels: bool) -> list[str]:
-    """Say it where folders called as splits, or somehow after them (cars_train, cars_test), are labels."""
+def _look_like_no_classes(tree: _Tree, *, are_levels: bool) -> list[str]:
+    """Say it where folders called as splits, somehow after them (cars_train, cars_test), or as masks are labels."""
     found = [name for name in tree.classes if name.lower() in SPLIT_NAMES]
     others = [name for name in tree.classes if name.lower() not in SPLIT_NAMES]
     if found and are_levels:
         return [f"{tree.top}: {_some(found)} became labels and no splits, as {_some(others)} lies beside; move it away"]
+    drawn = sorted({parts[0] for parts, _ in tree.images if parts and parts[0].lower() in _PARTS})
+    if len(drawn) > 1:
+        return [f"{tree.top}: {_some(drawn)} became labels; if they are images and what was drawn of them, pack one"]
     like = {
         name: {SPLIT_NAMES[word] for word in _WORDS.findall(name.lower()) if word in SPLIT_NAMES} for name in others
     }

@@ -46,11 +46,11 @@ class LabelColumn:
             self._line_of.append(line)
         self._numbers.append(self._number_of[text])
 
-    def shorten_folders(self) -> int:
-        """Leave out the folders above all that are labels; gives how many different ones there are."""
+    def shorten_folders(self) -> list[str]:
+        """Leave out the folders above all that are labels; gives the different ones."""
         shared = shared_folders(list(self._number_of))
         self._number_of = {name[shared:]: number for name, number in self._number_of.items()}
-        return len(self._number_of)
+        return list(self._number_of)
 
     def resolve(self, path: Path, classes: Sequence[str] | None) -> NumberedLabels:
         """The labels as they stand where all are numbers, and otherwise their places among the names or ``classes``.

@@ -12,6 +12,8 @@ from dali_rec.errors import SourceError
 from dali_rec.recordio.header import MAX_ID
 from dali_rec.sources.columns import DEFAULT_ID, Columns, TableOptions, find_columns, named_columns
 from dali_rec.sources.file_finder import FoundFiles, find_files
+from dali_rec.sources.folder import SPLIT_NAMES
+from dali_rec.sources.json_maps import paths_and_labels
 from dali_rec.sources.label_column import LabelColumn, finite_number
 from dali_rec.sources.pixels import PixelTable, is_base64
 from dali_rec.sources.remote import is_url
@@ -120,13 +122,7 @@ class _Table:
         if self.path.suffix.lower() in JSON_SUFFIXES:
             if self.options.columns is not None:
                 raise SourceError(f"{self.path}: --columns names the columns of a CSV without a header; leave it out")
-            objects = read_rows(self.path)
-            first = next(objects, None)
-            if first is not None:
-                assert isinstance(first.values, dict)
-                where = f"{self.path}, line {first.line}"
-                self._take(named_columns(where, tuple(first.values), self.options))
-                yield from itertools.chain([first], objects)
+            yield from self._json_rows()
             return
         if self.path.suffix.lower() == TEXT_SUFFIX and self.options.columns is None:
             yield from self._text_rows()
@@ -148,6 +144,24 @@ class _Table:
                 f"({', '.join(names)[:200]}); quote a field that holds the delimiter"
             )
         return Row(row.line, row.start, row.length, dict(zip(names, row.values, strict=True)))
+
+    def _json_rows(self) -> Iterator[Row]:
+        """The rows of JSON, whose columns are those of the first object, or which that has in it itself."""
+        objects = read_rows(self.path)
+        first = next(objects, None)
+        if first is None:
+            return
+        assert isinstance(first.values, dict)
+        pairs = None if self.options.location in first.values else paths_and_labels(first.values)
+        if pairs is None:
+            self._take(named_columns(f"{self.path}, line {first.line}", tuple(first.values), self.options))
+            yield from itertools.chain([first], objects)
+            return
+        if len(self.labels) != 1 or next(objects, None) is not None:
+            raise SourceError(f"{self.path}: an object of all paths stands alone, and has one label for each")
+        for path, label in pairs:
+            values = {self.options.location: path, self.options.labels[0]: label}
+            yield Row(first.line, first.start, first.length, values)
 
     def _text_rows(self) -> Iterator[Row]:
         """The rows of a .txt, whose columns are told by its first lines; what begins with # is none."""
@@ -231,10 +245,11 @@ class _Table:
         """
         if not self._labels_are_folders:
             return
-        if self.labels[0].shorten_folders() == 1:
+        folders = self.labels[0].shorten_folders()
+        if len(folders) == 1 or all(folder.lower().rstrip("0123456789") in SPLIT_NAMES for folder in folders):
             raise SourceError(
-                f"{self.path}: no labels behind the paths, and all lie in one folder, which tells no classes apart; "
-                "pack a table with labels"
+                f"{self.path}: no labels behind the paths, and their folders, {', '.join(folders[:3])}, are no "
+                "classes; pack a table of labels, or the data.yaml if these are images of YOLO"
             )
         note = "no labels behind the paths: the classes are the folders that they lie in"
         self.notes += (f"{self.path}: {note}; --classes FILE gives other lists the same numbers",)

@@ -122,6 +122,13 @@ def test_root_that_is_no_folder_is_refused(table, tmp_path):
         open_source(table("cat,1.jpg\n"), SourceOptions(root="http://host.example/x"))
 
 
+@pytest.mark.parametrize("name", ["labels.mat", "train-images-idx3-ubyte"])
+def test_files_that_torchvision_reads_are_refused_with_the_way(tmp_path, name):
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(SourceError, match=r"Give the data set of torchvision that reads it to dali_rec\.pack"):
+        open_source(tmp_path / name)
+
+
 @pytest.mark.parametrize("name", ["x.doc", "x.parquet", "x"])
 def test_other_kinds_of_files_are_refused_whatever_the_options(tmp_path, name):
     (tmp_path / name).write_text("a/1.jpg 0\n")

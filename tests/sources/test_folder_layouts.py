@@ -100,6 +100,11 @@ def test_folders_called_after_splits_that_become_labels_are_said(make, names):
     assert any("became labels and no splits: pack each by itself" in note for note in source.notes)
 
 
+def test_masks_beside_images_are_said(make):
+    source = read_folder(make("images/1.jpg", "Masks/1.png"))
+    assert any("Masks, images became labels; if they are images and what was drawn" in note for note in source.notes)
+
+
 def test_class_called_train_is_not_taken_for_a_split(make):
     source = read_folder(make("bus/1.jpg", "train_steam/2.jpg"))
     assert source.notes == ()

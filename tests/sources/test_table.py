@@ -488,3 +488,25 @@ def test_columns_of_boxes_are_said_to_be_passed_over(table):
     assert read(table("x.csv", "filename,xmin,ymin,xmax,ymax\n1.jpg,1,2,3,4\n"), labels=("*",)).notes == (
         f"{source.root}/x.csv, line 1: the column 'filename' is taken for 'location'",
     )
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"cat": ["1.jpg"], "dog": ["2.jpg"]},  # Food-101
+        {"1.jpg": "cat", "2.jpg": "dog"},
+        {"labels": [["1.jpg", "cat"], ["2.jpg", "dog"]]},  # StyleGAN
+    ],
+)
+def test_object_that_has_all_paths_and_labels(table, value):
+    source = read(table("x.json", json.dumps(value)))
+    assert (rows(source), source.classes) == (CATS_AND_DOGS[:2], ("cat", "dog"))
+    assert [sample.labels for sample in read(table("x.json", json.dumps(value)), ("dog", "cat")).samples] == [
+        (1,),
+        (0,),
+    ]
+
+
+def test_several_objects_of_all_paths_are_refused(table):
+    with pytest.raises(SourceError, match="an object of all paths stands alone"):
+        read(table("x.json", '[{"cat": ["1.jpg"]}, {"dog": ["2.jpg"]}]'))

@@ -63,7 +63,11 @@ def test_classes_can_be_fixed_for_several_lists(write):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a/1.jpg\na/2.jpg\n", "all lie in one folder, which tells no classes apart"),
+        ("a/1.jpg\na/2.jpg\n", "no labels behind the paths, and their folders, a, are no classes"),
+        (
+            "images/train2014/1.jpg\nimages/val2014/2.jpg\n",
+            "their folders, train2014, val2014, are no classes; .*data.yaml",
+        ),
         ("1.jpg\n2.jpg\n", r"line 1: '1.jpg' has no label behind it, nor a folder"),
         ("a/1.jpg\n1\n", r"line 2: '1' has no label behind it"),
         ("a_1 1 1 1\n", r"line 1: 4 fields, 'a_1 1 1 1'; .*--columns location,label,other0,other1"),
