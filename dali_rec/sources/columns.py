@@ -156,7 +156,7 @@ def _with_others(names: tuple[str, ...], options: TableOptions) -> TableOptions:
     """With the column of the splits, and what is left for the labels: all where all are wanted, or a single one."""
     split = _find_split(names, options)
     others = [name for name in names if name not in (options.location, options.id, split) and not _is_index(name)]
-    if options.labels == ALL_LABELS:
+    if options.labels == ALL_LABELS and others:
         return replace(options, split=split, labels=tuple(others))
     is_label = options.labels == _DEFAULT_LABELS and len(others) == 1 and options.location in names
     return replace(options, split=split, labels=tuple(others) if is_label else options.labels)

@@ -67,3 +67,10 @@ class SplitColumn:
         ends = np.cumsum(np.bincount(places, minlength=len(ordered))).tolist()
         splits = tuple(Split(name, start, end) for name, start, end in zip(ordered, [0, *ends], ends, strict=False))
         return np.argsort(places, kind="stable"), splits
+
+    def passed_over(self, path: str) -> str:
+        """What the user should hear where it names no splits."""
+        return (
+            f"{path}: the column {self.name!r} names no train, val or test, and all rows become one data set; "
+            f"--split-column {self.name!r} makes splits of what it names"
+        )
