@@ -13,7 +13,8 @@ from dali_rec.errors import SourceError
 from dali_rec.sources.columns import TableOptions
 from dali_rec.sources.cub import is_cub, read_cub
 from dali_rec.sources.detection import EMPTY, FLAGGED, FORMATS, Empty, Flagged, Format, find_format, read_detection
-from dali_rec.sources.folder import ARCHIVES, LOAD_ARCHIVES, FolderLabels, read_folder
+from dali_rec.sources.folder import ARCHIVES, LOAD_ARCHIVES, read_folder
+from dali_rec.sources.folder_labels import FolderLabels
 from dali_rec.sources.items import ItemImages, read_items
 from dali_rec.sources.lst import format_label, format_list, read_list
 from dali_rec.sources.pairs import PAIRS_SUFFIX, read_pairs

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dali_rec.sources.columns import IMAGE_EXTENSIONS
-from dali_rec.sources.folder import is_hidden
 from dali_rec.sources.remote import is_url
+from dali_rec.sources.walk import is_hidden
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dali_rec.errors import SourceError
-from dali_rec.sources.folder import SPLIT_NAMES
-from dali_rec.sources.sample import Split
+from dali_rec.sources.sample import SPLIT_NAMES, Split
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

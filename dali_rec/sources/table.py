@@ -9,13 +9,12 @@ import numpy as np
 from dali_rec.errors import SourceError
 from dali_rec.sources.columns import DEFAULT_ID, TableOptions
 from dali_rec.sources.file_finder import FoundFiles, find_files
-from dali_rec.sources.folder import SPLIT_NAMES
 from dali_rec.sources.id_column import IdColumn
 from dali_rec.sources.label_column import LabelColumn
 from dali_rec.sources.pixels import PixelTable, is_base64
 from dali_rec.sources.remote import is_url
 from dali_rec.sources.rows import JSON_SUFFIXES
-from dali_rec.sources.sample import Sample, SampleTable, Source, Split
+from dali_rec.sources.sample import SPLIT_NAMES, Sample, SampleTable, Source, Split
 from dali_rec.sources.split_column import SplitColumn
 from dali_rec.sources.table_rows import TableRows, open_rows
 

@@ -13,8 +13,8 @@ from xml.parsers import expat
 from dali_rec.errors import SourceError
 from dali_rec.images import LOADABLE_EXTENSIONS
 from dali_rec.sources.detection.boxes import Box, BoxSamples, Empty, Flagged, class_numbers, parse_number
-from dali_rec.sources.folder import is_hidden
 from dali_rec.sources.sample import Source, Split
+from dali_rec.sources.walk import is_hidden
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,8 +15,8 @@ from dali_rec.images import LOADABLE_EXTENSIONS
 from dali_rec.sources.detection.boxes import Box, BoxSamples, Empty, parse_number
 from dali_rec.sources.detection.yolo_names import has_keypoints, read_names
 from dali_rec.sources.detection.yolo_yaml import find_yaml, labels_of, listed_images, read_yaml
-from dali_rec.sources.folder import SPLIT_NAMES, is_folder, is_hidden, unreadable, walk
-from dali_rec.sources.sample import Source, Split
+from dali_rec.sources.sample import SPLIT_NAMES, Source, Split
+from dali_rec.sources.walk import is_folder, is_hidden, unreadable, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
