@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from dali_rec.errors import SourceError
 from dali_rec.sources.sample import Sample, SampleTable, Source, Split
+from dali_rec.sources.text_lines import text_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,12 +63,8 @@ def read_cub(path: Path, classes: Sequence[str] | None = None) -> Source:
 
 def _read(path: Path) -> dict[str, str]:
     """What stands behind the first word of each line, by that word. Raises SourceError, with the line."""
-    try:
-        lines = path.read_text("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{path}: not UTF-8 text ({error})") from None
     values: dict[str, str] = {}
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(text_lines(path), 1):
         key, _, value = line.strip().partition(" ")
         if not key:
             continue

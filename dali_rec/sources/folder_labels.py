@@ -90,7 +90,8 @@ def _only_level(trees: list[FolderTree], level: int, classes: Sequence[str] | No
     """One label, of the level at which folders differ."""
     empty = [name for tree in trees for name in tree.classes] if level == 0 else []
     labeller = _single_column(trees, lambda parts: parts[level], classes, empty)
-    others = [name for number, name in enumerate(trees[0].images[0][0]) if number != level]
+    parts, _ = next(tree.images[0] for tree in trees if tree.images)
+    others = [name for number, name in enumerate(parts) if number != level]
     note = f"{trees[0].top}: all images lie in folders called {' and '.join(others)}, which became no label"
     return replace(labeller, notes=(note, *labeller.notes))
 

@@ -65,6 +65,12 @@ def test_level_of_one_name_gives_no_label(make, names, classes):
     assert read_folder(make(), classes=classes[::-1]).samples[0].labels == (1.0,)
 
 
+def test_level_of_one_name_is_said_where_a_split_is_empty(make):
+    top = make("test/images/cat/1.jpg", "test/images/dog/2.jpg", "train/notes.txt")
+    source = read_folder(top)
+    assert (source.classes, len(source.samples)) == (("cat", "dog"), 2)
+
+
 def test_levels_that_differ_remain_where_others_do_not(make):
     source = read_folder(make(*(f"images/{name}" for name in TREE)))
     assert source.label_classes == (("cat", "dog"), ("beagle", "collie", "manx"))

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dali_rec.errors import SourceError
-from dali_rec.sources.detection.yolo_names import YAML_FILES, read_lines, scalars, without_comment
+from dali_rec.sources.detection.yaml_forms import scalars, without_comment
+from dali_rec.sources.detection.yolo_names import YAML_FILES
+from dali_rec.sources.text_lines import text_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +60,7 @@ def read_yaml(path: Path) -> tuple[Path, list[tuple[str, Path]], tuple[str, ...]
 
 def listed_images(path: Path) -> Iterator[tuple[Path, Path]]:
     """The images on the lines of a .txt, relative to it, and their label files: those in labels/ for images/."""
-    for line in read_lines(path):
+    for line in text_lines(path):
         if line.strip():
             image = path.parent / line.strip()
             yield image, labels_of(image).with_suffix(".txt")
@@ -78,7 +80,7 @@ def _place(top: Path, entry: str) -> Path | None:
 
 
 def _values(path: Path) -> dict[str, list[str]]:
-    lines = [without_comment(line) for line in read_lines(path)]
+    lines = [without_comment(line) for line in text_lines(path)]
     found = ((number, _KEY.fullmatch(line)) for number, line in enumerate(lines))
     values = {match[1]: scalars(path, number, match[2].strip(), lines) for number, match in found if match}
     return {key: entries for key, entries in values.items() if entries}
