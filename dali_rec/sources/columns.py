@@ -132,9 +132,7 @@ def named_columns(where: str, names: tuple[str, ...], options: TableOptions) -> 
     nothing else for the label. Raises SourceError, with ``where``, for a column that is missing or there twice.
     """
     location, are_file_ids = _find_location(where, names, options)
-    key = next((name for name in names if _folded(name) == _folded(options.id)), options.id)
-    key = options.id if options.id in names else key
-    found = _with_others(names, replace(options, location=location, id=key))
+    found = _with_others(names, replace(options, location=location, id=_called(names, options.id)))
     if found.labels == options.labels:
         labels = tuple(_find(where, names, name, "--label-column") for name in options.labels)
         found = replace(found, labels=labels)
@@ -162,6 +160,12 @@ def _with_others(names: tuple[str, ...], options: TableOptions) -> TableOptions:
     return replace(options, split=split, labels=tuple(others) if is_label else options.labels)
 
 
+def _called(names: tuple[str, ...], wanted: str) -> str:
+    """The column of this name, or of this name in other capitals; the name itself where there is none."""
+    alike = (name for name in names if _folded(name) == _folded(wanted))
+    return wanted if wanted in names else next(alike, wanted)
+
+
 def _is_index(name: str) -> bool:
     """Whether a column is one that only numbers the rows."""
     return _plain(name) in (DEFAULT_ID, "", "unnamed:0")  # the last two are what pandas makes of its index
@@ -169,30 +173,37 @@ def _is_index(name: str) -> bool:
 
 def _find_location(where: str, names: tuple[str, ...], options: TableOptions) -> tuple[str, bool]:
     """The column of the locations, and whether it is one of ids."""
-    try:
-        return _find(where, names, options.location, "--location-column"), False
-    except SourceError:
-        ids = (
-            [name for name in names if _plain(name) in synonyms and name not in options.labels]
-            for synonyms in (_FILE_ID_SYNONYMS if options.location == _DEFAULT_LOCATION else ())
-        )
-        found = next((matches for matches in ids if matches), [])
-        if len(found) != 1:
-            raise
-        return found[0], True
+    found = _match(where, names, options.location, "--location-column")
+    if found is not None:
+        return found, False
+    for synonyms in _FILE_ID_SYNONYMS if options.location == _DEFAULT_LOCATION else ():
+        ids = [name for name in names if _plain(name) in synonyms and name not in options.labels]
+        if len(ids) == 1:
+            return ids[0], True
+    raise _missing(where, options.location, names, "--location-column")
 
 
 def _find_split(names: tuple[str, ...], options: TableOptions) -> str:
     """The column of the splits, "" where there is none."""
-    wanted = options.split
-    if wanted is not None:
-        return next((name for name in names if _folded(name) == _folded(wanted)), wanted)
+    if options.split is not None:
+        return _called(names, options.split)
     matches = [name for name in names if _plain(name) in _SPLIT_SYNONYMS and name not in options.labels]
     return matches[0] if len(matches) == 1 else ""
 
 
 def _find(where: str, names: tuple[str, ...], wanted: str, option: str) -> str:
-    """The column that ``wanted`` means: of this name, of this name in other capitals, or of a synonym."""
+    """The column that ``wanted`` means. Raises SourceError where there is none."""
+    found = _match(where, names, wanted, option)
+    if found is None:
+        raise _missing(where, wanted, names, option)
+    return found
+
+
+def _match(where: str, names: tuple[str, ...], wanted: str, option: str) -> str | None:
+    """The column that ``wanted`` means: of this name, of this name in other capitals, or of a synonym.
+
+    Raises SourceError where there are several.
+    """
     if wanted in names:
         return wanted
     for matches in (
@@ -206,7 +217,7 @@ def _find(where: str, names: tuple[str, ...], wanted: str, option: str) -> str:
             )
         if matches:
             return matches.pop()
-    raise _missing(where, wanted, names, option)
+    return None
 
 
 def _synonyms(wanted: str) -> frozenset[str]:

@@ -106,6 +106,7 @@ def test_rows_of_missing_files_without_extensions_are_no_header(table):
         ("label,width\ncat,5\n", r"line 1: no column 'location' in 'label, width'.*--location-column"),
         ("kind,colour,path\ncat,red,1.jpg\n", r"line 1: no column 'label' in 'kind, colour, path'.*--label-column"),
         ("label,image,url\ncat,1.jpg,x\n", r"line 1: 'image' and 'url' may both be the column 'location'"),
+        ("label,image,url,id\ncat,1.jpg,x,1\n", r"line 1: 'image' and 'url' may both be the column 'location'"),
         ("class,category,path\na,b,1.jpg\n", r"line 1: 'category' and 'class' may both .*--label-column"),
         ("Label,LABEL,path\na,b,1.jpg\n", r"line 1: 'LABEL' and 'Label' may both be the column 'label'"),
         ("label,location,location\na,1.jpg,2.jpg\n", r"line 1: the column 'location' stands 2 times"),
