@@ -106,10 +106,15 @@ def pack(
     classes: ClassesOption = None,
     root: Annotated[Path | None, typer.Option(help="Where the paths of a list or table begin.")] = None,
     label_column: Annotated[
-        list[str] | None, typer.Option(help="Column of the labels; may be given several times.  [default: label]")
+        list[str] | None,
+        typer.Option(help="Column of the labels; may be given several times; '*': all others.  [default: label]"),
     ] = None,
     location_column: Annotated[str, typer.Option(help="Column of the paths or pixels.")] = "location",
     id_column: Annotated[str, typer.Option(help="Column of the ids, if there is one; '' is none.")] = "id",
+    split_column: Annotated[
+        str | None,
+        typer.Option(help="Column of the splits; '' is none.  [default: split or the like, with train, val and test]"),
+    ] = None,
     columns: Annotated[str | None, typer.Option(metavar="NAME,…", help="All columns of a CSV without header.")] = None,
     label_width: Annotated[
         int | None, typer.Option(min=1, help="Labels of a .lst whose columns are parted by blanks.")
@@ -183,7 +188,7 @@ def pack(
         strict=strict,
     )
     labels = _labels(leaf=leaf_labels, top=top_labels)
-    table = TableOptions(tuple(label_column or ("label",)), location_column, id_column, named)
+    table = TableOptions(tuple(label_column or ("label",)), location_column, id_column, named, split_column)
     names = _read_classes(classes)
     annotations: Format = "auto" if data_format == "insightface" else data_format
     source_options = SourceOptions(root, labels, names, table, label_width, annotations, flagged, empty)

@@ -95,7 +95,7 @@ def _split(source: Source, options: PackOptions) -> list[tuple[str | None, Sampl
         if options.split:
             raise SourceError(
                 f"{source.root}: it is split already ({', '.join(split.name for split in source.splits)}); "
-                "leave --split out, or pack one of them"
+                "leave --split out, or pack one of them; --split-column '' makes one data set of a table"
             )
         for split in source.splits:
             check_name(split.name)

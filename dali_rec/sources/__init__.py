@@ -13,8 +13,10 @@ from dali_rec._files import as_path
 from dali_rec.dataset import Dataset
 from dali_rec.errors import SourceError
 from dali_rec.sources.columns import TableOptions
+from dali_rec.sources.cub import is_cub, read_cub
 from dali_rec.sources.detection import EMPTY, FLAGGED, FORMATS, Empty, Flagged, Format, find_format, read_detection
-from dali_rec.sources.folder import ARCHIVES, LOAD_ARCHIVES, FolderLabels, read_folder
+from dali_rec.sources.folder import ARCHIVES, LOAD_ARCHIVES, read_folder
+from dali_rec.sources.folder_labels import FolderLabels
 from dali_rec.sources.items import ItemImages, read_items
 from dali_rec.sources.lst import format_label, format_list, read_list
 from dali_rec.sources.packed import names_packed, read_packed
@@ -89,9 +91,9 @@ class SourceOptions:
 def open_source(source: object, options: SourceOptions | None = None) -> Source:
     """The source at a path: a folder of images, a .lst, a table, data for detection, or InsightFace's pairs (.bin).
 
-    Tables are .csv, .tsv, .txt, .json and .jsonl. A COCO file, and a folder with the parts of VOC or YOLO, are known by
-    what is in them, or by ``format``. A data set that is packed already is named by its prefix, manifest or .rec file,
-    or is a Dataset: see ``read_packed``. What else is no path is a data set that is a Python object: see
+    Tables are .csv, .tsv, .txt, .json and .jsonl. A COCO file, a .yaml of YOLO, and a folder with the parts of VOC or
+    YOLO, are known by what is in them, or by ``format``. A data set that is packed already is named by its prefix,
+    manifest or .rec file, or is a Dataset: see ``read_packed``. What else is no path is a Python object: see
     ``read_items``.
 
     Raises SourceError where there is nothing that can be packed, and for an option that this kind of source has not.
@@ -129,7 +131,8 @@ def _open_path(path: Path, options: SourceOptions) -> Source:
     if annotations is not None:
         return read_detection(path, annotations, root, options.classes, options.flagged, options.empty)
     if path.is_dir():
-        return read_folder(path, options.labels, options.classes)
+        by_lists = options.labels == "levels" and is_cub(path)
+        return read_cub(path, options.classes) if by_lists else read_folder(path, options.labels, options.classes)
     if path.suffix.lower() == ".lst":
         return _named(str(path), read_list(path, root, options.label_width), options.classes)
     if path.suffix.lower() in TABLE_SUFFIXES:
@@ -154,6 +157,8 @@ def _named(name: str, source: Source, classes: tuple[str, ...] | None) -> Source
 
 def _unknown(path: Path) -> SourceError:
     remedy = f". {LOAD_ARCHIVES}" if path.suffix.lower() in ARCHIVES else ""
+    if path.suffix.lower() == ".mat" or path.name.endswith("-ubyte"):
+        remedy = ". Give the data set of torchvision that reads it to dali_rec.pack, or write a table of its labels"
     return SourceError(f"{path}: not a folder, {', '.join(_SUFFIXES)}, .rec; those are what can be packed{remedy}")
 
 
@@ -165,17 +170,13 @@ def _kind(path: Path) -> str:
 def _refuse_other_options(name: str, kind: str, options: SourceOptions) -> None:
     """Raise SourceError for an option that does not go with this kind of source, and would be passed over."""
     detection = ("coco", "voc", "yolo")
+    with_classes = ("folder", ".lst", "table", "object", "packed", *detection)
     for kinds, is_given, names, what in (
         (("folder",), options.labels != "levels", "--leaf-labels and --top-labels go", "a folder of classes"),
         (("table", "object"), options.table != TableOptions(), "--columns, --label-column and the like go", "a table"),
         ((".lst",), options.label_width is not None, "--label-width goes", "a .lst"),
         ((".lst", "table", "coco"), options.root is not None, "--root goes", "a list, table or COCO file"),
-        (
-            ("folder", ".lst", "table", "object", "packed", *detection),
-            options.classes is not None,
-            "--classes goes",
-            "classes",
-        ),
+        (with_classes, options.classes is not None, "--classes goes", "classes"),
         (("coco", "voc"), options.flagged != "column", "--flagged goes", "COCO and VOC"),
         (detection, options.empty != "keep", "--empty goes", "annotations of boxes"),
     ):

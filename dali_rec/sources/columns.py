@@ -1,4 +1,4 @@
-"""Which columns of a CSV are the labels, the location and the id: by the names in its first line, or by their order."""
+"""Which columns of a table are the labels, the location, the id and the split: by their names, or by their order."""
 
 from __future__ import annotations
 
@@ -11,48 +11,73 @@ from dali_rec.errors import SourceError
 from dali_rec.images import LOADABLE_EXTENSIONS
 from dali_rec.sources.pixels import is_base64
 from dali_rec.sources.remote import is_url
+from dali_rec.sources.split_column import is_split
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _DEFAULT_LABELS, _DEFAULT_LOCATION = ("label",), "location"
 DEFAULT_ID = "id"
+#: What ``labels`` is for all columns that are nothing else.
+ALL_LABELS = ("*",)
 #: What else the columns are often called, without blanks, hyphens and underscores.
 _LABEL_SYNONYMS = frozenset({"class", "classname", "category"})
 _LOCATION_SYNONYMS = frozenset(
-    {"path", "file", "filename", "filepath", "image", "imagefile", "imagename", "imagepath", "imageurl", "url"}
+    {
+        "path",
+        "file",
+        "filename",
+        "filepath",
+        "image",
+        "imagefile",
+        "imagename",
+        "imagepath",
+        "imageurl",
+        "url",
+        "sourceref",
+    }
 )
-_IMAGE_EXTENSIONS = LOADABLE_EXTENSIONS | {".gif", ".avif"}
+#: Names of columns that may be those of the files, mostly without an extension, where no other column is.
+_FILE_ID_SYNONYMS = (frozenset({"imageid", "imgid", "idcode", "isicid", "img", "imageindex"}), frozenset({"id"}))
+_BOX_COLUMNS = frozenset({"xmin", "ymin", "xmax", "ymax"})
+_SPLIT_SYNONYMS = frozenset({"split", "datasplit", "subset", "partition", "dataset", "mluse"})
+#: Of files that are taken for images where a table names them.
+IMAGE_EXTENSIONS = LOADABLE_EXTENSIONS | {".gif", ".avif"}
 
 
 @dataclass(frozen=True, slots=True)
 class TableOptions:
     """Which columns of a table mean what.
 
-    labels: the columns of the labels, in their order. location: the column of the paths, URLs or pixels. id: the column
-    of the ids, if there is one; "" where there is none. It must be there if it is called otherwise than "id", and is
-    none if it is the location or a label.
+    labels: the columns of the labels, in their order; ("*",) for all that are nothing else. location: the column of
+    the paths, URLs or pixels. id: the column of the ids, if there is one; "" where there is none. It must be there if
+    it is called otherwise than "id", and is none if it is the location or a label.
     columns: the names of all columns of a CSV without a header.
+    split: the column that says to which split a row belongs; "" where there is none; None for one that is called
+    "split" or the like and has train, val and test in it.
     """
 
     labels: tuple[str, ...] = _DEFAULT_LABELS
     location: str = _DEFAULT_LOCATION
     id: str = DEFAULT_ID
     columns: tuple[str, ...] | None = None
+    split: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The columns of a CSV.
+    """The columns of a table.
 
     names: of all columns, in their order. options: what they mean, by these names. is_header: whether the first row is
-    where the names stand. notes: what the user should hear.
+    where the names stand. notes: what the user should hear. are_file_ids: whether the location is a column of ids,
+    which may be the names of files or not.
     """
 
     names: tuple[str, ...]
     options: TableOptions
     is_header: bool
     notes: tuple[str, ...] = ()
+    are_file_ids: bool = False
 
 
 def find_columns(
@@ -62,8 +87,9 @@ def find_columns(
 
     The first row is a header where it has a name that ``options`` or custom knows, and no field that may be an image.
     Names match in capitals or not. Where ``options`` has the defaults, "path", "file", "image", "url" and the like will
-    do for "location", "class" and "category" for "label". Two columns without a header are label and location, three
-    that begin with a whole number are id, label and location.
+    do for "location", "class" and "category" for "label". Two columns without a header are label and location, the one
+    that may be an image being the location; before them may stand a whole number, the id, or "train", "TEST" and the
+    like, the split.
 
     where: the file and line of the first row, for messages. second: None where there is no second row. root: what
     relative locations are relative to.
@@ -73,11 +99,12 @@ def find_columns(
     names = tuple(first)
     if options.columns is not None:
         _refuse_twice(options.columns, _wanted(options), "--columns")
-        return Columns(options.columns, options, [*map(_folded, names)] == [*map(_folded, options.columns)])
+        is_header = [*map(_folded, names)] == [*map(_folded, options.columns)]
+        return Columns(options.columns, _with_others(options.columns, options), is_header)
     images = [number for number, field in enumerate(names) if _may_be_image(field, root)]
     if not images and any(_is_known(name, options) for name in names):
-        return _named_columns(where, names, options)
-    by_order = _columns_by_order(names, options)
+        return named_columns(where, names, options)
+    by_order = _columns_by_order(names, images, options)
     if by_order is None:
         raise _missing(where, options.location, names, "--location-column")
     if images and by_order.index(options.location) not in images:
@@ -95,26 +122,88 @@ def find_columns(
         f"{where}: no image among {_shown(names)}, nor on the next line: taken for {', '.join(by_order)}; if these are "
         "names of columns, say which by --label-column and --location-column"
     )
-    return Columns(by_order, options, is_header=False, notes=() if images else (note,))
+    return Columns(by_order, _with_others(by_order, options), is_header=False, notes=() if images else (note,))
 
 
-def _named_columns(where: str, names: tuple[str, ...], options: TableOptions) -> Columns:
-    location = _find(where, names, options.location, "--location-column")
-    labels = tuple(_find(where, names, name, "--label-column") for name in options.labels)
-    key = next((name for name in names if _folded(name) == _folded(options.id)), options.id)
-    key = options.id if options.id in names else key
-    found = replace(options, labels=labels, location=location, id=key)
+def named_columns(where: str, names: tuple[str, ...], options: TableOptions) -> Columns:
+    """The columns of a table by their names, which ``options`` or custom knows.
+
+    A column of ids, such as "image_id", will do for the location where nothing else does, and the only column that is
+    nothing else for the label. Raises SourceError, with ``where``, for a column that is missing or there twice.
+    """
+    location, are_file_ids = _find_location(where, names, options)
+    found = _with_others(names, replace(options, location=location, id=_called(names, options.id)))
+    if found.labels == options.labels:
+        labels = tuple(_find(where, names, name, "--label-column") for name in options.labels)
+        found = replace(found, labels=labels)
     _refuse_twice(names, _wanted(found), where)
+    taken = [(location, options.location)]
+    if options.labels != ALL_LABELS:
+        taken = [*zip(found.labels, options.labels, strict=True), *taken]
     notes = tuple(
         f"{where}: the column {name!r} is taken for {wanted!r}"
-        for name, wanted in zip((*labels, location), (*options.labels, options.location), strict=True)
+        for name, wanted in taken
         if _folded(name) != _folded(wanted)
     )
-    return Columns(names, found, is_header=True, notes=notes)
+    if {_plain(name) for name in names}.difference(map(_plain, found.labels)) >= _BOX_COLUMNS:
+        notes += (f"{where}: the columns of boxes are passed over; boxes are read from COCO, VOC and YOLO annotations",)
+    return Columns(names, found, is_header=True, notes=notes, are_file_ids=are_file_ids)
+
+
+def _with_others(names: tuple[str, ...], options: TableOptions) -> TableOptions:
+    """With the column of the splits, and what is left for the labels: all where all are wanted, or a single one."""
+    split = _find_split(names, options)
+    others = [name for name in names if name not in (options.location, options.id, split) and not _is_index(name)]
+    if options.labels == ALL_LABELS and others:
+        return replace(options, split=split, labels=tuple(others))
+    is_label = options.labels == _DEFAULT_LABELS and len(others) == 1 and options.location in names
+    return replace(options, split=split, labels=tuple(others) if is_label else options.labels)
+
+
+def _called(names: tuple[str, ...], wanted: str) -> str:
+    """The column of this name, or of this name in other capitals; the name itself where there is none."""
+    alike = (name for name in names if _folded(name) == _folded(wanted))
+    return wanted if wanted in names else next(alike, wanted)
+
+
+def _is_index(name: str) -> bool:
+    """Whether a column is one that only numbers the rows."""
+    return _plain(name) in (DEFAULT_ID, "", "unnamed:0")  # the last two are what pandas makes of its index
+
+
+def _find_location(where: str, names: tuple[str, ...], options: TableOptions) -> tuple[str, bool]:
+    """The column of the locations, and whether it is one of ids."""
+    found = _match(where, names, options.location, "--location-column")
+    if found is not None:
+        return found, False
+    for synonyms in _FILE_ID_SYNONYMS if options.location == _DEFAULT_LOCATION else ():
+        ids = [name for name in names if _plain(name) in synonyms and name not in options.labels]
+        if len(ids) == 1:
+            return ids[0], True
+    raise _missing(where, options.location, names, "--location-column")
+
+
+def _find_split(names: tuple[str, ...], options: TableOptions) -> str:
+    """The column of the splits, "" where there is none."""
+    if options.split is not None:
+        return _called(names, options.split)
+    matches = [name for name in names if _plain(name) in _SPLIT_SYNONYMS and name not in options.labels]
+    return matches[0] if len(matches) == 1 else ""
 
 
 def _find(where: str, names: tuple[str, ...], wanted: str, option: str) -> str:
-    """The column that ``wanted`` means: of this name, of this name in other capitals, or of a synonym."""
+    """The column that ``wanted`` means. Raises SourceError where there is none."""
+    found = _match(where, names, wanted, option)
+    if found is None:
+        raise _missing(where, wanted, names, option)
+    return found
+
+
+def _match(where: str, names: tuple[str, ...], wanted: str, option: str) -> str | None:
+    """The column that ``wanted`` means: of this name, of this name in other capitals, or of a synonym.
+
+    Raises SourceError where there are several.
+    """
     if wanted in names:
         return wanted
     for matches in (
@@ -128,7 +217,7 @@ def _find(where: str, names: tuple[str, ...], wanted: str, option: str) -> str:
             )
         if matches:
             return matches.pop()
-    raise _missing(where, wanted, names, option)
+    return None
 
 
 def _synonyms(wanted: str) -> frozenset[str]:
@@ -139,17 +228,27 @@ def _synonyms(wanted: str) -> frozenset[str]:
 
 def _is_known(name: str, options: TableOptions) -> bool:
     wanted = {_folded(one) for one in (options.location, *options.labels)}
-    return _folded(name) in wanted or _plain(name) in _LABEL_SYNONYMS | _LOCATION_SYNONYMS
+    known = _LABEL_SYNONYMS.union(_LOCATION_SYNONYMS, *_FILE_ID_SYNONYMS)
+    return _folded(name) in wanted or _plain(name) in known
 
 
-def _columns_by_order(fields: tuple[str, ...], options: TableOptions) -> tuple[str, ...] | None:
-    if options.labels != _DEFAULT_LABELS:
+def is_location_name(name: str) -> bool:
+    """Whether a column of this name is by custom that of the locations."""
+    return _plain(name) in {_DEFAULT_LOCATION}.union(_LOCATION_SYNONYMS, _FILE_ID_SYNONYMS[0])
+
+
+def _columns_by_order(fields: tuple[str, ...], images: Sequence[int], options: TableOptions) -> tuple[str, ...] | None:
+    if options.labels != _DEFAULT_LABELS or len(fields) not in (2, 3):
         return None
-    if len(fields) == 2:
-        return (*_DEFAULT_LABELS, options.location)
+    before: tuple[str, ...] = ()
     if len(fields) == 3 and fields[0].isdecimal():
-        return (options.id, *_DEFAULT_LABELS, options.location)
-    return None
+        before = (options.id,)
+    elif len(fields) == 3 and options.split != "" and is_split(fields[0]):
+        before = (options.split or "split",)
+    elif len(fields) == 3:
+        return None
+    pair = (*_DEFAULT_LABELS, options.location)
+    return before + (pair[::-1] if list(images) == [len(before)] else pair)
 
 
 def _may_be_image(field: str, root: str) -> bool:
@@ -157,7 +256,7 @@ def _may_be_image(field: str, root: str) -> bool:
     if is_url(field) or field.startswith("[") or is_base64(field):
         return True
     extension = os.path.splitext(field)[1].lower()  # noqa: PTH122
-    if extension in _IMAGE_EXTENSIONS:
+    if extension in IMAGE_EXTENSIONS:
         return True
     return os.path.isfile(os.path.join(root, field))  # noqa: PTH113, PTH118  # False for what no file can be called
 
@@ -180,9 +279,10 @@ def _missing(where: str, wanted: str, names: tuple[str, ...], option: str) -> So
             f"{where}: no column {wanted!r} in {_shown(names)}: its columns are parted by {other!r}; a .csv has commas "
             "there, a .tsv tabs"
         )
+    others = ", several times for several ('*' for all others)" if option == "--label-column" else ""
     return SourceError(
-        f"{where}: no column {wanted!r} in {_shown(names)}; name the column by {option}, or all columns of a table "
-        "without a header by --columns"
+        f"{where}: no column {wanted!r} in {_shown(names)}; name the column by {option}{others}, or all columns of a "
+        "CSV without a header by --columns"
     )
 
 

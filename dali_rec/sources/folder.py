@@ -2,60 +2,35 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from dali_rec._files import is_work_folder
 from dali_rec.errors import SourceError
 from dali_rec.images import LOADABLE_EXTENSIONS
-from dali_rec.sources.sample import Sample, SampleTable, Source, Split
+from dali_rec.sources.folder_labels import FolderLabels, choose_labels
+from dali_rec.sources.sample import SPLIT_NAMES, Sample, SampleTable, Source, Split
+from dali_rec.sources.walk import FolderTree, folder_names, scan, shown, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-FolderLabels = Literal["levels", "leaf", "top"]
-
-#: The usual names of split folders, and what the split is called.
-SPLIT_NAMES = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "dev": "val",
-    "test": "test",
-    "testing": "test",
-}
-#: What macOS puts into its archives, and Synology's disks into every folder: names of images that are none.
-_FOREIGN_FOLDERS = ("__MACOSX", "@eaDir")
+#: Folders beside each other in data sets for segmentation.
+_PARTS = frozenset({"images", "image", "imgs", "masks", "mask", "annotations", "labels", "segmentations", "gt"})
 #: Files that hold many images, and what to do with them.
 ARCHIVES = (".parquet", ".arrow", ".tar")
 LOAD_ARCHIVES = "Load it with datasets.load_dataset of Hugging Face, and give that to dali_rec.pack (docs/packing.md)"
-_SHOWN = 5
-
-
-@dataclass(slots=True)
-class _Tree:
-    """What was found under one folder: image names by folder, as parts of the path from the top."""
-
-    top: Path
-    images: list[tuple[tuple[str, ...], list[str]]] = field(default_factory=list)
-    others: list[str] = field(default_factory=list)
-    classes: list[str] = field(default_factory=list)
-
-    @property
-    def depths(self) -> set[int]:
-        return {len(parts) for parts, _ in self.images}
+_WORDS = re.compile("[a-z]+")
 
 
 def read_folder(folder: Path, labels: FolderLabels = "levels", classes: Sequence[str] | None = None) -> Source:
     """The images under ``folder`` with labels from the names of the folders that they lie in.
 
     labels: "levels" gives one label for each level of folders, numbered by sorted name as torchvision's ImageFolder
-        does: one for FOLDER/class/image, two for FOLDER/species/breed/image. "leaf" gives one label for each folder
-        that holds images, named by its path, "top" one for each folder at the top, whatever lies in it.
+        does: one for FOLDER/class/image, two for FOLDER/species/breed/image; a level at which all images lie in folders
+        of one name, as in FOLDER/images/class/image, gives none. "leaf" gives one label for each folder that holds
+        images, named by its path, "top" one for each folder at the top, whatever lies in it.
     classes: the class names in the order of their numbers, where there is one label; by default sorted.
 
     Images that lie directly in a folder without class folders all get label 0, and the notes say so. Where all folders
@@ -68,16 +43,20 @@ def read_folder(folder: Path, labels: FolderLabels = "levels", classes: Sequence
     split has class folders and another has none, if a folder is not in ``classes``, or if one cannot be read.
     """
     splits = _split_folders(folder)
-    trees = [_scan(folder / name) for _, name in splits] if splits else [_scan(folder)]
+    inside = [] if splits else folder_names(folder)
+    if len(inside) == 1 and _split_folders(folder / inside[0]):  # as an archive in a folder of its own leaves them
+        source = read_folder(folder / inside[0], labels, classes)
+        return replace(source, notes=(f"{folder}: the splits in {inside[0]} are packed", *source.notes))
+    trees = [scan(folder / name) for _, name in splits] if splits else [scan(folder)]
     if not any(tree.images for tree in trees):
         raise _no_images(folder, [name for tree in trees for name in tree.others])
     notes = [note for tree in trees for note in _leave_out_loose(tree)]
     if splits:
         _, beside = next(walk(folder))
         notes += _left_out(folder, beside)
-    labeller = _choose_labels(trees, labels, classes)
-    if not splits and labeller.label_classes is not None:
-        notes += _look_like_splits(trees[0])
+    labeller = choose_labels(trees, labels, classes)
+    if not splits:
+        notes += _look_like_no_classes(trees[0], are_levels=labeller.label_classes is not None)
     samples, bounds = SampleTable(), []
     for tree in trees:
         start = len(samples)
@@ -90,7 +69,7 @@ def read_folder(folder: Path, labels: FolderLabels = "levels", classes: Sequence
         bounds.append((start, len(samples)))
     others = [name for tree in trees for name in tree.others]
     if others:
-        notes.append(f"{len(others)} files that are not images by their extension were left out: {_some(others)}")
+        notes.append(f"{len(others)} files that are not images by their extension were left out: {shown(others)}")
     return Source(
         samples,
         str(folder),
@@ -104,11 +83,7 @@ def read_folder(folder: Path, labels: FolderLabels = "levels", classes: Sequence
 
 def _split_folders(folder: Path) -> list[tuple[str, str]]:
     """The (split, folder name) of each folder, if all of them are splits by their names."""
-    try:
-        with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if is_folder(entry) and _is_seen(entry))
-    except OSError as error:
-        raise unreadable(folder, error) from None
+    names = folder_names(folder)
     splits = [(SPLIT_NAMES.get(name.lower()), name) for name in names]
     found = [(split, name) for split, name in splits if split is not None]
     if not found or len(found) < len(names):
@@ -120,72 +95,7 @@ def _split_folders(folder: Path) -> list[tuple[str, str]]:
     return sorted(found, key=lambda item: ("train", "val", "test").index(item[0]))
 
 
-def is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a folder, or a link to one.
-
-    A link that leads nowhere, to itself or to where nobody may look counts as a file: packing says why it is rejected.
-    """
-    try:
-        return entry.is_dir()
-    except OSError:
-        return False
-
-
-def unreadable(folder: str | os.PathLike[str], error: OSError) -> SourceError:
-    """The error for a folder whose names cannot be had, which may hold any number of images."""
-    return SourceError(
-        f"{os.fspath(folder)}: cannot be read ({error.strerror or error}); get the right to read and enter it "
-        "(chmod u+rx), or move it out of the way"
-    )
-
-
-def _scan(top: Path) -> _Tree:
-    tree = _Tree(top)
-    for parts, names in walk(top):
-        images = [name for name in names if _is_image(name)]
-        tree.others += ["/".join((*parts, name)) for name in names if not _is_image(name)]
-        if images:
-            tree.images.append((parts, images))
-        if len(parts) == 1:
-            tree.classes.append(parts[0])
-    return tree
-
-
-def walk(
-    folder: Path, parts: tuple[str, ...] = (), above: frozenset[tuple[int, int]] = frozenset()
-) -> Iterator[tuple[tuple[str, ...], list[str]]]:
-    """Each folder that is not hidden with the names of its files, sorted; links are followed, without loops.
-
-    parts: the way to ``folder`` from where it began. above: identifies the folders on that way.
-    """
-    folders: list[str] = []
-    files: list[str] = []
-    try:
-        status = folder.stat()
-        identity = (status.st_dev, status.st_ino)
-        if identity in above:
-            return  # a symbolic link back up
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if _is_seen(entry):
-                    (folders if is_folder(entry) else files).append(entry.name)
-    except OSError as error:
-        raise unreadable(folder, error) from None
-    yield parts, sorted(files)
-    for name in sorted(folders):
-        yield from walk(folder / name, (*parts, name), above | {identity})
-
-
-def is_hidden(name: str) -> bool:
-    """Whether a file or folder of this name is passed over, as it is none of the user's."""
-    return name.startswith(".") or name in _FOREIGN_FOLDERS
-
-
-def _is_seen(entry: os.DirEntry[str]) -> bool:
-    return not is_hidden(entry.name) and not is_work_folder(entry)
-
-
-def _leave_out_loose(tree: _Tree) -> list[str]:
+def _leave_out_loose(tree: FolderTree) -> list[str]:
     """Drop the images beside the class folders, which belong to no class."""
     if tree.depths <= {0}:
         return []
@@ -197,122 +107,32 @@ def _leave_out_loose(tree: _Tree) -> list[str]:
 
 
 def _left_out(folder: Path, files: list[str]) -> list[str]:
-    return [f"{len(files)} files directly in {folder} were left out: {_some(files)}"] if files else []
+    return [f"{len(files)} files directly in {folder} were left out: {shown(files)}"] if files else []
 
 
-def _look_like_splits(tree: _Tree) -> list[str]:
-    """Say it where folders called as splits are labels."""
-    splits = [name for name in tree.classes if name.lower() in SPLIT_NAMES]
+def _look_like_no_classes(tree: FolderTree, *, are_levels: bool) -> list[str]:
+    """Say it where folders called as splits, somehow after them (cars_train, cars_test), or as masks are labels."""
+    found = [name for name in tree.classes if name.lower() in SPLIT_NAMES]
     others = [name for name in tree.classes if name.lower() not in SPLIT_NAMES]
-    if not splits:
+    if found and are_levels:
+        return [f"{tree.top}: {shown(found)} became labels and no splits, as {shown(others)} lies beside; move it away"]
+    drawn = sorted({parts[0] for parts, _ in tree.images if parts and parts[0].lower() in _PARTS})
+    if len(drawn) > 1:
+        return [f"{tree.top}: {shown(drawn)} became labels; if they are images and what was drawn of them, pack one"]
+    like = {
+        name: {SPLIT_NAMES[word] for word in _WORDS.findall(name.lower()) if word in SPLIT_NAMES} for name in others
+    }
+    if len(set().union(*like.values())) < 2:  # one alone may be a class, such as the vehicle
         return []
-    return [f"{tree.top}: {_some(splits)} became labels and no splits, as {_some(others)} lies beside; move it away"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Labeller:
-    """Gives the labels of a folder, by its parts."""
-
-    of: Callable[[tuple[str, ...]], tuple[float, ...]]
-    classes: tuple[str, ...] | None = None
-    label_classes: tuple[tuple[str, ...] | None, ...] | None = None
-    notes: tuple[str, ...] = ()
-
-
-def _choose_labels(trees: list[_Tree], labels: FolderLabels, classes: Sequence[str] | None) -> _Labeller:
-    depths = set().union(*(tree.depths for tree in trees))
-    if depths == {0}:
-        count = sum(len(names) for tree in trees for _, names in tree.images)
-        note = f"{trees[0].top} has no class folders in it: its {count} images all get label 0"
-        return _Labeller(lambda _parts: (0.0,), notes=(note,))
-    if 0 in depths:
-        raise _flat_split(trees)
-    if labels == "leaf":
-        return _single_column(trees, "/".join, classes, [])
-    if labels == "top" or depths == {1}:
-        return _single_column(trees, lambda parts: parts[0], classes, [name for tree in trees for name in tree.classes])
-    if len(depths) > 1:
-        raise _ragged(trees)
-    if classes is not None:
-        raise SourceError(
-            f"{trees[0].top}: its folders have several levels, and --classes names those of one; say --leaf-labels or "
-            "--top-labels"
-        )
-    columns = tuple(
-        tuple(sorted({parts[level] for tree in trees for parts, _ in tree.images})) for level in range(depths.pop())
-    )
-    numbers = [{name: float(number) for number, name in enumerate(names)} for names in columns]
-    note = (
-        f"{trees[0].top}: {len(columns)} labels an image, one for each level of folders ("
-        + " / ".join(map(_some, columns))
-        + "); --leaf-labels and --top-labels give one"
-    )
-    return _Labeller(
-        lambda parts: tuple(table[part] for table, part in zip(numbers, parts, strict=True)),
-        label_classes=columns,
-        notes=(note,),
-    )
-
-
-def _single_column(
-    trees: list[_Tree], name_of: Callable[[tuple[str, ...]], str], classes: Sequence[str] | None, more: list[str]
-) -> _Labeller:
-    """One label: the number of the class that ``name_of`` names. Folders without images (``more``) keep a number."""
-    with_images = {name_of(parts): parts for tree in trees for parts, _ in tree.images}
-    found = sorted(with_images.keys() | set(more))
-    if classes is None:
-        names = tuple(found)
-    else:
-        names = tuple(classes)
-        unknown = [name for name in found if name not in set(names)]
-        if unknown:
-            raise SourceError(f"{trees[0].top}: {len(unknown)} folders are not in --classes: {_some(unknown)}")
-    numbers = {name: float(number) for number, name in enumerate(names)}
-    empty = [name for name in names if name not in with_images]
-    notes = [f"{len(empty)} classes have no images: {_some(empty)}"] if empty else []
-    first = {name_of(parts) for parts, _ in trees[0].images}
-    new = [name for name in names if name in with_images and name not in first]
-    if new:
-        notes.append(f"{len(new)} classes have no images in {trees[0].top} and keep a number: {_some(new)}")
-    return _Labeller(lambda parts: (numbers[name_of(parts)],), names, notes=tuple(notes))
-
-
-def _flat_split(trees: list[_Tree]) -> SourceError:
-    flat = next(tree.top for tree in trees if 0 in tree.depths)
-    parted = next(tree.top for tree in trees if tree.depths and 0 not in tree.depths)
-    return SourceError(
-        f"{flat} has no class folders in it, as {parted} has, so its images have no labels: move them into class "
-        f"folders, or pack {parted} by itself and {flat} by a list or table of its labels"
-    )
-
-
-def _ragged(trees: list[_Tree]) -> SourceError:
-    by_depth: dict[int, list[Path]] = {}
-    for tree in trees:
-        for parts, _ in tree.images:
-            by_depth.setdefault(len(parts), []).append(tree.top.joinpath(*parts))
-    usual = max(by_depth, key=lambda depth: len(by_depth[depth]))
-    odd = min((depth for depth in by_depth if depth != usual), key=lambda depth: len(by_depth[depth]))
-    return SourceError(
-        f"{by_depth[odd][0]} holds images {odd} folders deep, {by_depth[usual][0]} and most others {usual}: labels for "
-        "each level need one depth. Move them, or say --leaf-labels (a class for each folder that holds images) or "
-        "--top-labels (a class for each folder at the top)"
-    )
-
-
-def _is_image(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in LOADABLE_EXTENSIONS  # noqa: PTH122  # ten times as fast as a Path
+    told = shown([name for name, splits in like.items() if splits])
+    remedy = "pack each by itself, or call them train, val and test, with no other folder beside them"
+    return [f"{tree.top}: {told} became labels and no splits: {remedy}"]
 
 
 def _no_images(folder: Path, others: Sequence[str]) -> SourceError:
     if any(name.lower().endswith(ARCHIVES) for name in others):
-        return SourceError(f"{folder}: no images in it, but {_some(others)}. {LOAD_ARCHIVES}")
+        return SourceError(f"{folder}: no images in it, but {shown(others)}. {LOAD_ARCHIVES}")
     return SourceError(
         f"{folder}: no images in it; expected {folder}/CLASS/IMAGE.jpg or {folder}/IMAGE.jpg, and the extensions "
         + " ".join(sorted(LOADABLE_EXTENSIONS))
     )
-
-
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_SHOWN])
-    return shown if len(names) <= _SHOWN else f"{shown}, …"

@@ -10,14 +10,17 @@ import ast
 import json
 import mmap
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from dali_rec.errors import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+Values = TypeVar("Values", dict[str, Any], list[str])
 
 _TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|[{}]', re.DOTALL)
 _BETWEEN_OBJECTS = re.compile(rb"[\s,]*")
@@ -31,29 +34,39 @@ TABLE_SUFFIXES = (".csv", ".tsv", TEXT_SUFFIX, *JSON_SUFFIXES)
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """A row: its line in the file (from 1), its bytes' place, and its values by column (JSON) or in order (CSV)."""
+class Row(Generic[Values]):
+    """A row: its line in the file (from 1), its place in bytes, and its values by column or, of lines, in order."""
 
     line: int
     start: int
     length: int
-    values: dict[str, Any] | list[str]
+    values: Values
 
 
-def read_rows(path: Path, columns: int = 2) -> Iterator[Row]:
-    """The rows of a table. Raises SourceError, with the line, where one cannot be read.
+def read_lines(path: Path, columns: int = 2) -> Iterator[Row[list[str]]]:
+    """The rows of a CSV, TSV or .txt. Raises SourceError, with the line, where one cannot be read.
 
-    columns: how many a .txt has; the first of them, a path, may hold blanks.
+    columns: how many a .txt has; the first of them, a path, may hold blanks, and lines that begin with # are none.
     """
+    with _mapped(path) as data:
+        yield from _lines(path, data, columns)
+
+
+def read_objects(path: Path) -> Iterator[Row[dict[str, Any]]]:
+    """The rows of JSON: of an array, or one after another. Raises SourceError, with the line, where one is none."""
+    with _mapped(path) as data:
+        yield from _objects(path, data)
+
+
+@contextmanager
+def _mapped(path: Path) -> Iterator[mmap.mmap | bytes]:
     if path.stat().st_size == 0:
+        yield b""
         return
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         if data[:2] in _UTF_16:
             raise SourceError(f"{path}: the text is UTF-16; save it as UTF-8")
-        if path.suffix.lower() in JSON_SUFFIXES:
-            yield from _objects(path, data)
-        else:
-            yield from _lines(path, data, columns)
+        yield data
 
 
 def parse_row(path: Path, text: bytes) -> dict[str, Any] | list[str]:
@@ -63,7 +76,7 @@ def parse_row(path: Path, text: bytes) -> dict[str, Any] | list[str]:
     return split_line(text.decode("utf-8", "surrogateescape"), "\t" if path.suffix.lower() == ".tsv" else ",")
 
 
-def _lines(path: Path, data: mmap.mmap, columns: int) -> Iterator[Row]:
+def _lines(path: Path, data: mmap.mmap | bytes, columns: int) -> Iterator[Row[list[str]]]:
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
     is_text = path.suffix.lower() == TEXT_SUFFIX
     start, number = len(_BOM) if data[: len(_BOM)] == _BOM else 0, 0
@@ -74,7 +87,7 @@ def _lines(path: Path, data: mmap.mmap, columns: int) -> Iterator[Row]:
         text = data[start:end]
         if number == 1 and end == len(data) and b"\r" in text.rstrip():
             raise SourceError(f"{path}: its lines end with a carriage return alone; save it with the line ends of Unix")
-        if text.strip():
+        if text.strip() and not (is_text and text.startswith(b"#")):
             try:
                 line = text.decode("utf-8", "surrogateescape")
                 values = line.rsplit(maxsplit=columns - 1) if is_text else split_line(line, delimiter)
@@ -152,7 +165,7 @@ def _next_delimiter(line: str, at: int, delimiter: str) -> int:
     return end
 
 
-def _objects(path: Path, data: mmap.mmap) -> Iterator[Row]:
+def _objects(path: Path, data: mmap.mmap | bytes) -> Iterator[Row[dict[str, Any]]]:
     """The objects of an array, or one after another."""
     at = len(_BOM) if data[: len(_BOM)] == _BOM else 0
     line, counted = 1, 0
@@ -179,12 +192,12 @@ def _objects(path: Path, data: mmap.mmap) -> Iterator[Row]:
         raise SourceError(f"{path}: the array does not end; is the file cut short?")
 
 
-def _skip(data: mmap.mmap, at: int) -> int:
+def _skip(data: mmap.mmap | bytes, at: int) -> int:
     match = _BETWEEN_OBJECTS.match(data, at)
     return match.end() if match else at
 
 
-def _end_of_object(data: mmap.mmap, at: int) -> int | None:
+def _end_of_object(data: mmap.mmap | bytes, at: int) -> int | None:
     depth = 0
     for token in _TOKENS.finditer(data, at):
         if token[0] == b"{":

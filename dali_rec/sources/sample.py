@@ -19,6 +19,18 @@ if TYPE_CHECKING:
     from dali_rec.sources.pixels import HeldImages
 
 
+#: The usual names of splits, of folders and in tables, and what the split is called.
+SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+}
+
 _ROWS_AT_ONCE = 65536
 
 

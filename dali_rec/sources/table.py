@@ -1,29 +1,29 @@
-"""Tables: CSV, TSV, JSON and JSON lines with the columns label, location and id, or others by name."""
+"""Tables: CSV, TSV, text, JSON and JSON lines with the columns label, location and id, or others by name."""
 
 from __future__ import annotations
 
-import itertools
-import math
-from array import array
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dali_rec._numbers import parse_float
 from dali_rec.errors import SourceError
-from dali_rec.recordio.header import MAX_ID
-from dali_rec.sources.columns import DEFAULT_ID, TableOptions, find_columns
+from dali_rec.sources.columns import DEFAULT_ID, TableOptions
+from dali_rec.sources.file_finder import FoundFiles, find_files
+from dali_rec.sources.id_column import IdColumn
+from dali_rec.sources.label_column import LabelColumn
 from dali_rec.sources.pixels import PixelTable, is_base64
 from dali_rec.sources.remote import is_url
-from dali_rec.sources.rows import JSON_SUFFIXES, TEXT_SUFFIX, Row, read_rows
-from dali_rec.sources.sample import Sample, SampleTable, Source
+from dali_rec.sources.rows import JSON_SUFFIXES
+from dali_rec.sources.sample import SPLIT_NAMES, Sample, SampleTable, Source, Split
+from dali_rec.sources.split_column import SplitColumn
+from dali_rec.sources.table_rows import TableRows, open_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-_SPLIT_COLUMNS = ("split", "subset", "partition", "data set")
+    from dali_rec.sources.rows import Row
+
 _LONGEST_PATH = 4096  # Linux's PATH_MAX; other systems allow less
 
 
@@ -31,36 +31,65 @@ def read_table(path: Path, root: Path | None, options: TableOptions, classes: Se
     """The images that a table names or holds, in its order, under its ids if it has them.
 
     A location is a path, relative to ``root`` or to the table, a URL, or the image itself: pixels as nested lists of
-    0…255 (height × width, or height × width × 3), or a file in base64, by itself or as a data: URL. A column of labels
-    that are all numbers keeps them; otherwise each name gets the number of its place among the sorted names, or in
-    ``classes``. Which columns a CSV has: see ``find_columns``.
+    0…255 (height × width, or height × width × 3), or a file in base64, by itself or as a data: URL. Paths that lead
+    nowhere may be ends of those of files below: see ``find_files``. A column of labels that are all numbers keeps
+    them; otherwise each name gets the number of its place among the sorted names, or in ``classes``. Which columns a
+    table has: see ``find_columns`` and, of a .txt, ``find_layout``. A column of splits parts it.
 
     Raises SourceError, with the line, for a missing column or value, an id that is not a whole number or stands twice,
-    a label that is not in ``classes``, and one that is no finite number where most of its column are numbers and there
-    are no ``classes``.
+    a label that is not in ``classes``, one that is no finite number where most of its column are numbers and there
+    are no ``classes``, and a row without a split where others have one.
     """
     folder = str(root if root is not None else path.parent)
-    table = _Table(path, folder, options)
-    for row in table.rows():
+    found = open_rows(path, folder, options)
+    table = _Table(path, folder, found, any_splits=options.split is not None)
+    for row in found.rows:
         table.add(row)
     if not table.locations:
         raise SourceError(f"{path}: no rows in it")
+    notes = [*found.columns.notes]
+    if found.labels_are_folders:
+        notes.append(_shorten_folders(path, table.labels[0]))
     columns = [column.resolve(path, classes) for column in table.labels]
     values = [column.values for column in columns]
+    files = table.find_files(root)
+    keys = table.ids.keys
     samples = SampleTable()
-    for number, location in enumerate(table.locations):
-        key = table.keys[number] if table.keys else number
+    for number, location in enumerate(files.locations):
+        key = keys[number] if keys else number
         samples.append(Sample(key, tuple(column[number] for column in values), location))
+    splits: tuple[Split, ...] = ()
+    if table.splits is not None and (parts := table.splits.parts(str(path))) is not None:
+        samples, splits = samples.take(parts[0]), parts[1]
+    elif table.splits is not None:
+        notes.append(table.splits.passed_over(str(path)))
     names = tuple(column.names for column in columns)
+    notes += [*(note for column in columns for note in column.notes), *files.notes, *_repeats(path, files.locations)]
     return Source(
         samples,
-        folder,
+        files.root,
         names[0] if len(names) == 1 else None,
-        keys_are_given=bool(table.keys),
+        keys_are_given=bool(keys),
         label_classes=names if len(names) > 1 and any(names) else None,
         pixels=table.pixels,
-        notes=(*table.notes, *_repeats(path, table.locations)),
+        notes=tuple(notes),
+        splits=splits,
     )
+
+
+def _shorten_folders(path: Path, labels: LabelColumn) -> str:
+    """Take away from labels, which are the folders of paths, those that all share; gives what the user should hear.
+
+    Raises SourceError where what is left tells no classes apart.
+    """
+    folders = labels.shorten_folders()
+    if len(folders) == 1 or all(folder.lower().rstrip("0123456789") in SPLIT_NAMES for folder in folders):
+        raise SourceError(
+            f"{path}: no labels behind the paths, and their folders, {', '.join(folders[:3])}, are no classes; pack a "
+            "table of labels, or the data.yaml if these are images of YOLO"
+        )
+    note = "no labels behind the paths: the classes are the folders that they lie in"
+    return f"{path}: {note}; --classes FILE gives other lists the same numbers"
 
 
 def _repeats(path: Path, locations: Sequence[str]) -> tuple[str, ...]:
@@ -75,188 +104,83 @@ def _repeats(path: Path, locations: Sequence[str]) -> tuple[str, ...]:
     return (f"{path}: {len(again):,} rows name an image that a row before names, and become records too: {first}, …",)
 
 
-@dataclass(frozen=True, slots=True)
-class _Resolved:
-    values: list[float]
-    names: tuple[str, ...] | None
-
-
-class _LabelColumn:
-    """Labels as they stand, each different one kept once."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self._number_of: dict[str, int] = {}
-        self._numbers = array("I")
-        self._line_of: list[int] = []
-
-    def add(self, value: object, line: int) -> None:
-        text = str(value)
-        if text not in self._number_of:
-            self._number_of[text] = len(self._number_of)
-            self._line_of.append(line)
-        self._numbers.append(self._number_of[text])
-
-    def resolve(self, path: Path, classes: Sequence[str] | None) -> _Resolved:
-        names = list(self._number_of)
-        self._refuse_half_characters(path, names)
-        if classes is None:
-            plain = [_number(name) for name in names]
-            numbers = [value for value in plain if value is not None]
-            if len(numbers) == len(names):
-                return _Resolved([numbers[number] for number in self._numbers], None)
-            self._refuse_odd_ones(path, names, [value is not None for value in plain])
-        table = tuple(classes) if classes is not None else tuple(sorted(names))
-        place = {name: float(number) for number, name in enumerate(table)}
-        for name, line in zip(names, self._line_of, strict=True):
-            if name not in place:
-                raise SourceError(f"{path}, line {line}: the label {name!r} is not in --classes")
-        return _Resolved([place[names[number]] for number in self._numbers], table)
-
-    def _refuse_half_characters(self, path: Path, names: list[str]) -> None:
-        """Raise SourceError for the first label that is no text: of bytes that are not UTF-8, as Excel may write."""
-        for name, line in zip(names, self._line_of, strict=True):
-            if any("\ud800" <= character <= "\udfff" for character in name):
-                raise SourceError(f"{path}, line {line}: the label {name[:80]!r} is not UTF-8; save the table as UTF-8")
-
-    def _refuse_odd_ones(self, path: Path, names: list[str], is_number: list[bool]) -> None:
-        """Raise SourceError for the first label that is no finite number, if more rows have numbers than names."""
-        rows = np.bincount(np.frombuffer(self._numbers, np.dtype("I")), minlength=len(names))
-        finite = np.array(is_number)
-        infinite = np.array([_is_not_finite(name) for name in names])
-        named = ~finite & ~infinite
-        if rows[named].sum() >= max(rows[finite].sum(), 1):
-            return
-        odd = int(np.argmin(finite))
-        what = "not a finite number" if infinite[odd] else f"no number, as most of the column {self.name!r} are"
-        raise SourceError(
-            f"{path}, line {self._line_of[odd]}: the label {names[odd][:80]!r} is {what}; correct it, or, if the "
-            "labels are names of classes, give them all in a file by --classes"
-        )
-
-
-def _number(text: str) -> float | None:
-    try:
-        value = parse_float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
-
-
-def _is_no_path(location: str) -> bool:
-    """Whether a location is no path or URL, nor an image in a form that is read."""
-    if _is_image(location):
-        return False
-    return location.startswith("data:") or (len(location) > _LONGEST_PATH and not is_url(location))
-
-
 def _is_image(location: str) -> bool:
     """Whether a location is the image itself: pixels, or a file in base64."""
     # Pixels by the end as well: a name may begin with a bracket.
     return (location.startswith("[") and location.rstrip().endswith("]")) or is_base64(location)
 
 
-def _is_not_finite(text: str) -> bool:
-    try:
-        return not math.isfinite(float(text))
-    except ValueError:
-        return False
-
-
 class _Table:
     """What is gathered from the rows of a table."""
 
-    def __init__(self, path: Path, root: str, options: TableOptions) -> None:
-        self.path = path
-        self.root = root
-        self.options = options
-        if path.suffix.lower() == TEXT_SUFFIX and options.columns is None:
-            self.options = replace(options, columns=(options.location, *options.labels))
-        self.notes: tuple[str, ...] = ()
-        self.labels = [_LabelColumn(name) for name in options.labels]
+    def __init__(self, path: Path, root: str, found: TableRows, *, any_splits: bool) -> None:
+        options = found.columns.options
+        self.labels = [LabelColumn(name) for name in options.labels]
         self.locations: list[str] = []
-        self.keys: array[int] = array("Q")
+        self.ids = IdColumn(options.id)
+        self.splits = SplitColumn(options.split, may_be_any=any_splits) if options.split else None
         self.pixels: PixelTable | None = None
-        self._line_of_key: dict[int, int] = {}
-        self._columns: tuple[str, ...] | None = None
+        self._path = path
+        self._root = root
+        self._options = options
+        self._columns = found.columns
 
-    def rows(self) -> Iterator[Row]:
-        """The rows without the header, values by column name."""
-        if self.path.suffix.lower() in JSON_SUFFIXES:
-            if self.options.columns is not None:
-                raise SourceError(f"{self.path}: --columns names the columns of a CSV without a header; leave it out")
-            yield from read_rows(self.path)
-            return
-        every = read_rows(self.path, len(self.options.columns or ()))
-        ahead = list(itertools.islice(every, 2))
-        if not ahead:
-            return
-        names, is_header = self._find_columns(ahead)
-        for row in itertools.chain(ahead[1:] if is_header else ahead, every):
-            assert isinstance(row.values, list)
-            if len(row.values) != len(names):
-                raise SourceError(
-                    f"{self.path}, line {row.line}: {len(row.values)} fields, expected {len(names)} "
-                    f"({', '.join(names)}); quote a field that holds the delimiter"
-                )
-            yield Row(row.line, row.start, row.length, dict(zip(names, row.values, strict=True)))
-
-    def _find_columns(self, ahead: list[Row]) -> tuple[tuple[str, ...], bool]:
-        """The names of the columns, and whether the first row is where they stand."""
-        fields = [row.values for row in ahead if isinstance(row.values, list)]
-        second = fields[1] if len(fields) > 1 else None
-        found = find_columns(f"{self.path}, line {ahead[0].line}", fields[0], second, self.root, self.options)
-        self.options, self.notes, self._columns = found.options, found.notes, found.names
-        self.labels = [_LabelColumn(name) for name in found.options.labels]
-        return found.names, found.is_header
-
-    def add(self, row: Row) -> None:
-        where = f"{self.path}, line {row.line}"
-        assert isinstance(row.values, dict)
-        location = self._value(row.values, self.options.location, where)
-        if not self.locations:
-            self.notes += self._unused_splits(row.values)
-        self._add_key(row, where)
+    def add(self, row: Row[dict[str, Any]]) -> None:
+        """Add a row. Raises SourceError, with its line, for what is missing or makes no sense."""
+        where = f"{self._path}, line {row.line}"
+        location = self._value(row.values, self._options.location, where, "--location-column")
+        self._add_id(row, where)
+        if self.splits is not None:
+            if self.splits.name not in row.values:
+                raise self._no_column(row.values, self.splits.name, where, "--split-column")
+            self.splits.add(row.values[self.splits.name], row.line)
         for column in self.labels:
-            label = self._value(row.values, column.name, where)
+            label = self._value(row.values, column.name, where, "--label-column")
             if isinstance(label, (list, dict)):
                 raise SourceError(
                     f"{where}: {column.name!r} is a {type(label).__name__}; expected a number or a name; several "
                     "labels stand in columns of their own, each with its --label-column"
                 )
             column.add(label, row.line)
-        if isinstance(location, (dict, bool)):
+        self.locations.append(self._location(location, row, where))
+
+    def _location(self, value: Any, row: Row[dict[str, Any]], where: str) -> str:
+        """What a sample has for the location that stands in a row."""
+        if isinstance(value, (dict, bool)):
             raise SourceError(
-                f"{where}: {self.options.location!r} is a {type(location).__name__}; expected a path, a URL, or pixels "
+                f"{where}: {self._options.location!r} is a {type(value).__name__}; expected a path, a URL, or pixels "
                 "as nested lists"
             )
-        if isinstance(location, str) and _is_no_path(location):
-            raise SourceError(
-                f"{where}: {self.options.location!r} has {len(location):,} characters, {location[:30]!r} …, and is no "
-                "path; an image in a table is pixels as nested lists, or a file in base64 (data:image/…;base64,…)"
-            )
-        if isinstance(location, list) or (isinstance(location, str) and _is_image(location)):
+        if isinstance(value, list) or (isinstance(value, str) and _is_image(value)):
             if self.pixels is None:
-                self.pixels = PixelTable(str(self.path), self._pixel_column())
-            self.locations.append(self.pixels.location(row.start, row.length))
-        else:
-            self.locations.append(str(location))
+                is_json = self._path.suffix.lower() in JSON_SUFFIXES
+                name = self._options.location
+                self.pixels = PixelTable(str(self._path), name if is_json else self._columns.names.index(name))
+            return self.pixels.location(row.start, row.length)
+        text = str(value)
+        if text.startswith("data:") or (len(text) > _LONGEST_PATH and not is_url(text)):
+            raise SourceError(
+                f"{where}: {self._options.location!r} has {len(text):,} characters, {text[:30]!r} …, and is no path; "
+                "an image in a table is pixels as nested lists, or a file in base64 (data:image/…;base64,…)"
+            )
+        return text
 
-    def _unused_splits(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Say it where a column looks as if it told to which split a row belongs."""
-        return tuple(
-            f"{self.path}: the column {name!r} is passed over, and all rows become one data set; for splits make "
-            "tables of their own"
-            for name in names
-            if name.strip().lower() in _SPLIT_COLUMNS and name not in self.options.labels
-        )
+    def _add_id(self, row: Row[dict[str, Any]], where: str) -> None:
+        name = self._options.id
+        if name in ("", self._options.location, *self._options.labels):
+            return
+        if name not in row.values:
+            if self.ids.keys:
+                raise SourceError(f"{where}: no {name!r}, which the rows before have")
+            if name != DEFAULT_ID:
+                raise self._no_column(row.values, name, where, "--id-column")
+            return
+        if len(self.ids.keys) < len(self.locations):
+            raise SourceError(f"{where}: it has an {name!r}, which the rows before have not")
+        self.ids.add(row.values[name], str(self._path), row.line)
 
-    def _pixel_column(self) -> str | int:
-        return self.options.location if self._columns is None else self._columns.index(self.options.location)
-
-    def _value(self, values: dict[str, Any], name: str, where: str) -> Any:
+    def _value(self, values: dict[str, Any], name: str, where: str, option: str) -> Any:
         if name not in values:
-            option = "--location-column" if name == self.options.location else "--label-column"
             raise self._no_column(values, name, where, option)
         value = values[name]
         if value is None or value == "":
@@ -268,29 +192,21 @@ class _Table:
             f"{where}: no column {name!r} among {', '.join(map(repr, values))[:200]}; name the column by {option}"
         )
 
-    def _add_key(self, row: Row, where: str) -> None:
-        assert isinstance(row.values, dict)
-        if self.options.id in ("", self.options.location, *self.options.labels):
-            return
-        if self.options.id not in row.values:
-            if self.keys:
-                raise SourceError(f"{where}: no {self.options.id!r}, which the rows before have")
-            if self.options.id != DEFAULT_ID:
-                raise self._no_column(row.values, self.options.id, where, "--id-column")
-            return
-        if len(self.keys) < len(self.locations):
-            raise SourceError(f"{where}: it has an {self.options.id!r}, which the rows before have not")
-        text = str(row.values[self.options.id])
-        value = _number(text)
-        if value is None or not value.is_integer() or value < 0:
+    def find_files(self, root: Path | None) -> FoundFiles:
+        """Where the images are. Raises SourceError where that is not clear."""
+        as_they_stand = FoundFiles(self._root, self.locations)
+        if self.pixels is not None:
+            return as_they_stand
+        try:
+            found = find_files(self._path, self.locations, root)
+        except ValueError as error:
             raise SourceError(
-                f"{where}: {self.options.id!r} is {text[:80]!r}; expected a whole number from 0 up; --id-column '' "
-                "does without ids"
+                f"{self._path}: {error}; name the one that is meant, or say --root FOLDER, below which it alone is"
+            ) from None
+        if found is None and self._columns.are_file_ids:
+            raise SourceError(
+                f"{self._path}: no file in {self._root} is called as {self.locations[0][:80]!r} in the column "
+                f"{self._options.location!r}; say --root FOLDER, below which the images are, or name their column by "
+                "--location-column"
             )
-        key = int(text) if text.isdecimal() else int(value)
-        if key > MAX_ID:
-            raise SourceError(f"{where}: {self.options.id!r} is {key}; ids go up to 2^64-1")
-        if key in self._line_of_key:
-            raise SourceError(f"{where}: {self.options.id!r} {key} stands on line {self._line_of_key[key]} already")
-        self._line_of_key[key] = row.line
-        self.keys.append(key)
+        return found or as_they_stand

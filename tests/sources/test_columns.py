@@ -66,6 +66,29 @@ def test_line_with_an_image_is_no_header(table, first):
     assert len(read(table(f"{first}\ndog,2.jpg\n")).samples) == 2
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1.jpg,cat\n2.jpg,dog\n",
+        "kind,path\ncat,1.jpg\ndog,2.jpg\n",
+        ",kind,path\n0,cat,1.jpg\n1,dog,2.jpg\n",
+        "id,kind,path\n0,cat,1.jpg\n1,dog,2.jpg\n",
+        "image_id,kind\n1.jpg,cat\n2.jpg,dog\n",
+        "id,kind\n1.jpg,cat\n2.jpg,dog\n",
+        "image_id,class,path\n3,cat,1.jpg\n4,dog,2.jpg\n",
+    ],
+)
+def test_column_that_alone_is_left_is_taken_for_what_is_missing(table, text):
+    source = read(table(text))
+    assert (rows(source), source.classes) == (CAT_AND_DOG, ("cat", "dog"))
+
+
+def test_all_other_columns_can_be_labels(table):
+    # As the attributes of CelebA and the classes of ISIC.
+    source = read(table("image,smiling,young\n1.jpg,1,-1\n2.jpg,-1,1\n"), labels=("*",))
+    assert [sample.labels for sample in source.samples] == [(1.0, -1.0), (-1.0, 1.0)]
+
+
 def test_rows_of_missing_files_without_extensions_are_no_header(table):
     source = read(table("cat,a\ndog,b\n"))
     assert len(source.samples) == 2
@@ -78,10 +101,12 @@ def test_rows_of_missing_files_without_extensions_are_no_header(table):
         ("kind,what\ncat,1.jpg\n", r"line 1: no image among 'kind, what', .*--label-column and --location-column"),
         ("kind,what\ncat,plain\n", r"line 1: no image among"),
         ("1,cat,nothing\n2,dog,1.jpg\n", r"line 1: no image among .*--columns id,label,location"),
-        ("1.jpg,cat\n2.jpg,dog\n", r"line 1: '1.jpg' stands where a label is expected.*--columns"),
+        ("1.jpg,cat,dog\n", r"line 1: no column 'location' in '1.jpg, cat, dog'.*--columns"),
+        ("7,cat,a\n7,cat,1.jpg\n", r"line 1: no image among .*--columns id,label,location"),
         ("label,width\ncat,5\n", r"line 1: no column 'location' in 'label, width'.*--location-column"),
-        ("kind,path\ncat,1.jpg\n", r"line 1: no column 'label' in 'kind, path'.*--label-column"),
+        ("kind,colour,path\ncat,red,1.jpg\n", r"line 1: no column 'label' in 'kind, colour, path'.*--label-column"),
         ("label,image,url\ncat,1.jpg,x\n", r"line 1: 'image' and 'url' may both be the column 'location'"),
+        ("label,image,url,id\ncat,1.jpg,x,1\n", r"line 1: 'image' and 'url' may both be the column 'location'"),
         ("class,category,path\na,b,1.jpg\n", r"line 1: 'category' and 'class' may both .*--label-column"),
         ("Label,LABEL,path\na,b,1.jpg\n", r"line 1: 'LABEL' and 'Label' may both be the column 'label'"),
         ("label,location,location\na,1.jpg,2.jpg\n", r"line 1: the column 'location' stands 2 times"),
@@ -96,6 +121,13 @@ def test_columns_that_cannot_be_told_are_refused_by_line_and_option(table, text,
 def test_root_that_is_no_folder_is_refused(table, tmp_path):
     with pytest.raises(SourceError, match=r"--root http://host\.example/x: no such folder; it is where the paths in"):
         open_source(table("cat,1.jpg\n"), SourceOptions(root="http://host.example/x"))
+
+
+@pytest.mark.parametrize("name", ["labels.mat", "train-images-idx3-ubyte"])
+def test_files_that_torchvision_reads_are_refused_with_the_way(tmp_path, name):
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(SourceError, match=r"Give the data set of torchvision that reads it to dali_rec\.pack"):
+        open_source(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["x.doc", "x.parquet", "x"])

@@ -50,17 +50,17 @@ def test_files_with_other_extensions_are_counted(tmp_path):
 
 def test_files_beside_the_splits_are_counted(tmp_path):
     for split in ("train", "val"):
-        make_class_folder(tmp_path / split, {"cat": 1})
+        make_class_folder(tmp_path / split, {"cat": 1, "dog": 1})
     (tmp_path / "stray.jpg").write_bytes(jpeg(0))
     source = read_folder(tmp_path)
-    assert (len(source.samples), source.notes) == (2, (f"1 files directly in {tmp_path} were left out: stray.jpg",))
+    assert (len(source.samples), source.notes) == (4, (f"1 files directly in {tmp_path} were left out: stray.jpg",))
 
 
 def test_hidden_files_and_folders_are_passed_over(tmp_path):
-    make_class_folder(tmp_path, {"a": 1, ".cache": 1})
+    make_class_folder(tmp_path, {"a": 1, "b": 1, ".cache": 1})
     (tmp_path / "a" / "._a.jpg").write_bytes(b"x")
     source = read_folder(tmp_path)
-    assert (source.classes, len(source.samples), source.notes) == (("a",), 1, ())
+    assert (source.classes, len(source.samples), source.notes) == (("a", "b"), 2, ())
 
 
 @pytest.mark.parametrize("name", ["__MACOSX", "@eaDir"])

@@ -45,10 +45,81 @@ def test_levels_give_a_label_each_with_its_own_names(make):
 
 
 def test_several_labels_an_image_are_said(make):
-    # As of an archive in a folder of its own: the splits would be taken for labels without a word.
-    source = read_folder(make("cats/train/cat/1.jpg", "cats/test/cat/2.jpg"))
-    assert "3 labels an image, one for each level of folders (cats / test, train / cat)" in source.notes[0]
-    assert "--leaf-labels" in source.notes[0]
+    (note,) = read_folder(make(*TREE)).notes
+    assert "2 labels an image, one for each level of folders (cat, dog / beagle, collie, manx); --leaf-labels" in note
+
+
+@pytest.mark.parametrize(
+    ("names", "classes"),
+    [
+        (["images/001.cat/1.jpg", "images/002.dog/2.jpg"], ("001.cat", "002.dog")),  # CUB, Food-101, DTD
+        (["n01/images/1.jpg", "n02/images/2.jpg"], ("n01", "n02")),  # Tiny ImageNet
+        (["data/n01/images/1.jpg", "data/n02/images/2.jpg"], ("n01", "n02")),
+        (["cat/manx/1.jpg", "cat/persian/2.jpg"], ("manx", "persian")),
+    ],
+)
+def test_level_of_one_name_gives_no_label(make, names, classes):
+    source = read_folder(make(*names))
+    assert (source.classes, labels_of(source)) == (classes, {names[0]: (0.0,), names[1]: (1.0,)})
+    assert any("which became no label" in note for note in source.notes)
+    assert read_folder(make(), classes=classes[::-1]).samples[0].labels == (1.0,)
+
+
+def test_level_of_one_name_is_said_where_a_split_is_empty(make):
+    top = make("test/images/cat/1.jpg", "test/images/dog/2.jpg", "train/notes.txt")
+    source = read_folder(top)
+    assert (source.classes, len(source.samples)) == (("cat", "dog"), 2)
+
+
+def test_levels_that_differ_remain_where_others_do_not(make):
+    source = read_folder(make(*(f"images/{name}" for name in TREE)))
+    assert source.label_classes == (("cat", "dog"), ("beagle", "collie", "manx"))
+    assert source.samples[0].labels == (0.0, 2.0)
+
+
+def test_images_of_one_class_are_said(make):
+    assert any("all images are of one class, 'jpg'" in note for note in read_folder(make("jpg/1.jpg")).notes)
+
+
+def test_splits_in_a_folder_of_their_own_are_splits(make):
+    # As an archive leaves them that was unpacked into a folder of its name.
+    source = read_folder(make("cats/train/a/1.jpg", "cats/test/a/2.jpg", "cats/train/b/3.jpg"))
+    assert [split.name for split in source.splits] == ["train", "test"]
+    assert [sample.location for sample in source.samples] == ["train/a/1.jpg", "train/b/3.jpg", "test/a/2.jpg"]
+    assert source.root.endswith("cats")
+    assert "the splits in cats are packed" in source.notes[0]
+
+
+@pytest.mark.parametrize("labels", ["levels", "top", "leaf"])
+def test_split_without_the_folders_of_another_is_refused(make, labels):
+    # Tiny ImageNet, whose val/images/ would become a class.
+    top = make("train/n01/images/1.jpg", "train/n02/images/2.jpg", "val/images/3.jpg")
+    with pytest.raises(SourceError, match=r"val has no folders of classes, .* but images: .* by a list or table"):
+        read_folder(top, labels)
+
+
+@pytest.mark.parametrize("names", [("cars_train", "cars_test"), ("seg_test/cat", "seg_train/cat")])
+def test_folders_called_after_splits_that_become_labels_are_said(make, names):
+    # Stanford Cars; Intel's scenes.
+    source = read_folder(make(*(f"{name}/1.jpg" for name in names)))
+    assert source.splits == ()
+    assert any("became labels and no splits: pack each by itself" in note for note in source.notes)
+
+
+def test_masks_beside_images_are_said(make):
+    source = read_folder(make("images/1.jpg", "Masks/1.png"))
+    assert any("Masks, images became labels; if they are images and what was drawn" in note for note in source.notes)
+
+
+def test_class_called_train_is_not_taken_for_a_split(make):
+    source = read_folder(make("bus/1.jpg", "train_steam/2.jpg"))
+    assert source.notes == ()
+
+
+def test_table_beside_images_without_folders_is_named(make):
+    top = make("train/1.jpg", "train/metadata.jsonl")
+    (note,) = (note for note in read_folder(top).notes if "label 0" in note)
+    assert note.endswith(f"; if {top / 'train' / 'metadata.jsonl'} has their labels, pack that")
 
 
 def test_leaf_labels_give_a_class_for_each_folder_that_holds_images(make):

@@ -301,7 +301,7 @@ def test_names_that_begin_with_a_bracket_are_no_pixels(tmp_path, text):
         ("x.csv", "label,location\n,1.jpg\n", r"line 2: 'label' is empty"),
         ("x.csv", "label,location\ncat,\n", r"line 2: 'location' is empty"),
         ("x.csv", "a,b,c\n1,2,3\n", r"line 1: no column 'location'"),
-        ("x.csv", "kind,location\ncat,1.jpg\n", r"line 1: no column 'label' in 'kind, location'.*--label-column"),
+        ("x.csv", "kind,size,location\ncat,5,1.jpg\n", r"line 1: no column 'label' in 'kind, size, .*--label-column"),
         ("x.csv", 'label,location\n"cat,1.jpg\n', r"line 2: a field in \" quotes does not end"),
         ("x.csv", "cat,[[1,2]\n", r"line 1: a list in \[ \] does not end"),
         ("x.csv", '"cat" x,1.jpg\n', r"line 1: 'x' stands between"),
@@ -326,7 +326,7 @@ def test_names_that_begin_with_a_bracket_are_no_pixels(tmp_path, text):
         ("x.json", '[{"label": 1 "location": "a"}]', r"line 1: neither JSON nor a Python literal"),
         ("x.json", '[{"label": [1], "location": "a"}]', r"line 1: 'label' is a list.* --label-column"),
         ("x.json", '[{"label": 1, "location": {"a": 1}}]', r"line 1: 'location' is a dict; expected a path"),
-        ("x.json", '[{"label": 1, "path": "a"}]', r"line 1: no column 'location' among .*--location-column"),
+        ("x.json", '[{"label": 1, "where": "a"}]', r"line 1: no column 'location' in .*--location-column"),
         ("x.json", '[{"id": 1, "label": 1, "location": "a"}, {"label": 1, "location": "a"}]', "no 'id', which"),
         ("x.json", '[{"label": 1, "location": "a"}, {"id": 1, "label": 1, "location": "a"}]', "has an 'id'"),
         ("x.jsonl", '{"label": __import__("os"), "location": "a"}', "neither JSON nor a Python literal"),
@@ -408,8 +408,7 @@ def test_image_that_is_not_there_is_rejected(table, tmp_path):
     ("location", "there"),
     [("1", "1.jpg"), ("1.JPG", "1.jpg"), ("/1.jpg", "1.jpg"), ("1.jpg.png", None), ("nothing", None)],
 )
-def test_image_that_is_there_under_another_name_is_said(table, tmp_path, location, there):
-    # Kaggle's ids without an extension, and lists whose paths begin with a slash.
+def test_image_that_is_there_under_another_name_than_others_is_said(table, tmp_path, location, there):
     source = table("x.csv", f"label,location\n1,{location}\n2,2.jpg\n")
     reason = dali_rec.pack(source, tmp_path / "out", max_bad=1).rejections[0].reason
     assert reason.partition("; ")[2] == (f"there is {tmp_path / there}: correct the path" if there else "")
@@ -474,17 +473,40 @@ def test_lines_of_path_and_label_with_blanks_between(tmp_path):
     source = open_source(tmp_path / "names.txt", options)
     assert source.label_classes == (("cat", "hen"), None)
     assert [sample.labels for sample in source.samples] == [(1.0, 0.5), (0.0, 0.25)]
-    (tmp_path / "paths.txt").write_text("a/1.jpg\n")
-    with pytest.raises(SourceError, match=r"paths\.txt, line 1: 1 fields, expected 2 \(location, label\)"):
-        open_source(tmp_path / "paths.txt")
 
 
-@pytest.mark.parametrize("name", ["x.csv", "x.json"])
-def test_a_column_of_splits_is_said_to_be_passed_over(table, name):
-    text = "label,location,Split\n0,1.jpg,train\n"
-    if name == "x.json":
-        text = json.dumps([{"label": 0, "location": "1.jpg", "Split": "train"}])
-    (note,) = read(table(name, text)).notes
-    assert "the column 'Split' is passed over, and all rows become one data set" in note
-    named = read(table(name, text), labels=("Split",))
-    assert named.notes == ()
+def test_names_that_look_like_no_classes_are_said(table):
+    combined = read(table("x.csv", "Edema|Mass,1.jpg\nEdema,2.jpg\n"))
+    assert "1 of the labels in 'label' are several names, 'Edema|Mass'" in combined.notes[-1]
+    boxed = "".join(f"n{number} {number} 1 499,1.jpg\n" for number in range(30))
+    assert any("30 different names in 30 rows" in note for note in read(table("x.csv", boxed)).notes)
+
+
+def test_columns_of_boxes_are_said_to_be_passed_over(table):
+    source = read(table("x.csv", "filename,class,xmin,ymin,xmax,ymax\n1.jpg,cat,1,2,3,4\n"))
+    assert "the columns of boxes are passed over" in source.notes[-1]
+    assert read(table("x.csv", "filename,xmin,ymin,xmax,ymax\n1.jpg,1,2,3,4\n"), labels=("*",)).notes == (
+        f"{source.root}/x.csv, line 1: the column 'filename' is taken for 'location'",
+    )
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"cat": ["1.jpg"], "dog": ["2.jpg"]},  # Food-101
+        {"1.jpg": "cat", "2.jpg": "dog"},
+        {"labels": [["1.jpg", "cat"], ["2.jpg", "dog"]]},  # StyleGAN
+    ],
+)
+def test_object_that_has_all_paths_and_labels(table, value):
+    source = read(table("x.json", json.dumps(value)))
+    assert (rows(source), source.classes) == (CATS_AND_DOGS[:2], ("cat", "dog"))
+    assert [sample.labels for sample in read(table("x.json", json.dumps(value)), ("dog", "cat")).samples] == [
+        (1,),
+        (0,),
+    ]
+
+
+def test_several_objects_of_all_paths_are_refused(table):
+    with pytest.raises(SourceError, match="an object of all paths stands alone"):
+        read(table("x.json", '[{"cat": ["1.jpg"]}, {"dog": ["2.jpg"]}]'))

@@ -13,8 +13,9 @@ from xml.parsers import expat
 from dali_rec.errors import SourceError
 from dali_rec.images import LOADABLE_EXTENSIONS
 from dali_rec.sources.detection.boxes import Box, BoxSamples, Empty, Flagged, class_numbers, parse_number
-from dali_rec.sources.folder import is_hidden
 from dali_rec.sources.sample import Source, Split
+from dali_rec.sources.text_lines import text_lines
+from dali_rec.sources.walk import is_hidden
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -116,12 +117,8 @@ def _without_annotation(folder: Path, files: set[str]) -> tuple[str, ...]:
 
 
 def _names(path: Path) -> list[tuple[str, str]]:
-    try:
-        lines = path.read_text("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{path}: not UTF-8 text ({error})") from None
     names: dict[str, str] = {}
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(text_lines(path), 1):
         name, where = line.strip(), f"{path}, line {number}"
         if not name:
             continue

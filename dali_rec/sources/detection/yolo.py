@@ -6,6 +6,7 @@ All but the class in parts of the image's width and height, as Darknet and Ultra
 
 from __future__ import annotations
 
+import itertools
 import os
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,9 @@ from dali_rec.errors import SourceError
 from dali_rec.images import LOADABLE_EXTENSIONS
 from dali_rec.sources.detection.boxes import Box, BoxSamples, Empty, parse_number
 from dali_rec.sources.detection.yolo_names import has_keypoints, read_names
-from dali_rec.sources.folder import SPLIT_NAMES, is_folder, is_hidden, unreadable, walk
-from dali_rec.sources.sample import Source, Split
+from dali_rec.sources.detection.yolo_yaml import find_yaml, labels_of, listed_images, read_yaml
+from dali_rec.sources.sample import SPLIT_NAMES, Source, Split
+from dali_rec.sources.walk import is_folder, is_hidden, unreadable, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,9 +26,17 @@ _FARTHEST = 1.5  # how far the points of an outline may lie outside, in widths o
 
 
 def is_yolo(path: Path) -> bool:
-    """Whether a folder has images/ and labels/ with .txt files, itself or in folders called train, val or test."""
+    """Whether a folder has images/ and labels/ with .txt files, itself or in folders called train, val or test.
+
+    Or whether it is a .yaml, or has one, that says where the images are.
+    """
     try:
-        return any(name.endswith(".txt") for _, _, labels in _parts(path) for name in _files(labels))
+        if any(name.endswith(".txt") for _, _, labels in _parts(path) for name in _files(labels)):
+            return True
+    except (SourceError, OSError):
+        pass
+    try:
+        return find_yaml(path) is not None
     except (SourceError, OSError):
         return False
 
@@ -35,31 +45,33 @@ def read_yolo(path: Path, classes: Sequence[str] | None = None, empty: Empty = "
     """The images of a YOLO folder with their boxes.
 
     path: a folder of ``images/`` and ``labels/``, in which there may be folders called train, val and test, or a folder
-    of ``train/images/``, ``train/labels/`` and so on; then it is parted into these. The class names are those of
+    of ``train/images/``, ``train/labels/`` and so on; then it is parted into these. Or a .yaml that says where train,
+    val and test are (see ``read_yaml``), or a folder with one. The class names are those of
     data.yaml (``names:``) or classes.txt, unless ``classes`` gives them. An image without a .txt has no objects.
     empty: see ``BoxSamples``.
 
     Raises SourceError, with file and line, for what is not five numbers or an outline, for classes without a name, and
     where no .txt belongs to an image.
     """
-    parts = _parts(path)
+    top, parts, notes = _find_parts(path)
     names = tuple(classes) if classes is not None else read_names(path)
-    reader = _Reader(path, names, empty)
+    reader = _Reader(top, names, empty, has_keypoints=has_keypoints(path))
     splits: list[Split] = []
-    for split, images, labels in parts:
+    for split, part in itertools.groupby(parts, key=lambda part: part[0]):
         start = len(reader.gathered.samples)
-        reader.read(images, labels)
+        for _, images, labels in part:
+            reader.read(images, labels)
         if split is not None and len(reader.gathered.samples) > start:
             splits.append(Split(split, start, len(reader.gathered.samples)))
     if not reader.images:
-        raise SourceError(f"{path}: no images in {parts[0][1]}")
+        raise SourceError(f"{path}: no images in {parts[0][1] if parts else top}")
     reader.refuse_strange_texts()
     return Source(
         reader.gathered.samples,
-        str(path),
+        str(top),
         names,
         shuffled_by_default=True,
-        notes=(*_of_one_set(parts), *reader.notes),
+        notes=(*notes, *reader.notes),
         splits=tuple(splits),
         has_boxes=True,
     )
@@ -68,31 +80,37 @@ def read_yolo(path: Path, classes: Sequence[str] | None = None, empty: Empty = "
 class _Reader:
     """Gathers the images of folders with the boxes of their label files."""
 
-    def __init__(self, top: Path, names: Sequence[str] | None, empty: Empty) -> None:
+    def __init__(self, top: Path, names: Sequence[str] | None, empty: Empty, *, has_keypoints: bool) -> None:
         self.gathered = BoxSamples(top, None, empty)
         self.images = 0
         self._top = top
         self._names = names
-        self._has_keypoints = has_keypoints(top)
+        self._has_keypoints = has_keypoints
         self._unlabelled: list[str] = []
         self._unmatched: list[str] = []
 
     def read(self, images: Path, labels: Path) -> None:
-        """Add the images of one folder, by their names."""
+        """Add the images of one folder, by their names, or those of a list, in its order."""
+        if images.is_file():
+            for image, text in listed_images(images):
+                self._add(image, text if text.is_file() else None)
+            return
         texts = {name for name in _files(labels) if name.endswith(".txt")}
-        inside = images.relative_to(self._top).as_posix()
-        for location in _files(images):
-            stem, extension = os.path.splitext(location)  # noqa: PTH122  # much faster than a Path
-            if extension.lower() not in LOADABLE_EXTENSIONS:
-                continue
-            self.images += 1
-            text = f"{stem}.txt"
-            boxes = self._boxes(labels / text) if text in texts else []
-            if text not in texts:
-                self._unlabelled.append(f"{inside}/{location}")
-            texts.discard(text)
-            self.gathered.add_relative(len(self.gathered.samples), f"{inside}/{location}", boxes)
-        self._unmatched += [str(labels / text) for text in sorted(texts) if text != "classes.txt"]
+        for name in _files(images):
+            stem, extension = os.path.splitext(name)  # noqa: PTH122  # much faster than a Path
+            if extension.lower() in LOADABLE_EXTENSIONS:
+                label = f"{stem}.txt"
+                self._add(images / name, labels / label if label in texts else None)
+                texts.discard(label)
+        self._unmatched += [str(labels / label) for label in sorted(texts) if label != "classes.txt"]
+
+    def _add(self, image: Path, text: Path | None) -> None:
+        location = image.relative_to(self._top).as_posix() if image.is_relative_to(self._top) else str(image.absolute())
+        self.images += 1
+        if text is None:
+            self._unlabelled.append(location)
+        boxes = [] if text is None else _read_label(text, self._names, has_keypoints=self._has_keypoints)
+        self.gathered.add_relative(len(self.gathered.samples), location, boxes)
 
     def refuse_strange_texts(self) -> None:
         """Raise SourceError where no text belongs to an image: they are lists of images, or have other names."""
@@ -101,9 +119,6 @@ class _Reader:
                 f"{self._unmatched[0]} has no image, nor has any other .txt in labels/: YOLO has A.txt for A.jpg. "
                 "If the classes are the folders in images/, pack that folder"
             )
-
-    def _boxes(self, text: Path) -> list[Box]:
-        return _read_label(text, self._names, has_keypoints=self._has_keypoints)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -118,6 +133,21 @@ class _Reader:
         if self._names is None:
             notes.append(f"{self._top}: no data.yaml or classes.txt in it: the classes have numbers and no names")
         return tuple(notes)
+
+
+def _find_parts(path: Path) -> tuple[Path, list[tuple[str | None, Path, Path]], tuple[str, ...]]:
+    """The folder of the data set, by split the images (a folder or a list) and the labels, and what is to be said."""
+    yaml = find_yaml(path)
+    try:
+        parts = [] if path.is_file() and yaml is not None else _parts(path)
+    except SourceError:
+        if yaml is None:
+            raise
+        parts = []
+    if parts or yaml is None:
+        return path, parts, _of_one_set(parts)
+    top, places, notes = read_yaml(yaml)
+    return top, [(split, place, labels_of(place)) for split, place in places], notes
 
 
 def _parts(path: Path) -> list[tuple[str | None, Path, Path]]:

@@ -1,42 +1,38 @@
-"""The class names of a YOLO data set: ``names:`` of data.yaml, or classes.txt.
-
-Of YAML just the forms in which ``names`` is written: ``[a, b]``, ``- a``, ``0: a`` and ``{0: a}``.
-"""
+"""The class names of a YOLO data set: ``names:`` of data.yaml, or classes.txt."""
 
 from __future__ import annotations
 
-import ast
 import re
 from typing import TYPE_CHECKING
 
 from dali_rec.errors import SourceError
+from dali_rec.sources.detection.yaml_forms import numbered_texts, without_comment
+from dali_rec.sources.text_lines import text_lines
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_YAML_FILES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
+#: What a .yaml is called that a folder has.
+YAML_FILES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 _TEXT_FILES = ("classes.txt", "obj.names", "labels/classes.txt")
 _KEY = re.compile(r"names\s*:(.*)")
 _KEYPOINTS = re.compile(r"kpt_shape\s*:")
 _COUNT = re.compile(r"nc\s*:\s*(\d+)")
-_ITEM = re.compile(r"\s*-\s+(.*)")
-_ENTRY = re.compile(r"\s*(\d+)\s*:\s*(.*)")
-_FLOW_ITEM = re.compile(r"\s*(?:(\d+)\s*:\s*)?('(?:[^']|'')*'|\"(?:[^\"\\]|\\.)*\"|[^,'\"\[\]{}][^,\]}]*)\s*(?:,|$)")
 
 
-def read_names(folder: Path) -> tuple[str, ...] | None:
-    """The names in the order of their numbers; None where no file has them.
+def read_names(path: Path) -> tuple[str, ...] | None:
+    """The names in the order of their numbers, of a folder or a .yaml; None where no file has them.
 
     Raises SourceError, with the line, where they cannot be understood.
     """
-    for name in _YAML_FILES:
-        if (folder / name).is_file():
-            names = _of_yaml(folder / name)
-            if names is not None:
-                return names
+    for file in _yaml_files(path):
+        names = _of_yaml(file)
+        if names is not None:
+            return names
+    folder = path.parent if path.is_file() else path
     for name in _TEXT_FILES:
         if (folder / name).is_file():
-            lines = [line.strip() for line in _lines(folder / name)]
+            lines = [line.strip() for line in text_lines(folder / name)]
             while lines and not lines[-1]:
                 lines.pop()
             if lines and all(lines):
@@ -45,27 +41,23 @@ def read_names(folder: Path) -> tuple[str, ...] | None:
     return None
 
 
-def has_keypoints(folder: Path) -> bool:
+def has_keypoints(path: Path) -> bool:
     """Whether data.yaml says that keypoints stand behind each box (``kpt_shape:``), which look like an outline."""
-    files = [folder / name for name in _YAML_FILES if (folder / name).is_file()]
-    return any(_KEYPOINTS.match(line) for file in files for line in _lines(file))
+    return any(_KEYPOINTS.match(line) for file in _yaml_files(path) for line in text_lines(file))
 
 
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{path}: not UTF-8 text ({error})") from None
+def _yaml_files(path: Path) -> list[Path]:
+    return [path] if path.is_file() else [path / name for name in YAML_FILES if (path / name).is_file()]
 
 
 def _of_yaml(path: Path) -> tuple[str, ...] | None:
-    lines = [_without_comment(line) for line in _lines(path)]
+    lines = [without_comment(line) for line in text_lines(path)]
     at = next((number for number, line in enumerate(lines) if _KEY.fullmatch(line)), None)
     if at is None:
         return None
     match = _KEY.fullmatch(lines[at])
     rest = match[1].strip() if match else ""
-    numbered = _flow(path, at, rest, lines) if rest[:1] in ("[", "{") else _block(path, at, rest, lines)
+    numbered = numbered_texts(path, at, rest, lines)
     if sorted(numbered) != list(range(len(numbered))) or not numbered:
         raise SourceError(
             f"{path}, line {at + 1}: the names have the numbers {sorted(numbered)[:8]}, expected 0, 1, 2 …"
@@ -75,73 +67,3 @@ def _of_yaml(path: Path) -> tuple[str, ...] | None:
     if counts and counts[0] != len(names):
         raise SourceError(f"{path}: nc is {counts[0]}, and there are {len(names)} names")
     return names
-
-
-def _flow(path: Path, at: int, rest: str, lines: list[str]) -> dict[int, str]:
-    """``[a, b]`` or ``{0: a, 1: b}``, which may go on for several lines."""
-    closing = "]" if rest[0] == "[" else "}"
-    text, number = rest, at
-    while not text.endswith(closing):
-        number += 1
-        if number == len(lines):
-            raise SourceError(f"{path}, line {at + 1}: the list of names does not end with {closing}")
-        text = f"{text} {lines[number].strip()}".rstrip()
-    inside = text[1:-1].strip()
-    numbered: dict[int, str] = {}
-    place = 0
-    while place < len(inside):
-        item = _FLOW_ITEM.match(inside, place)
-        if item is None:
-            raise SourceError(f"{path}, line {at + 1}: cannot read the names from {inside[place : place + 40]!r} on")
-        key = int(item[1]) if item[1] and closing == "}" else len(numbered)
-        numbered[key] = _scalar(path, at, item[2])
-        place = item.end()
-    return numbered
-
-
-def _block(path: Path, at: int, rest: str, lines: list[str]) -> dict[int, str]:
-    """A line for each name: ``- a`` or ``0: a``."""
-    if rest:
-        raise SourceError(f"{path}, line {at + 1}: expected a list of names, found {rest[:40]!r}")
-    numbered: dict[int, str] = {}
-    for number, line in enumerate(lines[at + 1 :], at + 1):
-        if not line.strip():
-            continue
-        if item := _ITEM.fullmatch(line):
-            numbered[len(numbered)] = _scalar(path, number, item[1])
-        elif (entry := _ENTRY.fullmatch(line)) and line[0] in " \t":
-            if int(entry[1]) in numbered:
-                raise SourceError(f"{path}, line {number + 1}: the class {entry[1]} stands twice")
-            numbered[int(entry[1])] = _scalar(path, number, entry[2])
-        elif line[0] not in " \t":
-            break
-        else:
-            raise SourceError(f"{path}, line {number + 1}: expected '- NAME' or 'NUMBER: NAME', found {line[:40]!r}")
-    return numbered
-
-
-def _scalar(path: Path, number: int, text: str) -> str:
-    text = text.strip()
-    try:
-        if text[:1] == '"':
-            text = str(ast.literal_eval(text))  # YAML's escapes in double quotes are near enough to Python's
-        elif text[:1] == "'" and text[-1:] == "'" and len(text) > 1:
-            text = text[1:-1].replace("''", "'")
-    except (ValueError, SyntaxError):
-        text = ""
-    if not text:
-        raise SourceError(f"{path}, line {number + 1}: a name is empty or its quotes do not end")
-    return text
-
-
-def _without_comment(line: str) -> str:
-    """The line without what stands behind a # that is not within quotes."""
-    quote = ""
-    for place, character in enumerate(line):
-        if quote:
-            quote = "" if character == quote else quote
-        elif character in "'\"" and (place == 0 or line[place - 1] in " [{,:"):
-            quote = character
-        elif character == "#" and (place == 0 or line[place - 1] in " \t"):
-            return line[:place].rstrip()
-    return line.rstrip()

@@ -233,9 +233,8 @@ def test_boxes_drawn_on_the_upright_image_stay(tmp_path):
     [
         (annotation(5, 3, [0, 0, 1, 1]), r"annotations\[0\]: no image has the id 5"),
         (annotation(7, 5, [0, 0, 1, 1]), r"annotations\[0\]: no category has the id 5"),
-        (annotation("7", 3, [0, 0, 1, 1]), r"annotations\[0\]: image_id is '7'"),
+        (annotation("7", 3, [0, 0, 1, 1]), r"annotations\[0\]: no image has the id '7'"),
         (annotation(None, 3, [0, 0, 1, 1]), r"annotations\[0\]: image_id is 'None'"),
-        ({"image_id": 7, "category_id": 3}, r"annotations\[0\]: it has no bbox.* iNaturalist"),
         (annotation(7, 3, [0, 0, 1]), r"annotations\[0\]: expected a bbox .*\[0, 0, 1\]"),
         (annotation(7, 3, [0, 0, float("nan"), 1]), r"annotations\[0\]: a number of its bbox is nan"),
         (annotation(7, 3, [0, 0, float("inf"), 1]), r"annotations\[0\]: a number of its bbox is inf"),
@@ -392,3 +391,58 @@ def test_images_with_boxes_have_no_one_class(write, tmp_path):
     dali_rec.pack(write([annotation(139, 3, [0, 0, 40, 32])]), tmp_path / "out")
     with pytest.raises(DatasetError, match="have boxes"):
         dali_rec.open(tmp_path / "out").subset(classes=["car"])
+
+
+# Classes of whole images
+
+
+def of_class(image_id, category):
+    return {"id": 1, "image_id": image_id, "category_id": category}
+
+
+def test_annotations_without_boxes_are_classes_of_images(write, tmp_path):
+    # As those of iNaturalist and of the other data sets of FGVC.
+    path = write([of_class(7, 90), of_class(139, 18), of_class(7, 90)])
+    report = dali_rec.pack(path, tmp_path / "out")
+    assert (report.manifest.label_kind, report.manifest.classes) == ("class", ("car", "dog", "toothbrush"))
+    assert labels_of(tmp_path / "out") == {139: [1], 7: [2]}
+
+
+def test_image_without_a_class_is_left_out_and_counted(write):
+    source = open_source(write([of_class(7, 3)]))
+    assert [(sample.key, sample.location) for sample in source.samples] == [(7, "1.jpg")]
+    assert "1 images have no annotation and were left out" in source.notes[-1]
+
+
+def test_ids_of_classified_images_may_be_text(write):
+    # As in COCO Camera Traps.
+    images = [image("5998cfa4", "0.jpg"), image("588a679f", "1.jpg")]
+    source = open_source(write([of_class("588a679f", 18), of_class("5998cfa4", 3)], images))
+    assert [(sample.labels, sample.location) for sample in source.samples] == [((0.0,), "0.jpg"), ((1.0,), "1.jpg")]
+    assert not source.keys_are_given
+
+
+@pytest.mark.parametrize(
+    ("annotations", "reason"),
+    [
+        ([of_class(7, 3), of_class(7, 18)], r"annotations\[1\]: the image 7 has another category before"),
+        ([annotation(139, 3, [0, 0, 9, 9]), of_class(7, 3)], r"annotations\[1\]: it has no bbox, as others have"),
+        ([of_class(8, 3)], r"annotations\[0\]: no image has the id 8"),
+    ],
+)
+def test_classes_that_make_no_sense_are_refused(write, annotations, reason):
+    with pytest.raises(SourceError, match=reason):
+        open_source(write(annotations))
+
+
+def test_options_of_boxes_are_refused_where_there_are_classes(write):
+    with pytest.raises(SourceError, match="--flagged and --empty go with boxes"):
+        open_source(write([of_class(7, 3)]), SourceOptions(empty="drop"))
+
+
+def test_images_of_lvis_are_known_by_their_address(write, tmp_path):
+    (tmp_path / "train2017").mkdir()
+    (tmp_path / "0.jpg").rename(tmp_path / "train2017" / "0.jpg")
+    entry = {"id": 3, "coco_url": "http://images.cocodataset.org/train2017/0.jpg", "width": 40, "height": 32}
+    source = open_source(write([annotation(3, 18, [0, 0, 20, 16])], [entry]))
+    assert [sample.location for sample in source.samples] == ["train2017/0.jpg"]

@@ -230,3 +230,76 @@ def test_folder_that_may_not_be_read_is_an_error(tmp_path, monkeypatch, name):
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(SourceError, match=r"cannot be read \(Permission denied\); get the right to read"):
         read_yolo(folder)
+
+
+# data.yaml
+
+
+def locations(source):
+    return {
+        split.name: [source.samples[row].location for row in range(split.start, split.stop)] for split in source.splits
+    }
+
+
+BOX = "0 0.5 0.5 1 1"
+
+
+@pytest.mark.parametrize("place", ["coco.yaml", "set/data.yaml"])
+@pytest.mark.parametrize("entries", ["train: {train}\nval: images/val", "train:\n- {train}\nval: [images/val]"])
+def test_yaml_says_where_train_and_val_are(tmp_path, place, entries):
+    folder = write(
+        tmp_path / "set",
+        ["images/a/1.jpg", "images/a/2.jpg", "images/val/3.jpg"],
+        {"labels/a/1.txt": BOX, "labels/val/3.txt": BOX, "train.txt": "./images/a/2.jpg\n./images/a/1.jpg\n"},
+    )
+    text = f"path: {folder}  # the top\n{entries.format(train='train.txt')}\ntest: # none\nnames:\n  0: cat\n"
+    (tmp_path / place).write_text(text)
+    source = open_source(tmp_path / place)
+    assert locations(source) == {"train": ["images/a/2.jpg", "images/a/1.jpg"], "val": ["images/val/3.jpg"]}
+    assert source.classes == ("cat",)
+    assert [len(sample.labels) for sample in source.samples] == [4, 9, 9]
+    report = dali_rec.pack(tmp_path / place, tmp_path / "out")
+    assert [(packed.split, packed.manifest.records) for packed in report.sets] == [("train", 2), ("val", 1)]
+
+
+@pytest.mark.parametrize("path", ["", "path: set\n", "path: ../datasets/set\n", "path: /elsewhere/set\n"])
+def test_folder_of_a_yaml_is_found_beside_it(tmp_path, path):
+    write(tmp_path / "set", ["images/a/1.jpg", "images/b/1.jpg"], {"labels/a/1.txt": BOX, "labels/b/1.txt": BOX})
+    inside = "" if path else "set/"
+    text = f"{path}train: {inside}images/a\nval: {inside}images/b\nnames: [cat]\n"
+    (tmp_path / "x.yaml").write_text(text)
+    source = open_source(tmp_path / "x.yaml")
+    assert locations(source) == {"train": [f"{inside}images/a/1.jpg"], "val": [f"{inside}images/b/1.jpg"]}
+
+
+def test_yaml_of_roboflow_has_a_folder_up_too_many(tmp_path):
+    write(
+        tmp_path, ["train/images/1.jpg", "valid/images/2.jpg"], {"train/labels/1.txt": BOX, "valid/labels/2.txt": BOX}
+    )
+    text = "train: ../train/images\nval: ../valid/images\ntest: ../test/images\nnc: 1\nnames: ['cat']\n"
+    (tmp_path / "data.yaml").write_text(text)
+    source = open_source(tmp_path / "data.yaml")
+    assert locations(source) == {"train": ["train/images/1.jpg"], "val": ["valid/images/2.jpg"]}
+    assert any("test, ../test/images, is not there and is left out" in note for note in source.notes)
+
+
+def test_folder_with_a_yaml_may_have_any_layout(tmp_path):
+    write(tmp_path, ["day/1.jpg", "night/images/2.jpg"], {"day/1.txt": BOX, "night/labels/2.txt": BOX})
+    (tmp_path / "data.yaml").write_text("train: [day, night/images]\nnames: [cat]\n")
+    source = open_source(tmp_path)
+    assert locations(source) == {"train": ["day/1.jpg", "night/images/2.jpg"]}
+    assert [len(sample.labels) for sample in source.samples] == [9, 9]
+
+
+def test_images_elsewhere_are_found_by_their_whole_path(tmp_path):
+    write(tmp_path / "far", ["images/1.jpg"], {"labels/1.txt": BOX})
+    write(tmp_path / "near", ["images/2.jpg"], {"labels/2.txt": BOX})
+    (tmp_path / "near" / "x.yaml").write_text(f"train: images\nval: {tmp_path}/far/images\nnames: [cat]\n")
+    source = open_source(tmp_path / "near" / "x.yaml")
+    assert locations(source) == {"train": ["images/2.jpg"], "val": [f"{tmp_path}/far/images/1.jpg"]}
+
+
+def test_train_that_is_not_there_is_refused(tmp_path):
+    write(tmp_path, ["images/1.jpg"], {"labels/1.txt": BOX, "x.yaml": "train: images\nval: images/val\n"})
+    with pytest.raises(SourceError, match=r"x\.yaml: its val, images/val, is not there"):
+        open_source(tmp_path / "x.yaml")

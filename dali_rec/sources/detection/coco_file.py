@@ -1,0 +1,156 @@
+"""The JSON file of COCO annotations: images, annotations and categories, and the ids that join them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+from dali_rec.errors import SourceError
+from dali_rec.recordio.header import MAX_ID
+from dali_rec.sources.detection.boxes import class_numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+# The first key of a COCO file, and what it begins with; the rows of a table have numbers and text.
+_START = re.compile(
+    rb'(?:\xef\xbb\xbf)?\s*\{\s*(?:"(?:info|images|licenses|annotations|categories)"\s*:\s*[\[{]|"type"\s*:\s*"instances")'
+)
+_START_BYTES = 4096
+# Large, and not wanted: let go of while the file is parsed.
+_UNUSED = ("segmentation", "keypoints", "caption")
+
+
+def is_coco(path: Path) -> bool:
+    """Whether a file begins as COCO annotations do."""
+    if path.suffix.lower() != ".json" or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return _START.match(file.read(_START_BYTES)) is not None
+
+
+def load_coco(path: Path) -> dict[str, Any]:
+    """The content of a COCO file, without the parts that are large and not wanted. Raises SourceError."""
+
+    def slim(entry: dict[str, Any]) -> dict[str, Any]:
+        for name in _UNUSED:
+            entry.pop(name, None)
+        return entry
+
+    try:
+        with path.open("rb") as file:
+            content = json.load(file, object_hook=slim)
+    except IsADirectoryError:
+        raise SourceError(f"{path} is a folder: COCO annotations are a .json file; name that, and --root") from None
+    except RecursionError:
+        raise SourceError(f"{path}: its lists are nested too deep; it is not a COCO file") from None
+    except ValueError as error:  # also UnicodeDecodeError
+        raise SourceError(f"{path}: not JSON ({error}); is the file cut short?") from None
+    if not isinstance(content, dict) or "images" not in content:
+        raise SourceError(f"{path}: not a COCO file: it has no list 'images'")
+    return content
+
+
+def entries_of(path: Path, content: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """The list of this name. Raises SourceError where there is none, or something else than objects in it."""
+    entries = content.get(name)
+    if not isinstance(entries, list):
+        raise SourceError(
+            f"{path}: no list {name!r} in it; expected images, annotations and categories, as in instances_train2017"
+        )
+    for number, entry in enumerate(entries):
+        if not isinstance(entry, dict):
+            raise SourceError(f"{path}: {name}[{number}] is {type(entry).__name__}, not an object {{…}}")
+    return entries
+
+
+def number_categories(
+    path: Path, categories: list[dict[str, Any]], classes: Sequence[str] | None, notes: list[str]
+) -> tuple[dict[int, int], tuple[str, ...]]:
+    """The class number of each category id, and the class names. Ids have gaps; class numbers have none."""
+    name_of: dict[int, str] = {}
+    for number, category in enumerate(categories):
+        where = f"{path}: categories[{number}]"
+        key = _id(category, "id", where)
+        name = _text(category, "name", f"{where} (id {key})")
+        if key in name_of:
+            raise SourceError(f"{where}: the category id {key} stands twice")
+        name_of[key] = name
+    ordered = [name_of[key] for key in sorted(name_of)]
+    names = list(dict.fromkeys(ordered))
+    if len(names) < len(ordered):
+        twice = next(name for name in names if ordered.count(name) > 1)
+        notes.append(f"{path}: several categories are called {twice!r}: they became one class")
+    numbers = class_numbers(names, classes, path)
+    return {key: numbers[name] for key, name in name_of.items()}, tuple(names if classes is None else classes)
+
+
+def rows_by_id(path: Path, images: list[dict[str, Any]], *, ids_may_be_text: bool = False) -> dict[Any, int]:
+    """The place of each image in the list, by its id: a whole number or, where it may be, text."""
+    rows: dict[Any, int] = {}
+    for row, image in enumerate(images):
+        where = f"{path}: images[{row}]"
+        key = image.get("id")
+        if not (ids_may_be_text and isinstance(key, str)):
+            key = _id(image, "id", where)
+        if key in rows:
+            raise SourceError(f"{where}: the image id {key} stands twice, first in images[{rows[key]}]")
+        rows[key] = row
+    return rows
+
+
+def row_and_label(
+    annotation: dict[str, Any], rows: Mapping[Any, int], label_of: Mapping[int, int], where: str
+) -> tuple[int, int]:
+    """The place of the image that an annotation is of, and its class. Raises SourceError where there are none."""
+    image = annotation.get("image_id")
+    if not isinstance(image, str):
+        image = _id(annotation, "image_id", where)
+    category = _id(annotation, "category_id", where)
+    if image not in rows:
+        raise SourceError(f"{where}: no image has the id {image!r}, its image_id")
+    if category not in label_of:
+        raise SourceError(f"{where}: no category has the id {category}, its category_id")
+    return rows[image], label_of[category]
+
+
+def _id(entry: dict[str, Any], name: str, where: str) -> int:
+    value = entry.get(name)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_ID:
+        raise SourceError(f"{where}: {name} is {str(value)[:40]!r}, expected a whole number from 0 to 2^64-1")
+    return value
+
+
+def file_name(image: dict[str, Any], where: str) -> str:
+    """The file of an image; of LVIS, which has the address of COCO's file alone, its folder and name there."""
+    if "file_name" not in image and "coco_url" in image:
+        return "/".join(_text(image, "coco_url", where).split("/")[-2:])
+    return _text(image, "file_name", where)
+
+
+def _text(entry: dict[str, Any], name: str, where: str) -> str:
+    value = entry.get(name)
+    if not isinstance(value, str) or not value:
+        raise SourceError(f"{where}: it has no {name}")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise SourceError(f"{where}: its {name} {value[:40]!r} holds half a character, which no file is named with")
+    return value
+
+
+def find_root(path: Path, first: str) -> Path:
+    """Where the file names begin: the folder near the annotations that has the first image."""
+    subset = path.stem.removeprefix("instances_").removeprefix("person_keypoints_")
+    beside = [path.parent, path.parent / "images", path.parent / subset]
+    above = path.parent.parent
+    beside += [above / subset, above / "images" / subset, above / "images", above]
+    # os.path, which says no to a name with a null character where a Path raises.
+    found = next((folder for folder in beside if os.path.isfile(folder / first)), None)  # noqa: PTH113
+    if found is not None:
+        return found
+    raise SourceError(
+        f"{path}: its first image, {first[:100]!r}, is neither beside it nor in {beside[2]} or {beside[3]}; say "
+        "--root FOLDER, where the file names begin"
+    )

@@ -1,0 +1,86 @@
+"""The parts of a YOLO data set by its data.yaml: ``path:``, ``train:``, ``val:`` and ``test:``, as Ultralytics has it.
+
+Each is a folder of images, a .txt with the path of an image on each line, or several of these.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dali_rec.errors import SourceError
+from dali_rec.sources.detection.yaml_forms import scalars, without_comment
+from dali_rec.sources.detection.yolo_names import YAML_FILES
+from dali_rec.sources.text_lines import text_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_KEY = re.compile(r"(path|train|val|test)\s*:(.*)")
+_SPLITS = ("train", "val", "test")
+_SUFFIXES = (".yaml", ".yml")
+
+
+def find_yaml(path: Path) -> Path | None:
+    """The .yaml that says where train and val are: the file itself, or that of a folder."""
+    files = [path / name for name in YAML_FILES] if path.is_dir() else [path]
+    for file in files:
+        if file.suffix.lower() in _SUFFIXES and file.is_file() and not {"train", "val"}.isdisjoint(_values(file)):
+            return file
+    return None
+
+
+def read_yaml(path: Path) -> tuple[Path, list[tuple[str, Path]], tuple[str, ...]]:
+    """The folder of the data set, the folders and lists of images by split, and what the user should hear.
+
+    What ``path:`` names is looked for beside the file, and what the splits name in there; a leading ``../`` may be one
+    too many, as in those of Roboflow. Raises SourceError for a train or val that is not there; a test is left out.
+    """
+    values = _values(path)
+    entries = [(split, entry) for split in _SPLITS for entry in values.get(split, ())]
+    inside = [path.parent / place for place in values.get("path", ())]
+    inside += [path.parent / Path(place).name for place in values.get("path", ())]
+    tops = [*inside, path.parent]
+    top = next((top for top in tops if any(_place(top, entry) is not None for _, entry in entries)), path.parent)
+    parts, notes = [], []
+    for split, entry in entries:
+        place = _place(top, entry)
+        if place is not None:
+            parts.append((split, place))
+        elif split == "test":
+            notes.append(f"{path}: its test, {entry}, is not there and is left out")
+        else:
+            raise SourceError(
+                f"{path}: its {split}, {entry}, is not there, nor below {' or '.join(dict.fromkeys(map(str, tops)))}; "
+                "correct it, or take it out"
+            )
+    return top, parts, tuple(notes)
+
+
+def listed_images(path: Path) -> Iterator[tuple[Path, Path]]:
+    """The images on the lines of a .txt, relative to it, and their label files: those in labels/ for images/."""
+    for line in text_lines(path):
+        if line.strip():
+            image = path.parent / line.strip()
+            yield image, labels_of(image).with_suffix(".txt")
+
+
+def labels_of(image: Path) -> Path:
+    """Where the labels of an image or a folder of images are: labels/ for the last images/ on the way, or beside it."""
+    parts = list(image.parts)
+    if "images" in parts:
+        parts[len(parts) - 1 - parts[::-1].index("images")] = "labels"
+    return Path(*parts)
+
+
+def _place(top: Path, entry: str) -> Path | None:
+    places = (top / entry, top / entry.removeprefix("../"))
+    return next((place for place in places if place.is_dir() or (place.suffix == ".txt" and place.is_file())), None)
+
+
+def _values(path: Path) -> dict[str, list[str]]:
+    lines = [without_comment(line) for line in text_lines(path)]
+    found = ((number, _KEY.fullmatch(line)) for number, line in enumerate(lines))
+    values = {match[1]: scalars(path, number, match[2].strip(), lines) for number, match in found if match}
+    return {key: entries for key, entries in values.items() if entries}

@@ -1,0 +1,111 @@
+"""Files that a table names without their extension, their folder, or both."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from dali_rec.sources.columns import IMAGE_EXTENSIONS
+from dali_rec.sources.remote import is_url
+from dali_rec.sources.walk import is_hidden
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+_TRIED = 20
+
+
+@dataclass(slots=True)
+class FoundFiles:
+    """Where the images of a table are: relative to which folder, and what the user should hear."""
+
+    root: str
+    locations: list[str]
+    notes: tuple[str, ...] = ()
+
+
+def find_files(path: Path, locations: list[str], root: Path | None) -> FoundFiles | None:
+    """The files that locations mean which lead nowhere as they stand; None where none of the first leads anywhere.
+
+    Where one of the first 20 locations is there, relative to ``root`` or to the table, all are taken as they stand.
+    Otherwise names without an extension may be those of files with one, which may lie in folders below; without
+    ``root``, in a folder "images" beside that of the table, too. What is not found stays as it is.
+
+    Raises ValueError where a location may be several files.
+    """
+    folder = root if root is not None else path.parent
+    first = [location for location in locations[:_TRIED] if not is_url(location)]
+    if not first or any(os.path.isfile(os.path.join(folder, location)) for location in first):  # noqa: PTH113, PTH118
+        return FoundFiles(str(folder), locations)
+    beside = path.absolute().parent.parent / "images" if root is None else folder
+    folders = [folder] if root is not None or not beside.is_dir() else [folder.absolute(), beside]
+    top = folder if len(folders) == 1 else beside.parent
+    files = _Files(top, folders)
+    if not any(files.find(location) for location in first):
+        return None
+    found = [files.find(location) or location for location in locations]
+    at = next(number for number, location in enumerate(locations) if found[number] != location)
+    note = f"{path}: its images are found by their names: {locations[at][:80]!r} is {top / found[at]}"
+    return FoundFiles(str(top), found, (note,))
+
+
+@dataclass(slots=True)
+class _Files:
+    """The images in folders, relative to ``top``, by the ends of their paths."""
+
+    top: Path
+    folders: Sequence[Path]
+    _paths: list[str] = field(default_factory=list)
+    _by_end: dict[int, dict[str, str | list[str]]] = field(default_factory=dict)
+
+    def find(self, location: str) -> str | None:
+        """The file that ``location`` means, or None. Raises ValueError for several."""
+        if is_url(location):
+            return None
+        name = location.strip("/")
+        stem, extension = os.path.splitext(name)  # noqa: PTH122
+        is_whole = extension.lower() in IMAGE_EXTENSIONS
+        matches = self._ending(name.count("/") + 1).get(stem if is_whole else name, [])
+        found = [matches] if isinstance(matches, str) else matches
+        if is_whole:
+            found = [path for path in found if path.endswith(name)]
+        if len(found) > 1:  # what is nothing but the name comes before what lies in another folder
+            found = [path for path in found if path.count("/") == name.count("/")] or found
+        if len(found) > 1:
+            raise ValueError(f"{location[:80]!r} may be {found[0]} or {found[1]}")
+        return found[0] if found else None
+
+    def _ending(self, length: int) -> dict[str, str | list[str]]:
+        """The paths by their last ``length`` parts, without extension."""
+        if not self._paths:
+            self._paths = list(self._walk())
+        if length not in self._by_end:
+            by_end: dict[str, str | list[str]] = {}
+            for path in self._paths:
+                end = os.path.splitext("/".join(path.rsplit("/", length)[-length:]))[0]  # noqa: PTH122
+                before = by_end.setdefault(end, path)
+                if isinstance(before, list):
+                    before.append(path)
+                elif before is not path:
+                    by_end[end] = [before, path]
+            self._by_end[length] = by_end
+        return self._by_end[length]
+
+    def _walk(self) -> Iterator[str]:
+        seen: set[tuple[int, int]] = set()
+        for folder in self.folders:
+            # Not as folders of classes are walked: what cannot be read here may be no part of the data set.
+            for place, inside, names in os.walk(folder, followlinks=True):
+                status = os.stat(place)  # noqa: PTH116
+                if (status.st_dev, status.st_ino) in seen:
+                    inside.clear()
+                    continue
+                seen.add((status.st_dev, status.st_ino))
+                inside[:] = sorted(name for name in inside if not is_hidden(name))
+                start = os.path.relpath(place, self.top)
+                start = "" if start == "." else start.replace(os.sep, "/") + "/"
+                for name in sorted(names):
+                    if os.path.splitext(name)[1].lower() in IMAGE_EXTENSIONS and not is_hidden(name):  # noqa: PTH122
+                        yield start + name

@@ -1,0 +1,35 @@
+"""JSON of one object that is no row: paths by class, labels by path, or a list of both."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from dali_rec.sources.columns import IMAGE_EXTENSIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def paths_and_labels(values: Mapping[str, Any]) -> list[tuple[str, Any]] | None:
+    """The path and the label of each image where an object has all of them, None where it is one of rows.
+
+    ``{class: [path, …], …}`` as Food-101's train.json, ``{path: label, …}``, or ``{"labels": [[path, label], …]}`` as
+    StyleGAN's dataset.json.
+    """
+    pairs = values.get("labels") if len(values) == 1 else None
+    if isinstance(pairs, list) and pairs and all(map(_is_pair, pairs)):
+        return [(path, label) for path, label in pairs]
+    if values and all(map(_is_list_of_text, values.values())):
+        return [(path, label) for label, paths in values.items() for path in paths]
+    if values and all(os.path.splitext(path)[1].lower() in IMAGE_EXTENSIONS for path in values):  # noqa: PTH122
+        return list(values.items())
+    return None
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)
+
+
+def _is_list_of_text(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)

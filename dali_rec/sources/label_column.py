@@ -1,0 +1,126 @@
+"""A column of labels in a table: numbers as they stand, or names that get numbers."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dali_rec._numbers import parse_float
+from dali_rec.errors import SourceError
+from dali_rec.sources.text_list import shared_folders
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+_FEW = 20  # rows of which each may well be of another class
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedLabels:
+    """The labels of all rows as numbers, the names behind them, if there are, and what the user should hear."""
+
+    values: list[float]
+    names: tuple[str, ...] | None
+    notes: tuple[str, ...] = ()
+
+
+class LabelColumn:
+    """Labels as they stand, each different one kept once."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._number_of: dict[str, int] = {}
+        self._numbers = array("I")
+        self._line_of: list[int] = []
+
+    def add(self, value: object, line: int) -> None:
+        """Add the label of the next row."""
+        text = str(value)
+        if text not in self._number_of:
+            self._number_of[text] = len(self._number_of)
+            self._line_of.append(line)
+        self._numbers.append(self._number_of[text])
+
+    def shorten_folders(self) -> list[str]:
+        """Leave out the folders above all that are labels; gives the different ones."""
+        shared = shared_folders(list(self._number_of))
+        self._number_of = {name[shared:]: number for name, number in self._number_of.items()}
+        return list(self._number_of)
+
+    def resolve(self, path: Path, classes: Sequence[str] | None) -> NumberedLabels:
+        """The labels as they stand where all are numbers, and otherwise their places among the names or ``classes``.
+
+        Raises SourceError, with the line, for a label that is not in ``classes``, is no text, or no number as most are.
+        """
+        names = list(self._number_of)
+        self._refuse_half_characters(path, names)
+        if classes is None:
+            plain = [finite_number(name) for name in names]
+            numbers = [value for value in plain if value is not None]
+            if len(numbers) == len(names):
+                return NumberedLabels([numbers[number] for number in self._numbers], None)
+            self._refuse_odd_ones(path, names, [value is not None for value in plain])
+        table = tuple(classes) if classes is not None else tuple(sorted(names))
+        place = {name: float(number) for number, name in enumerate(table)}
+        for name, line in zip(names, self._line_of, strict=True):
+            if name not in place:
+                raise SourceError(f"{path}, line {line}: the label {name!r} is not in --classes")
+        return NumberedLabels([place[names[number]] for number in self._numbers], table, self._doubts(path, names))
+
+    def _doubts(self, path: Path, names: list[str]) -> tuple[str, ...]:
+        """Say it where names look like something else than classes."""
+        notes = []
+        several = [name for name in names if "|" in name]
+        if several:
+            notes.append(
+                f"{path}: {len(several):,} of the labels in {self.name!r} are several names, {several[0][:80]!r} for "
+                "one, each of which became a class; for several labels an image make a column of 0 and 1 for each"
+            )
+        if len(names) > max(_FEW, len(self._numbers) // 2):
+            notes.append(
+                f"{path}: the column {self.name!r} has {len(names):,} different names in {len(self._numbers):,} rows; "
+                "name another by --label-column if these are no classes"
+            )
+        return tuple(notes)
+
+    def _refuse_half_characters(self, path: Path, names: list[str]) -> None:
+        """Raise SourceError for the first label that is no text: of bytes that are not UTF-8, as Excel may write."""
+        for name, line in zip(names, self._line_of, strict=True):
+            if any("\ud800" <= character <= "\udfff" for character in name):
+                raise SourceError(f"{path}, line {line}: the label {name[:80]!r} is not UTF-8; save the table as UTF-8")
+
+    def _refuse_odd_ones(self, path: Path, names: list[str], is_number: list[bool]) -> None:
+        """Raise SourceError for the first label that is no finite number, if more rows have numbers than names."""
+        rows = np.bincount(np.frombuffer(self._numbers, np.dtype("I")), minlength=len(names))
+        finite = np.array(is_number)
+        infinite = np.array([_is_not_finite(name) for name in names])
+        named = ~finite & ~infinite
+        if rows[named].sum() >= max(rows[finite].sum(), 1):
+            return
+        odd = int(np.argmin(finite))
+        what = "not a finite number" if infinite[odd] else f"no number, as most of the column {self.name!r} are"
+        raise SourceError(
+            f"{path}, line {self._line_of[odd]}: the label {names[odd][:80]!r} is {what}; correct it, or, if the "
+            "labels are names of classes, give them all in a file by --classes"
+        )
+
+
+def finite_number(text: str) -> float | None:
+    """The number that a text is, None where it is none, or not finite."""
+    try:
+        value = parse_float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _is_not_finite(text: str) -> bool:
+    try:
+        return not math.isfinite(float(text))
+    except ValueError:
+        return False

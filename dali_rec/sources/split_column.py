@@ -1,0 +1,75 @@
+"""A column that says to which split a row of a table belongs."""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dali_rec.errors import SourceError
+from dali_rec.sources.sample import SPLIT_NAMES, Split
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# Those of folders, and what Google's AutoML has in the first column of its tables.
+_NAMES = {**SPLIT_NAMES, "validate": "val"}
+_ORDER = ("train", "val", "test")
+
+
+def is_split(value: str) -> bool:
+    """Whether a value is the name of a split, or what AutoML has where there is none."""
+    return value.strip().lower() in (*_NAMES, "unassigned")
+
+
+class SplitColumn:
+    """The splits of the rows, as they are told.
+
+    name: of the column. may_be_any: whether the values may be any names, as the column was asked for.
+    """
+
+    def __init__(self, name: str, *, may_be_any: bool) -> None:
+        self.name = name
+        self._may_be_any = may_be_any
+        self._number_of: dict[str, int] = {}
+        self._numbers = array("I")
+        self._line_of: list[int] = []
+
+    def add(self, value: object, line: int) -> None:
+        """Add the split of the next row."""
+        text = "" if value is None else str(value).strip()
+        if text not in self._number_of:
+            self._number_of[text] = len(self._number_of)
+            self._line_of.append(line)
+        self._numbers.append(self._number_of[text])
+
+    def parts(self, path: str) -> tuple[NDArray[np.int64], tuple[Split, ...]] | None:
+        """The rows in the order of their splits, int64 of shape (N,), and where each split lies among them.
+
+        None where no value is the name of a split, and the column something else. Raises SourceError, with the line,
+        where some are and some are not.
+        """
+        known = [_NAMES.get(text.lower()) for text in self._number_of]
+        texts = list(self._number_of)
+        if not any(known) and not self._may_be_any:
+            return None
+        for text, split, line in zip(texts, known, self._line_of, strict=True):
+            if split is None and not (self._may_be_any and text):
+                raise SourceError(
+                    f"{path}, line {line}: {self.name!r} is {text[:80]!r}, which is no split as train, val and test "
+                    "are; correct it, or make one data set of all rows by --split-column ''"
+                )
+        names = [split or text for text, split in zip(texts, known, strict=True)]
+        ordered = sorted(set(names), key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name))
+        places = np.array([ordered.index(name) for name in names])[np.frombuffer(self._numbers, np.dtype("I"))]
+        ends = np.cumsum(np.bincount(places, minlength=len(ordered))).tolist()
+        splits = tuple(Split(name, start, end) for name, start, end in zip(ordered, [0, *ends], ends, strict=False))
+        return np.argsort(places, kind="stable"), splits
+
+    def passed_over(self, path: str) -> str:
+        """What the user should hear where it names no splits."""
+        return (
+            f"{path}: the column {self.name!r} names no train, val or test, and all rows become one data set; "
+            f"--split-column {self.name!r} makes splits of what it names"
+        )

@@ -1,0 +1,108 @@
+"""The rows of a table of any form, by the names of their columns."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dali_rec.errors import SourceError
+from dali_rec.sources.columns import Columns, TableOptions, find_columns, named_columns
+from dali_rec.sources.json_maps import paths_and_labels
+from dali_rec.sources.rows import JSON_SUFFIXES, TEXT_SUFFIX, Row, read_lines, read_objects
+from dali_rec.sources.text_list import find_layout, folder_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class TableRows:
+    """The columns of a table and its rows, without a header.
+
+    labels_are_folders: whether labels are the folders of the paths, as no label stands behind them.
+    """
+
+    columns: Columns
+    rows: Iterable[Row[dict[str, Any]]]
+    labels_are_folders: bool = False
+
+
+def open_rows(path: Path, root: str, options: TableOptions) -> TableRows:
+    """The rows of a table. Raises SourceError, with the line, for columns that cannot be told; so do the rows.
+
+    root: what relative locations are relative to.
+    """
+    suffix = path.suffix.lower()
+    if suffix in JSON_SUFFIXES and options.columns is not None:
+        raise SourceError(f"{path}: --columns names the columns of a CSV without a header; leave it out")
+    if suffix in JSON_SUFFIXES:
+        return _json_rows(path, options)
+    if suffix == TEXT_SUFFIX and options.columns is None:
+        return _text_rows(path, root, options)
+    return _delimited_rows(path, root, options)
+
+
+def _json_rows(path: Path, options: TableOptions) -> TableRows:
+    """Rows whose columns are those of the first object, or all that one object has in it."""
+    objects = read_objects(path)
+    first = next(objects, None)
+    if first is None:
+        raise _no_rows(path)
+    pairs = None if options.location in first.values else paths_and_labels(first.values)
+    if pairs is None:
+        columns = named_columns(f"{path}, line {first.line}", tuple(first.values), options)
+        return TableRows(columns, itertools.chain([first], objects))
+    if len(options.labels) != 1 or next(objects, None) is not None:
+        raise SourceError(f"{path}: an object of all paths stands alone, and has one label for each")
+    names = (options.location, *options.labels)
+    rows = (Row(first.line, first.start, first.length, dict(zip(names, pair, strict=True))) for pair in pairs)
+    return TableRows(Columns(names, options, is_header=False), rows)
+
+
+def _text_rows(path: Path, root: str, options: TableOptions) -> TableRows:
+    """Rows of a .txt, whose columns are told by its first lines."""
+    lines = [row.values[0] for row in itertools.islice(read_lines(path, 1), 3)]
+    if not lines:
+        raise _no_rows(path)
+    layout = find_layout(str(path), lines, root, options)
+    every = itertools.islice(read_lines(path, len(layout.columns.names)), layout.before, None)
+    rows = _by_name(path, every, layout.columns.names)
+    if layout.labels_are_folders:
+        rows = _with_folders(path, rows, layout.columns.options)
+    return TableRows(layout.columns, rows, layout.labels_are_folders)
+
+
+def _delimited_rows(path: Path, root: str, options: TableOptions) -> TableRows:
+    every = read_lines(path, len(options.columns or ()))
+    ahead = list(itertools.islice(every, 2))
+    if not ahead:
+        raise _no_rows(path)
+    second = ahead[1].values if len(ahead) > 1 else None
+    columns = find_columns(f"{path}, line {ahead[0].line}", ahead[0].values, second, root, options)
+    rows = itertools.chain(ahead[1:] if columns.is_header else ahead, every)
+    return TableRows(columns, _by_name(path, rows, columns.names))
+
+
+def _by_name(path: Path, rows: Iterable[Row[list[str]]], names: tuple[str, ...]) -> Iterator[Row[dict[str, Any]]]:
+    for row in rows:
+        if len(row.values) != len(names):
+            raise SourceError(
+                f"{path}, line {row.line}: {len(row.values)} fields, expected {len(names)} "
+                f"({', '.join(names)[:200]}); quote a field that holds the delimiter"
+            )
+        yield Row(row.line, row.start, row.length, dict(zip(names, row.values, strict=True)))
+
+
+def _with_folders(
+    path: Path, rows: Iterable[Row[dict[str, Any]]], options: TableOptions
+) -> Iterator[Row[dict[str, Any]]]:
+    """The rows with the folder of the path for the label."""
+    for row in rows:
+        row.values[options.labels[0]] = folder_of(row.values[options.location], f"{path}, line {row.line}")
+        yield row
+
+
+def _no_rows(path: Path) -> SourceError:
+    return SourceError(f"{path}: no rows in it")

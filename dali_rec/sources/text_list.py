@@ -1,0 +1,82 @@
+"""What the lines of a .txt are: a path and labels, a path alone, or columns under a line of names."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dali_rec.errors import SourceError
+from dali_rec.sources.columns import IMAGE_EXTENSIONS, Columns, TableOptions, is_location_name, named_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class TextLayout:
+    """The columns of a .txt, how many lines stand before its rows, and whether labels are the folders of paths."""
+
+    columns: Columns
+    before: int = 0
+    labels_are_folders: bool = False
+
+
+def find_layout(path: str, lines: Sequence[str], root: str, options: TableOptions) -> TextLayout:
+    """The layout by the first three lines, of which there is one at least.
+
+    A path and as many labels as ``options`` names stand on each line, with blanks between them; or a path alone, and
+    its folder is the label. The columns may have names on the first line, or on the second after their number of rows,
+    as those of CelebA and DeepFashion have; a column of the paths without a name comes before them.
+
+    Raises SourceError where there are more fields than that, and for columns that are not there.
+    """
+    fields = [line.split() for line in lines]
+    is_counted = len(lines) > 2 and len(fields[0]) == 1 and fields[0][0].isdecimal() and len(fields[2]) > 1
+    names = fields[1] if is_counted else fields[0]
+    if is_counted and len(fields[2]) == len(names) + 1:
+        names = [options.location, *names]
+    is_header = len(lines) > 1 and any(map(is_location_name, names)) and not any(map(_is_image, names))
+    if is_counted or is_header:
+        before = 2 if is_counted else 1
+        return TextLayout(named_columns(f"{path}, line {before}", tuple(names), options), before)
+    if len(fields[0]) == 1 or (_is_image(lines[0]) and not _is_file(root, fields[0][0])):
+        return TextLayout(Columns((options.location,), options, is_header=False), labels_are_folders=True)
+    columns = (options.location, *options.labels)
+    location = lines[0].rsplit(maxsplit=len(options.labels))[0]
+    more = len(fields[0]) - len(columns)
+    example = ",".join((*columns, *(f"other{number}" for number in range(more))))
+    if more > 0 and not _is_image(location) and not _is_file(root, location):
+        raise SourceError(
+            f"{path}, line 1: {len(fields[0])} fields, {lines[0][:80]!r}; expected a path and a label. Name all "
+            f"columns in their order, as in --columns {example[:200]}"
+        )
+    return TextLayout(Columns(columns, options, is_header=False))
+
+
+def folder_of(location: str, where: str) -> str:
+    """The folder that an image lies in, which is its label. Raises SourceError where there is none."""
+    folder = location.strip("/").rpartition("/")[0]
+    if not folder:
+        raise SourceError(
+            f"{where}: {location[:80]!r} has no label behind it, nor a folder that could be one; pack a table of labels"
+        )
+    return folder
+
+
+def shared_folders(folders: Sequence[str]) -> int:
+    """How many characters are those of folders above all of these, which tell none apart."""
+    shared = 0
+    for names in zip(*(folder.split("/")[:-1] for folder in folders), strict=False):
+        if len(set(names)) > 1:
+            break
+        shared += len(names[0]) + 1
+    return shared
+
+
+def _is_image(text: str) -> bool:
+    return os.path.splitext(text)[1].lower() in IMAGE_EXTENSIONS  # noqa: PTH122
+
+
+def _is_file(root: str, location: str) -> bool:
+    return os.path.isfile(os.path.join(root, location))  # noqa: PTH113, PTH118  # False for what no file can be called

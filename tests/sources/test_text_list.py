@@ -1,0 +1,112 @@
+import pytest
+from support import jpeg
+
+import dali_rec
+from dali_rec.errors import SourceError
+from dali_rec.sources import SourceOptions, TableOptions, open_source
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Writes a list, and JPEGs at these paths; returns the list's path."""
+
+    def write(text, *names):
+        for seed, name in enumerate(names):
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_bytes(jpeg(seed))
+        (tmp_path / "list.txt").write_text(text)
+        return tmp_path / "list.txt"
+
+    return write
+
+
+def read(path, classes=None, **options):
+    return open_source(path, SourceOptions(table=TableOptions(**options), classes=classes))
+
+
+def rows(source):
+    names = source.classes
+    return [(sample.location, names[int(sample.labels[0])] if names else sample.labels) for sample in source.samples]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("cat/1.jpg\ndog/a b.jpg\n", [("cat/1.jpg", "cat"), ("dog/a b.jpg", "dog")]),
+        ("cat/a 1.jpg\ndog/2.jpg\n", [("cat/a 1.jpg", "cat"), ("dog/2.jpg", "dog")]),
+        (
+            "set/train/cat/1.jpg\nset/train/dog/2.jpg\n",
+            [("set/train/cat/1.jpg", "cat"), ("set/train/dog/2.jpg", "dog")],
+        ),
+        ("a/church/in/1.jpg\na/abbey/2.jpg\n", [("a/church/in/1.jpg", "church/in"), ("a/abbey/2.jpg", "abbey")]),
+        ("a/1.jpg\na/b/2.jpg\nc/3.jpg\n", [("a/1.jpg", "a"), ("a/b/2.jpg", "a/b"), ("c/3.jpg", "c")]),
+    ],
+)
+def test_folders_are_the_classes_of_paths_without_labels(write, text, expected):
+    source = read(write(text, *(name for name, _ in expected)))
+    assert rows(source) == expected
+    assert "the classes are the folders that they lie in" in source.notes[0]
+
+
+def test_paths_without_extension_are_found_and_packed(write, tmp_path):
+    # Food-101's meta/train.txt.
+    path = write("pie/100\nrib/100\n", "images/pie/100.jpg", "images/rib/100.jpg")
+    report = dali_rec.pack(path, tmp_path / "out")
+    assert (report.records, report.manifest.classes) == (2, ("pie", "rib"))
+
+
+def test_classes_can_be_fixed_for_several_lists(write):
+    source = read(write("a/dog/1.jpg\na/cat/2.jpg\n"), classes=("dog", "hen", "cat"))
+    assert [sample.labels for sample in source.samples] == [(0.0,), (2.0,)]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a/1.jpg\na/2.jpg\n", "no labels behind the paths, and their folders, a, are no classes"),
+        (
+            "images/train2014/1.jpg\nimages/val2014/2.jpg\n",
+            "their folders, train2014, val2014, are no classes; .*data.yaml",
+        ),
+        ("1.jpg\n2.jpg\n", r"line 1: '1.jpg' has no label behind it, nor a folder"),
+        ("a/1.jpg\n1\n", r"line 2: '1' has no label behind it"),
+        ("a_1 1 1 1\n", r"line 1: 4 fields, 'a_1 1 1 1'; .*--columns location,label,other0,other1"),
+        ("1.jpg\tn01\t0\t32\n", r"line 1: 4 fields, .*--columns location,label,other0,other1"),
+        ("2\nsmiling young\n1.jpg 1 -1\n2.jpg 1 1\n", r"line 2: no column 'label' in 'location, smiling, young'"),
+    ],
+)
+def test_lines_that_are_no_path_and_label_are_refused(write, text, message):
+    with pytest.raises(SourceError, match=rf"list\.txt.*{message}"):
+        read(write(text))
+
+
+def test_columns_of_more_fields_can_be_named_as_the_error_says(write):
+    # Oxford's Pets, whose names have no extension, and comments before them.
+    path = write("#Image CLASS SPECIES\na_1 1 1 5\nb_1 2 2 6\n", "images/a_1.jpg", "images/b_1.jpg")
+    with pytest.raises(SourceError, match="4 fields, 'a_1 1 1 5'"):
+        read(path)
+    source = read(path, columns=("location", "label", "other0", "other1"))
+    assert rows(source) == [("images/a_1.jpg", (1.0,)), ("images/b_1.jpg", (2.0,))]
+
+
+ATTRIBUTES = "2\nsmiling young \n1.jpg  1 -1\n2.jpg -1  1\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "labels", "expected"),
+    [
+        (ATTRIBUTES, ("young",), [(-1.0,), (1.0,)]),
+        (ATTRIBUTES, ("*",), [(1.0, -1.0), (-1.0, 1.0)]),
+        ("2\nimage_name  category_label\n1.jpg 3\n2.jpg 5\n", ("label",), [(3.0,), (5.0,)]),
+        ("image_id class_id path\n7 3 1.jpg\n8 5 2.jpg\n", ("class_id",), [(3.0,), (5.0,)]),
+    ],
+)
+def test_columns_may_have_names(write, text, labels, expected):
+    # CelebA; DeepFashion; Stanford Online Products.
+    source = read(write(text, "1.jpg", "2.jpg"), labels=labels)
+    assert [sample.labels for sample in source.samples] == expected
+    assert [sample.location for sample in source.samples] == ["1.jpg", "2.jpg"]
+
+
+def test_number_of_rows_is_no_header_where_nothing_else_stands_behind(write):
+    assert [labels for _, labels in rows(read(write("1.jpg 0\n2.jpg 1\n")))] == [(0.0,), (1.0,)]
