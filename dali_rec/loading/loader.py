@@ -29,7 +29,7 @@ from dali_rec.loading.dealing import Deal
 from dali_rec.loading.decoding import cuts_in_decoder
 from dali_rec.loading.derived_index import dali_can_read
 from dali_rec.loading.device import device_for
-from dali_rec.loading.distributed import find_ranks
+from dali_rec.loading.distributed import find_ranks, refuse_other_ranks
 from dali_rec.loading.epoch import EpochPlan, LastBatch
 from dali_rec.loading.failures import FailedBatch, Recovery, check_files
 from dali_rec.loading.finish import Resizer, choose_resizer
@@ -213,6 +213,7 @@ class Loader:
         self._mix = choose_mix(batch_mix)
         self._execution = Execution(self.device, batch_size, threads, prefetch, settings)
         self._ranks = (ranks.rank, ranks.world_size)
+        self._ranks_were_found = rank is None
         self._with_ids = with_ids
         self._labels: LabelReader | BoxReader
         if layout is None:
@@ -378,6 +379,8 @@ class Loader:
         A loop that was left early has ended its epoch: the next begins a new one.
         """
         self._refuse_fork()
+        if self._ranks_were_found:
+            refuse_other_ranks(*self._ranks, self.dataset.name)
         if self._is_running:
             self._leave_epoch()
         self._is_running = True
