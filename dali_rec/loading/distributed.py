@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from dali_rec._environment import local_rank_in_environment, ranks_in_environment
 from dali_rec._numbers import whole_number
+from dali_rec.errors import LoaderError
 
 
 class Ranks(NamedTuple):
@@ -33,6 +34,20 @@ def find_ranks(rank: int | None, world_size: int | None) -> Ranks:
     if not 0 <= found.rank < found.world_size:
         raise ValueError(f"rank is {found.rank} of world_size {found.world_size} ({found.why}): ranks count from 0")
     return found
+
+
+def refuse_other_ranks(rank: int, world_size: int, name: str) -> None:
+    """Raise LoaderError where torch.distributed or JAX was set up later, and says other than what was found before.
+
+    Lightning and Fabric set it up after the program has made its loaders: every rank would load all records.
+    """
+    now = _from_torch() or _from_jax()
+    if now is not None and now.world_size > 1 and now[:2] != (rank, world_size):
+        raise LoaderError(
+            f"{name}: this Loader was made as rank {rank} of {world_size}, and since then {now.why} was set up, where "
+            f"this is rank {now.rank} of {now.world_size}; make the Loader after that (with Lightning in "
+            "train_dataloader() and val_dataloader()), or give it rank and world_size"
+        )
 
 
 def _detect() -> Ranks:

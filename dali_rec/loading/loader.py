@@ -22,7 +22,7 @@ from dali_rec.loading.dealing import Deal
 from dali_rec.loading.decoding import cuts_in_decoder
 from dali_rec.loading.derived_index import dali_can_read
 from dali_rec.loading.device import device_for
-from dali_rec.loading.distributed import find_ranks
+from dali_rec.loading.distributed import find_ranks, refuse_other_ranks
 from dali_rec.loading.epoch import EpochPlan, LastBatch
 from dali_rec.loading.failures import FailedBatch, Recovery, check_files
 from dali_rec.loading.finish import Resizer, choose_resizer
@@ -199,6 +199,7 @@ class Loader:
         self._image = ImageSpec(image_sides(image_size), made, dtype, mean, std, antialias, layout, chosen, cuts)
         self._execution = Execution(self.device, batch_size, threads, prefetch, settings)
         self._ranks = (ranks.rank, ranks.world_size)
+        self._ranks_were_found = rank is None
         self._labels: LabelReader | BoxReader
         if layout is None:
             self._labels = LabelReader(self.dataset, ragged, labels, are_classes=self.dataset.has_class_labels)
@@ -338,6 +339,8 @@ class Loader:
         A loop that was left early has ended its epoch: the next begins a new one.
         """
         self._refuse_fork()
+        if self._ranks_were_found:
+            refuse_other_ranks(*self._ranks, self.dataset.name)
         if self._is_running:
             self._leave_epoch()
         self._is_running = True
@@ -350,8 +353,8 @@ class Loader:
                 yield batch
                 if self._loops != loop:
                     raise LoaderError(
-                        f"{self.dataset.name}: another loop over this Loader has begun within this one, and ended its "
-                        "epoch; to look at batches within a loop, make a second Loader"
+                        f"{self.dataset.name}: another loop over this Loader has begun within this one, or set_epoch() "
+                        "was called in it, and ended its epoch; to look at batches within a loop, make a second Loader"
                     )
         self._begin_next_epoch()
 
@@ -404,11 +407,45 @@ class Loader:
         """End an epoch whose loop was left: quietly if nothing was left to hand out, by a new pipeline otherwise."""
         if self._before is None and self._is_exhausted():
             self._drain()
-            return
-        following = self._place.epoch + 1
-        place = Place(epoch=following, began=following)
+        else:
+            self._begin_at(self._place.epoch + 1)
+
+    def _begin_at(self, epoch: int) -> None:
+        """Go to the beginning of ``epoch``, with a new pipeline."""
+        place = Place(epoch=epoch, began=epoch)
         self._start_pipeline(place, None)
         self._place = place
+        self._is_running = False
+
+    def set_epoch(self, epoch: int) -> None:
+        """Make the next loop that of ``epoch``, the first being 0, where a run goes on without this Loader's state.
+
+        Loops count the epochs by themselves, so setting the one that comes next changes nothing. With
+        ``shuffle="global"`` the order is that of the same epoch of a run that was not interrupted. The rest of an epoch
+        for which a state was loaded comes first, whatever is set. Every rank sets the same.
+        """
+        epoch = whole_number("epoch", epoch)
+        if epoch < 0:
+            raise ValueError(f"epoch is {epoch}: epochs count from 0")
+        if self._is_running:
+            self._loops += 1
+            if self._before is None and self._is_exhausted():
+                self._drain()  # a loop that counted the batches was not run to its end
+        place = self._place
+        is_begun = place.batch > 0 or (place.start > 0 and place.epoch == place.began)
+        if self._is_running or (place.epoch != epoch and not is_begun):
+            self._begin_at(epoch)
+
+    @property
+    def sampler(self) -> NoReturn:
+        """There is none: libraries that find one make a DataLoader of it and ``dataset``, which yields records.
+
+        Raises AttributeError with what to write for ``loader.sampler.set_epoch(epoch)``.
+        """
+        raise AttributeError(
+            f"{self.dataset.name}: a Loader has no sampler, since it deals out the records to the ranks itself; write "
+            "loader.set_epoch(epoch) for loader.sampler.set_epoch(epoch), or leave it out: loops count the epochs"
+        )
 
     def _drain(self) -> None:
         """Take the batches from the pipeline that are padding alone, and begin the next epoch."""

@@ -4,6 +4,8 @@ import sys
 
 import pytest
 
+from dali_rec import Loader
+from dali_rec.errors import LoaderError
 from dali_rec.loading import device
 from dali_rec.loading.device import choose_device
 from dali_rec.loading.distributed import find_ranks
@@ -80,3 +82,32 @@ def test_each_rank_of_a_machine_takes_its_own_gpu(monkeypatch):
     assert [choose_device("auto", rank).index for rank in range(5)] == [0, 1, 2, 3, 0]
     assert choose_device("gpu", 2).index == 2
     assert choose_device(3, 1).index == 3
+
+
+def connect(monkeypatch, rank, world_size):
+    distributed = pytest.importorskip("torch").distributed
+    monkeypatch.setattr(distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(distributed, "get_rank", lambda: rank)
+    monkeypatch.setattr(distributed, "get_world_size", lambda: world_size)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_processes_that_are_connected_after_the_loader_was_made_do_not_all_load_everything(
+    packed, environment, monkeypatch, rank
+):
+    loader = Loader(packed, 4, 8, device="cpu")
+    connect(monkeypatch, rank, 2)
+    with pytest.raises(LoaderError, match=f"rank 0 of 1.*this is rank {rank} of 2; make the Loader after that"):
+        next(iter(loader))
+
+
+@pytest.mark.parametrize("options", [{}, {"rank": 0, "world_size": 1}])
+def test_ranks_of_the_launcher_and_those_given_hold_when_the_processes_are_connected(
+    packed, environment, monkeypatch, options
+):
+    environment(RANK="1", WORLD_SIZE="2")
+    loader = Loader(packed, 4, 8, device="cpu", **options)
+    connect(monkeypatch, 1, 2)
+    assert sum(len(labels) for _, labels in loader) == (12 if options else 6)
+    monkeypatch.undo()  # and when the program disconnects them before its last epoch
+    assert sum(len(labels) for _, labels in loader) == (12 if options else 6)

@@ -278,3 +278,41 @@ def test_folder_of_the_plugin_is_removed_by_the_process_that_made_it(tmp_path):
     assert folder.exists()
     _remove(str(folder), os.getpid())
     assert not folder.exists()
+
+
+@pytest.mark.filterwarnings("ignore")  # Lightning's advice
+@pytest.mark.parametrize("steps", [2, 4, 3], ids=["within an epoch", "within the next", "between two"])
+def test_lightning_goes_on_from_a_checkpoint(packed, tmp_path, steps):
+    lightning, torch = require("lightning"), require("torch")
+
+    class Module(lightning.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.Linear(3, 3)
+            self.seen = []
+
+        def on_train_epoch_start(self):
+            self.trainer.train_dataloader.set_epoch(self.current_epoch)
+
+        def training_step(self, batch, _number):
+            self.seen.append(batch[2].tolist())
+            return self.layer(batch[0].mean((2, 3))).square().mean()
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), 0.1)
+
+    def seen(checkpoint=None, **options):
+        module = Module()
+        quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+        trainer = lightning.Trainer(max_epochs=3, accelerator="cpu", default_root_dir=tmp_path, **quiet, **options)
+        loader = Loader(packed, 4, 8, shuffle="global", device="cpu", with_ids=True)
+        trainer.fit(module, loader, ckpt_path=checkpoint)
+        return module.seen
+
+    moment = {"every_n_epochs": 1} if steps == 3 else {"every_n_train_steps": steps}
+    save = lightning.pytorch.callbacks.ModelCheckpoint(
+        tmp_path, filename="{step}", auto_insert_metric_name=False, save_top_k=-1, **moment
+    )
+    whole = seen(callbacks=[save])
+    assert [sorted(itertools.chain(*whole[at : at + 3])) for at in (0, 3, 6)] == [list(range(12))] * 3
+    assert seen(tmp_path / f"{steps}.ckpt", enable_checkpointing=False) == whole[steps:]

@@ -278,3 +278,64 @@ def test_image_size_changes_after_an_interruption_and_the_order_goes_on(data, mo
     resumed = loader_of(data)
     resumed.load_state_dict(loader.state_dict())
     assert [ids for ids, _ in take(resumed, 1)[0]] == [ids for ids, _ in whole[1:]]
+
+
+# Epochs by number
+
+
+def test_global_order_of_an_epoch_that_is_set_is_that_of_a_run_without_a_break(data):
+    whole = take(loader_of(data, shuffle="global", augment=None), 3)
+    loader = loader_of(data, shuffle="global", augment=None)
+    loader.set_epoch(1)
+    assert loader.epoch == 1
+    assert_same(take(loader, 2), whole[1:])
+
+
+@pytest.mark.parametrize("shuffle", [False, True, "global"])
+def test_setting_the_epoch_that_comes_next_changes_nothing(data, shuffle):
+    wanted = take(loader_of(data, shuffle=shuffle), 3)
+    loader, found = loader_of(data, shuffle=shuffle), []
+    for epoch in range(3):
+        loader.set_epoch(epoch)
+        # A loop that counts the batches does not run to the end, as those of Lightning.
+        counted = zip(range(len(loader)), loader, strict=False) if epoch == 1 else enumerate(loader)
+        found.append([(ids.tolist(), np.array(images)) for _, (images, _, ids) in counted])
+    assert_same(found, wanted)
+
+
+def test_epoch_that_is_set_after_a_glance_at_it_is_whole(data):
+    whole = take(loader_of(data, shuffle="global"), 1)
+    loader = loader_of(data, shuffle="global")
+    next(iter(loader))
+    loader.set_epoch(0)
+    assert_same(take(loader, 1), whole)
+
+
+def test_epoch_set_within_a_loop_is_an_error_and_no_endless_loop(data):
+    loader = loader_of(data)
+    with pytest.raises(LoaderError, match="set_epoch"):
+        [loader.set_epoch(0) for _ in loader]
+
+
+def test_negative_epoch_is_refused(data):
+    with pytest.raises(ValueError, match="epoch is -1"):
+        loader_of(data).set_epoch(-1)
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_rest_of_an_epoch_comes_first_whatever_is_set(data, ranks):
+    state = stop_at(loader_of(data, shuffle="global"), 1, 3)
+    rest = []
+    for rank in range(ranks):
+        loader = loader_of(data, shuffle="global", rank=rank, world_size=ranks)
+        loader.load_state_dict(state)
+        loader.set_epoch(0)
+        rest += [ids for epoch in take(loader, 1) for ids, _ in epoch]
+    assert len(set(itertools.chain(*rest))) == len(list(itertools.chain(*rest))) == 29 - 3 * 4
+
+
+def test_sampler_names_what_to_write_and_is_not_found_by_libraries(data):
+    loader = loader_of(data)
+    assert not hasattr(loader, "sampler")
+    with pytest.raises(AttributeError, match=r"loader\.set_epoch\(epoch\)"):
+        loader.sampler.set_epoch(0)
