@@ -7,7 +7,7 @@ DALI does that on a GPU. On the CPU its resizing and normalising take more of th
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from dali_rec.errors import MissingDependencyError
 
@@ -28,20 +28,30 @@ def choose_resizer(wanted: Literal["auto"] | Resizer, *, on_gpu: bool) -> Resize
         raise ValueError("resizer is 'numba', which works on the CPU, and images are decoded on a GPU; take 'auto'")
     if wanted == "dali" or on_gpu:
         return "dali"
-    obstacle = _obstacle_to_numba()
+    obstacle = obstacle_to_numba()
     if obstacle is None:
         return "numba"
     if wanted == "auto":
         return "dali"
-    raise MissingDependencyError(f"resizer='numba' needs Numba ({obstacle}), or take resizer='dali'")
+    raise MissingDependencyError(
+        f"resizer='numba' needs Numba ({obstacle.reason}): {obstacle.remedy}, or take resizer='dali'"
+    )
 
 
-def _obstacle_to_numba() -> str | None:
+class Obstacle(NamedTuple):
+    """Why a package cannot be used, and the command that mends it."""
+
+    reason: str
+    remedy: str
+
+
+def obstacle_to_numba() -> Obstacle | None:
+    """Why Numba compiles nothing here, or None where it does."""
     try:
         import numba
     except (ImportError, OSError) as error:  # the second of LLVM's library
-        return f"{error}; install it with: pip install --upgrade numba"
-    return "NUMBA_DISABLE_JIT is set: unset it" if numba.config.DISABLE_JIT else None
+        return Obstacle(str(error), "pip install --upgrade numba")
+    return Obstacle("NUMBA_DISABLE_JIT is set", "unset NUMBA_DISABLE_JIT") if numba.config.DISABLE_JIT else None
 
 
 def resize(dali: Any, images: Any, image: ImageSpec, *, resizer: Resizer | None = None, mode: str = "default") -> Any:
