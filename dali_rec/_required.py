@@ -24,18 +24,22 @@ _OPENCV = "pip uninstall -y opencv-python opencv-contrib-python {0} && pip insta
 
 def _require(modules: dict[str, str]) -> None:
     for module, distribution in modules.items():
-        _require_one(module, distribution)
+        reason = _why_not(module)
+        if reason is not None:
+            remedy = _OPENCV if module == "cv2" else "pip install --force-reinstall {0}"
+            raise MissingDependencyError(
+                f"{module} does not import ({reason}); mend it with: {remedy.format(distribution)}"
+            )
 
 
-def _require_one(module: str, distribution: str) -> None:
+def _why_not(module: str) -> str | None:
     try:
-        importlib.import_module(module)
+        found = importlib.import_module(module)
     except ImportError as error:
-        remedy = _OPENCV if module == "cv2" else "pip install --force-reinstall {0}"
-        reason = " ".join(str(error).split())
-        raise MissingDependencyError(
-            f"{module} does not import ({reason}); mend it with: {remedy.format(distribution)}"
-        ) from error
+        return " ".join(str(error).split())
+    if getattr(found, "__file__", None) is None:
+        return "a folder without its files, as is left where another build of it is uninstalled"
+    return None
 
 
 if is_the_command():

@@ -37,3 +37,9 @@ def test_the_import_raises_an_import_error_with_the_remedy(run_without):
         "No such file or directory); mend it with: pip uninstall -y opencv-python opencv-contrib-python "
         "opencv-python-headless && pip install opencv-python-headless"
     )
+
+
+def test_a_folder_that_is_left_of_it_is_not_taken_for_it():
+    code = "import sys, types; sys.modules['cv2'] = types.ModuleType('cv2'); import dali_rec"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, text=True)
+    assert "cv2 does not import (a folder without its files" in done.stderr.splitlines()[-1]
