@@ -1,6 +1,6 @@
 """Pack image data sets into RecordIO and feed them to training through NVIDIA DALI."""
 
-from dali_rec import _interrupt, errors  # noqa: F401  # the first before all that takes time
+from dali_rec import _interrupt, _required, errors  # noqa: F401  # the first before all that takes time
 from dali_rec._version import __version__
 from dali_rec.dataset import Dataset
 from dali_rec.images import decode_image

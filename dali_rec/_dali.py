@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from dali_rec.errors import MissingDependencyError
@@ -12,6 +13,8 @@ DALI_ERRORS = (RuntimeError, ValueError, IndexError, MemoryError)
 
 def import_dali() -> Any:
     """The module nvidia.dali. Raises MissingDependencyError with the line that installs it."""
+    if sys.flags.optimize > 1:
+        raise MissingDependencyError("NVIDIA DALI does not import under python -OO; leave out PYTHONOPTIMIZE=2")
     try:
         import nvidia.dali
     except ImportError as error:

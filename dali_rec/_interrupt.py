@@ -32,12 +32,13 @@ def _leave(_number: int, _frame: FrameType | None) -> None:
     os._exit(INTERRUPTED)  # nothing has begun that would have to be undone
 
 
-def _is_the_command() -> bool:
+def is_the_command() -> bool:
+    """Whether the program is ``dali-rec`` or ``python -m dali_rec``."""
     program = sys.argv[0] if sys.argv else ""
     if program == "-m":  # what it is while the package of the module is imported
         return ("-m", "dali_rec") in itertools.pairwise(sys.orig_argv)
     return PurePath(program).stem == "dali-rec"
 
 
-if _is_the_command() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+if is_the_command() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, _leave)

@@ -6,8 +6,8 @@ levels in between, and each sum has its order and no fused steps, so that every 
 The functions let go of the interpreter's lock, and have no need of it: DALI calls them from its own threads
 (loading/host_resize.py). PyTorch's kernel, which is as fast, has neither float32 at its end nor a fixed result.
 
-Compiling takes some seconds once on a machine: Numba keeps the result beside this file or in the user's cache folder,
-until this file changes. It does not see changes in other files, so all that is compiled stands here.
+Compiling takes some seconds once on a machine: the result is kept beside this file or in the user's cache folder, until
+this file changes (_compiled.py). Changes in other files are not seen, so all that is compiled stands here.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import carray, cfunc, njit
+from numba import carray
 from numba import types as numba_types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from dali_rec._compiled import c_function, compiled
 
+if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 #: Filters: a triangle, which is linear interpolation, and Catmull-Rom's spline, which is Pillow's "bicubic".
@@ -41,22 +41,7 @@ _SETUP = numba_types.void(*(_ADDRESS, _ADDRESS, _COUNT) * 2, _COUNT)
 _ONE, _TWO, _THREE = np.uint64(1), np.uint64(2), np.uint64(3)
 
 
-def _cached(decorator: Callable[..., Any], *arguments: Any, **options: Any) -> Callable[[Any], Any]:
-    """A decorator of Numba's that keeps what it compiles, where there is a folder for it that can be written."""
-
-    def decorate(function: Any) -> Any:
-        try:
-            return decorator(*arguments, cache=True, **options)(function)
-        except RuntimeError:  # no such folder
-            return decorator(*arguments, **options)(function)
-
-    return decorate
-
-
-_compiled = _cached(njit, nogil=True, error_model="numpy")
-
-
-@_compiled
+@compiled
 def resize_to_pixels(
     image: NDArray[np.uint8],
     grid: tuple[float, float, float, float],
@@ -91,7 +76,7 @@ def resize_to_pixels(
             rounded[at] = np.uint8(np.int32(min(max(sums[at] + np.float32(0.5), np.float32(0.0)), np.float32(255.0))))
 
 
-@_compiled
+@compiled
 def resize_to_planes(
     image: NDArray[np.uint8],
     grid: tuple[float, float, float, float],
@@ -119,7 +104,7 @@ def resize_to_planes(
         _sum_to_planes(line, first, weights, scale, shift, result, row)
 
 
-@_compiled
+@compiled
 def resize_to_half_planes(
     image: NDArray[np.uint8],
     grid: tuple[float, float, float, float],
@@ -136,7 +121,7 @@ def resize_to_half_planes(
     round_to_half(planes.ravel(), result.ravel())
 
 
-@_compiled
+@compiled
 def round_to_half(values: NDArray[np.float32], result: NDArray[np.uint16]) -> None:
     """The bits of ``values`` as float16, ties to even, what is too large as infinity: as NumPy's ``astype`` has it.
 
@@ -158,7 +143,7 @@ def round_to_half(values: NDArray[np.float32], result: NDArray[np.uint16]) -> No
         result[at] = np.uint16(half | ((bits[at] >> np.uint32(16)) & np.uint32(0x8000)))
 
 
-@_compiled
+@compiled
 def _plan(
     size: int,
     count: int,
@@ -195,7 +180,7 @@ def _plan(
     return first, weights[:, :most].copy()
 
 
-@_compiled
+@compiled
 def _weight(distance: float, kind: int) -> float:
     """The filter's height at this distance from its middle."""
     if kind == LINEAR:
@@ -208,7 +193,7 @@ def _weight(distance: float, kind: int) -> float:
     return 0.0
 
 
-@_compiled
+@compiled
 def _plan_along(
     size: int,
     count: int,
@@ -226,7 +211,7 @@ def _plan_along(
     return first * np.uint64(channels), weights
 
 
-@_compiled
+@compiled
 def _sum_rows(
     rows: NDArray[np.uint8], first: np.uint64, weights: NDArray[np.float32], line: NDArray[np.float32]
 ) -> None:
@@ -242,7 +227,7 @@ def _sum_rows(
                 line[at] += weight * np.float32(row[at])
 
 
-@_compiled
+@compiled
 def _sum_three_along(
     line: NDArray[np.float32], first: NDArray[np.uint64], weights: NDArray[np.float32], sums: NDArray[np.float32]
 ) -> None:
@@ -259,7 +244,7 @@ def _sum_three_along(
         sums[to], sums[to + _ONE], sums[to + _TWO] = red, green, blue
 
 
-@_compiled
+@compiled
 def _sum_one_along(
     line: NDArray[np.float32], first: NDArray[np.uint64], weights: NDArray[np.float32], sums: NDArray[np.float32]
 ) -> None:
@@ -270,7 +255,7 @@ def _sum_one_along(
         sums[index] = grey
 
 
-@_compiled
+@compiled
 def _sum_to_planes(
     line: NDArray[np.float32],
     first: NDArray[np.uint64],
@@ -302,7 +287,7 @@ def shape_function(shape: tuple[int, int, int]) -> Any:
     """What tells DALI that each output has this shape, as a function of pointers."""
     first, second, third = shape
 
-    @_cached(cfunc, _SETUP)
+    @c_function(_SETUP)
     def setup(
         out_shapes: int, _out_ndims: int, _outs: int, _in_shapes: int, _in_ndims: int, _ins: int, samples: int
     ) -> None:
@@ -322,7 +307,7 @@ def pixels_function() -> Any:
     antialias, and the height and width that the image is scaled to cover (0, 0: it is stretched to the result's size).
     """
 
-    @_cached(cfunc, _RUN)
+    @c_function(_RUN)
     def run(
         outs: int, out_shapes: int, _out_ndims: int, _outs: int, ins: int, in_shapes: int, _in_ndims: int, _ins: int
     ) -> None:
@@ -338,7 +323,7 @@ def pixels_function() -> Any:
 def planes_function() -> Any:
     """``resize_to_planes`` likewise; after the three numbers come the channels' factors and what is added to them."""
 
-    @_cached(cfunc, _RUN)
+    @c_function(_RUN)
     def run(
         outs: int, out_shapes: int, _out_ndims: int, _outs: int, ins: int, in_shapes: int, _in_ndims: int, _ins: int
     ) -> None:
@@ -355,7 +340,7 @@ def planes_function() -> Any:
 def half_planes_function() -> Any:
     """``resize_to_half_planes`` likewise; its output is uint16."""
 
-    @_cached(cfunc, _RUN)
+    @c_function(_RUN)
     def run(
         outs: int, out_shapes: int, _out_ndims: int, _outs: int, ins: int, in_shapes: int, _in_ndims: int, _ins: int
     ) -> None:
@@ -368,7 +353,7 @@ def half_planes_function() -> Any:
     return run
 
 
-@_compiled
+@compiled
 def _inputs(ins: int, in_shapes: int, numbers: int) -> tuple[NDArray[np.uint8], bool, NDArray[np.float32]]:
     pointers = carray(_pointer(ins), 3, np.uint64)
     image = carray(_pointer(pointers[0]), _shape_of(in_shapes), np.uint8)
@@ -376,14 +361,14 @@ def _inputs(ins: int, in_shapes: int, numbers: int) -> tuple[NDArray[np.uint8], 
     return image, mirror, carray(_pointer(pointers[2]), numbers, np.float32)
 
 
-@_compiled
+@compiled
 def _shape_of(shapes: int) -> tuple[int, int, int]:
     """The first of the shapes, which has three dimensions."""
     shape = carray(_pointer(carray(_pointer(shapes), 1, np.uint64)[0]), 3, np.int64)
     return shape[0], shape[1], shape[2]
 
 
-@_compiled
+@compiled
 def _grid(height: int, width: int, rows: int, columns: int, settings: Any) -> tuple[float, float, float, float]:
     """Where in the image the result begins, and what of it one pixel is: see ``resize_to_pixels``."""
     if settings[1] == 0:

@@ -180,7 +180,7 @@ numba.core.caching.CacheImpl._locator_classes = []
 from dali_rec.resampling import *
 import numpy as np
 try:
-    njit(cache=True)(lambda: 0)
+    numba.njit(cache=True)(lambda: 0)
 except RuntimeError:
     pass
 else:

@@ -12,6 +12,7 @@ from dali_rec._hardware import cpu_name, gpus, memory, nvidia_driver, total_core
 from dali_rec._version import __version__
 from dali_rec.inspection import dali_probe, packages
 from dali_rec.loading.device import choose_device
+from dali_rec.loading.finish import obstacle_to_numba
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -58,8 +59,9 @@ class Diagnosis:
 def diagnose() -> Diagnosis:
     """Look at this machine: system, GPUs, DALI, frameworks, and what packing uses.
 
-    Versions come from the metadata of packages, of which none is imported. Whether DALI works is tried, by loading a
-    few images in a process of its own: on the CPU, and on the first GPU where there is one.
+    Versions come from the metadata of packages, of which only Numba is imported: many a one does not fit the NumPy that
+    is there. Whether DALI works is tried, by loading a few images in a process of its own: on the CPU, and on the first
+    GPU where there is one.
     """
     versions = packages.installed()
     driver, cards = nvidia_driver(), gpus()
@@ -74,6 +76,7 @@ def diagnose() -> Diagnosis:
     findings += _torch_build(versions, cards)
     findings += _tensorflow_plugin(versions, dali)
     findings += _packages("packing", packages.CORE, versions, driver)
+    findings += _compiler(versions)
     findings += _packages("packing", packages.OTHERS, versions, driver)
     return Diagnosis(tuple(findings), *_choice(results, versions))
 
@@ -166,6 +169,13 @@ def _packages(
         else:
             remedy = _install(package.extra or cuda_extra(driver))
             yield Finding(section, package.name, "absent", f"not installed, for {package.purpose}", remedy)
+
+
+def _compiler(versions: dict[str, str]) -> Iterator[Finding]:
+    """A Numba that is installed, and does not work: the loader does without it and is slower, packing cannot."""
+    obstacle = obstacle_to_numba() if "numba" in versions else None
+    if obstacle is not None:
+        yield Finding("packing", "Numba's compiler", "problem", f"does not run: {obstacle.reason}", obstacle.remedy)
 
 
 def _torch_build(versions: dict[str, str], cards: tuple[Gpu, ...]) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ DALI does that on a GPU. On the CPU its resizing and normalising take more of th
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from dali_rec.errors import MissingDependencyError
 
@@ -18,7 +18,7 @@ Resizer = Literal["dali", "numba"]
 
 
 def choose_resizer(wanted: Literal["auto"] | Resizer, *, on_gpu: bool) -> Resizer:
-    """What resizes: ``wanted``, or for "auto" DALI on a GPU and our own on the CPU, where Numba is installed.
+    """What resizes: ``wanted``, or for "auto" DALI on a GPU and our own on the CPU, where Numba compiles.
 
     Raises ValueError for a resizer that is none or does not work on the GPU, MissingDependencyError without Numba.
     """
@@ -28,15 +28,30 @@ def choose_resizer(wanted: Literal["auto"] | Resizer, *, on_gpu: bool) -> Resize
         raise ValueError("resizer is 'numba', which works on the CPU, and images are decoded on a GPU; take 'auto'")
     if wanted == "dali" or on_gpu:
         return "dali"
+    obstacle = obstacle_to_numba()
+    if obstacle is None:
+        return "numba"
+    if wanted == "auto":
+        return "dali"
+    raise MissingDependencyError(
+        f"resizer='numba' needs Numba ({obstacle.reason}): {obstacle.remedy}, or take resizer='dali'"
+    )
+
+
+class Obstacle(NamedTuple):
+    """Why a package cannot be used, and the command that mends it."""
+
+    reason: str
+    remedy: str
+
+
+def obstacle_to_numba() -> Obstacle | None:
+    """Why Numba compiles nothing here, or None where it does."""
     try:
-        import numba  # noqa: F401  # type: ignore[import-untyped]
-    except ImportError as error:
-        if wanted == "auto":
-            return "dali"
-        raise MissingDependencyError(
-            f"resizer='numba' needs Numba ({error}); install it with: pip install numba, or take resizer='dali'"
-        ) from None
-    return "numba"
+        import numba
+    except (ImportError, OSError) as error:  # the second of LLVM's library
+        return Obstacle(str(error), "pip install --upgrade numba")
+    return Obstacle("NUMBA_DISABLE_JIT is set", "unset NUMBA_DISABLE_JIT") if numba.config.DISABLE_JIT else None
 
 
 def resize(dali: Any, images: Any, image: ImageSpec, *, resizer: Resizer | None = None, mode: str = "default") -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import os
 import tempfile
 import warnings
@@ -18,7 +19,7 @@ from dali_rec._cores import available_cores
 from dali_rec._dali import import_dali
 from dali_rec._environment import local_world_size_in_environment
 from dali_rec._numbers import whole_number
-from dali_rec.errors import DatasetError
+from dali_rec.errors import DatasetError, LoaderError
 from dali_rec.loading.augment import NAMED, Augmentation, decode_views, random_augmentation
 from dali_rec.loading.box_augment import BoxAugmentation, decode_boxed
 from dali_rec.loading.decoding import Decoder, decoder_options, parsed
@@ -334,7 +335,15 @@ def _build(
             enable_checkpointing=True,
             checkpoint=checkpoint,
         )
-    pipeline.build()
+    try:
+        pipeline.build()
+    except RuntimeError as error:
+        if os.strerror(errno.EAGAIN) not in str(error):
+            raise
+        raise LoaderError(
+            f"DALI cannot start its threads ({error}): take fewer threads=, or raise the limit of memory (ulimit -v) "
+            "or of processes (ulimit -u, a container's --pids-limit)"
+        ) from None
     return pipeline
 
 

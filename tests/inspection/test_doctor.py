@@ -232,3 +232,10 @@ def test_tensorflow_plugin_must_be_of_dalis_version(machine, plugin, status):
     _, by_name = machine(versions)
     assert by_name["TensorFlow plugin"].status == status
     assert ("nvidia-dali-tf-plugin-cuda120==2.4.0" in (by_name["TensorFlow plugin"].remedy or "")) == (status != "ok")
+
+
+def test_numba_that_is_installed_and_does_not_work_is_a_problem(machine, monkeypatch):
+    assert "Numba's compiler" not in machine({})[1]
+    monkeypatch.setitem(sys.modules, "numba", None)
+    found = machine({})[1]["Numba's compiler"]
+    assert (found.status, found.remedy) == ("problem", "pip install --upgrade numba")

@@ -158,7 +158,7 @@ def test_what_cannot_be_had_is_refused(noise, monkeypatch):
     with pytest.raises(ValueError, match="works on the CPU"):
         choose_resizer("numba", on_gpu=True)
     monkeypatch.setitem(sys.modules, "numba", None)
-    with pytest.raises(dali_rec.errors.MissingDependencyError, match="pip install numba"):
+    with pytest.raises(dali_rec.errors.MissingDependencyError, match="pip install --upgrade numba"):
         Loader(noise, 8, 64, device="cpu", resizer="numba", framework="numpy")
 
 

@@ -38,7 +38,7 @@ UNTOUCHED = [
     *(("WEBP", mode) for mode in ("RGB", "RGBA")),
 ]
 TRANSCODED = [("GIF", "P"), ("TIFF", "1"), ("TIFF", "LA"), ("JPEG2000", "LA"), ("TGA", "RGB"), ("PCX", "RGB")]
-if features.check("avif"):
+if "avif" in features.get_supported():
     TRANSCODED.append(("AVIF", "RGB"))
 
 
