@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from dali_rec._dali import import_dali
 from dali_rec.loading import Loader
-from dali_rec.loading.augment import NAMED
+from dali_rec.loading.augmentation import NAMED
 from dali_rec.loading.decoding import Decoder, cuts_in_decoder, decoder_options, parsed
 from dali_rec.loading.derived_index import write_derived_index
 from dali_rec.loading.device import choose_device
-from dali_rec.loading.graph import Execution
+from dali_rec.loading.specs import Execution
 from dali_rec.loading.tuned import Tuned, choose_tuned
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from dali_rec.dataset import Dataset
 from dali_rec.errors import DatasetError
 from dali_rec.loading.decoding import DEVICE_PADDING, decoder_options
 from dali_rec.loading.device import choose_device
-from dali_rec.loading.graph import DEFAULT_PREFETCH, Execution, default_threads
+from dali_rec.loading.specs import DEFAULT_PREFETCH, Execution, default_threads
 from dali_rec.loading.tuned import Entry, MachineKey, Tuned, machine_key, rec_bytes, save_tuned, tuned_path
 from dali_rec.opening import open_dataset
 

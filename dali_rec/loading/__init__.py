@@ -1,13 +1,12 @@
 """The DALI graph and the loader over it."""
 
-from dali_rec.loading.augment import Augmentation
+from dali_rec.loading.augmentation import Augmentation, BoxAugmentation
 from dali_rec.loading.batch_mix import BatchMix
-from dali_rec.loading.box_augment import BoxAugmentation
 from dali_rec.loading.device import Device, choose_device
-from dali_rec.loading.graph import IMAGENET_MEAN, IMAGENET_STD
 from dali_rec.loading.image_pipeline import image_pipeline
 from dali_rec.loading.labels import PaddedLabels
 from dali_rec.loading.loader import Loader
+from dali_rec.loading.specs import IMAGENET_MEAN, IMAGENET_STD
 from dali_rec.loading.tuned import Tuned
 
 __all__ = [

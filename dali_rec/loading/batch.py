@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dali_rec.dataset import Dataset
     from dali_rec.loading.batch_mix import BatchMix
     from dali_rec.loading.device import Device
-    from dali_rec.loading.graph import ImageSpec
+    from dali_rec.loading.specs import ImageSpec
 
 
 class ArraySpec(NamedTuple):

@@ -6,78 +6,20 @@ certain overlap with an object; objects whose centre is outside are gone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from dali_rec.loading.augment import Augmentation, jitter
+from dali_rec.loading.augment import jitter
+from dali_rec.loading.augmentation import WHOLE, Augmentation, BoxAugmentation
 from dali_rec.loading.finish import finish, resize, resize_and_finish
 
 if TYPE_CHECKING:
     from dali_rec.box_layout import BoxLayout
     from dali_rec.loading.decoding import Decoder
-    from dali_rec.loading.graph import ImageSpec
+    from dali_rec.loading.specs import ImageSpec
 
 _ATTEMPTS = 25
-
-
-@dataclass(frozen=True, slots=True)
-class BoxAugmentation:
-    """Augmentation of images with boxes, in the order of the fields.
-
-    zoom_out: the image is put on a canvas of the mean colour, up to so many times as wide and high; 1 is never.
-    zoom_chance: how likely it is.
-    overlaps: what a crop must have in common with an object (intersection over union), one of these drawn for each
-        image, or no crop; () never crops. scale: width and height of the crop, in parts of the image's. aspect: width
-        to height of the crop, over that of the image.
-    jitter: brightness, contrast, saturation each by a factor of 1 ± the number, hue by ± the share of the circle.
-    jitter_chance, grey: how likely jitter and conversion to grey are.
-    fit: "stretch" resizes to the size of the batch, the aspect not kept; "pad" keeps it, with the mean colour to the
-        right or below.
-    flip: how likely the image is mirrored.
-
-    Raises ValueError for chances outside 0…1 and ranges that are none.
-    """
-
-    zoom_out: float = 1.0
-    zoom_chance: float = 0.5
-    overlaps: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)
-    scale: tuple[float, float] = (0.3, 1.0)
-    aspect: tuple[float, float] = (0.5, 2.0)
-    jitter: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
-    jitter_chance: float = 1.0
-    grey: float = 0.0
-    fit: Literal["stretch", "pad"] = "stretch"
-    flip: float = 0.5
-
-    def __post_init__(self) -> None:
-        if self.zoom_out < 1:
-            raise ValueError(f"zoom_out is {self.zoom_out}: how many times as large, from 1 up")
-        if not all(0 <= overlap <= 1 for overlap in self.overlaps):
-            raise ValueError(f"overlaps are {self.overlaps}: each from 0 to 1")
-        if not 0 < self.scale[0] <= self.scale[1] <= 1:
-            raise ValueError(f"scale is {self.scale}: two parts of a side, the smaller first, above 0, up to 1")
-        if not 0 < self.aspect[0] <= self.aspect[1]:
-            raise ValueError(f"aspect is {self.aspect}: two ratios above 0, the smaller first")
-        if len(self.jitter) != 4 or not all(0 <= number <= 1 for number in self.jitter):
-            raise ValueError(f"jitter is {self.jitter}: brightness, contrast, saturation, hue, each 0 to 1")
-        if self.fit not in ("stretch", "pad"):
-            raise ValueError(f"fit is {self.fit!r}: 'stretch' or 'pad'")
-        for name in ("zoom_chance", "jitter_chance", "grey", "flip"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}: a chance is from 0 to 1")
-
-
-#: The whole image at the size of the batch.
-WHOLE = BoxAugmentation(overlaps=(), flip=0.0)
-
-
-def box_augmentation(augment: object) -> Any:
-    """What ``augment`` means for images with boxes; itself where it means nothing."""
-    if augment == "train":
-        return BoxAugmentation()
-    return WHOLE if augment is None or augment == "eval" else augment
 
 
 class Boxed(NamedTuple):

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from dali_rec.dataset import Dataset
     from dali_rec.loading.device import Device
-    from dali_rec.loading.graph import Execution
+    from dali_rec.loading.specs import Execution
 
 #: DALI's own, in bytes a thread.
 DEVICE_PADDING, HOST_PADDING = 16 << 20, 8 << 20

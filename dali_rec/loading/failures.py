@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dali_rec.dataset import Dataset
-    from dali_rec.loading.graph import Execution, ImageSpec
+    from dali_rec.loading.specs import Execution, ImageSpec
     from dali_rec.shard import Shard
 
 logger = logging.getLogger("dali_rec")

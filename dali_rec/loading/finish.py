@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from dali_rec.errors import MissingDependencyError
 
 if TYPE_CHECKING:
-    from dali_rec.loading.graph import ImageSpec
-
-Resizer = Literal["dali", "numba"]
+    from dali_rec.loading.specs import ImageSpec, Resizer
 
 
 def choose_resizer(wanted: Literal["auto"] | Resizer, *, on_gpu: bool) -> Resizer:

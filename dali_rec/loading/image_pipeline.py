@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from dali_rec.dataset import Dataset
-from dali_rec.loading.augment import random_augmentation
+from dali_rec.loading.augmentation import random_augmentation
 from dali_rec.loading.decoding import cuts_in_decoder
 from dali_rec.loading.device import choose_device
-from dali_rec.loading.finish import Resizer, choose_resizer
-from dali_rec.loading.graph import (
+from dali_rec.loading.finish import choose_resizer
+from dali_rec.loading.graph import build_pipeline
+from dali_rec.loading.specs import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     DType,
     Execution,
     ImageSpec,
     ReaderSpec,
-    build_pipeline,
+    Resizer,
     image_sides,
 )
 from dali_rec.loading.tuned import Tuned, choose_tuned
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
-    from dali_rec.loading.augment import Augment
+    from dali_rec.loading.augmentation import Augment
 
 
 def image_pipeline(

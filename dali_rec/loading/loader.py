@@ -14,9 +14,9 @@ from dali_rec._dali import DALI_ERRORS, dali_reason, import_dali
 from dali_rec._files import as_path
 from dali_rec._numbers import whole_number
 from dali_rec.errors import DaliRecError, LoaderError
+from dali_rec.loading.augmentation import BoxAugmentation, box_augmentation
 from dali_rec.loading.batch import ArraySpec, BatchMaker
 from dali_rec.loading.batch_mix import BatchMix, BatchMixName, choose_mix
-from dali_rec.loading.box_augment import BoxAugmentation, box_augmentation
 from dali_rec.loading.boxes import BoxMode, BoxReader, find_boxes
 from dali_rec.loading.dealing import Deal
 from dali_rec.loading.decoding import cuts_in_decoder
@@ -25,22 +25,23 @@ from dali_rec.loading.device import device_for
 from dali_rec.loading.distributed import find_ranks, refuse_other_ranks
 from dali_rec.loading.epoch import EpochPlan, LastBatch
 from dali_rec.loading.failures import FailedBatch, Recovery, check_files
-from dali_rec.loading.finish import Resizer, choose_resizer
-from dali_rec.loading.graph import (
+from dali_rec.loading.finish import choose_resizer
+from dali_rec.loading.graph import rank_seed
+from dali_rec.loading.labels import LabelReader, Ragged
+from dali_rec.loading.order import SampleOrder
+from dali_rec.loading.readers import BufferReader, OrderReader, Place, Reader
+from dali_rec.loading.selection import Data, Subset, choose_weights, select
+from dali_rec.loading.specs import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     DType,
     Execution,
     ImageSpec,
     ReaderSpec,
+    Resizer,
     check_choices,
     image_sides,
-    rank_seed,
 )
-from dali_rec.loading.labels import LabelReader, Ragged
-from dali_rec.loading.order import SampleOrder
-from dali_rec.loading.readers import BufferReader, OrderReader, Place, Reader
-from dali_rec.loading.selection import Data, Subset, choose_weights, select
 from dali_rec.loading.state import (
     check_state,
     checkpoint_of,
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from dali_rec.loading.augment import Augment
+    from dali_rec.loading.augmentation import Augment
 
 logger = logging.getLogger("dali_rec")
 

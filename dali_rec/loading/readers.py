@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from dali_rec.dataset import Dataset
     from dali_rec.loading.dealing import Deal
     from dali_rec.loading.epoch import EpochPlan
-    from dali_rec.loading.graph import Execution, ImageSpec, ReaderSpec
     from dali_rec.loading.order import SampleOrder
+    from dali_rec.loading.specs import Execution, ImageSpec, ReaderSpec
 
 _SEED_STEP = 1_000_003
 

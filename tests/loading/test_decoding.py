@@ -15,7 +15,7 @@ from dali_rec import Loader
 from dali_rec.errors import LoaderError
 from dali_rec.loading import Augmentation, BoxAugmentation, Tuned, choose_device, decoding
 from dali_rec.loading.decoding import DEVICE_PADDING, cuts_in_decoder, decoder_options
-from dali_rec.loading.graph import Execution
+from dali_rec.loading.specs import Execution
 
 pytest.importorskip("nvidia.dali", reason="DALI is not installed")
 

@@ -17,7 +17,7 @@ import dali_rec
 from dali_rec import Loader
 from dali_rec.errors import DatasetError, LoaderError, MissingDependencyError
 from dali_rec.loading import Augmentation
-from dali_rec.loading.graph import IMAGENET_MEAN, IMAGENET_STD
+from dali_rec.loading.specs import IMAGENET_MEAN, IMAGENET_STD
 
 pytest.importorskip("nvidia.dali", reason="DALI is not installed")
 
