@@ -154,7 +154,7 @@ def test_global_order_is_the_same_on_any_number_of_ranks(data):
         ({"shuffle": "global"}, "shuffle was True, here it is 'global'"),
         ({"augment": "eval", "shuffle": True}, "augment was \"'train'\", here it is"),
         ({"shuffle_buffer": 8}, "shuffle_buffer was 7"),
-        ({"rank": 1, "world_size": 2}, "only shuffle='global' resumes on another number of ranks"),
+        ({"rank": 1, "world_size": 2}, "only shuffle='global' goes on with another's, or with another number of ranks"),
         ({"subset": 0.5}, "other data: digest was"),
     ],
 )
