@@ -496,8 +496,8 @@ class Loader:
             if not isinstance(self._reader, OrderReader):
                 raise LoaderError(
                     f"{self.dataset.name}: the state is of rank {ranks[0]} of {ranks[1]}, this is rank "
-                    f"{self._ranks[0]} of {self._ranks[1]}: load the state that this rank saved; only shuffle='global' goes "
-                    "on with another's, or with another number of ranks"
+                    f"{self._ranks[0]} of {self._ranks[1]}: load the state that this rank saved; only shuffle='global' "
+                    "goes on with another's, or with another number of ranks"
                 )
             if ranks[1] != self._ranks[1]:
                 place = Place(place.epoch, 0, place.epoch, int(state["taken"]))
