@@ -81,7 +81,7 @@ def test_tensorflow_keeps_a_batch_until_the_gpu_has_done_its_work(packed, monkey
     module = importlib.import_module("dali_rec.loading.tensorflow")
     alive = []
     loader = Loader(packed, 4, 8, framework="tensorflow", device="cpu")
-    monkeypatch.setattr(loader, "device", type(loader.device)(0, "pretended"))
+    monkeypatch.setattr(loader._batches, "_device", type(loader.device)(0, "pretended"))
     monkeypatch.setattr(module, "from_host", lambda array, _device: array)
     made = []
 

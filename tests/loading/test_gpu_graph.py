@@ -26,7 +26,7 @@ def graphs(monkeypatch):
         built.append(self)
 
     monkeypatch.setattr(dali.Pipeline, "build", define)
-    for module in ("dali_rec.loading.loader", "dali_rec.compat.mxnet.io.record_iter"):
+    for module in ("dali_rec.loading.loader", "dali_rec.compat.mxnet.io.base_iter"):
         monkeypatch.setattr(importlib.import_module(module), "device_for", lambda *_args: GPU)
     return built
 
