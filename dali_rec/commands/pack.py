@@ -115,7 +115,9 @@ def pack(
         str | None,
         typer.Option(help="Column of the splits; '' is none.  [default: split or the like, with train, val and test]"),
     ] = None,
-    columns: Annotated[str | None, typer.Option(metavar="NAME,…", help="All columns of a CSV without header.")] = None,
+    columns: Annotated[
+        str | None, typer.Option(metavar="NAME,…", help="All columns of a CSV or text without header.")
+    ] = None,
     label_width: Annotated[
         int | None, typer.Option(min=1, help="Labels of a .lst whose columns are parted by blanks.")
     ] = None,

@@ -58,7 +58,7 @@ def _run_python(arguments: Sequence[str]) -> int:
             train_ratio=options.train_ratio,
             test_ratio=options.test_ratio,
             recursive=options.recursive,
-            shuffle=options.shuffle,
+            shuffle=not options.no_shuffle,
         )
         if options.test_ratio and options.train_ratio == 1.0:
             _say("--test-ratio has no effect without --train-ratio: all images are in one list")
@@ -109,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     lists.add_argument("--train-ratio", type=float, default=1.0, help="share of the images for training")
     lists.add_argument("--test-ratio", type=float, default=0.0, help="share of the images for testing")
     lists.add_argument("--recursive", action="store_true", help="search folders, a label for each; otherwise label 0")
-    lists.add_argument("--no-shuffle", dest="shuffle", action="store_false", help="keep the order of the folders")
+    lists.add_argument("--no-shuffle", action="store_true", help="keep the order of the folders")
     database = parser.add_argument_group("database")
     database.add_argument("--pass-through", action="store_true", help="store the bytes as they are, unchecked")
     database.add_argument("--resize", type=int, default=0, help="length of the shorter side; 0 leaves the size")

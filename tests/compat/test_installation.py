@@ -58,6 +58,20 @@ def test_script_that_imports_mxnet_runs_as_it_stands(script, way):
     assert done.stdout.replace("\r", "") == printed
 
 
+@pytest.mark.parametrize(
+    "line", ["from mxnet import autograd", "import mxnet.gluon.nn", "from mxnet.gluon.data.vision import transforms"]
+)
+def test_import_of_what_is_not_there_says_where_to_read(tmp_path, line):
+    (tmp_path / "train.py").write_text(line)
+    done = run("-m", "dali_rec.compat.mxnet", tmp_path / "train.py")
+    assert done.stderr.endswith("docs/from-mxnet.md says what there is, and what to write instead\n")
+
+
+def test_import_of_other_modules_fails_as_it_would(tmp_path):
+    (tmp_path / "train.py").write_text("import mxnet, mxnet_more")
+    assert run("-m", "dali_rec.compat.mxnet", tmp_path / "train.py").stderr.endswith("No module named 'mxnet_more'\n")
+
+
 def test_usage_is_shown():
     done = run("-m", "dali_rec.compat.mxnet")
     assert done.returncode == 1

@@ -7,6 +7,8 @@ import runpy
 import sys
 from pathlib import Path
 
+from dali_rec.compat.mxnet.missing import WHERE_TO_READ
+
 _NAME = "dali_rec.compat.mxnet"
 # A folder with a package ``mxnet`` that does nothing but call install().
 _ALIAS = Path(__file__).resolve().parents[1] / "as_mxnet"
@@ -35,11 +37,17 @@ def run(arguments: list[str]) -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join([str(_ALIAS), *([beyond] if beyond else [])])
     sys.path.insert(0, str(_ALIAS))
     install()
-    if arguments[0] == "-m":
-        sys.argv = arguments[1:]
-        sys.path.insert(0, str(Path.cwd()))
-        runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
-    else:
-        sys.argv = arguments
-        sys.path.insert(0, str(Path(arguments[0]).resolve().parent))
-        runpy.run_path(arguments[0], run_name="__main__")
+    try:
+        if arguments[0] == "-m":
+            sys.argv = arguments[1:]
+            sys.path.insert(0, str(Path.cwd()))
+            runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
+        else:
+            sys.argv = arguments
+            sys.path.insert(0, str(Path(arguments[0]).resolve().parent))
+            runpy.run_path(arguments[0], run_name="__main__")
+    except ImportError as error:
+        # "from mxnet import gluon" drops what the module says of a name that it lacks.
+        if f"{error.name}.".startswith(("mxnet.", f"{_NAME}.")):
+            error.msg = f"{error.msg}: {WHERE_TO_READ}"
+        raise

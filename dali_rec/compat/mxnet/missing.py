@@ -8,13 +8,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+WHERE_TO_READ = (
+    "it reads and writes data, for PyTorch and others to train with; docs/from-mxnet.md says what there is, and "
+    "what to write instead"
+)
+
+
 def missing_from(module: str) -> Callable[[str], NoReturn]:
     """The ``__getattr__`` of a module."""
 
     def fail(name: str) -> NoReturn:
-        raise AttributeError(
-            f"{module} has no {name!r}: it reads and writes data, for PyTorch and others to train with; "
-            "docs/from-mxnet.md says what there is, and what to write instead"
-        )
+        raise AttributeError(f"{module} has no {name!r}: {WHERE_TO_READ}")
 
     return fail

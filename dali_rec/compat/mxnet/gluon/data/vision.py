@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from dali_rec.compat.mxnet.gluon.data.dataset import RecordFileDataset
 from dali_rec.compat.mxnet.image.decode import imdecode
+from dali_rec.compat.mxnet.missing import missing_from
 from dali_rec.compat.mxnet.recordio import unpack
 
 if TYPE_CHECKING:
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["ImageRecordDataset"]
+
+__getattr__ = missing_from(__name__)
 
 
 class ImageRecordDataset(RecordFileDataset):
