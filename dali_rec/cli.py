@@ -13,13 +13,14 @@ from dali_rec._files import NO_ROOM, allow_many_files
 from dali_rec._interrupt import INTERRUPTED, interrupt_as_usual
 from dali_rec._streams import prepare_streams
 from dali_rec._version import __version__
+from dali_rec.commands._sections import in_sections
 from dali_rec.commands.arrange import merge, shuffle, split
 from dali_rec.commands.bench import bench
 from dali_rec.commands.demo import demo
 from dali_rec.commands.doctor import doctor
 from dali_rec.commands.index import index
 from dali_rec.commands.info import info
-from dali_rec.commands.pack import list_images, pack
+from dali_rec.commands.pack import SECTIONS, list_images, pack
 from dali_rec.commands.show import show
 from dali_rec.commands.unpack import unpack
 from dali_rec.commands.verify import verify
@@ -54,7 +55,7 @@ def _common(
     logging.basicConfig(level=logging.DEBUG if debug else logging.INFO, format="%(message)s", stream=sys.stderr)
 
 
-app.command()(pack)
+app.command(cls=in_sections(SECTIONS))(pack)
 app.command("list")(list_images)
 app.command()(merge)
 app.command()(split)

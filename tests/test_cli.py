@@ -1,3 +1,5 @@
+import inspect
+import re
 import subprocess
 import sys
 
@@ -5,6 +7,7 @@ import pytest
 
 import dali_rec
 from dali_rec.cli import app, main
+from dali_rec.commands.pack import pack
 from dali_rec.errors import DatasetError
 
 COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands]
@@ -174,6 +177,20 @@ def test_help_of_every_command_shows_an_example(capsys, command):
     assert status == 0
     assert f"Example: dali-rec {command}" in out
     assert all(line.strip().startswith("Example:") for line in out.splitlines() if "Example:" in line)
+
+
+def test_help_of_pack_has_every_option_under_a_heading(capsys):
+    _, out, _ = run(capsys, "pack", "--help")
+    headings, sections = (re.split(r"^(\S.*):$", out, flags=re.MULTILINE)[start::2] for start in (1, 2))
+    options = {
+        heading: re.findall(r"^  --([a-z-]+)", section, re.MULTILINE)
+        for heading, section in zip(headings, sections, strict=True)
+    }
+    assert options.pop("Arguments") == []
+    assert options.pop("Options") == ["dry-run", "help"]
+    arguments = {"source", "out", "dry_run"}
+    assert sum(map(len, options.values())) == len(inspect.signature(pack).parameters.keys() - arguments)
+    assert options["Bad images"] == ["max-bad", "strict"]
 
 
 def test_module_runs_as_the_command():

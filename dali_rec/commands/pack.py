@@ -62,6 +62,26 @@ FormatOption = Annotated[
 ]
 SeedOption = Annotated[int, typer.Option(help="Seed of the shuffle and of the split.")]
 
+#: How ``dali-rec pack --help`` shows its options.
+SECTIONS = {
+    "Images": (
+        *("resize", "resize_mode", "upscale", "center_crop", "interpolation", "encoding", "quality", "color"),
+        *("max_pixels", "trust", "device"),
+    ),
+    "Labels": ("leaf_labels", "top_labels", "classes"),
+    "Lists and tables": (
+        *("root", "label_column", "location_column", "id_column", "split_column", "columns", "label_width"),
+    ),
+    "Boxes and faces": ("data_format", "flagged", "empty"),
+    "Order and files": (
+        *("shuffle", "seed", "split", "stratify", "shards", "shard_size", "shard_records"),
+        *("overwrite", "append", "resume"),
+    ),
+    "Images behind URLs": ("timeout", "retries", "connections", "max_bytes"),
+    "Bad images": ("max_bad", "strict"),
+    "Machines": ("workers", "node_rank", "num_nodes", "engine", "address"),
+}
+
 
 def pack(
     source: Annotated[
