@@ -161,7 +161,7 @@ def _unite(old: tuple[str, ...] | None, new: tuple[str, ...] | None) -> tuple[tu
     """All names, the old ones first, and for each new number the one that it becomes."""
     if old is None or new is None:
         return old, None
-    names = list(old) + [name for name in new if name not in set(old)]
+    names = list(dict.fromkeys((*old, *new)))
     numbers = {name: number for number, name in enumerate(names)}
     return tuple(names), [numbers[name] for name in new]
 

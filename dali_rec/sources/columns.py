@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -39,6 +40,8 @@ _LOCATION_SYNONYMS = frozenset(
 )
 #: Names of columns that may be those of the files, mostly without an extension, where no other column is.
 _FILE_ID_SYNONYMS = (frozenset({"imageid", "imgid", "idcode", "isicid", "img", "imageindex"}), frozenset({"id"}))
+# Of pandas' index once it has been written and read again, as is "".
+_PANDAS_INDEX = re.compile(r"unnamed:0(?:\.\d+)*")
 _BOX_COLUMNS = frozenset({"xmin", "ymin", "xmax", "ymax"})
 _SPLIT_SYNONYMS = frozenset({"split", "datasplit", "subset", "partition", "dataset", "mluse"})
 #: Of files that are taken for images where a table names them.
@@ -107,6 +110,9 @@ def find_columns(
     by_order = _columns_by_order(names, images, options)
     if by_order is None:
         raise _missing(where, options.location, names, "--location-column")
+    label = by_order.index(options.labels[0])
+    if label in images and os.path.splitext(names[label])[1].lower() in IMAGE_EXTENSIONS:  # noqa: PTH122
+        raise several_images(where, names[label], by_order)
     if images and by_order.index(options.location) not in images:
         raise SourceError(
             f"{where}: {names[images[0]][:80]!r} stands where a label is expected; the columns of a table without a "
@@ -145,6 +151,8 @@ def named_columns(where: str, names: tuple[str, ...], options: TableOptions) -> 
         for name, wanted in taken
         if _folded(name) != _folded(wanted)
     )
+    if options.labels == ALL_LABELS:
+        notes += (f"{where}: the labels are {_shown(found.labels)}",)
     if {_plain(name) for name in names}.difference(map(_plain, found.labels)) >= _BOX_COLUMNS:
         notes += (f"{where}: the columns of boxes are passed over; boxes are read from COCO, VOC and YOLO annotations",)
     return Columns(names, found, is_header=True, notes=notes, are_file_ids=are_file_ids)
@@ -168,7 +176,7 @@ def _called(names: tuple[str, ...], wanted: str) -> str:
 
 def _is_index(name: str) -> bool:
     """Whether a column is one that only numbers the rows."""
-    return _plain(name) in (DEFAULT_ID, "", "unnamed:0")  # the last two are what pandas makes of its index
+    return _plain(name) in (DEFAULT_ID, "") or _PANDAS_INDEX.fullmatch(_plain(name)) is not None
 
 
 def _find_location(where: str, names: tuple[str, ...], options: TableOptions) -> tuple[str, bool]:
@@ -181,6 +189,14 @@ def _find_location(where: str, names: tuple[str, ...], options: TableOptions) ->
         if len(ids) == 1:
             return ids[0], True
     raise _missing(where, options.location, names, "--location-column")
+
+
+def several_images(where: str, label: str, names: Sequence[str]) -> SourceError:
+    """The error for a label that is an image too, where columns have no names."""
+    return SourceError(
+        f"{where}: {label[:80]!r} stands where a label is expected, and is an image too; name the columns in their "
+        f"order, as in --columns {','.join(names)}"
+    )
 
 
 def _find_split(names: tuple[str, ...], options: TableOptions) -> str:

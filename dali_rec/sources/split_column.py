@@ -62,7 +62,8 @@ class SplitColumn:
                 )
         names = [split or text for text, split in zip(texts, known, strict=True)]
         ordered = sorted(set(names), key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name))
-        places = np.array([ordered.index(name) for name in names])[np.frombuffer(self._numbers, np.dtype("I"))]
+        place = {name: number for number, name in enumerate(ordered)}
+        places = np.array([place[name] for name in names])[np.frombuffer(self._numbers, np.dtype("I"))]
         ends = np.cumsum(np.bincount(places, minlength=len(ordered))).tolist()
         splits = tuple(Split(name, start, end) for name, start, end in zip(ordered, [0, *ends], ends, strict=False))
         return np.argsort(places, kind="stable"), splits

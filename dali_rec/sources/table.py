@@ -45,11 +45,13 @@ def read_table(path: Path, root: Path | None, options: TableOptions, classes: Se
     table = _Table(path, folder, found, any_splits=options.split is not None)
     for row in found.rows:
         table.add(row)
+    for name in found.classes:
+        table.labels[0].declare(name)
     if not table.locations:
         raise SourceError(f"{path}: no rows in it")
     notes = [*found.columns.notes]
     if found.labels_are_folders:
-        notes.append(_shorten_folders(path, table.labels[0]))
+        notes.append(_shorten_folders(path, table.labels[0], classes))
     columns = [column.resolve(path, classes) for column in table.labels]
     values = [column.values for column in columns]
     files = table.find_files(root)
@@ -77,16 +79,19 @@ def read_table(path: Path, root: Path | None, options: TableOptions, classes: Se
     )
 
 
-def _shorten_folders(path: Path, labels: LabelColumn) -> str:
+def _shorten_folders(path: Path, labels: LabelColumn, classes: Sequence[str] | None) -> str:
     """Take away from labels, which are the folders of paths, those that all share; gives what the user should hear.
 
     Raises SourceError where what is left tells no classes apart.
     """
-    folders = labels.shorten_folders()
-    if len(folders) == 1 or all(folder.lower().rstrip("0123456789") in SPLIT_NAMES for folder in folders):
+    folders = labels.shorten_folders(classes)
+    is_told = classes is not None and set(classes).issuperset(folders)
+    if not is_told and (
+        len(folders) == 1 or all(folder.lower().rstrip("0123456789") in SPLIT_NAMES for folder in folders)
+    ):
         raise SourceError(
-            f"{path}: no labels behind the paths, and their folders, {', '.join(folders[:3])}, are no classes; pack a "
-            "table of labels, or the data.yaml if these are images of YOLO"
+            f"{path}: no labels behind the paths, and their folders, {', '.join(folders[:3])}, are no classes; give "
+            "all classes by --classes if they are, pack a table of labels, or the data.yaml if these are images of YOLO"
         )
     note = "no labels behind the paths: the classes are the folders that they lie in"
     return f"{path}: {note}; --classes FILE gives other lists the same numbers"

@@ -175,3 +175,10 @@ def test_option_of_another_kind_of_source_is_refused(table, tmp_path, name, opti
 def test_header_does_not_become_a_class(table, tmp_path):
     report = dali_rec.pack(table("Class,path\nant,1.jpg\nbee,2.jpg\n"), tmp_path / "out" / "x")
     assert (report.manifest.classes, report.rejections) == (("ant", "bee"), ())
+
+
+def test_all_labels_are_said_without_what_pandas_numbers_rows_with(tmp_path):
+    (tmp_path / "x.csv").write_text("Unnamed: 0.1,Unnamed: 0,image,old,sick\n0,0,1.jpg,1,0\n")
+    source = open_source(tmp_path / "x.csv", SourceOptions(table=TableOptions(labels=("*",))))
+    assert source.samples[0].labels == (1.0, 0.0)
+    assert any("the labels are 'old, sick'" in note for note in source.notes)
