@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from dali_rec.sources.rows import Row
 
+_WORDS = re.compile("[a-z]+")
 _LONGEST_PATH = 4096  # Linux's PATH_MAX; other systems allow less
 
 
@@ -66,6 +69,8 @@ def read_table(path: Path, root: Path | None, options: TableOptions, classes: Se
     elif table.splits is not None:
         notes.append(table.splits.passed_over(str(path)))
     names = tuple(column.names for column in columns)
+    if any(names) and classes is None and not splits:
+        notes += _lists_beside(path)
     notes += [*(note for column in columns for note in column.notes), *files.notes, *_repeats(path, files.locations)]
     return Source(
         samples,
@@ -95,6 +100,24 @@ def _shorten_folders(path: Path, labels: LabelColumn, classes: Sequence[str] | N
         )
     note = "no labels behind the paths: the classes are the folders that they lie in"
     return f"{path}: {note}; --classes FILE gives other lists the same numbers"
+
+
+def _lists_beside(path: Path) -> list[str]:
+    """Say it where a table is the train or val of a data set, and another beside it is numbered by itself too."""
+    wanted = _without_splits(path.name)
+    if wanted == path.name.lower():
+        return []
+    with os.scandir(path.parent) as entries:
+        beside = sorted(one.name for one in entries if one.name != path.name and _without_splits(one.name) == wanted)
+    if not beside:
+        return []
+    note = f"{path}: its classes have the numbers of the names in it; where {beside[0]} has others, give both the same"
+    return [f"{note} by --classes FILE, for which the .json of a packed data set will do"]
+
+
+def _without_splits(name: str) -> str:
+    """The name of a file without its words for a split."""
+    return _WORDS.sub(lambda word: "" if word[0] in SPLIT_NAMES else word[0], name.lower())
 
 
 def _repeats(path: Path, locations: Sequence[str]) -> tuple[str, ...]:

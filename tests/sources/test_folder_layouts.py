@@ -373,3 +373,22 @@ def test_split_by_itself_with_other_numbers_than_its_neighbour_is_said(make):
     assert read_folder(folder / "val", classes=("a", "b", "c")).notes == ("1 classes have no images: b",)
     (folder / "val" / "b").mkdir()
     assert read_folder(folder / "train").notes == ()
+
+
+def test_classes_come_from_a_packed_data_set(capsys, make, tmp_path):
+    folder = make("train/a/1.jpg", "train/b/2.jpg", "val/b/3.jpg")
+    out = str(tmp_path / "out")
+    assert main(["pack", str(folder / "train"), f"{out}-train"]) == 0
+    assert main(["pack", str(folder / "val"), f"{out}-val", "--classes", f"{out}-train.json"]) == 0
+    assert [record.labels.tolist() for record in dali_rec.open(f"{out}-val")] == [[1.0]]
+    (tmp_path / "x.lst").write_text(f"0\t5\t{folder}/val/b/3.jpg\n")
+    assert main(["pack", str(tmp_path / "x.lst"), f"{out}-x"]) == 0
+    assert main(["pack", str(folder / "val"), f"{out}-y", "--classes", f"{out}-x.json"]) == 1
+    assert "out-x.json: this data set has no names of classes" in capsys.readouterr().err
+
+
+def test_split_without_images_is_named(make, tmp_path):
+    folder = make("train/a/1.jpg")
+    (folder / "val").mkdir()
+    with pytest.raises(SourceError, match="the split 'val' has no images; take it away"):
+        dali_rec.pack(folder, tmp_path / "out")

@@ -95,3 +95,9 @@ def test_shares_are_refused_for_a_table_that_is_split(table, tmp_path):
     path = table("path,label,split\n0.jpg,a,train\n1.jpg,b,test\n")
     with pytest.raises(SourceError, match=r"split already \(train, test\).*--split-column '' makes one data set"):
         dali_rec.pack(path, tmp_path / "out", split={"train": 0.5, "val": 0.5})
+
+
+def test_column_of_names_is_no_column_of_splits(table):
+    path = table("path,label,patient\n" + "".join(f"0.jpg,a,p{number}\n" for number in range(1001)))
+    with pytest.raises(SourceError, match=r"'patient' has 1,001 different values.*--split-column"):
+        splits(path, split="patient")

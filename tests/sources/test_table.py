@@ -510,3 +510,21 @@ def test_object_that_has_all_paths_and_labels(table, value):
 def test_several_objects_of_all_paths_are_refused(table):
     with pytest.raises(SourceError, match="an object of all paths stands alone"):
         read(table("x.json", '[{"cat": ["1.jpg"]}, {"dog": ["2.jpg"]}]'))
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "is_said"),
+    [
+        ("train.csv", "val.csv", True),
+        ("my_test_labels.csv", "my_train_labels.csv", True),
+        ("train.csv", "val.txt", False),
+        ("a.csv", "b.csv", False),
+    ],
+)
+def test_classes_of_two_lists_are_said_to_be_numbered_apart(table, tmp_path, name, other, is_said):
+    path = table(name, "dog,1.jpg\n")
+    (tmp_path / other).write_text("cat,2.jpg\n")
+    notes = "".join(read(path).notes)
+    assert (f"where {other} has others" in notes) == is_said
+    path.write_text("1,1.jpg\n")
+    assert "has others" not in "".join(read(path).notes)
