@@ -48,6 +48,11 @@ def find_layout(path: str, lines: Sequence[str], root: str, options: TableOption
     if is_counted or is_header:
         before = 2 if is_counted else 1
         return TextLayout(named_columns(f"{path}, line {before}", tuple(names), options), before)
+    if len(fields[0]) == 2 and _is_image(lines[0]) and _is_file(root, fields[0][1]) and not _is_file(root, lines[0]):
+        raise SourceError(
+            f"{path}, line 1: the image stands behind {fields[0][0][:80]!r}; name the columns in their order, as in "
+            f"--columns {options.labels[0].replace(ALL_LABELS[0], 'label')},{options.location}"
+        )
     if len(fields[0]) == 1 or (_is_image(lines[0]) and not _is_file(root, fields[0][0])):
         return TextLayout(Columns((options.location,), options, is_header=False), labels_are_folders=True)
     columns = (options.location, *options.labels)

@@ -143,3 +143,10 @@ def test_labels_of_several_numbers_are_said(write):
     # YOLO's lists for Keras have the boxes there.
     source = read(write("1.jpg 10,20,30,40,0\n2.jpg 1,2,3,4,1\n", "1.jpg", "2.jpg"))
     assert "2 of the labels in 'label' are several numbers, '10,20,30,40,0' for one" in source.notes[-1]
+
+
+def test_labels_before_paths_are_read_as_the_error_says(write):
+    path = write("0 a/1.jpg\n1 a/2.jpg\n", "a/1.jpg", "a/2.jpg")
+    with pytest.raises(SourceError, match=r"line 1: the image stands behind '0'.*--columns label,location"):
+        read(path)
+    assert rows(read(path, columns=("label", "location"))) == [("a/1.jpg", (0.0,)), ("a/2.jpg", (1.0,))]
