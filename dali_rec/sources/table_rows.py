@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from dali_rec.errors import SourceError
-from dali_rec.sources.columns import Columns, TableOptions, find_columns, named_columns
+from dali_rec.sources.columns import IMAGE_EXTENSIONS, Columns, TableOptions, find_columns, named_columns
 from dali_rec.sources.json_maps import paths_and_labels
 from dali_rec.sources.rows import JSON_SUFFIXES, TEXT_SUFFIX, Row, read_lines, read_objects
 from dali_rec.sources.text_list import find_layout, folder_of
@@ -92,9 +93,22 @@ def _text_rows(path: Path, root: str, options: TableOptions) -> TableRows:
     layout = find_layout(str(path), lines, root, options)
     every = itertools.islice(read_lines(path, len(layout.columns.names)), layout.before, None)
     rows = _by_name(path, every, layout.columns.names)
+    columns = replace(layout.columns, notes=(*layout.columns.notes, *_rows_as_comments(path)))
     if layout.labels_are_folders:
         rows = _with_folders(path, rows, layout.columns.options)
-    return TableRows(layout.columns, rows, layout.labels_are_folders)
+    return TableRows(columns, rows, layout.labels_are_folders)
+
+
+def _rows_as_comments(path: Path) -> tuple[str, ...]:
+    """Say it where lines that begin with #, which are passed over, name an image: a file may begin with it as well."""
+    count, first = 0, ""
+    with path.open("rb") as file:
+        for line in file:
+            if line.startswith(b"#"):
+                text = line.decode("utf-8", "surrogateescape").strip()
+                if any(os.path.splitext(word)[1].lower() in IMAGE_EXTENSIONS for word in text.split()):  # noqa: PTH122
+                    count, first = count + 1, first or text
+    return (f"{path}: {count:,} lines that begin with # were passed over: {first[:80]}, …",) if count else ()
 
 
 def _delimited_rows(path: Path, root: str, options: TableOptions) -> TableRows:

@@ -150,3 +150,10 @@ def test_labels_before_paths_are_read_as_the_error_says(write):
     with pytest.raises(SourceError, match=r"line 1: the image stands behind '0'.*--columns label,location"):
         read(path)
     assert rows(read(path, columns=("label", "location"))) == [("a/1.jpg", (0.0,)), ("a/2.jpg", (1.0,))]
+
+
+def test_lines_behind_a_hash_that_name_images_are_counted(write):
+    source = read(write("# all of them: a b\n1.jpg 0\n#2.jpg 1\n#cat/3.jpg 1\n"))
+    assert rows(source) == [("1.jpg", (0.0,))]
+    assert "2 lines that begin with # were passed over: #2.jpg 1, …" in "".join(source.notes)
+    assert "passed over" not in "".join(read(write("# comment\n1.jpg 0\n")).notes)
