@@ -101,8 +101,11 @@ def _samples(dataset: Dataset, ids: NDArray[np.uint64], images: PackedImages) ->
         group = list(shards)
         start, end = end, end + sum(len(shard) for shard in group)
         with ListedPaths(ids[start:end].view(np.int64), path) as listed:
-            # A line of an id that several records have, such as the 0 of all, is that of one of them at most.
-            known = np.where(_is_repeated(ids[start:end]), -1, listed.starts)
+            # A line of an id that several records have, such as the 0 of all, is that of one of them at most. By shard,
+            # as several views may have one record.
+            ends = np.cumsum([len(shard) for shard in group])[:-1]
+            repeated = np.concatenate([_is_repeated(part) for part in np.split(ids[start:end], ends)])
+            known = np.where(repeated, -1, listed.starts)
             lines = zip(ids[start:end].tolist(), known.tolist(), strict=True)
             for shard in group:
                 place = f"{_PLACE}{os.path.relpath(shard.path, images.folder)}#"
