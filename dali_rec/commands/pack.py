@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -18,6 +19,7 @@ from dali_rec.commands._options import parse_split, seconds_above_zero, size
 from dali_rec.commands._printing import describe_set
 from dali_rec.errors import SourceError
 from dali_rec.images import MAX_PIXELS
+from dali_rec.manifest import is_manifest, read_manifest
 from dali_rec.packing.options import (
     SHUFFLE_SEED,
     Color,
@@ -49,7 +51,10 @@ ShuffleOption = Annotated[
 LeafOption = Annotated[bool, typer.Option("--leaf-labels", help="A class for each folder that holds images.")]
 TopOption = Annotated[bool, typer.Option("--top-labels", help="A class for each folder at the top.")]
 ClassesOption = Annotated[
-    Path | None, typer.Option(help="File with the class names in the order of their numbers, one a line.")
+    Path | None,
+    typer.Option(
+        help="File with the class names in the order of their numbers, one a line; or the .json of a packed data set."
+    ),
 ]
 AnyFormat = Literal["auto", "coco", "voc", "yolo", "insightface"]
 FormatOption = Annotated[
@@ -285,11 +290,16 @@ def _labels(*, leaf: bool, top: bool) -> FolderLabels:
 def _read_classes(path: Path | None) -> tuple[str, ...] | None:
     if path is None:
         return None
+    if path.suffix == ".json" and is_manifest(path):
+        of_data_set = read_manifest(path).classes
+        if of_data_set is None:
+            raise SourceError(f"{path}: this data set has no names of classes")
+        return of_data_set
     try:
         names = tuple(line.strip() for line in path.read_text("utf-8-sig").splitlines() if line.strip())
     except UnicodeDecodeError as error:
         raise SourceError(f"{path}: not UTF-8 text ({error})") from None
-    twice = {name for name in names if names.count(name) > 1}
+    twice = [name for name, count in Counter(names).items() if count > 1]
     if twice or not names:
         raise SourceError(f"{path}: {f'the class {min(twice)!r} stands twice' if twice else 'no class names in it'}")
     return names

@@ -68,10 +68,7 @@ def append_to(
         _refuse_other_labels(store.path(f"{base.name}.json"), base.manifest, source)
         _refuse_other_options(store.path(f"{base.name}.json"), base.manifest, options)
     classes, new_labels = _unite(bases[0].manifest.classes, source.classes)
-    extended = tuple(
-        _extend(plan, base, new_labels, keys_are_given=source.keys_are_given, has_boxes=source.has_boxes)
-        for plan, base in zip(plans, bases, strict=True)
-    )
+    extended = tuple(_extend(plan, base, new_labels, source) for plan, base in zip(plans, bases, strict=True))
     added = len(classes or ()) - len(bases[0].manifest.classes or ())
     notes = source.notes
     if classes is not None and added:
@@ -161,19 +158,20 @@ def _unite(old: tuple[str, ...] | None, new: tuple[str, ...] | None) -> tuple[tu
     """All names, the old ones first, and for each new number the one that it becomes."""
     if old is None or new is None:
         return old, None
-    names = list(old) + [name for name in new if name not in set(old)]
+    names = list(dict.fromkeys((*old, *new)))
     numbers = {name: number for number, name in enumerate(names)}
     return tuple(names), [numbers[name] for name in new]
 
 
-def _extend(plan: Plan, base: Base, new_labels: list[int] | None, *, keys_are_given: bool, has_boxes: bool) -> Plan:
+def _extend(plan: Plan, base: Base, new_labels: list[int] | None, source: Source) -> Plan:
     samples = plan.samples
-    if keys_are_given:
+    if source.keys_are_given:
         taken = np.intersect1d(samples.keys, base.keys)
         if len(taken):
-            raise SourceError(
-                f"id {taken[0]}, and {len(taken) - 1} more, are in {base.name} already: number the new images otherwise"
+            remedy = (
+                "'dali-rec merge' numbers packed data sets anew" if source.files else "number the new images otherwise"
             )
+            raise SourceError(f"id {taken[0]}, and {len(taken) - 1} more, are in {base.name} already: {remedy}")
     else:
         first = int(base.keys.max()) + 1 if len(base.keys) else 0
         if first + len(samples) - 1 > MAX_ID:
@@ -183,7 +181,7 @@ def _extend(plan: Plan, base: Base, new_labels: list[int] | None, *, keys_are_gi
             )
         samples = samples.renumbered(first)
     if new_labels is not None:
-        relabel = samples.with_objects_relabelled if has_boxes else samples.relabelled
+        relabel = samples.with_objects_relabelled if source.has_boxes else samples.relabelled
         samples = relabel(new_labels)
     bounds = [plan.shards[0].start, *(shard.stop for shard in plan.shards)]
     return replace(plan, samples=samples, shards=plan_shards(base.added_name, bounds))

@@ -108,6 +108,8 @@ def _split(source: Source, options: PackOptions) -> list[tuple[str | None, Sampl
 
 
 def _make_plan(source: Source, samples: SampleTable, name: str, split: str | None, options: PackOptions) -> Plan:
+    if not len(samples) and split is not None and source.splits:
+        raise SourceError(f"{source.root}: the split {split!r} has no images; take it away, or give it some")
     if not len(samples) and split is not None:
         raise SourceError(
             f"the split {split!r} gets none of the {len(source.samples)} images of {source.root}; give it a larger "

@@ -19,6 +19,7 @@ from dali_rec.sources.folder import ARCHIVES, LOAD_ARCHIVES, read_folder
 from dali_rec.sources.folder_labels import FolderLabels
 from dali_rec.sources.items import ItemImages, read_items
 from dali_rec.sources.lst import format_label, format_list, read_list
+from dali_rec.sources.overlap import say_overlap
 from dali_rec.sources.packed import names_packed, read_packed
 from dali_rec.sources.pairs import PAIRS_SUFFIX, read_pairs
 from dali_rec.sources.pixels import HeldImages, PixelTable
@@ -101,11 +102,13 @@ def open_source(source: object, options: SourceOptions | None = None) -> Source:
     options = options or SourceOptions()
     if isinstance(source, (str, os.PathLike)):
         path = as_path(source)
-        return _open_packed(path, str(path), options) if names_packed(path) else _open_path(path, options)
+        if names_packed(path):
+            return _open_packed(path, str(path), options)
+        return say_overlap(_open_path(path, options))
     if isinstance(source, Dataset):
         return _open_packed(source, source.name, options)
     if isinstance(source, Mapping) and source and all(isinstance(one, Dataset) for one in source.values()):
-        return _open_packed(source, next(iter(source.values())).name, options)
+        return say_overlap(_open_packed(source, next(iter(source.values())).name, options))
     _refuse_other_options(type(source).__name__, "object", options)
     return read_items(source, options.table, options.classes)
 

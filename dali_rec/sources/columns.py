@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from dali_rec.errors import SourceError
 from dali_rec.images import LOADABLE_EXTENSIONS
 from dali_rec.sources.pixels import is_base64
 from dali_rec.sources.remote import is_url
+from dali_rec.sources.sample import SPLIT_NAMES
 from dali_rec.sources.split_column import is_split
 
 if TYPE_CHECKING:
@@ -39,8 +41,12 @@ _LOCATION_SYNONYMS = frozenset(
 )
 #: Names of columns that may be those of the files, mostly without an extension, where no other column is.
 _FILE_ID_SYNONYMS = (frozenset({"imageid", "imgid", "idcode", "isicid", "img", "imageindex"}), frozenset({"id"}))
+# Of pandas' index once it has been written and read again, as is "".
+_PANDAS_INDEX = re.compile(r"unnamed:0(?:\.\d+)*")
 _BOX_COLUMNS = frozenset({"xmin", "ymin", "xmax", "ymax"})
 _SPLIT_SYNONYMS = frozenset({"split", "datasplit", "subset", "partition", "dataset", "mluse"})
+#: Of columns that say yes or no, as fastai has them.
+_SPLIT_FLAGS = frozenset(f"is{name}" for name in SPLIT_NAMES)
 #: Of files that are taken for images where a table names them.
 IMAGE_EXTENSIONS = LOADABLE_EXTENSIONS | {".gif", ".avif"}
 
@@ -107,6 +113,9 @@ def find_columns(
     by_order = _columns_by_order(names, images, options)
     if by_order is None:
         raise _missing(where, options.location, names, "--location-column")
+    label = by_order.index(options.labels[0])
+    if label in images and os.path.splitext(names[label])[1].lower() in IMAGE_EXTENSIONS:  # noqa: PTH122
+        raise several_images(where, names[label], by_order)
     if images and by_order.index(options.location) not in images:
         raise SourceError(
             f"{where}: {names[images[0]][:80]!r} stands where a label is expected; the columns of a table without a "
@@ -132,6 +141,11 @@ def named_columns(where: str, names: tuple[str, ...], options: TableOptions) -> 
     nothing else for the label. Raises SourceError, with ``where``, for a column that is missing or there twice.
     """
     location, are_file_ids = _find_location(where, names, options)
+    if options.split is None and len(matches := _split_columns(names, options)) > 1:
+        raise SourceError(
+            f"{where}: {' and '.join(map(repr, matches))} may both be the column of splits: name one by "
+            "--split-column, '' for none"
+        )
     found = _with_others(names, replace(options, location=location, id=_called(names, options.id)))
     if found.labels == options.labels:
         labels = tuple(_find(where, names, name, "--label-column") for name in options.labels)
@@ -145,6 +159,15 @@ def named_columns(where: str, names: tuple[str, ...], options: TableOptions) -> 
         for name, wanted in taken
         if _folded(name) != _folded(wanted)
     )
+    if not found.split and options.split is None:
+        notes += tuple(
+            f"{where}: the column {name!r} is passed over, and all rows become one data set; --split-column {name!r} "
+            "makes splits of what it names"
+            for name in names
+            if _plain(name) in _SPLIT_FLAGS and name not in found.labels
+        )
+    if options.labels == ALL_LABELS:
+        notes += (f"{where}: the labels are {_shown(found.labels)}",)
     if {_plain(name) for name in names}.difference(map(_plain, found.labels)) >= _BOX_COLUMNS:
         notes += (f"{where}: the columns of boxes are passed over; boxes are read from COCO, VOC and YOLO annotations",)
     return Columns(names, found, is_header=True, notes=notes, are_file_ids=are_file_ids)
@@ -168,7 +191,7 @@ def _called(names: tuple[str, ...], wanted: str) -> str:
 
 def _is_index(name: str) -> bool:
     """Whether a column is one that only numbers the rows."""
-    return _plain(name) in (DEFAULT_ID, "", "unnamed:0")  # the last two are what pandas makes of its index
+    return _plain(name) in (DEFAULT_ID, "") or _PANDAS_INDEX.fullmatch(_plain(name)) is not None
 
 
 def _find_location(where: str, names: tuple[str, ...], options: TableOptions) -> tuple[str, bool]:
@@ -183,12 +206,26 @@ def _find_location(where: str, names: tuple[str, ...], options: TableOptions) ->
     raise _missing(where, options.location, names, "--location-column")
 
 
+def several_images(where: str, label: str, names: Sequence[str]) -> SourceError:
+    """The error for a label that is an image too, where columns have no names."""
+    return SourceError(
+        f"{where}: {label[:80]!r} stands where a label is expected, and is an image too; name the columns in their "
+        f"order, as in --columns {','.join(names)}"
+    )
+
+
 def _find_split(names: tuple[str, ...], options: TableOptions) -> str:
     """The column of the splits, "" where there is none."""
     if options.split is not None:
         return _called(names, options.split)
-    matches = [name for name in names if _plain(name) in _SPLIT_SYNONYMS and name not in options.labels]
+    matches = _split_columns(names, options)
     return matches[0] if len(matches) == 1 else ""
+
+
+def _split_columns(names: tuple[str, ...], options: TableOptions) -> list[str]:
+    """What may be the column of the splits; "split" goes before the others."""
+    matches = [name for name in names if _plain(name) in _SPLIT_SYNONYMS and name not in options.labels]
+    return [name for name in matches if _plain(name) == "split"] or matches
 
 
 def _find(where: str, names: tuple[str, ...], wanted: str, option: str) -> str:

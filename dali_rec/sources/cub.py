@@ -6,6 +6,7 @@ and ``id 0`` for test, and classes.txt ``class name``; the paths begin in images
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from dali_rec.errors import SourceError
@@ -27,14 +28,16 @@ def is_cub(path: Path) -> bool:
 def read_cub(path: Path, classes: Sequence[str] | None = None) -> Source:
     """The images of a folder with the lists of CUB-200, in their order, parted into train and test.
 
-    Classes get the numbers 0, 1, 2 … in the order of classes.txt, or of ``classes``; those without images get none.
+    Classes get the numbers 0, 1, 2 … in the order of classes.txt, or of ``classes``; those without images get none, and
+    those of one name are one.
     Raises SourceError, with the line, for an image without class or split, and a class without a name.
     """
     images = _read(path / _IMAGES)
     labels, splits = _read(path / _LABELS), _read(path / _SPLITS)
     named = _read(path / _NAMES) if (path / _NAMES).is_file() else {label: label for label in sorted(labels.values())}
     used = set(labels.values())
-    names = tuple(classes) if classes is not None else tuple(name for label, name in named.items() if label in used)
+    found = [name for label, name in named.items() if label in used]
+    names = tuple(classes) if classes is not None else tuple(dict.fromkeys(found))
     number_of = {name: float(number) for number, name in enumerate(names)}
     parts: dict[str, list[Sample]] = {"train": [], "test": []}
     for key, location in images.items():
@@ -48,16 +51,18 @@ def read_cub(path: Path, classes: Sequence[str] | None = None) -> Source:
         parts[split].append(Sample(0, (number_of[name],), f"images/{location}"))
     samples = SampleTable.of(sample for part in parts.values() for sample in part).renumbered()
     middle = len(parts["train"])
-    found = (Split("train", 0, middle), Split("test", middle, len(samples)))
+    parted = (Split("train", 0, middle), Split("test", middle, len(samples)))
+    notes = [f"{path}: classes and splits are those of {_LABELS} and {_SPLITS}; {path / 'images'} is without splits"]
+    if len(set(found)) < len(found):
+        twice = next(name for name, count in Counter(found).items() if count > 1)
+        notes.append(f"{path / _NAMES}: several classes are called {twice!r}: they became one class")
     return Source(
         samples,
         str(path),
         names,
         shuffled_by_default=True,
-        notes=(
-            f"{path}: classes and splits are those of {_LABELS} and {_SPLITS}; {path / 'images'} is without splits",
-        ),
-        splits=tuple(split for split in found if split.start < split.stop),
+        notes=tuple(notes),
+        splits=tuple(split for split in parted if split.start < split.stop),
     )
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from dali_rec.sources.columns import IMAGE_EXTENSIONS
 from dali_rec.sources.remote import is_url
-from dali_rec.sources.walk import is_hidden
+from dali_rec.sources.sample import SPLIT_NAMES
+from dali_rec.sources.walk import is_hidden, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -48,7 +49,12 @@ def find_files(path: Path, locations: list[str], root: Path | None) -> FoundFile
     found = [files.find(location) or location for location in locations]
     at = next(number for number, location in enumerate(locations) if found[number] != location)
     note = f"{path}: its images are found by their names: {locations[at][:80]!r} is {top / found[at]}"
-    return FoundFiles(str(top), found, (note,))
+    # An image that is missing in train may be called as one in test.
+    places = sorted({one.partition("/")[0] for one, location in zip(found, locations, strict=True) if one != location})
+    among = (
+        f", and others in {shown(places)}" if len({name.lower() for name in places} & SPLIT_NAMES.keys()) > 1 else ""
+    )
+    return FoundFiles(str(top), found, (note + among,))
 
 
 @dataclass(slots=True)

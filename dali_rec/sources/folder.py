@@ -46,7 +46,9 @@ def read_folder(folder: Path, labels: FolderLabels = "levels", classes: Sequence
     inside = [] if splits else folder_names(folder)
     if len(inside) == 1 and _split_folders(folder / inside[0]):  # as an archive in a folder of its own leaves them
         source = read_folder(folder / inside[0], labels, classes)
-        return replace(source, notes=(f"{folder}: the splits in {inside[0]} are packed", *source.notes))
+        _, beside = next(walk(folder))
+        notes = [f"{folder}: the splits in {inside[0]} are packed", *_left_out(folder, beside)]
+        return replace(source, notes=(*notes, *source.notes))
     trees = [scan(folder / name) for _, name in splits] if splits else [scan(folder)]
     if not any(tree.images for tree in trees):
         raise _no_images(folder, [name for tree in trees for name in tree.others])
@@ -57,6 +59,7 @@ def read_folder(folder: Path, labels: FolderLabels = "levels", classes: Sequence
     labeller = choose_labels(trees, labels, classes)
     if not splits:
         notes += _look_like_no_classes(trees[0], are_levels=labeller.label_classes is not None)
+        notes += _numbered_otherwise(folder, labeller.classes) if classes is None and labels == "levels" else []
     samples, bounds = SampleTable(), []
     for tree in trees:
         start = len(samples)
@@ -114,7 +117,7 @@ def _look_like_no_classes(tree: FolderTree, *, are_levels: bool) -> list[str]:
     """Say it where folders called as splits, somehow after them (cars_train, cars_test), or as masks are labels."""
     found = [name for name in tree.classes if name.lower() in SPLIT_NAMES]
     others = [name for name in tree.classes if name.lower() not in SPLIT_NAMES]
-    if found and are_levels:
+    if found and (are_levels or len({SPLIT_NAMES[name.lower()] for name in found}) > 1):
         return [f"{tree.top}: {shown(found)} became labels and no splits, as {shown(others)} lies beside; move it away"]
     drawn = sorted({parts[0] for parts, _ in tree.images if parts and parts[0].lower() in _PARTS})
     if len(drawn) > 1:
@@ -127,6 +130,21 @@ def _look_like_no_classes(tree: FolderTree, *, are_levels: bool) -> list[str]:
     told = shown([name for name, splits in like.items() if splits])
     remedy = "pack each by itself, or call them train, val and test, with no other folder beside them"
     return [f"{tree.top}: {told} became labels and no splits: {remedy}"]
+
+
+def _numbered_otherwise(folder: Path, classes: Sequence[str] | None) -> list[str]:
+    """Say it where a split is packed by itself, and another beside it has classes of other numbers."""
+    split = SPLIT_NAMES.get(folder.name.lower())
+    if split is None or classes is None:
+        return []
+    top = folder.absolute().parent
+    for name in folder_names(top):
+        if SPLIT_NAMES.get(name.lower(), split) != split:
+            others = folder_names(top / name)
+            if others and not set(others).isdisjoint(classes) and others != list(classes):
+                note = f"{top / name} has other classes than {folder}, so classes have other numbers: pack {top} whole"
+                return [f"{note}, or each with the same --classes FILE"]
+    return []
 
 
 def _no_images(folder: Path, others: Sequence[str]) -> SourceError:

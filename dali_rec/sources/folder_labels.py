@@ -120,7 +120,7 @@ def _single_column(
         names = tuple(found)
     else:
         names = tuple(classes)
-        unknown = [name for name in found if name not in set(names)]
+        unknown = sorted(set(found).difference(names))
         if unknown:
             raise SourceError(f"{trees[0].top}: {len(unknown)} folders are not in --classes: {shown(unknown)}")
     numbers = {name: float(number) for number, name in enumerate(names)}

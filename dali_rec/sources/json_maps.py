@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from dali_rec.sources.columns import IMAGE_EXTENSIONS
+from dali_rec.sources.columns import IMAGE_EXTENSIONS, is_location_name
+from dali_rec.sources.sample import SPLIT_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,15 +17,32 @@ def paths_and_labels(values: Mapping[str, Any]) -> list[tuple[str, Any]] | None:
 
     ``{class: [path, …], …}`` as Food-101's train.json, ``{path: label, …}``, or ``{"labels": [[path, label], …]}`` as
     StyleGAN's dataset.json.
+
+    Raises ValueError for lists of something else than the paths of a class.
     """
     pairs = values.get("labels") if len(values) == 1 else None
     if isinstance(pairs, list) and pairs and all(map(_is_pair, pairs)):
         return [(path, label) for path, label in pairs]
-    if values and all(map(_is_list_of_text, values.values())):
-        return [(path, label) for label, paths in values.items() for path in paths]
     if values and all(os.path.splitext(path)[1].lower() in IMAGE_EXTENSIONS for path in values):  # noqa: PTH122
         return list(values.items())
+    if values and all(map(_is_list_of_text, values.values())):
+        _refuse_no_classes(values)
+        return [(path, label) for label, paths in values.items() for path in paths]
     return None
+
+
+def _refuse_no_classes(lists: Mapping[str, list[str]]) -> None:
+    if all(name.lower() in SPLIT_NAMES for name in lists):
+        raise ValueError(
+            f"its lists are of splits, {', '.join(lists)}, and have no labels; write a table with the columns "
+            "location, label and split"
+        )
+    column = next(filter(is_location_name, lists), None)
+    if column is not None and len(set(map(len, lists.values()))) == 1:
+        raise ValueError(
+            f"its lists look like columns, {', '.join(lists)[:80]}; write a list of rows, [{{{column!r}: …}}, …], as "
+            "pandas does by orient='records'"
+        )
 
 
 def _is_pair(value: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _FEW = 20  # rows of which each may well be of another class
+_NUMBERS = re.compile(r"-?[\d.]+(?:[,;] ?-?[\d.]+)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +48,21 @@ class LabelColumn:
             self._line_of.append(line)
         self._numbers.append(self._number_of[text])
 
-    def shorten_folders(self) -> list[str]:
-        """Leave out the folders above all that are labels; gives the different ones."""
-        shared = shared_folders(list(self._number_of))
-        self._number_of = {name[shared:]: number for name, number in self._number_of.items()}
+    def declare(self, name: str) -> None:
+        """Give a class a number of which there is no row."""
+        if name not in self._number_of:
+            self._number_of[name] = len(self._number_of)
+            self._line_of.append(1)
+
+    def shorten_folders(self, classes: Sequence[str] | None) -> list[str]:
+        """Leave out the folders above all that are labels, or so many that ``classes`` has them; gives what is left."""
+        folders = list(self._number_of)
+        shared = folders[0][: shared_folders(folders)]
+        ends = [at + 1 for at, character in enumerate(shared) if character == "/"]
+        known = set(classes or ())
+        lengths = (length for length in (*ends[::-1], 0) if known.issuperset(folder[length:] for folder in folders))
+        left_out = next(lengths, len(shared))
+        self._number_of = {name[left_out:]: number for name, number in self._number_of.items()}
         return list(self._number_of)
 
     def resolve(self, path: Path, classes: Sequence[str] | None) -> NumberedLabels:
@@ -75,10 +88,11 @@ class LabelColumn:
     def _doubts(self, path: Path, names: list[str]) -> tuple[str, ...]:
         """Say it where names look like something else than classes."""
         notes = []
-        several = [name for name in names if "|" in name]
+        several = [name for name in names if "|" in name or _NUMBERS.fullmatch(name)]
         if several:
+            what = "names" if "|" in several[0] else "numbers"
             notes.append(
-                f"{path}: {len(several):,} of the labels in {self.name!r} are several names, {several[0][:80]!r} for "
+                f"{path}: {len(several):,} of the labels in {self.name!r} are several {what}, {several[0][:80]!r} for "
                 "one, each of which became a class; for several labels an image make a column of 0 and 1 for each"
             )
         if len(names) > max(_FEW, len(self._numbers) // 2):

@@ -101,13 +101,24 @@ def _samples(dataset: Dataset, ids: NDArray[np.uint64], images: PackedImages) ->
         group = list(shards)
         start, end = end, end + sum(len(shard) for shard in group)
         with ListedPaths(ids[start:end].view(np.int64), path) as listed:
-            lines = zip(ids[start:end].tolist(), listed.starts.tolist(), strict=True)
+            # A line of an id that several records have, such as the 0 of all, is that of one of them at most. By shard,
+            # as several views may have one record.
+            ends = np.cumsum([len(shard) for shard in group])[:-1]
+            repeated = np.concatenate([_is_repeated(part) for part in np.split(ids[start:end], ends)])
+            known = np.where(repeated, -1, listed.starts)
+            lines = zip(ids[start:end].tolist(), known.tolist(), strict=True)
             for shard in group:
                 place = f"{_PLACE}{os.path.relpath(shard.path, images.folder)}#"
                 offsets = shard.index.offsets.tolist()
                 for offset, labels, (key, line) in zip(offsets, _labels(dataset, shard), lines, strict=False):
                     origin = listed.path_at(line).decode("utf-8", "surrogateescape") or f"{shard.path.name}#{key}"
                     yield Sample(key, labels, f"{origin}{place}{offset}")
+
+
+def _is_repeated(ids: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Whether each of these ids stands several times among them."""
+    _, places, counts = np.unique(ids, return_inverse=True, return_counts=True)
+    return np.asarray(counts[places] > 1, np.bool_)
 
 
 def _labels(dataset: Dataset, shard: Shard) -> Iterator[tuple[float, ...]]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # Those of folders, and what Google's AutoML has in the first column of its tables.
 _NAMES = {**SPLIT_NAMES, "validate": "val"}
+_MOST = 1000  # a column of names or ids is no column of splits
 _ORDER = ("train", "val", "test")
 
 
@@ -60,9 +61,15 @@ class SplitColumn:
                     f"{path}, line {line}: {self.name!r} is {text[:80]!r}, which is no split as train, val and test "
                     "are; correct it, or make one data set of all rows by --split-column ''"
                 )
+        if len(texts) > _MOST:
+            raise SourceError(
+                f"{path}: the column {self.name!r} has {len(texts):,} different values, and each would be a data set; "
+                "name another by --split-column"
+            )
         names = [split or text for text, split in zip(texts, known, strict=True)]
         ordered = sorted(set(names), key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name))
-        places = np.array([ordered.index(name) for name in names])[np.frombuffer(self._numbers, np.dtype("I"))]
+        place = {name: number for number, name in enumerate(ordered)}
+        places = np.array([place[name] for name in names])[np.frombuffer(self._numbers, np.dtype("I"))]
         ends = np.cumsum(np.bincount(places, minlength=len(ordered))).tolist()
         splits = tuple(Split(name, start, end) for name, start, end in zip(ordered, [0, *ends], ends, strict=False))
         return np.argsort(places, kind="stable"), splits

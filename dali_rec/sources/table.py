@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from dali_rec.sources.rows import Row
 
+_WORDS = re.compile("[a-z]+")
 _LONGEST_PATH = 4096  # Linux's PATH_MAX; other systems allow less
 
 
@@ -45,11 +48,13 @@ def read_table(path: Path, root: Path | None, options: TableOptions, classes: Se
     table = _Table(path, folder, found, any_splits=options.split is not None)
     for row in found.rows:
         table.add(row)
+    for name in found.classes:
+        table.labels[0].declare(name)
     if not table.locations:
         raise SourceError(f"{path}: no rows in it")
     notes = [*found.columns.notes]
     if found.labels_are_folders:
-        notes.append(_shorten_folders(path, table.labels[0]))
+        notes.append(_shorten_folders(path, table.labels[0], classes))
     columns = [column.resolve(path, classes) for column in table.labels]
     values = [column.values for column in columns]
     files = table.find_files(root)
@@ -64,6 +69,8 @@ def read_table(path: Path, root: Path | None, options: TableOptions, classes: Se
     elif table.splits is not None:
         notes.append(table.splits.passed_over(str(path)))
     names = tuple(column.names for column in columns)
+    if any(names) and classes is None and not splits:
+        notes += _lists_beside(path)
     notes += [*(note for column in columns for note in column.notes), *files.notes, *_repeats(path, files.locations)]
     return Source(
         samples,
@@ -77,19 +84,40 @@ def read_table(path: Path, root: Path | None, options: TableOptions, classes: Se
     )
 
 
-def _shorten_folders(path: Path, labels: LabelColumn) -> str:
+def _shorten_folders(path: Path, labels: LabelColumn, classes: Sequence[str] | None) -> str:
     """Take away from labels, which are the folders of paths, those that all share; gives what the user should hear.
 
     Raises SourceError where what is left tells no classes apart.
     """
-    folders = labels.shorten_folders()
-    if len(folders) == 1 or all(folder.lower().rstrip("0123456789") in SPLIT_NAMES for folder in folders):
+    folders = labels.shorten_folders(classes)
+    is_told = classes is not None and set(classes).issuperset(folders)
+    if not is_told and (
+        len(folders) == 1 or all(folder.lower().rstrip("0123456789") in SPLIT_NAMES for folder in folders)
+    ):
         raise SourceError(
-            f"{path}: no labels behind the paths, and their folders, {', '.join(folders[:3])}, are no classes; pack a "
-            "table of labels, or the data.yaml if these are images of YOLO"
+            f"{path}: no labels behind the paths, and their folders, {', '.join(folders[:3])}, are no classes; give "
+            "all classes by --classes if they are, pack a table of labels, or the data.yaml if these are images of YOLO"
         )
     note = "no labels behind the paths: the classes are the folders that they lie in"
     return f"{path}: {note}; --classes FILE gives other lists the same numbers"
+
+
+def _lists_beside(path: Path) -> list[str]:
+    """Say it where a table is the train or val of a data set, and another beside it is numbered by itself too."""
+    wanted = _without_splits(path.name)
+    if wanted == path.name.lower():
+        return []
+    with os.scandir(path.parent) as entries:
+        beside = sorted(one.name for one in entries if one.name != path.name and _without_splits(one.name) == wanted)
+    if not beside:
+        return []
+    note = f"{path}: its classes have the numbers of the names in it; where {beside[0]} has others, give both the same"
+    return [f"{note} by --classes FILE, for which the .json of a packed data set will do"]
+
+
+def _without_splits(name: str) -> str:
+    """The name of a file without its words for a split."""
+    return _WORDS.sub(lambda word: "" if word[0] in SPLIT_NAMES else word[0], name.lower())
 
 
 def _repeats(path: Path, locations: Sequence[str]) -> tuple[str, ...]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+import json
+import os
+from collections import Counter
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from dali_rec.errors import SourceError
-from dali_rec.sources.columns import Columns, TableOptions, find_columns, named_columns
+from dali_rec.sources.columns import IMAGE_EXTENSIONS, Columns, TableOptions, find_columns, named_columns
 from dali_rec.sources.json_maps import paths_and_labels
 from dali_rec.sources.rows import JSON_SUFFIXES, TEXT_SUFFIX, Row, read_lines, read_objects
 from dali_rec.sources.text_list import find_layout, folder_of
@@ -21,12 +24,14 @@ if TYPE_CHECKING:
 class TableRows:
     """The columns of a table and its rows, without a header.
 
-    labels_are_folders: whether labels are the folders of the paths, as no label stands behind them.
+    labels_are_folders: whether labels are the folders of the paths, as no label stands behind them. classes: those that
+    have a number even without a row.
     """
 
     columns: Columns
     rows: Iterable[Row[dict[str, Any]]]
     labels_are_folders: bool = False
+    classes: tuple[str, ...] = ()
 
 
 def open_rows(path: Path, root: str, options: TableOptions) -> TableRows:
@@ -50,15 +55,34 @@ def _json_rows(path: Path, options: TableOptions) -> TableRows:
     first = next(objects, None)
     if first is None:
         raise _no_rows(path)
-    pairs = None if options.location in first.values else paths_and_labels(first.values)
+    try:
+        pairs = None if options.location in first.values else paths_and_labels(first.values)
+    except ValueError as error:
+        raise SourceError(f"{path}: {error}") from None
     if pairs is None:
         columns = named_columns(f"{path}, line {first.line}", tuple(first.values), options)
         return TableRows(columns, itertools.chain([first], objects))
     if len(options.labels) != 1 or next(objects, None) is not None:
         raise SourceError(f"{path}: an object of all paths stands alone, and has one label for each")
+    _refuse_repeated_keys(path, first)
     names = (options.location, *options.labels)
     rows = (Row(first.line, first.start, first.length, dict(zip(names, pair, strict=True))) for pair in pairs)
-    return TableRows(Columns(names, options, is_header=False), rows)
+    empty = tuple(name for name, paths in first.values.items() if paths == [])
+    return TableRows(Columns(names, options, is_header=False), rows, classes=empty)
+
+
+def _refuse_repeated_keys(path: Path, row: Row[dict[str, Any]]) -> None:
+    """Raise SourceError for a class or a path that stands twice in an object of all; a parser keeps the last."""
+    with path.open("rb") as file:
+        file.seek(row.start)
+        text = file.read(row.length)
+    try:
+        keys = Counter(key for key, _ in json.loads(text, object_pairs_hook=list))
+    except (ValueError, TypeError):  # a Python literal
+        return
+    key, times = keys.most_common(1)[0]
+    if times > 1:
+        raise SourceError(f"{path}: {key[:80]!r} stands {times} times in it; let it stand once")
 
 
 def _text_rows(path: Path, root: str, options: TableOptions) -> TableRows:
@@ -69,9 +93,22 @@ def _text_rows(path: Path, root: str, options: TableOptions) -> TableRows:
     layout = find_layout(str(path), lines, root, options)
     every = itertools.islice(read_lines(path, len(layout.columns.names)), layout.before, None)
     rows = _by_name(path, every, layout.columns.names)
+    columns = replace(layout.columns, notes=(*layout.columns.notes, *_rows_as_comments(path)))
     if layout.labels_are_folders:
         rows = _with_folders(path, rows, layout.columns.options)
-    return TableRows(layout.columns, rows, layout.labels_are_folders)
+    return TableRows(columns, rows, layout.labels_are_folders)
+
+
+def _rows_as_comments(path: Path) -> tuple[str, ...]:
+    """Say it where lines that begin with #, which are passed over, name an image: a file may begin with it as well."""
+    count, first = 0, ""
+    with path.open("rb") as file:
+        for line in file:
+            if line.startswith(b"#"):
+                text = line.decode("utf-8", "surrogateescape").strip()
+                if any(os.path.splitext(word)[1].lower() in IMAGE_EXTENSIONS for word in text.split()):  # noqa: PTH122
+                    count, first = count + 1, first or text
+    return (f"{path}: {count:,} lines that begin with # were passed over: {first[:80]}, …",) if count else ()
 
 
 def _delimited_rows(path: Path, root: str, options: TableOptions) -> TableRows:

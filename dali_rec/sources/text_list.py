@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dali_rec.errors import SourceError
-from dali_rec.sources.columns import IMAGE_EXTENSIONS, Columns, TableOptions, is_location_name, named_columns
+from dali_rec.sources.columns import (
+    ALL_LABELS,
+    IMAGE_EXTENSIONS,
+    Columns,
+    TableOptions,
+    is_location_name,
+    named_columns,
+    several_images,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,17 +48,25 @@ def find_layout(path: str, lines: Sequence[str], root: str, options: TableOption
     if is_counted or is_header:
         before = 2 if is_counted else 1
         return TextLayout(named_columns(f"{path}, line {before}", tuple(names), options), before)
+    if len(fields[0]) == 2 and _is_image(lines[0]) and _is_file(root, fields[0][1]) and not _is_file(root, lines[0]):
+        raise SourceError(
+            f"{path}, line 1: the image stands behind {fields[0][0][:80]!r}; name the columns in their order, as in "
+            f"--columns {options.labels[0].replace(ALL_LABELS[0], 'label')},{options.location}"
+        )
     if len(fields[0]) == 1 or (_is_image(lines[0]) and not _is_file(root, fields[0][0])):
         return TextLayout(Columns((options.location,), options, is_header=False), labels_are_folders=True)
     columns = (options.location, *options.labels)
     location = lines[0].rsplit(maxsplit=len(options.labels))[0]
     more = len(fields[0]) - len(columns)
-    example = ",".join((*columns, *(f"other{number}" for number in range(more))))
+    others = (f"other{number}" for number in range(more))
+    example = ",".join((*columns, *others)).replace(ALL_LABELS[0], "label")
     if more > 0 and not _is_image(location) and not _is_file(root, location):
         raise SourceError(
             f"{path}, line 1: {len(fields[0])} fields, {lines[0][:80]!r}; expected a path and a label. Name all "
             f"columns in their order, as in --columns {example[:200]}"
         )
+    if _is_image(location) and _is_image(fields[0][-1]):
+        raise several_images(f"{path}, line 1", fields[0][-1], columns)
     return TextLayout(Columns(columns, options, is_header=False))
 
 

@@ -4,6 +4,7 @@ import pytest
 from support import jpeg, make_class_folder
 
 import dali_rec
+from dali_rec.arrange import merge
 from dali_rec.errors import DatasetNotFoundError, OutputExistsError, SourceError
 from dali_rec.manifest import read_manifest
 
@@ -185,3 +186,17 @@ def test_boxes_are_not_appended_without_the_list_that_says_their_layout(tmp_path
         (tmp_path / "x.lst").write_bytes(damaged)
     with pytest.raises(SourceError, match=r"x\.lst: missing, or without the labels of the first record"):
         dali_rec.pack(tmp_path / "2", tmp_path / "x", append=True)
+
+
+def test_packed_images_with_ids_that_are_taken_can_be_merged_as_the_error_says(tmp_path):
+    for name, classes in (("a", {"ant": 1, "bee": 1}), ("b", {"bee": 1})):
+        dali_rec.pack(make_class_folder(tmp_path / name / "in", classes), tmp_path / name, shuffle=False)
+    with pytest.raises(SourceError, match="id 0, and 0 more, are in a already: 'dali-rec merge' numbers"):
+        dali_rec.pack(tmp_path / "b.rec", tmp_path / "a", append=True)
+    merge([tmp_path / "a", tmp_path / "b"], tmp_path / "c")
+    merged = dali_rec.open(tmp_path / "c")
+    assert [(record.key, merged.classes[int(record.labels[0])]) for record in merged] == [
+        (0, "ant"),
+        (1, "bee"),
+        (2, "bee"),
+    ]

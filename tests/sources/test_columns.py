@@ -175,3 +175,30 @@ def test_option_of_another_kind_of_source_is_refused(table, tmp_path, name, opti
 def test_header_does_not_become_a_class(table, tmp_path):
     report = dali_rec.pack(table("Class,path\nant,1.jpg\nbee,2.jpg\n"), tmp_path / "out" / "x")
     assert (report.manifest.classes, report.rejections) == (("ant", "bee"), ())
+
+
+def test_all_labels_are_said_without_what_pandas_numbers_rows_with(tmp_path):
+    (tmp_path / "x.csv").write_text("Unnamed: 0.1,Unnamed: 0,image,old,sick\n0,0,1.jpg,1,0\n")
+    source = open_source(tmp_path / "x.csv", SourceOptions(table=TableOptions(labels=("*",))))
+    assert source.samples[0].labels == (1.0, 0.0)
+    assert any("the labels are 'old, sick'" in note for note in source.notes)
+
+
+def test_two_columns_that_may_be_splits_are_refused_unless_one_is_called_so(table):
+    path = table("path,label,subset,partition\n1.jpg,a,web,train\n2.jpg,a,web,test\n")
+    with pytest.raises(SourceError, match=r"'subset' and 'partition' may both be the column of splits.*--split-column"):
+        open_source(path)
+    chosen = open_source(path, SourceOptions(table=TableOptions(split="partition")))
+    assert [split.name for split in chosen.splits] == ["train", "test"]
+    called = open_source(table("path,label,dataset,Split\n1.jpg,a,web,train\n2.jpg,a,web,test\n"))
+    assert [split.name for split in called.splits] == ["train", "test"]
+
+
+@pytest.mark.parametrize("column", ["is_valid", "is_train", "IsTest"])
+def test_column_of_yes_and_no_for_a_split_is_said_to_be_passed_over(table, column):
+    # fastai's.
+    path = table(f"path,label,{column}\n1.jpg,a,True\n2.jpg,b,False\n")
+    assert f"--split-column {column!r} makes splits" in open_source(path).notes[-1]
+    chosen = open_source(path, SourceOptions(table=TableOptions(split=column)))
+    assert [split.name for split in chosen.splits] == ["False", "True"]
+    assert "passed over" not in "".join(chosen.notes)

@@ -60,3 +60,9 @@ def test_folders_are_read_without_the_lists_where_that_is_asked(write):
 def test_lists_that_do_not_match_are_refused(write, lists, message):
     with pytest.raises(SourceError, match=message):
         open_source(write(**lists))
+
+
+def test_classes_of_one_name_are_one_and_said(write):
+    source = open_source(write(classes="1 Auk\n10 Auk\n"))
+    assert (source.classes, {sample.labels for sample in source.samples}) == (("Auk",), {(0.0,)})
+    assert "several classes are called 'Auk'" in source.notes[-1]

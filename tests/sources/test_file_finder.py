@@ -1,11 +1,14 @@
 import os
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from support import jpeg
 
 import dali_rec
 from dali_rec.errors import SourceError
 from dali_rec.sources import SourceOptions, TableOptions, open_source
+from dali_rec.sources.file_finder import find_files
 
 
 @pytest.fixture
@@ -115,3 +118,41 @@ def test_each_folder_is_listed_once(files, tmp_path, monkeypatch):
     assert len(locations(path)) == 50
     assert str(path.parent / "train") in listed
     assert sorted(set(listed)) == sorted(listed)
+
+
+def test_images_of_train_that_are_found_in_test_are_said(files, tmp_path):
+    # train/1.jpg is missing.
+    source = open_source(files("id,label\n2,a\n1,b\n", "train/2.jpg", "test/1.jpg", "test/3.jpg"))
+    assert source.notes[-1].endswith(f"'2' is {tmp_path}/train/2.jpg, and others in test, train")
+    assert "others in" not in "".join(open_source(files("id,label\n2,a\n3,b\n")).notes[:-1])
+
+
+NAMES = st.lists(st.sampled_from(["1", "2", "11", "1.v2", "a", "train"]), min_size=1, max_size=3).map("/".join)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sets(st.tuples(NAMES, st.sampled_from([".jpg", ".png"]))), st.lists(NAMES, min_size=1), st.data())
+def test_a_file_that_is_found_ends_as_the_table_says_and_is_the_only_one(tmp_path_factory, there, wanted, data):
+    top = tmp_path_factory.mktemp("set")
+    for name, extension in there:
+        (top / name).parent.mkdir(parents=True, exist_ok=True)
+        (top / f"{name}{extension}").write_bytes(b"")
+    locations = [name + data.draw(st.sampled_from(["", ".jpg"])) for name in wanted]
+    whole = [f"{name}{extension}" for name, extension in there]
+
+    def alike(location):
+        ends = (location,) if location.endswith(".jpg") else (f"{location}.jpg", f"{location}.png")
+        found = [path for path in whole if any(f"/{path}".endswith(f"/{end}") for end in ends)]
+        return [path for path in found if path in ends] or found
+
+    try:
+        found = find_files(top / "x.csv", locations, top)
+    except ValueError:
+        if all(len(alike(location)) < 2 for location in locations):
+            raise
+        return
+    if found is None or found.locations == locations:
+        assert any(location in whole for location in locations) or not any(map(alike, locations[:20]))
+        return
+    for location, path in zip(locations, found.locations, strict=True):
+        assert alike(location) == ([path] if path in whole else [])

@@ -347,3 +347,48 @@ def test_list_can_be_split_and_shuffled(class_folder, tmp_path):
 @pytest.mark.parametrize("option", [["--split", "a=2"], ["--leaf-labels", "--top-labels"], ["--encoding", "gif"]])
 def test_wrong_options_are_status_2(class_folder, tmp_path, option):
     assert main(["pack", str(class_folder), str(tmp_path / "x"), *option]) == 2
+
+
+# What a folder of others would have made of it
+
+
+@pytest.mark.parametrize("labels", ["levels", "leaf", "top"])
+def test_two_splits_beside_another_folder_are_said_to_be_labels(make, labels):
+    inside = "" if labels == "levels" else "a/"
+    source = read_folder(make(f"train/{inside}1.jpg", f"test/{inside}2.jpg", f"sample/{inside}3.jpg"), labels)
+    assert any("test, train became labels and no splits, as sample lies beside" in note for note in source.notes)
+
+
+def test_images_beside_the_folder_of_splits_are_counted(make):
+    source = read_folder(make("set/train/a/1.jpg", "set/val/a/2.jpg", "3.jpg"))
+    assert any("1 files directly in" in note and "3.jpg" in note for note in source.notes)
+
+
+def test_split_by_itself_with_other_numbers_than_its_neighbour_is_said(make):
+    folder = make("train/a/1.jpg", "train/b/2.jpg", "train/c/3.jpg", "val/a/4.jpg", "val/c/5.jpg", "test/x/6.jpg")
+    for name, other in (("train", "val"), ("val", "train")):
+        (note,) = read_folder(folder / name).notes
+        assert note.startswith(f"{folder / other} has other classes than {folder / name}")
+    assert "has other classes" not in "".join(read_folder(folder / "test").notes)
+    assert read_folder(folder / "val", classes=("a", "b", "c")).notes == ("1 classes have no images: b",)
+    (folder / "val" / "b").mkdir()
+    assert read_folder(folder / "train").notes == ()
+
+
+def test_classes_come_from_a_packed_data_set(capsys, make, tmp_path):
+    folder = make("train/a/1.jpg", "train/b/2.jpg", "val/b/3.jpg")
+    out = str(tmp_path / "out")
+    assert main(["pack", str(folder / "train"), f"{out}-train"]) == 0
+    assert main(["pack", str(folder / "val"), f"{out}-val", "--classes", f"{out}-train.json"]) == 0
+    assert [record.labels.tolist() for record in dali_rec.open(f"{out}-val")] == [[1.0]]
+    (tmp_path / "x.lst").write_text(f"0\t5\t{folder}/val/b/3.jpg\n")
+    assert main(["pack", str(tmp_path / "x.lst"), f"{out}-x"]) == 0
+    assert main(["pack", str(folder / "val"), f"{out}-y", "--classes", f"{out}-x.json"]) == 1
+    assert "out-x.json: this data set has no names of classes" in capsys.readouterr().err
+
+
+def test_split_without_images_is_named(make, tmp_path):
+    folder = make("train/a/1.jpg")
+    (folder / "val").mkdir()
+    with pytest.raises(SourceError, match="the split 'val' has no images; take it away"):
+        dali_rec.pack(folder, tmp_path / "out")

@@ -5,6 +5,8 @@ import shutil
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from image_kinds import jpeg_with
 from record_sets import contents, payload, write_set
 from support import DATA, jpeg
@@ -236,3 +238,31 @@ def test_command_packs_and_plans(packed, tmp_path, capsys):
     assert "bee" in capsys.readouterr().out
     assert main(["pack", str(packed), str(tmp_path / "small"), "--resize", "16", "--format", "insightface"]) == 0
     assert np.array_equal(dali_rec.open(tmp_path / "small").class_indices, [0] * 3 + [1] * 4 + [2] * 5)
+
+
+def test_list_gives_no_path_to_records_that_share_an_id(tmp_path):
+    # As lists do whose ids the records do not have, which are 0 in all of them.
+    write_set(tmp_path / "x", [payload(0, [float(key)], jpeg(key)) for key in range(3)], [0, 1, 2])
+    (tmp_path / "x.idx").unlink()
+    (tmp_path / "x.lst").write_text("0\t0\ta.jpg\n1\t1\tb.jpg\n2\t2\tc.jpg\n")
+    dali_rec.pack(tmp_path / "x.rec", tmp_path / "out")
+    assert (tmp_path / "out.lst").read_text() == "".join(f"{key}\t{key}\tx.rec#0\n" for key in range(3))
+
+
+PATHS = ("a b.jpg", "#1.jpg", "d/e#5.jpg", "d//f.jpg", "n\udcff.jpg")
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.dictionaries(st.integers(0, 2**64 - 1), st.sampled_from(PATHS), min_size=1, max_size=6), st.data())
+def test_a_packed_set_packs_to_what_its_list_packed_to(tmp_path, paths, data):
+    for seed, name in enumerate(PATHS):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(jpeg(seed))
+    labels = st.lists(st.integers(-9, 9), min_size=2, max_size=2)
+    lines = [f"{key}\t{x}\t{y}\t{path}\n" for key, path in paths.items() for x, y in [data.draw(labels)]]
+    (tmp_path / "x.lst").write_text("".join(lines), errors="surrogateescape")
+    shards = data.draw(st.integers(1, len(paths)))
+    dali_rec.pack(tmp_path / "x.lst", tmp_path / "first", shards=shards, overwrite=True)
+    dali_rec.pack(tmp_path / "x.lst", tmp_path / "whole", overwrite=True)
+    dali_rec.pack(tmp_path / "first", tmp_path / "again", overwrite=True)
+    assert bytes_of(tmp_path / "again") == bytes_of(tmp_path / "whole")

@@ -1,12 +1,15 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support import jpeg
 
 import dali_rec
 from dali_rec.cli import main
 from dali_rec.errors import SourceError
 from dali_rec.sources import SourceOptions, TableOptions, open_source
+from dali_rec.sources.split_column import SplitColumn
 
 
 @pytest.fixture
@@ -95,3 +98,23 @@ def test_shares_are_refused_for_a_table_that_is_split(table, tmp_path):
     path = table("path,label,split\n0.jpg,a,train\n1.jpg,b,test\n")
     with pytest.raises(SourceError, match=r"split already \(train, test\).*--split-column '' makes one data set"):
         dali_rec.pack(path, tmp_path / "out", split={"train": 0.5, "val": 0.5})
+
+
+def test_column_of_names_is_no_column_of_splits(table):
+    path = table("path,label,patient\n" + "".join(f"0.jpg,a,p{number}\n" for number in range(1001)))
+    with pytest.raises(SourceError, match=r"'patient' has 1,001 different values.*--split-column"):
+        splits(path, split="patient")
+
+
+@given(st.lists(st.sampled_from(["train", "Training", "val", "dev ", "TEST", "fold 1", "0"]), min_size=1))
+def test_each_row_is_in_the_split_that_it_names_and_in_no_other(values):
+    column = SplitColumn("split", may_be_any=True)
+    for line, value in enumerate(values):
+        column.add(value, line)
+    order, parts = column.parts("x.csv")
+    called = {"train": "train", "training": "train", "val": "val", "dev": "val", "test": "test"}
+    wanted = {}
+    for row, value in enumerate(values):
+        wanted.setdefault(called.get(value.strip().lower(), value.strip()), []).append(row)
+    assert {part.name: order[part.start : part.stop].tolist() for part in parts} == wanted
+    assert sum(part.stop - part.start for part in parts) == len(values)

@@ -485,7 +485,7 @@ def test_names_that_look_like_no_classes_are_said(table):
 def test_columns_of_boxes_are_said_to_be_passed_over(table):
     source = read(table("x.csv", "filename,class,xmin,ymin,xmax,ymax\n1.jpg,cat,1,2,3,4\n"))
     assert "the columns of boxes are passed over" in source.notes[-1]
-    assert read(table("x.csv", "filename,xmin,ymin,xmax,ymax\n1.jpg,1,2,3,4\n"), labels=("*",)).notes == (
+    assert read(table("x.csv", "filename,xmin,ymin,xmax,ymax\n1.jpg,1,2,3,4\n"), labels=("*",)).notes[:-1] == (
         f"{source.root}/x.csv, line 1: the column 'filename' is taken for 'location'",
     )
 
@@ -510,3 +510,21 @@ def test_object_that_has_all_paths_and_labels(table, value):
 def test_several_objects_of_all_paths_are_refused(table):
     with pytest.raises(SourceError, match="an object of all paths stands alone"):
         read(table("x.json", '[{"cat": ["1.jpg"]}, {"dog": ["2.jpg"]}]'))
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "is_said"),
+    [
+        ("train.csv", "val.csv", True),
+        ("my_test_labels.csv", "my_train_labels.csv", True),
+        ("train.csv", "val.txt", False),
+        ("a.csv", "b.csv", False),
+    ],
+)
+def test_classes_of_two_lists_are_said_to_be_numbered_apart(table, tmp_path, name, other, is_said):
+    path = table(name, "dog,1.jpg\n")
+    (tmp_path / other).write_text("cat,2.jpg\n")
+    notes = "".join(read(path).notes)
+    assert (f"where {other} has others" in notes) == is_said
+    path.write_text("1,1.jpg\n")
+    assert "has others" not in "".join(read(path).notes)

@@ -110,3 +110,50 @@ def test_columns_may_have_names(write, text, labels, expected):
 
 def test_number_of_rows_is_no_header_where_nothing_else_stands_behind(write):
     assert [labels for _, labels in rows(read(write("1.jpg 0\n2.jpg 1\n")))] == [(0.0,), (1.0,)]
+
+
+def test_lists_of_one_data_set_get_the_numbers_of_its_classes(write):
+    # The folders that all paths share are others in each list.
+    names = ("animals/cat/1.jpg", "animals/dog/2.jpg", "cars/van/3.jpg")
+    classes = read(write("\n".join(names), *names)).classes
+    assert classes == ("animals/cat", "animals/dog", "cars/van")
+    assert rows(read(write("\n".join(names[:2])), classes)) == [(name, name.rpartition("/")[0]) for name in names[:2]]
+    assert rows(read(write(names[1]), classes)) == [(names[1], "animals/dog")]
+    assert rows(read(write("val/dog/1.jpg\n"), ("cat", "dog"))) == [("val/dog/1.jpg", "dog")]
+
+
+def test_pairs_of_images_are_no_image_and_label(write):
+    path = write("a/1.jpg b/1.png\na/2.jpg b/2.png\n", "a/1.jpg", "a/2.jpg")
+    with pytest.raises(SourceError, match=r"line 1: 'b/1.png' stands where a label .*--columns location,label"):
+        read(path)
+    path.with_suffix(".csv").write_text("a/1.jpg,a/2.jpg\n")
+    with pytest.raises(SourceError, match=r"line 1: 'a/1.jpg' stands where a label .*--columns label,location"):
+        read(path.with_suffix(".csv"))
+
+
+def test_columns_that_an_error_proposes_are_names(write):
+    path = write("1.jpg 1 0\n2.jpg 0 1\n")
+    with pytest.raises(SourceError, match="--columns location,label,other0"):
+        read(path, labels=("*",))
+    source = read(path, labels=("*",), columns=("location", "label", "other0"))
+    assert [sample.labels for sample in source.samples] == [(1.0, 0.0), (0.0, 1.0)]
+
+
+def test_labels_of_several_numbers_are_said(write):
+    # YOLO's lists for Keras have the boxes there.
+    source = read(write("1.jpg 10,20,30,40,0\n2.jpg 1,2,3,4,1\n", "1.jpg", "2.jpg"))
+    assert "2 of the labels in 'label' are several numbers, '10,20,30,40,0' for one" in source.notes[-1]
+
+
+def test_labels_before_paths_are_read_as_the_error_says(write):
+    path = write("0 a/1.jpg\n1 a/2.jpg\n", "a/1.jpg", "a/2.jpg")
+    with pytest.raises(SourceError, match=r"line 1: the image stands behind '0'.*--columns label,location"):
+        read(path)
+    assert rows(read(path, columns=("label", "location"))) == [("a/1.jpg", (0.0,)), ("a/2.jpg", (1.0,))]
+
+
+def test_lines_behind_a_hash_that_name_images_are_counted(write):
+    source = read(write("# all of them: a b\n1.jpg 0\n#2.jpg 1\n#cat/3.jpg 1\n"))
+    assert rows(source) == [("1.jpg", (0.0,))]
+    assert "2 lines that begin with # were passed over: #2.jpg 1, …" in "".join(source.notes)
+    assert "passed over" not in "".join(read(write("# comment\n1.jpg 0\n")).notes)

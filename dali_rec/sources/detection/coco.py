@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["is_coco", "read_coco"]
 
+_OUTLINES = frozenset({"segmentation", "keypoints"})
+
 
 def read_coco(
     path: Path,
@@ -69,6 +71,12 @@ def read_coco(
     else:
         if (flagged, empty) != ("column", "keep"):
             raise SourceError(f"{path}: --flagged and --empty go with boxes, and no annotation has one; leave them out")
+        outlined = next((number for number, one in enumerate(annotations) if _OUTLINES.intersection(one)), None)
+        if outlined is not None:
+            raise SourceError(
+                f"{path}: annotations[{outlined}] has an outline or keypoints, and none has a bbox; write the boxes "
+                "too, or take those out if images have one class each"
+            )
         keys_are_given = not any(isinstance(key, str) for key in rows)
         samples = _class_samples(path, images, _classes(path, annotations, rows, label_of), keys_are_given)
         if len(samples) < len(images):

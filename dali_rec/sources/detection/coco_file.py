@@ -33,11 +33,12 @@ def is_coco(path: Path) -> bool:
 
 
 def load_coco(path: Path) -> dict[str, Any]:
-    """The content of a COCO file, without the parts that are large and not wanted. Raises SourceError."""
+    """The content of a COCO file, with True for the parts that are large and not wanted. Raises SourceError."""
 
     def slim(entry: dict[str, Any]) -> dict[str, Any]:
         for name in _UNUSED:
-            entry.pop(name, None)
+            if entry.pop(name, None):
+                entry[name] = True
         return entry
 
     try:
@@ -141,15 +142,24 @@ def _text(entry: dict[str, Any], name: str, where: str) -> str:
 
 
 def find_root(path: Path, first: str) -> Path:
-    """Where the file names begin: the folder near the annotations that has the first image."""
+    """Where the file names begin: the folder near the annotations that has the first image.
+
+    Raises SourceError where none has, and where several have an image of that name.
+    """
     subset = path.stem.removeprefix("instances_").removeprefix("person_keypoints_")
     beside = [path.parent, path.parent / "images", path.parent / subset]
     above = path.parent.parent
     beside += [above / subset, above / "images" / subset, above / "images", above]
     # os.path, which says no to a name with a null character where a Path raises.
-    found = next((folder for folder in beside if os.path.isfile(folder / first)), None)  # noqa: PTH113
-    if found is not None:
-        return found
+    found = [folder for folder in beside if os.path.isfile(folder / first)]  # noqa: PTH113
+    other = next((folder for folder in found[1:] if not (folder / first).samefile(found[0] / first)), None)
+    if other is not None:
+        raise SourceError(
+            f"{path}: its first image, {first[:100]!r}, is in {found[0]} and in {other}; say --root FOLDER, where "
+            "the file names begin"
+        )
+    if found:
+        return found[0]
     raise SourceError(
         f"{path}: its first image, {first[:100]!r}, is neither beside it nor in {beside[2]} or {beside[3]}; say "
         "--root FOLDER, where the file names begin"

@@ -36,9 +36,19 @@ def is_yolo(path: Path) -> bool:
     except (SourceError, OSError):
         pass
     try:
-        return find_yaml(path) is not None
+        yaml = find_yaml(path)
     except (SourceError, OSError):
         return False
+    try:  # a folder of classes may have a data.yaml too
+        return yaml is not None and (path.is_file() or any(map(_has_labels, _find_parts(path)[1])))
+    except (SourceError, OSError):
+        return True  # and reading it says why it cannot be
+
+
+def _has_labels(part: tuple[str | None, Path, Path]) -> bool:
+    """Whether an image of a part may have a label file."""
+    _, images, labels = part
+    return images.is_file() or any(name.endswith(".txt") for name in _files(labels))
 
 
 def read_yolo(path: Path, classes: Sequence[str] | None = None, empty: Empty = "keep") -> Source:
@@ -114,11 +124,16 @@ class _Reader:
 
     def refuse_strange_texts(self) -> None:
         """Raise SourceError where no text belongs to an image: they are lists of images, or have other names."""
-        if self._unmatched and len(self._unlabelled) == self.images:
-            raise SourceError(
-                f"{self._unmatched[0]} has no image, nor has any other .txt in labels/: YOLO has A.txt for A.jpg. "
-                "If the classes are the folders in images/, pack that folder"
-            )
+        if len(self._unlabelled) < self.images:
+            return
+        found = (
+            f"{self._unmatched[0]} has no image, nor has any other .txt in labels/"
+            if self._unmatched
+            else (f"{self._top}: no image has a .txt in labels/, the first being {self._unlabelled[0]}")
+        )
+        raise SourceError(
+            f"{found}: YOLO has A.txt for A.jpg. If the classes are the folders in images/, pack that folder"
+        )
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -144,9 +159,18 @@ def _find_parts(path: Path) -> tuple[Path, list[tuple[str | None, Path, Path]], 
         if yaml is None:
             raise
         parts = []
-    if parts or yaml is None:
+    if yaml is None or any(split is not None for split, _, _ in parts):
         return path, parts, _of_one_set(parts)
-    top, places, notes = read_yaml(yaml)
+    try:
+        top, places, notes = read_yaml(yaml)
+    except SourceError as error:
+        if not parts:
+            raise
+        return path, parts, (*_of_one_set(parts), f"{error}; all in {parts[0][1]} become one data set")
+    if parts and len({place for _, place in places}) == 1:  # the same for train and val
+        return path, parts, _of_one_set(parts)
+    if parts:
+        notes = (*notes, f"{path}: which images are packed, and their splits, are those of {yaml.name}")
     return top, [(split, place, labels_of(place)) for split, place in places], notes
 
 

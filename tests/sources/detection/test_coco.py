@@ -446,3 +446,25 @@ def test_images_of_lvis_are_known_by_their_address(write, tmp_path):
     entry = {"id": 3, "coco_url": "http://images.cocodataset.org/train2017/0.jpg", "width": 40, "height": 32}
     source = open_source(write([annotation(3, 18, [0, 0, 20, 16])], [entry]))
     assert [sample.location for sample in source.samples] == ["train2017/0.jpg"]
+
+
+def test_outlines_without_boxes_are_no_classes_of_images(write):
+    outline = {**of_class(139, 3), "segmentation": [[0, 0, 9, 0, 9, 9]]}
+    with pytest.raises(SourceError, match=r"annotations\[1\] has an outline or keypoints, and none has a bbox"):
+        open_source(write([of_class(7, 3), outline]))
+    boxed = {**outline, "bbox": [0, 0, 9, 9]}
+    assert open_source(write([boxed])).has_boxes
+    assert not open_source(write([{**of_class(7, 3), "segmentation": []}])).has_boxes
+
+
+def test_images_of_one_name_in_several_folders_are_refused_until_one_is_named(write, tmp_path):
+    path = write([annotation(1, 3, [0, 0, 9, 9])], [image(1, "a.jpg")])
+    for seed, folder in enumerate(("images", "instances")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.jpg").write_bytes(jpeg(seed))
+    with pytest.raises(SourceError, match=rf"is in {tmp_path}/images and in {tmp_path}/instances; say --root"):
+        open_source(path)
+    assert open_source(path, SourceOptions(root=tmp_path / "instances")).root == str(tmp_path / "instances")
+    (tmp_path / "images" / "a.jpg").unlink()
+    (tmp_path / "images" / "a.jpg").symlink_to(tmp_path / "instances" / "a.jpg")
+    assert open_source(path).root == str(tmp_path / "images")

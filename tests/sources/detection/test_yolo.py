@@ -303,3 +303,38 @@ def test_train_that_is_not_there_is_refused(tmp_path):
     write(tmp_path, ["images/1.jpg"], {"labels/1.txt": BOX, "x.yaml": "train: images\nval: images/val\n"})
     with pytest.raises(SourceError, match=r"x\.yaml: its val, images/val, is not there"):
         open_source(tmp_path / "x.yaml")
+
+
+@pytest.mark.parametrize("extra", [[], ["images/extra/4.jpg"]])
+def test_splits_of_a_yaml_go_before_a_folder_without_splits(tmp_path, extra):
+    images = ["images/train/1.jpg", "images/train/2.jpg", "images/val/3.jpg"] if extra else ["images/1.jpg"]
+    images += extra or ["images/2.jpg", "images/3.jpg"]
+    texts = {name.replace("images", "labels").replace("jpg", "txt"): BOX for name in images}
+    lists = {"train.txt": "images/1.jpg\nimages/2.jpg\n", "val.txt": "images/3.jpg\n"}
+    places = ("images/train", "images/val") if extra else ("train.txt", "val.txt")
+    yaml = {"data.yaml": "train: {}\nval: {}\nnames: [cat]\n".format(*places)}
+    source = open_source(write(tmp_path, images, {**texts, **lists, **yaml}))
+    assert {name: len(part) for name, part in locations(source).items()} == {"train": 2, "val": 1}
+    assert any("are those of data.yaml" in note for note in source.notes)
+
+
+@pytest.mark.parametrize("text", ["train: images\nval: images\n", "train: /content/train\nval: /content/val\n"])
+def test_yaml_that_parts_nothing_leaves_a_folder_whole(tmp_path, text):
+    texts = {"labels/1.txt": BOX, "labels/2.txt": BOX, "data.yaml": text}
+    source = open_source(write(tmp_path, ["images/1.jpg", "images/2.jpg"], texts))
+    assert (source.splits, len(source.samples)) == ((), 2)
+    assert "images" in text or any("train, /content/train, is not there" in note for note in source.notes)
+
+
+def test_images_that_are_in_train_and_val_are_said(tmp_path):
+    texts = {"labels/1.txt": BOX, "labels/val/2.txt": BOX, "data.yaml": "train: images\nval: images/val\n"}
+    source = open_source(write(tmp_path, ["images/1.jpg", "images/val/2.jpg"], texts) / "data.yaml")
+    assert any("1 images are in several splits; images/val/2.jpg is in train and val" in note for note in source.notes)
+
+
+def test_folders_of_classes_with_a_yaml_are_no_yolo_set(tmp_path):
+    write(tmp_path, ["train/cat/1.jpg", "train/dog/2.jpg", "val/cat/3.jpg"], {"data.yaml": "train: train\nval: val\n"})
+    source = open_source(tmp_path)
+    assert (source.classes, source.has_boxes) == (("cat", "dog"), False)
+    with pytest.raises(SourceError, match=r"no image has a \.txt .* pack that folder"):
+        open_source(tmp_path / "data.yaml")
