@@ -4,7 +4,7 @@ import types
 import pytest
 
 from dali_rec.errors import DeviceUnavailableError
-from dali_rec.loading import device, graph
+from dali_rec.loading import device, specs
 from dali_rec.loading.device import choose_device, device_for
 
 
@@ -87,12 +87,12 @@ def test_builds_for_the_cpu_say_that_they_have_no_gpu(framework):
     ("cores", "ranks", "on_cpu", "on_gpu"), [(2, None, 2, 2), (64, None, 64, 16), (64, 8, 64, 8), (4, 8, 4, 1)]
 )
 def test_threads_beside_a_gpu_are_the_share_of_a_rank(monkeypatch, cores, ranks, on_cpu, on_gpu):
-    monkeypatch.setattr(graph, "available_cores", lambda: cores)
+    monkeypatch.setattr(specs, "available_cores", lambda: cores)
     monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
     if ranks:
         monkeypatch.setenv("LOCAL_WORLD_SIZE", str(ranks))
-    assert graph.default_threads(device.Device(None, "")) == on_cpu
-    assert graph.default_threads(device.Device(3, "")) == on_gpu
+    assert specs.default_threads(device.Device(None, "")) == on_cpu
+    assert specs.default_threads(device.Device(3, "")) == on_gpu
 
 
 def test_jax_has_the_gpu_by_its_cuda_number(monkeypatch):
