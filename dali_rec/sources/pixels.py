@@ -52,10 +52,14 @@ class HeldImages(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PixelTable:
-    """Where images in a table are looked up: the table, and their column by name (JSON) or number (CSV)."""
+    """Where images in a table are looked up: the table, and their column by name (JSON) or number (CSV).
+
+    delimiter: what stands between the fields of a CSV.
+    """
 
     path: str
     column: str | int
+    delimiter: str = ","
     stays_here: ClassVar[bool] = False
 
     def location(self, start: int, length: int) -> str:
@@ -86,7 +90,7 @@ class PixelTable:
         try:
             with open(self.path, "rb") as file:  # noqa: PTH123
                 file.seek(start)
-                values: Any = parse_row(Path(self.path), file.read(length))
+                values: Any = parse_row(Path(self.path), file.read(length), self.delimiter)
             image = values[self.column]
             if isinstance(image, str) and is_base64(image):
                 return from_base64(image)

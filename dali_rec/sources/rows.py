@@ -69,15 +69,27 @@ def _mapped(path: Path) -> Iterator[mmap.mmap | bytes]:
         yield data
 
 
-def parse_row(path: Path, text: bytes) -> dict[str, Any] | list[str]:
+def parse_row(path: Path, text: bytes, delimiter: str) -> dict[str, Any] | list[str]:
     """The values of one row, from its bytes. Raises ValueError where they make no sense."""
     if path.suffix.lower() in JSON_SUFFIXES:
         return _parse_object(text)
-    return split_line(text.decode("utf-8", "surrogateescape"), "\t" if path.suffix.lower() == ".tsv" else ",")
+    return split_line(text.decode("utf-8", "surrogateescape"), delimiter)
+
+
+def delimiter_in(path: Path) -> str:
+    """What stands between the fields of a CSV or TSV: tabs in a .tsv, and commas in a .csv.
+
+    Semicolons or tabs where the first line of a .csv has these and no comma, as Excel writes it in half of the world.
+    """
+    if path.suffix.lower() == ".tsv":
+        return "\t"
+    with path.open("rb") as file:
+        first = next((line for line in file if line.strip()), b"")
+    return "," if b"," in first else next((mark for mark in ";\t" if mark.encode() in first), ",")
 
 
 def _lines(path: Path, data: mmap.mmap | bytes, columns: int) -> Iterator[Row[list[str]]]:
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    delimiter = delimiter_in(path)
     is_text = path.suffix.lower() == TEXT_SUFFIX
     start, number = len(_BOM) if data[: len(_BOM)] == _BOM else 0, 0
     while start < len(data):

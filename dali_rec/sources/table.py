@@ -15,7 +15,7 @@ from dali_rec.sources.id_column import IdColumn
 from dali_rec.sources.label_column import LabelColumn
 from dali_rec.sources.pixels import PixelTable, is_base64
 from dali_rec.sources.remote import is_url
-from dali_rec.sources.rows import JSON_SUFFIXES
+from dali_rec.sources.rows import JSON_SUFFIXES, delimiter_in
 from dali_rec.sources.sample import SPLIT_NAMES, Sample, SampleTable, Source, Split
 from dali_rec.sources.split_column import SplitColumn
 from dali_rec.sources.table_rows import TableRows, open_rows
@@ -181,9 +181,7 @@ class _Table:
             )
         if isinstance(value, list) or (isinstance(value, str) and _is_image(value)):
             if self.pixels is None:
-                is_json = self._path.suffix.lower() in JSON_SUFFIXES
-                name = self._options.location
-                self.pixels = PixelTable(str(self._path), name if is_json else self._columns.names.index(name))
+                self.pixels = self._pixel_table()
             return self.pixels.location(row.start, row.length)
         text = str(value)
         if text.startswith("data:") or (len(text) > _LONGEST_PATH and not is_url(text)):
@@ -192,6 +190,12 @@ class _Table:
                 "an image in a table is pixels as nested lists, or a file in base64 (data:image/…;base64,…)"
             )
         return text
+
+    def _pixel_table(self) -> PixelTable:
+        path, name = self._path, self._options.location
+        if path.suffix.lower() in JSON_SUFFIXES:
+            return PixelTable(str(path), name)
+        return PixelTable(str(path), self._columns.names.index(name), delimiter_in(path))
 
     def _add_id(self, row: Row[dict[str, Any]], where: str) -> None:
         name = self._options.id

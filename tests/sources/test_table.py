@@ -1,8 +1,10 @@
 import base64
+import io
 import json
 
 import numpy as np
 import pytest
+from PIL import Image
 from support import jpeg, peak_memory, picture
 
 import dali_rec
@@ -51,6 +53,8 @@ OBJECTS.append({"location": "a, b.jpg", "label": "cat"})
         ("x.csv", "cat,1.jpg\ndog,2.jpg\ncat,'a, b.jpg'"),
         ("x.csv", "'cat', 1.jpg\n'dog', 2.jpg\n'cat', 'a, b.jpg'\n"),
         ("x.csv", '\n"cat" , "1.jpg"\n\n"dog", 2.jpg\ncat, "a, b.jpg"\n'),
+        ("x.csv", "\ufefflabel;location\r\ncat;1.jpg\r\ndog;2.jpg\r\ncat;a, b.jpg\r\n"),
+        ("x.csv", "label\tlocation\ncat\t1.jpg\ndog\t2.jpg\ncat\ta, b.jpg\n"),
         ("x.tsv", "label\tlocation\ncat\t1.jpg\ndog\t2.jpg\ncat\ta, b.jpg\n"),
         ("x.json", json.dumps(OBJECTS)),
         ("x.json", json.dumps(OBJECTS, indent=2)),
@@ -64,6 +68,12 @@ OBJECTS.append({"location": "a, b.jpg", "label": "cat"})
 def test_every_form_gives_the_same_samples(table, name, text):
     source = read(table(name, text))
     assert (rows(source), source.classes) == (CATS_AND_DOGS, ("cat", "dog"))
+
+
+def test_pixels_between_semicolons_are_looked_up(table):
+    source = read(table("x.csv", "label;location\ncat;[[0, 128], [255, 3]]\ndog;[[7]]\n"))
+    read_back = [np.array(Image.open(io.BytesIO(source.pixels.read(one.location)))).tolist() for one in source.samples]
+    assert read_back == [[[0, 128], [255, 3]], [[7]]]
 
 
 def test_every_form_packs(table, tmp_path):
@@ -309,8 +319,8 @@ def test_names_that_begin_with_a_bracket_are_no_pixels(tmp_path, text):
         ("x.csv", "id,label,location\nx,a,1.jpg\n", r"line 2: 'id' is 'x'; expected a whole number"),
         ("x.csv", "id,label,location\n-1,a,1.jpg\n", r"line 2: 'id' is '-1'"),
         ("x.csv", "id,label,location\n1_0,a,1.jpg\n", r"line 2: 'id' is '1_0'; expected a whole number"),
-        ("x.csv", "label;location\ncat;1.jpg\n", r"line 1: .* its columns are parted by ';'"),
-        ("x.csv", "label\tlocation\ncat\t1.jpg\n", r"line 1: .* its columns are parted by '\\t'; .* a \.tsv tabs"),
+        ("x.csv", "label|location\ncat|1.jpg\n", r"line 1: .* its columns are parted by '\|'; .* a \.tsv tabs"),
+        ("x.tsv", "label;location\ncat;1.jpg\n", r"line 1: .* its columns are parted by ';'"),
         ("x.csv", "label,location\rcat,1.jpg\rdog,2.jpg\r", r"x\.csv: its lines end with a carriage return alone"),
         ("x.csv", "label,location\ncat,1.jpg\n".encode("utf-16"), r"x\.csv: the text is UTF-16"),
         ("x.csv", "label,location\ncat,1.jpg\ncafé,2.jpg\n".encode("latin-1"), r"line 3: the label 'caf.*not UTF-8"),
