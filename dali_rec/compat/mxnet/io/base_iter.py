@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import weakref
+from abc import ABC, abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("dali_rec.compat.mxnet")
 
 
-class BaseIter(DataIter):
+class BaseIter(DataIter, ABC):
     """Iterates over the batches of a data set, as its parameters say.
 
     A subclass makes the engine and hands it to ``_begin_with``; its ``_arrays`` turns what the engine makes of a batch
@@ -90,9 +91,9 @@ class BaseIter(DataIter):
             provide_label=self.provide_label,
         )
 
+    @abstractmethod
     def _arrays(self, made: tuple[Any, ...], batch: BatchRows, records: list[Record]) -> tuple[Any, Any]:
         """Images and labels of a batch, from what the engine made of it."""
-        raise NotImplementedError
 
     def _handed_over(self, array: Any) -> Any:
         # What DALI made is an array of the framework already.
