@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from dali_rec._files import as_path, naming_writes, own_partial_path, require_local_output, write_text_atomically
 from dali_rec._shard_names import dataset_name
-from dali_rec.dataset import Dataset
-from dali_rec.errors import ImageRejectedError, OutputExistsError, SourceError
+from dali_rec.dataset import Dataset, listed_ids
+from dali_rec.errors import ImageRejectedError, OutputExistsError
 from dali_rec.images import inspect_image
 from dali_rec.opening import open_dataset
-from dali_rec.sources import Sample, format_list, read_list
+from dali_rec.sources import Sample, format_list
+from dali_rec.sources.listed import original_paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -78,9 +79,10 @@ def unpack(
     chosen = whole if classes is None and ids is None else whole.subset(classes=classes, ids=ids)
     names = _Names(target, whole)
     samples, without_image = [], 0
-    for number, record in enumerate(chosen, start=1):
+    paths = original_paths(chosen, listed_ids(chosen))
+    for number, (record, path) in enumerate(zip(chosen, paths, strict=True), start=1):
         if len(record.image):
-            name = names.of(record)
+            name = names.of(record, path)
             _write(target / name, record.image)
             samples.append(Sample(record.key, tuple(record.labels.tolist()), name))
         else:
@@ -107,15 +109,14 @@ class _Names:
     def __init__(self, target: Path, dataset: Dataset) -> None:
         self._root = target.resolve()
         self._dataset = dataset
-        self._given = _listed_names(dataset)
         self._taken: set[str] = set()
         self._folders: set[Path] = set()
 
-    def of(self, record: Record) -> str:
+    def of(self, record: Record, given: str) -> str:
+        """A name for a record whose image had the path ``given``; empty where that is not known."""
         kind = _kind(record)
-        given = self._given.get(record.key)
-        name = None if given is None else _with_extension(given, kind)
-        if name is None or not _is_safe(name):
+        name = _with_extension(given, kind) if given else ""
+        if not _is_safe(name):
             name = self._by_id(record, kind)
         if name.casefold() in self._taken:
             stem, dot, extension = name.rpartition(".")
@@ -145,21 +146,6 @@ class _Names:
         if not folder.resolve().is_relative_to(self._root):
             raise OutputExistsError(f"{folder} is a link that leads out of {self._root}; remove it")
         self._folders.add(folder)
-
-
-def _listed_names(dataset: Dataset) -> dict[int, str]:
-    """The paths in the .lst of the data set, by id; none where there is no such list or it is damaged."""
-    if not dataset.shards:
-        return {}
-    first = dataset.shards[0].path
-    for prefix in sorted({first.stem, dataset_name(first.stem)}):
-        path = first.with_name(f"{prefix}.lst")
-        if path.exists():
-            try:
-                return {sample.key: sample.location for sample in read_list(path).samples}
-            except (SourceError, UnicodeDecodeError):
-                continue
-    return {}
 
 
 def _kind(record: Record) -> str:

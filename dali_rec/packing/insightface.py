@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dali_rec._files import as_path, require_output_name, write_text_atomically
+from dali_rec.dataset import listed_ids
 from dali_rec.errors import OutputExistsError, SourceError, TooManyBadImagesError
 from dali_rec.images import inspect_image
 from dali_rec.manifest import Manifest, ShardEntry, replaceable_files
@@ -26,7 +27,8 @@ from dali_rec.packing.pack import pack
 from dali_rec.packing.run import PackReport, run_pack
 from dali_rec.recordio import RecordWriter
 from dali_rec.recordio.header import HEADER
-from dali_rec.sources import Sample, SampleTable, format_list, read_list
+from dali_rec.sources import Sample, SampleTable, format_list
+from dali_rec.sources.listed import original_paths
 from dali_rec.sources.remote import is_url
 
 if TYPE_CHECKING:
@@ -183,8 +185,7 @@ def _write_images(
         if size is None:
             size = info.height, info.width
         elif size != (info.height, info.width):
-            path = _paths(dataset).get(record.key)
-            where = f"{dataset.name}: record {record.key}" if path is None else path
+            where = _paths(dataset)[row] or f"{dataset.name}: record {record.key}"
             raise SourceError(
                 f"{where} has {info.width} × {info.height} pixels, others {size[1]} × {size[0]}: InsightFace wants one "
                 "size; pack with --resize 112 --resize-mode fill --upscale"
@@ -215,18 +216,14 @@ def _listed(dataset: Dataset, order: NDArray[np.intp], classes: NDArray[np.int64
     keys = dataset.keys.tolist()
     paths = _paths(dataset)
     return SampleTable.of(
-        Sample(key, (float(classes[row]),), paths.get(keys[row], str(keys[row])))
+        Sample(key, (float(classes[row]),), paths[row] or str(keys[row]))
         for key, row in enumerate(order.tolist(), start=1)
     )
 
 
-def _paths(dataset: Dataset) -> dict[int, str]:
-    """The original path of each image by its id, where a list beside the data set says it."""
-    paths: dict[int, str] = {}
-    lists = {path for shard in dataset.shards if (path := shard.path.with_suffix(".lst")).exists()}
-    for path in lists:
-        paths |= {sample.key: sample.location for sample in read_list(path).samples}
-    return paths
+def _paths(dataset: Dataset) -> list[str]:
+    """The original path of each image, empty where no list beside the data set says it."""
+    return list(original_paths(dataset, listed_ids(dataset)))
 
 
 def _refuse_to_replace(out: Path, *, overwrite: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import mmap
 from array import array
 from typing import TYPE_CHECKING
@@ -13,13 +14,39 @@ from dali_rec.recordio.header import MAX_ID
 from dali_rec.recordio.index import signed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
     from typing_extensions import Self
 
+    from dali_rec.dataset import Dataset
 
-def list_beside(rec: Path) -> Path | None:
+
+def original_paths(dataset: Dataset, ids: NDArray[np.uint64]) -> Iterator[str]:
+    """The path that each record's image had, by the lists beside the files; empty where none says it.
+
+    ids: of the records, as lists have them (``listed_ids``), shape (N,).
+    """
+    end = 0
+    for path, shards in itertools.groupby(dataset.shards, lambda shard: _list_beside(shard.path)):
+        lengths = [len(shard) for shard in shards]
+        start, end = end, end + sum(lengths)
+        with ListedPaths(ids[start:end].view(np.int64), path) as listed:
+            # A line of an id that several records have, such as the 0 of all, is that of one of them at most. By shard,
+            # as several views may have one record.
+            parts = np.split(ids[start:end], np.cumsum(lengths)[:-1])
+            starts = np.where(np.concatenate([*map(_is_repeated, parts)]), -1, listed.starts)
+            yield from (listed.path_at(line).decode("utf-8", "surrogateescape") for line in starts.tolist())
+
+
+def _is_repeated(ids: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Whether each of these ids stands several times among them."""
+    _, places, counts = np.unique(ids, return_inverse=True, return_counts=True)
+    return np.asarray(counts[places] > 1, np.bool_)
+
+
+def _list_beside(rec: Path) -> Path | None:
     """The .lst beside a .rec file: of its own name, or of that of the data set of which it is a shard."""
     names = (rec.stem, dataset_name(rec.stem))
     return next((path for name in names if (path := rec.with_name(f"{name}.lst")).is_file()), None)

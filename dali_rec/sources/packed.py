@@ -18,7 +18,7 @@ from dali_rec.manifest import FORMAT, find_manifest, is_manifest
 from dali_rec.opening import join_datasets, open_dataset
 from dali_rec.recordio import RecordReader, unpack_header
 from dali_rec.recordio.framing import HEAD, MAGIC, MAX_RECORD_LENGTH
-from dali_rec.sources.listed import ListedPaths, list_beside
+from dali_rec.sources.listed import original_paths
 from dali_rec.sources.sample import Sample, SampleTable, Source, Split
 
 if TYPE_CHECKING:
@@ -96,29 +96,14 @@ def _read(dataset: Dataset) -> Source:
 
 
 def _samples(dataset: Dataset, ids: NDArray[np.uint64], images: PackedImages) -> Iterator[Sample]:
-    end = 0
-    for path, shards in itertools.groupby(dataset.shards, lambda shard: list_beside(shard.path)):
-        group = list(shards)
-        start, end = end, end + sum(len(shard) for shard in group)
-        with ListedPaths(ids[start:end].view(np.int64), path) as listed:
-            # A line of an id that several records have, such as the 0 of all, is that of one of them at most. By shard,
-            # as several views may have one record.
-            ends = np.cumsum([len(shard) for shard in group])[:-1]
-            repeated = np.concatenate([_is_repeated(part) for part in np.split(ids[start:end], ends)])
-            known = np.where(repeated, -1, listed.starts)
-            lines = zip(ids[start:end].tolist(), known.tolist(), strict=True)
-            for shard in group:
-                place = f"{_PLACE}{os.path.relpath(shard.path, images.folder)}#"
-                offsets = shard.index.offsets.tolist()
-                for offset, labels, (key, line) in zip(offsets, _labels(dataset, shard), lines, strict=False):
-                    origin = listed.path_at(line).decode("utf-8", "surrogateescape") or f"{shard.path.name}#{key}"
-                    yield Sample(key, labels, f"{origin}{place}{offset}")
-
-
-def _is_repeated(ids: NDArray[np.uint64]) -> NDArray[np.bool_]:
-    """Whether each of these ids stands several times among them."""
-    _, places, counts = np.unique(ids, return_inverse=True, return_counts=True)
-    return np.asarray(counts[places] > 1, np.bool_)
+    records = zip(ids.tolist(), original_paths(dataset, ids), strict=True)
+    for shard in dataset.shards:
+        place = f"{_PLACE}{os.path.relpath(shard.path, images.folder)}#"
+        # The records last, of which none may be taken where the shard ends.
+        for offset, labels, (key, path) in zip(
+            shard.index.offsets.tolist(), _labels(dataset, shard), records, strict=False
+        ):
+            yield Sample(key, labels, f"{path or f'{shard.path.name}#{key}'}{place}{offset}")
 
 
 def _labels(dataset: Dataset, shard: Shard) -> Iterator[tuple[float, ...]]:

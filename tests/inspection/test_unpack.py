@@ -2,6 +2,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from record_sets import payload, write_set
 from support import DATA, encoded, jpeg, make_class_folder, picture
 
 import dali_rec
@@ -152,3 +153,13 @@ def test_some_classes_or_ids(photos, tmp_path, capsys):
     assert main(["unpack", str(tmp_path / "x"), str(tmp_path / "none"), "--ids", "99"]) == 1
     assert main(["unpack", str(tmp_path / "x"), str(tmp_path / "none"), "--ids", "x"]) == 2
     assert main(["unpack", str(tmp_path / "x"), str(tmp_path / "none"), "--ids", "0_3"]) == 2
+
+
+def test_a_line_of_the_list_names_no_more_than_one_record(tmp_path):
+    write_set(tmp_path / "x", [payload(0, [2], jpeg(seed)) for seed in range(3)], [0, 1, 2])
+    (tmp_path / "x.idx").unlink()  # and the ids in the records are all 0
+    (tmp_path / "x.lst").write_text("0\t2\tcat/1.jpg\n")
+    dali_rec.unpack(tmp_path / "x.rec", tmp_path / "out")
+    assert (
+        sorted(path.relative_to(tmp_path / "out").parts[0] for path in (tmp_path / "out").rglob("*.jpg")) == ["2"] * 3
+    )
