@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # What the Loader and its reader have made ahead while they waited must not count.
-BATCHES_AHEAD = 6
+RUNS_AHEAD = 6
 
 
 def memory() -> dict[str, int]:
@@ -46,7 +46,7 @@ def main() -> None:
     next(stream)
     say({"startup": time.perf_counter() - began})
     sys.stdin.readline()
-    for _ in range(BATCHES_AHEAD):
+    for _ in range(RUNS_AHEAD * loader.batches_at_once):
         next(stream)
     images = count = 0
     began = time.perf_counter()

@@ -171,8 +171,8 @@ def bench(
 
 
 def warm_up(stage: Stage) -> None:
-    """Run a few batches that are not timed."""
-    for _ in range(WARM_UP_BATCHES):
+    """Run a few batches that are not timed, and more than were made ahead."""
+    for _ in range(WARM_UP_BATCHES * stage.at_once):
         stage.next_batch()
     stage.finish()
 

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from dali_rec._dali import import_dali
 from dali_rec.loading import Loader
+from dali_rec.loading.at_once import with_several_at_once
 from dali_rec.loading.augmentation import NAMED
 from dali_rec.loading.decoding import Decoder, cuts_in_decoder, decoder_options, parsed
 from dali_rec.loading.derived_index import write_derived_index
 from dali_rec.loading.device import choose_device
-from dali_rec.loading.specs import Execution
+from dali_rec.loading.specs import Execution, ImageSpec, image_sides
 from dali_rec.loading.tuned import Tuned, choose_tuned
 
 if TYPE_CHECKING:
@@ -54,15 +55,19 @@ class BenchOptions:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """``next_batch`` makes a batch and returns how many images it has; ``finish`` waits until all work is done."""
+    """``next_batch`` makes a batch and returns how many images it has; ``finish`` waits until all work is done.
+
+    ``at_once``: batches that are made at once.
+    """
 
     name: str
     next_batch: Callable[[], int]
     finish: Callable[[], None]
+    at_once: int = 1
 
 
 def reading_stage(dataset: Dataset, options: BenchOptions) -> Stage:
-    """Records into host memory, by DALI's reader, nothing decoded."""
+    """Records into host memory, by DALI's reader, nothing decoded; as many in a run as the Loader takes."""
     return _bare_stage("read", dataset, options, None)
 
 
@@ -79,9 +84,11 @@ def _bare_stage(name: str, dataset: Dataset, options: BenchOptions, decode: str 
     device, train = choose_device(options.device), NAMED["train"]
     settings, _ = choose_tuned(wanted=True, dataset=dataset, device=device, world_size=1)  # as the Loader beside it
     cuts = cuts_in_decoder(device, settings.crop_in_decoder)
+    image = ImageSpec(image_sides(options.image_size), options.augment, options.dtype)
     execution = Execution(device, options.batch_size, options.threads, tuned=settings)
+    execution = with_several_at_once(execution, dataset, image)
     pipeline = dali.Pipeline(
-        batch_size=options.batch_size,
+        batch_size=execution.images_at_once,
         num_threads=execution.num_threads,
         device_id=device.index,
         seed=0,
@@ -107,15 +114,16 @@ def _bare_stage(name: str, dataset: Dataset, options: BenchOptions, decode: str 
         pipeline.build()
     last: list[Any] = []
 
-    def next_batch() -> int:
-        last[:] = [pipeline.run()[0]]
-        return options.batch_size
+    def batches() -> Iterator[int]:
+        while True:
+            last[:] = [pipeline.run()[0]]
+            yield from [options.batch_size] * execution.at_once
 
     def finish() -> None:
         if last:
             last[0].as_cpu()  # waits for the GPU
 
-    return Stage(name, next_batch, finish)
+    return Stage(name, batches().__next__, finish, execution.at_once)
 
 
 def pipeline_stage(dataset: Dataset, options: BenchOptions) -> Stage:
@@ -172,4 +180,4 @@ def loader_stage(
         if last and hasattr(last[0], "cpu"):
             last[0].flatten()[:1].cpu()  # waits for the GPU
 
-    return Stage(name, next_batch, finish)
+    return Stage(name, next_batch, finish, loader.batches_at_once)

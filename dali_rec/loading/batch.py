@@ -26,6 +26,17 @@ class ArraySpec(NamedTuple):
     dtype: str
 
 
+class Part(NamedTuple):
+    """A batch within the outputs of a run of the pipeline: these ``samples`` of them.
+
+    ``rows``: which records they are, shape (batch,), where ``BatchMaker.needs_rows``.
+    """
+
+    outputs: Any
+    samples: range
+    rows: NDArray[np.int64] | None
+
+
 class BatchMaker:
     """Makes batches of DALI's outputs.
 
@@ -78,36 +89,36 @@ class BatchMaker:
         shape = (images, *size, 3) if self._dtype == "uint8" else (images, 3, *size)
         return ArraySpec(shape, self._dtype), ArraySpec((images, *labels.shape[1:]), str(labels.dtype))
 
-    def make(
-        self, outputs: Any, valid: int, rows: NDArray[np.int64] | None, size: tuple[int, int], seeds: tuple[int, ...]
-    ) -> tuple[Any, ...]:
-        """The batch of the first ``valid`` samples of ``outputs``: images, labels and, where wanted, ids.
+    def make(self, part: Part, size: tuple[int, int], seeds: tuple[int, ...]) -> tuple[Any, ...]:
+        """The batch: images, labels and, where wanted, ids.
 
-        rows: which records they are, shape (valid,), where ``needs_rows``. size: height and width of the images.
-        seeds: of how they are mixed.
+        size: height and width of the images. seeds: of how they are mixed.
         """
-        images = tuple(self._images(output, valid) for output in outputs[: self._views])
-        labels = self._host_labels(outputs[self._views :], valid, rows)
+        images = tuple(self._images(output, part.samples) for output in part.outputs[: self._views])
+        labels = self._host_labels(part)
         if self._mix is not None and isinstance(labels, np.ndarray):
             mixture = draw_mixture(self._mix, size, seeds)
             labels = mix_labels(labels, self._classes, self._mix.smoothing, mixture)
             if mixture is not None:
                 images = (self._arrays.mixed(images[0], mixture, self._device),)
         batch = (images[0] if self._views == 1 else images, self._placed(labels))
-        return (*batch, self._dataset.keys[rows]) if self._with_ids and rows is not None else batch
+        return (*batch, self._dataset.keys[part.rows]) if self._with_ids and part.rows is not None else batch
 
-    def _images(self, output: Any, valid: int) -> Any:
-        array = self._arrays.from_images(output.as_tensor(), self._device)
-        return array[:valid] if valid < len(output) else array
+    def _images(self, output: Any, samples: range) -> Any:
+        tensor, is_part = output.as_tensor(), len(samples) < len(output)
+        if is_part and not self._device.is_gpu:
+            # As a tensor of its own, which is saved and sent without the rest of the run.
+            tensor, is_part = host_part(tensor, samples), False
+        array = self._arrays.from_images(tensor, self._device)
+        return array[samples.start : samples.stop] if is_part else array
 
-    def _host_labels(
-        self, outputs: Any, valid: int, rows: NDArray[np.int64] | None
-    ) -> NDArray[Any] | PaddedLabels | list[NDArray[np.float32]]:
+    def _host_labels(self, part: Part) -> NDArray[Any] | PaddedLabels | list[NDArray[np.float32]]:
+        outputs = part.outputs[self._views :]
         if isinstance(self._labels, BoxReader):
-            return self._labels.of_batch(outputs, valid)
-        if rows is not None and self._labels.needs_rows:
-            return self._labels.of_rows(rows)
-        return self._labels.of_batch(outputs[0], valid)
+            return self._labels.of_samples(outputs, part.samples)
+        if part.rows is not None and self._labels.needs_rows:
+            return self._labels.of_rows(part.rows)
+        return self._labels.of_samples(outputs[0], part.samples)
 
     def _placed(self, labels: NDArray[Any] | PaddedLabels | list[NDArray[np.float32]]) -> Any:
         """The labels as arrays of the framework, where the images are."""
@@ -132,3 +143,11 @@ class BatchMaker:
                 f"{self._dataset.name}: how many classes there are is not written down; say BatchMix(classes=…)"
             )
         return classes
+
+
+def host_part(tensor: Any, samples: range) -> Any:
+    """These samples of a DALI tensor in host memory, as another one, without a copy."""
+    from nvidia.dali.tensors import TensorCPU
+
+    # It keeps the view, and that the tensor.
+    return TensorCPU(np.asarray(tensor)[samples.start : samples.stop], "")

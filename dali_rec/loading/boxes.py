@@ -71,14 +71,14 @@ class BoxReader:
             return [table]
         return np.zeros((1, self._most, self._layout.width), np.float32)
 
-    def of_batch(self, outputs: Sequence[Any], valid: int) -> NDArray[np.float32] | list[NDArray[np.float32]]:
-        """The first ``valid`` boxes, from the pipeline's outputs: labels, corners and, of crops, whose."""
+    def of_samples(self, outputs: Sequence[Any], samples: range) -> NDArray[np.float32] | list[NDArray[np.float32]]:
+        """The boxes of these samples, from the pipeline's outputs: labels, corners and, of crops, whose."""
         labels, corners = outputs[:2]
         found = []
-        for row in range(valid):
-            table = self._table(np.asarray(labels[row]))
-            table = table[np.asarray(outputs[2][row])] if self._crops else table.copy()
-            table[:, 1:5] = np.asarray(corners[row]).reshape(-1, 4)
+        for sample in samples:
+            table = self._table(np.asarray(labels[sample]))
+            table = table[np.asarray(outputs[2][sample])] if self._crops else table.copy()
+            table[:, 1:5] = np.asarray(corners[sample]).reshape(-1, 4)
             found.append(table)
         return found if self._mode == "list" else self._padded(found)
 

@@ -11,10 +11,14 @@ batches, by repeating its last record; the padding is cut off again here. For N 
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Literal
 
 LastBatch = Literal["partial", "drop", "pad"]
+
+# Of an epoch, that the last run may make for nothing.
+_MOST_PADDING = 1 / 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,8 @@ class EpochPlan:
     ``last_batch``: what becomes of a last batch that is not full: "partial" (it is shorter), "drop", or "pad" (its last
     record is repeated). ``rotate``: the reader takes the next shard each epoch. ``even``: every rank hands out as many
     batches, with "drop" as the rank with least and else as the rank with most: one that has run out of records hands
-    out its last once more.
+    out its last once more. ``at_once``: batches that one run of the pipeline makes (loading/at_once.py); DALI pads the
+    shards to whole runs.
     """
 
     records: int
@@ -34,6 +39,7 @@ class EpochPlan:
     last_batch: LastBatch
     rotate: bool
     even: bool = False
+    at_once: int = 1
 
     def shard(self, epoch: int) -> int:
         """The shard that the rank reads in ``epoch``."""
@@ -45,18 +51,32 @@ class EpochPlan:
         return self.records * (shard + 1) // self.world_size - self.records * shard // self.world_size
 
     @property
-    def pipeline_batches(self) -> int:
-        """Batches that the pipeline makes an epoch, padding included; the same for every rank."""
+    def _most_batches(self) -> int:
+        """Batches of the rank with most."""
         largest = -(-self.records // self.world_size)
         return -(-largest // self.batch_size)
+
+    @property
+    def runs(self) -> int:
+        """Runs of the pipeline an epoch; the same for every rank."""
+        return -(-self._most_batches // self.at_once)
+
+    @property
+    def pipeline_batches(self) -> int:
+        """Batches that the pipeline makes an epoch, padding included; the same for every rank."""
+        return self.runs * self.at_once
+
+    def making_at_once(self, most: int) -> EpochPlan:
+        """This plan with as many batches a run as leave little to padding, ``most`` at most."""
+        batches = self._most_batches
+        fitting = (count for count in range(most, 1, -1) if -batches % count <= batches * _MOST_PADDING)
+        return dataclasses.replace(self, at_once=next(fitting, 1))
 
     def batches(self, epoch: int) -> int:
         """Batches that the rank hands out in ``epoch``."""
         if self.even:
             return (
-                self.records // self.world_size // self.batch_size
-                if self.last_batch == "drop"
-                else self.pipeline_batches
+                self.records // self.world_size // self.batch_size if self.last_batch == "drop" else self._most_batches
             )
         size = self.shard_size(epoch)
         return size // self.batch_size if self.last_batch == "drop" else -(-size // self.batch_size)

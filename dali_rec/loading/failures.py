@@ -1,4 +1,4 @@
-"""Batches that DALI cannot make: at which record it stopped, which its messages do not say, and how to go on."""
+"""Runs that DALI cannot make: at which record it stopped, which its messages do not say, and how to go on."""
 
 from __future__ import annotations
 
@@ -49,26 +49,31 @@ class BadRecord:
         return f"id {self.key} in {self.path} at offset {self.offset}: {self.reason}"
 
 
-class FailedBatch(NamedTuple):
-    """A batch that DALI could not make. ``valid``: how many of its samples are handed out; ``error``: DALI's."""
+class FailedRun(NamedTuple):
+    """A run of the pipeline that failed with ``error``, DALI's. ``batch``: its first."""
 
     epoch: int
     batch: int
-    valid: int
     error: Exception
 
 
-class MadeBatch(NamedTuple):
-    """The outputs of DALI for the records in these rows of the data set."""
+class Remade(NamedTuple):
+    """A run that was made again without its bad records.
+
+    ``outputs``: DALI's, None where nothing is left. ``rows``: of the records of the whole run. ``left``: which of
+    its samples are in the outputs, ascending, shape (samples left,). ``bad``: the records that are not.
+    """
 
     outputs: Any
     rows: NDArray[np.int64]
+    left: NDArray[np.int64]
+    bad: list[BadRecord]
 
 
 class Recovery:
-    """Names the records at which batches fail and, where it ``skips``, makes the batches without them.
+    """Names the records at which runs of the pipeline fail, and makes these without them.
 
-    skipped: the ids of the records that were left out, once each time.
+    skips: whether batches are handed out without their bad records. skipped: the ids of those, once each time.
     """
 
     def __init__(self, dataset: Dataset, execution: Execution, *, skips: bool) -> None:
@@ -79,53 +84,59 @@ class Recovery:
 
     def remake(
         self,
-        failed: FailedBatch,
-        rows_of_batch: Callable[[], NDArray[np.int64]],
+        failed: FailedRun,
+        rows_of_run: Callable[[], NDArray[np.int64]],
         image: ImageSpec,
         seed: int,
         stream: Any = None,
-    ) -> MadeBatch | None:
-        """The batch without its bad records; None where nothing is left of it.
+    ) -> Remade:
+        """The run without its bad records.
 
-        rows_of_batch: finds the rows of its records. stream: the framework's, as for every batch. Raises LoaderError
-        where nothing is to be skipped, or it is not known which record is bad.
+        rows_of_run: finds the rows of its records. stream: the framework's, as for every run. Raises LoaderError where
+        it is not known which record is bad.
         """
-        whole = what_to_verify(self._dataset)
-        stopped = f"{self._dataset.name}: DALI stopped at batch {failed.batch} of epoch {failed.epoch}; "
         try:
-            rows = rows_of_batch()
+            rows = rows_of_run()
         except RuntimeError:  # not an image but the file itself is damaged: no reader gets past it
             raise LoaderError(
-                f"{stopped}'dali-rec verify {whole}' finds where the file is damaged, --repair leaves that out. DALI "
-                f"said: {dali_reason(failed.error)}"
+                f"{self._stopped(failed)}'dali-rec verify {what_to_verify(self._dataset)}' finds where the file is "
+                f"damaged, --repair leaves that out. DALI said: {dali_reason(failed.error)}"
             ) from failed.error
-        error = failed.error
-        bad = bad_records(self._dataset, rows) or stopped_at(self._dataset, rows, error)
-        rows_left = rows[: failed.valid]
-        while bad:
-            if not self.skips:
-                more = f", and {len(bad) - 1} more in the batch" if len(bad) > 1 else ""
-                raise LoaderError(
-                    f"{stopped}'dali-rec verify {whole}' lists what cannot be decoded, --repair leaves it out for "
-                    f"good, on_error='skip' goes on without it: {bad[0]}{more}"
-                ) from error
-            self.skipped += [record.key for record in bad if record.row in rows_left]
-            for record in bad:
-                logger.warning("skipped a record that cannot be decoded: %s", record)
-            rows_left = rows_left[~np.isin(rows_left, [record.row for record in bad])]
-            if not len(rows_left):
-                return None
+        error, bad, left = failed.error, [], np.arange(len(rows))
+        found = bad_records(self._dataset, rows) or stopped_at(self._dataset, rows, error)
+        while found:
+            bad += found
+            left = left[~np.isin(rows[left], [record.row for record in found])]
+            if not len(left):
+                return Remade(None, rows, left, bad)
             try:
-                made = run_once(self._dataset, rows_left, image, self._execution, seed, stream)
-                return MadeBatch(made, rows_left)
+                made = run_once(self._dataset, rows[left], image, self._execution, seed, stream)
+                return Remade(made, rows, left, bad)
             except DALI_ERRORS as another:
                 error = another
-                bad = stopped_at(self._dataset, rows_left, error)
+                found = stopped_at(self._dataset, rows[left], error)
         keys = self._dataset.keys[rows][:8].tolist()
         raise LoaderError(
-            f"{stopped}'dali-rec verify {whole}' checks the records; the batch has the ids {keys}… DALI said: "
-            f"{dali_reason(error)}"
+            f"{self._stopped(failed)}'dali-rec verify {what_to_verify(self._dataset)}' checks the records; they have "
+            f"the ids {keys}… DALI said: {dali_reason(error)}"
         ) from error
+
+    def leave_out(self, bad: list[BadRecord], failed: FailedRun) -> None:
+        """Count these records of a batch as skipped. Raises LoaderError where nothing is to be skipped."""
+        if not bad:
+            return
+        if not self.skips:
+            more = f", and {len(bad) - 1} more in the batch" if len(bad) > 1 else ""
+            raise LoaderError(
+                f"{self._stopped(failed)}'dali-rec verify {what_to_verify(self._dataset)}' lists what cannot be "
+                f"decoded, --repair leaves it out for good, on_error='skip' goes on without it: {bad[0]}{more}"
+            ) from failed.error
+        for record in bad:
+            self.skipped.append(record.key)
+            logger.warning("skipped a record that cannot be decoded: %s", record)
+
+    def _stopped(self, failed: FailedRun) -> str:
+        return f"{self._dataset.name}: DALI stopped at batch {failed.batch} of epoch {failed.epoch}; "
 
 
 def bad_records(dataset: Dataset, rows: NDArray[np.int64]) -> list[BadRecord]:
@@ -141,7 +152,7 @@ def bad_records(dataset: Dataset, rows: NDArray[np.int64]) -> list[BadRecord]:
 
 
 def stopped_at(dataset: Dataset, rows: NDArray[np.int64], error: Exception) -> list[BadRecord]:
-    """The records of the batch of ``rows`` at which DALI stopped: the one of its message, or each is tried alone."""
+    """The records of the run of ``rows`` at which DALI stopped: the one of its message, or each is tried alone."""
     match = _FAILED_SAMPLE.search(str(error))
     if match is not None and int(match[1]) < len(rows):
         bad, reason = [int(rows[int(match[1])])], "DALI's decoder stops at it"
@@ -184,7 +195,7 @@ def _without_a_size(dataset: Dataset, rows: NDArray[np.int64]) -> list[int]:
 def run_once(
     dataset: Dataset, rows: NDArray[np.int64], image: ImageSpec, execution: Execution, seed: int, stream: Any
 ) -> Any:
-    """The outputs of one batch of these rows, from a pipeline made for it. Raises RuntimeError where DALI fails."""
+    """The outputs of one run of these rows, from a pipeline made for it. Raises RuntimeError where DALI fails."""
     feed = RecordFeed(dataset, itertools.repeat(rows), held=8)
     return build_fed_pipeline(feed, dataset, image, execution, seed).run(stream)
 

@@ -159,7 +159,7 @@ def _build(
     definition = dali.pipeline_def(graph, enable_conditionals=random is not None and random.policy is not None)
     with _without_dalis_deprecations():
         pipeline = definition(
-            batch_size=execution.batch_size,
+            batch_size=execution.images_at_once,
             num_threads=execution.num_threads,
             # Without a GPU the device must be None: types.CPU_ONLY_DEVICE_ID looks for a driver.
             device_id=execution.device.index,

@@ -75,11 +75,11 @@ class LabelReader:
         assert self._override is not None
         return self._convert([self._override[row] for row in rows.tolist()])
 
-    def of_batch(self, labels: Any, valid: int) -> NDArray[Any] | PaddedLabels | list[NDArray[np.float32]]:
-        """The first ``valid`` labels of a batch, from the pipeline's output."""
+    def of_samples(self, labels: Any, samples: range) -> NDArray[Any] | PaddedLabels | list[NDArray[np.float32]]:
+        """The labels of these samples, from the pipeline's output."""
         if labels.is_dense_tensor():
-            return self._convert(np.asarray(labels.as_tensor())[:valid])
-        return self._convert([np.asarray(labels[row]) for row in range(valid)])
+            return self._convert(np.asarray(labels.as_tensor())[samples.start : samples.stop])
+        return self._convert([np.asarray(labels[sample]) for sample in samples])
 
     def _convert(
         self, labels: NDArray[np.float32] | Sequence[NDArray[np.float32]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import importlib
 import logging
@@ -10,10 +9,11 @@ import os
 import zlib
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 
-from dali_rec._dali import DALI_ERRORS, dali_reason, import_dali
+from dali_rec._dali import dali_reason, import_dali
 from dali_rec._files import as_path
 from dali_rec._numbers import whole_number
-from dali_rec.errors import DaliRecError, LoaderError
+from dali_rec.errors import LoaderError
+from dali_rec.loading.at_once import with_several_at_once
 from dali_rec.loading.augmentation import BoxAugmentation, box_augmentation
 from dali_rec.loading.batch import ArraySpec, BatchMaker
 from dali_rec.loading.batch_mix import BatchMix, BatchMixName, choose_mix
@@ -24,12 +24,12 @@ from dali_rec.loading.derived_index import dali_can_read
 from dali_rec.loading.device import device_for
 from dali_rec.loading.distributed import find_ranks, refuse_other_ranks
 from dali_rec.loading.epoch import EpochPlan, LastBatch
-from dali_rec.loading.failures import FailedBatch, Recovery, check_files
+from dali_rec.loading.failures import Recovery, check_files
 from dali_rec.loading.finish import choose_resizer
-from dali_rec.loading.graph import rank_seed
 from dali_rec.loading.labels import LabelReader, Ragged
 from dali_rec.loading.order import SampleOrder
 from dali_rec.loading.readers import BufferReader, OrderReader, Place, Reader
+from dali_rec.loading.runs import Mark, Runs
 from dali_rec.loading.selection import Data, Subset, choose_weights, select
 from dali_rec.loading.specs import (
     IMAGENET_MEAN,
@@ -43,6 +43,7 @@ from dali_rec.loading.specs import (
     image_sides,
 )
 from dali_rec.loading.state import (
+    at_once_of,
     check_state,
     checkpoint_of,
     data_fingerprint,
@@ -58,7 +59,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from dali_rec.loading.augmentation import Augment
@@ -70,12 +70,10 @@ _FRAMEWORKS = ("torch", "numpy", "jax", "cupy", "tensorflow")
 
 
 class _Stand(NamedTuple):
-    """All that going on takes: the place, what DALI's checkpoint stands for, and the batches that failed since."""
+    """All that going on takes: the place, and from where the pipeline makes the batch at it."""
 
     place: Place
-    checkpointed: Place
-    failures_since: int
-    checkpoint: bytes
+    mark: Mark
 
 
 class Loader:
@@ -198,7 +196,8 @@ class Loader:
         settings, why_these = choose_tuned(tuned, self.dataset, self.device, ranks.world_size)
         cuts = cuts_in_decoder(self.device, settings.crop_in_decoder)
         self._image = ImageSpec(image_sides(image_size), made, dtype, mean, std, antialias, layout, chosen, cuts)
-        self._execution = Execution(self.device, batch_size, threads, prefetch, settings)
+        execution = Execution(self.device, batch_size, threads, prefetch, settings)
+        execution = with_several_at_once(execution, self.dataset, self._image)
         self._ranks = (ranks.rank, ranks.world_size)
         self._ranks_were_found = rank is None
         self._labels: LabelReader | BoxReader
@@ -215,7 +214,7 @@ class Loader:
         shuffle = augment not in ("eval", None) and not callable(augment) if shuffle is None else shuffle
         spec = ReaderSpec(*self._ranks, bool(shuffle), shuffle_buffer, shuffle_files=False, seed=seed)
         drawn = choose_weights(self.dataset, weights, balance, mix, sizes)
-        self._batch_size = batch_size = self._execution.batch_size
+        self._batch_size = batch_size = execution.batch_size
         if samples is not None and drawn is None:
             raise ValueError(f"samples is {samples}: it goes with weights, balance or mix")
         self._reader: Reader
@@ -223,12 +222,13 @@ class Loader:
         if shuffle == "global" or drawn is not None or not dali_can_read(self.dataset):
             order = SampleOrder(len(self.dataset), spec.seed, bool(shuffle), drawn, samples)
             deal = Deal(len(order), *self._ranks, batch_size, last_batch, even)
-            self._reader = OrderReader(self.dataset, order, deal, self._execution)
+            self._reader = OrderReader(self.dataset, order, deal, execution)
         else:
             # DALI's readers stick to their shard when they shuffle the files, and move on to the next one otherwise.
             spec = dataclasses.replace(spec, shuffle_files=spec.shuffle and len(self.dataset.shards) > 1)
             plan = EpochPlan(len(self.dataset), *self._ranks, batch_size, last_batch, not spec.shuffle_files, even)
-            self._reader = BufferReader(self.dataset, spec, plan, self._execution, with_source=self._batches.needs_rows)
+            plan = plan.making_at_once(execution.at_once)
+            self._reader = BufferReader(self.dataset, spec, plan, execution, with_source=self._batches.needs_rows)
         self._options: dict[str, Any] = {
             "batch_size": batch_size,
             **describe_image(self._image),
@@ -246,47 +246,54 @@ class Loader:
         self._place = Place()
         self._is_running = False
         self._loops, self._process = 0, os.getpid()
-        self._recovery = Recovery(self.dataset, self._execution, skips=on_error == "skip")
+        self._recovery = Recovery(self.dataset, execution, skips=on_error == "skip")
         logger.info(
-            "Loader: %s; rank %d of %d (%s); decode and resize on the %s (%s); %d threads, prefetch %d; tuned: %s (%s)",
+            "Loader: %s; rank %d of %d (%s); decode and resize on the %s (%s); %d threads, %d batches a run, %d runs "
+            "ahead; tuned: %s (%s)",
             self.dataset,
             *self._ranks,
             ranks.why,
             self.device,
             self.device.why,
-            self._execution.num_threads,
-            self._execution.queue_depth,
+            execution.num_threads,
+            self.batches_at_once,
+            self._reader.execution.queue_depth,
             self.tuned,
             why_these,
         )
-        self._start_pipeline(self._place, None)
+        self._start(Mark(self._place))
 
-    def _start_pipeline(self, place: Place, checkpoint: bytes | None) -> None:
+    def _start(self, mark: Mark) -> None:
+        """Make a pipeline that goes on from ``mark``."""
+        seeds = (self._options["seed"], *self._ranks)
         try:
-            self._pipeline = self._reader.build(place, self._image, checkpoint)
+            self._runs = Runs(
+                self._reader, self._image, self._recovery, mark, seeds, needs_rows=self._batches.needs_rows
+            )
         except RuntimeError as error:
-            if checkpoint is None:
+            if mark.checkpoint is None:
                 raise
             raise LoaderError(
                 f"{self.dataset.name}: DALI does not go on from the state ({dali_reason(error)}); make the Loader as "
                 "it was, with the same version of DALI, or start the epoch anew"
             ) from error
-        # DALI's checkpoint stays behind where batches fail: what it stands for, and how many have failed since.
-        self._checkpointed, self._failures_since = place, 0
         # Where the loader stood before the batch that is being made. Ctrl-C may stop that before DALI's next step or
         # after it, and nothing tells which.
         self._before: _Stand | None = None
 
     def _stand(self) -> _Stand:
         """Where the loader stands; a batch whose making was interrupted is not taken."""
-        if self._before is not None:
-            return self._before
-        return _Stand(self._place, self._checkpointed, self._failures_since, self._pipeline.checkpoint())
+        return self._before or _Stand(self._place, self._runs.mark(self._place))
 
     @property
     def batch_size(self) -> int:
         """Images in a full batch."""
         return self._batch_size
+
+    @property
+    def batches_at_once(self) -> int:
+        """How many batches one run of the pipeline makes: on the CPU several small ones, which is faster."""
+        return self._reader.execution.at_once
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -296,7 +303,7 @@ class Loader:
     @property
     def tuned(self) -> Tuned:
         """The settings in force that tuning chose; an explicit ``threads`` or ``prefetch`` goes before it."""
-        return self._execution.in_force
+        return self._reader.execution.in_force
 
     @property
     def epoch(self) -> int:
@@ -347,7 +354,7 @@ class Loader:
         self._is_running = True
         self._loops += 1
         loop = self._loops
-        while self._place.batch < self._reader.runs(self._place):
+        while self._place.batch < self._reader.made(self._place):
             with self._arrays.on_device(self.device):
                 batch = self._take()
             if batch is not None:
@@ -389,6 +396,7 @@ class Loader:
             ),
             (not self._batches.is_plain, "its batches are mixed, or have ids or several views"),
             (self._recovery.skips, "it skips what cannot be decoded"),
+            (self.batches_at_once > 1, "several of its batches are made at once"),
             (self._image.resizer == "numba", "its images are not resized by DALI; resizer='dali' leaves it to that"),
         )
         for applies, reason in reasons:
@@ -414,7 +422,7 @@ class Loader:
     def _begin_at(self, epoch: int) -> None:
         """Go to the beginning of ``epoch``, with a new pipeline."""
         place = Place(epoch=epoch, began=epoch)
-        self._start_pipeline(place, None)
+        self._start(Mark(place))
         self._place = place
         self._is_running = False
 
@@ -450,7 +458,7 @@ class Loader:
 
     def _drain(self) -> None:
         """Take the batches from the pipeline that are padding alone, and begin the next epoch."""
-        while self._place.batch < self._reader.runs(self._place):
+        while self._place.batch < self._reader.made(self._place):
             self._take()
         self._begin_next_epoch()
 
@@ -463,10 +471,10 @@ class Loader:
         stand = self._stand()
         extra = {
             "image_size": list(self._image.size),
-            "made_by": made_by(self._image),
+            "made_by": made_by(self._image, self.batches_at_once),
             "skipped": list(self._recovery.skipped),
-            "checkpointed": [stand.checkpointed.epoch, stand.checkpointed.batch],
-            "failures_since": stand.failures_since,
+            "checkpointed": [stand.mark.place.epoch, stand.mark.place.batch],
+            "failures_since": stand.mark.failures,
         }
         taken = self._reader.taken(stand.place) if isinstance(self._reader, OrderReader) else 0
         return make_state(
@@ -476,7 +484,7 @@ class Loader:
             self._options,
             self._ranks,
             extra,
-            stand.checkpoint,
+            stand.mark.checkpoint,
         )
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -489,9 +497,10 @@ class Loader:
         """
         check_state(state, data_fingerprint(self.dataset), self._options, self.dataset.name)
         ranks = (state["rank"], state["world_size"])
-        place, checkpoint = place_of(state), checkpoint_of(state)
-        epoch, batch = state["checkpointed"]
-        source, failures = dataclasses.replace(place, epoch=epoch, batch=batch), int(state["failures_since"])
+        place, (epoch, batch) = place_of(state), state["checkpointed"]
+        mark = Mark(
+            dataclasses.replace(place, epoch=epoch, batch=batch), int(state["failures_since"]), checkpoint_of(state)
+        )
         if ranks != self._ranks:
             if not isinstance(self._reader, OrderReader):
                 raise LoaderError(
@@ -501,15 +510,15 @@ class Loader:
                 )
             if ranks[1] != self._ranks[1]:
                 place = Place(place.epoch, 0, place.epoch, int(state["taken"]))
-            source, failures, checkpoint = place, 0, None  # the random numbers are another rank's
-        if checkpoint is not None:
+            mark = Mark(place)  # the random numbers are another rank's
+        if mark.checkpoint is not None:
             self._image = image_of(state, self._image, self.device, self.dataset.name)
+            self._reader = self._reader.making_at_once(at_once_of(state))
         self._image = dataclasses.replace(self._image, size=tuple(state["image_size"]))
         self._recovery.skipped = [int(key) for key in state["skipped"]]
         self._place = place
         self._is_running = False
-        self._start_pipeline(source, checkpoint)
-        self._fail_again(failures)
+        self._start(mark)
         if self._is_exhausted():
             self._drain()
 
@@ -518,15 +527,7 @@ class Loader:
         self._image = dataclasses.replace(self._image, size=image_sides(image_size))
         stand = self._stand()
         self._place = stand.place
-        self._start_pipeline(stand.checkpointed, stand.checkpoint)
-        self._fail_again(stand.failures_since)
-
-    def _fail_again(self, failures: int) -> None:
-        """Pass over the batches that failed between DALI's checkpoint and where the loader stood."""
-        for _ in range(failures):
-            with contextlib.suppress(RuntimeError):
-                self._pipeline.run()
-        self._failures_since = failures
+        self._start(stand.mark)
 
     def _take(self) -> tuple[Any, ...] | None:
         """The next batch, or None where it has nothing to hand out. It counts as taken, also for state_dict."""
@@ -534,36 +535,13 @@ class Loader:
         self._before = self._stand()
         place = self._before.place
         self._place = dataclasses.replace(place, batch=place.batch + 1)
-        batch = self._make(place)
-        self._before = None
-        return batch
-
-    def _make(self, place: Place) -> tuple[Any, ...] | None:
-        """The batch at ``place``, or None where it has nothing to hand out."""
         try:
             # On the framework's stream: memory of a batch that was dropped is used again only after the work on it.
-            outputs = self._pipeline.run(self._arrays.current_stream(self.device))
-        except DaliRecError:  # of our own reader: the file itself is damaged
-            raise
-        except DALI_ERRORS as error:
-            self._failures_since += 1
+            part = self._runs.batch(place, self._arrays.current_stream(self.device))
+        except LoaderError:
             self._before = None  # a batch that DALI cannot make counts as taken
-            return self._recover(place, error)
-        self._checkpointed, self._failures_since = dataclasses.replace(place, batch=place.batch + 1), 0
-        valid = min(self._reader.valid(place), len(outputs[0]))
-        if not valid:
-            return None
-        rows = self._reader.rows(outputs[-1])[:valid] if self._batches.needs_rows else None
-        return self._batch(outputs, valid, rows, place)
-
-    def _recover(self, place: Place, error: Exception) -> tuple[Any, ...] | None:
-        """What becomes of a batch that DALI cannot make: an error that names the record, or the batch without it."""
-        seed = rank_seed(self._options["seed"], *self._ranks, place.epoch, place.batch)
-        failed = FailedBatch(place.epoch, place.batch, self._reader.valid(place), error)
-        stream = self._arrays.current_stream(self.device)
-        made = self._recovery.remake(failed, lambda: self._reader.rows_at(place), self._image, seed, stream)
-        return None if made is None else self._batch(made.outputs, len(made.rows), made.rows, place)
-
-    def _batch(self, outputs: Any, valid: int, rows: NDArray[np.int64] | None, place: Place) -> tuple[Any, ...]:
+            raise
         mix_seeds = (self._options["seed"], *self._ranks, place.epoch, place.start, place.batch)
-        return self._batches.make(outputs, valid, rows, self._image.size, mix_seeds)
+        batch = None if part is None else self._batches.make(part, self._image.size, mix_seeds)
+        self._before = None
+        return batch

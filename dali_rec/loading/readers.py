@@ -55,46 +55,51 @@ class Place:
 
 
 class Reader(Protocol):
-    """What the Loader needs to know of a way to read."""
+    """What the Loader needs to know of a way to read. ``execution``: how DALI runs the pipelines."""
+
+    execution: Execution
 
     def batches(self, place: Place) -> int:
         """Batches of the epoch at ``place`` that are handed out."""
 
-    def runs(self, place: Place) -> int:
+    def made(self, place: Place) -> int:
         """Batches of that epoch that the pipeline makes, those that are padding alone included."""
 
     def valid(self, place: Place) -> int:
         """How many samples of the batch at ``place`` are handed out."""
 
     def build(self, place: Place, image: ImageSpec, checkpoint: bytes | None) -> Any:
-        """A pipeline whose next batch is the one at ``place``; with a checkpoint, with the random numbers of that."""
+        """A pipeline whose next run begins at ``place``; with a checkpoint, with the random numbers of that."""
 
     def rows(self, origin: Any) -> NDArray[np.int64]:
-        """The rows in the data set of a batch, from the last output of the pipeline."""
+        """The rows in the data set of a run, from the last output of the pipeline."""
 
     def rows_at(self, place: Place) -> NDArray[np.int64]:
-        """The rows in the data set of the batch at ``place``, found without the pipeline's help."""
+        """The rows in the data set of the run that begins at ``place``, found without the pipeline's help."""
+
+    def making_at_once(self, batches: int) -> Reader:
+        """This reader, with so many batches in a run."""
 
 
 class _Replay:
-    """DALI's reader alone, run again: ``batches`` are done since the epoch in which it began."""
+    """DALI's reader alone, run again: ``runs`` are done since the epoch in which it began."""
 
     def __init__(self, pipeline: Any, began: int) -> None:
         self.began = began
-        self.batches = 0
+        self.runs = 0
         self._pipeline = pipeline
 
-    def batch(self, number: int) -> Any:
-        """The origins of the records of a batch that was not had yet."""
-        while self.batches < number:
+    def run(self, number: int) -> Any:
+        """The origins of the records of a run that was not had yet."""
+        while self.runs < number:
             self._pipeline.run()
-            self.batches += 1
-        self.batches += 1
+            self.runs += 1
+        self.runs += 1
         return self._pipeline.run()[0]
 
 
 class BufferReader(Reader):
-    """DALI's reader. ``with_source``: whether its pipelines say which records they made."""
+    """DALI's reader; ``plan`` says how long its runs are. ``with_source``: whether they say which records they made."""
 
     def __init__(
         self, dataset: Dataset, spec: ReaderSpec, plan: EpochPlan, execution: Execution, *, with_source: bool
@@ -102,7 +107,7 @@ class BufferReader(Reader):
         self._dataset = dataset
         self._spec = spec
         self._plan = plan
-        self._execution = execution
+        self.execution = dataclasses.replace(execution, at_once=plan.at_once)
         self._with_source = with_source
         self._finder = RecordFinder(dataset)
         self._replay: _Replay | None = None
@@ -111,7 +116,7 @@ class BufferReader(Reader):
         """Batches of the epoch that are handed out; see ``Reader``."""
         return self._plan.batches(place.epoch)
 
-    def runs(self, _place: Place) -> int:
+    def made(self, _place: Place) -> int:
         """Batches that the pipeline makes; see ``Reader``."""
         return self._plan.pipeline_batches
 
@@ -125,7 +130,7 @@ class BufferReader(Reader):
             self._dataset,
             image,
             self._spec_from(place.began),
-            self._execution,
+            self.execution,
             with_source=self._with_source,
             checkpoint=checkpoint,
         )
@@ -137,21 +142,27 @@ class BufferReader(Reader):
 
     def build_for_plugin(self, image: ImageSpec, index: Path) -> Any:
         """The pipeline from the first epoch on for TensorFlow's plugin, which reads ``index`` itself."""
-        return build_plugin_pipeline(self._dataset, image, self._spec_from(0), self._execution, index)
+        return build_plugin_pipeline(self._dataset, image, self._spec_from(0), self.execution, index)
 
     def rows(self, origin: Any) -> NDArray[np.int64]:
         """Rows from the last output of the pipeline; see ``Reader``."""
         return np.array([self._finder.position(np.asarray(source).tobytes()) for source in origin], dtype=np.int64)
 
     def rows_at(self, place: Place) -> NDArray[np.int64]:
-        """Rows of a batch, without the pipeline; see ``Reader``."""
+        """Rows of a run, without the pipeline; see ``Reader``."""
         # The reader is run again from where the pipeline began, without decoding: some 100,000 records a second. It is
-        # kept, since there may be more such batches.
-        wanted = (place.epoch - place.began) * self._plan.pipeline_batches + place.batch
-        if self._replay is None or self._replay.began != place.began or self._replay.batches > wanted:
-            pipeline = build_reader_pipeline(self._dataset, self._spec_from(place.began), self._plan.batch_size)
+        # kept, since there may be more such runs.
+        wanted = (place.epoch - place.began) * self._plan.runs + place.batch // self.execution.at_once
+        if self._replay is None or self._replay.began != place.began or self._replay.runs > wanted:
+            size = self.execution.images_at_once
+            pipeline = build_reader_pipeline(self._dataset, self._spec_from(place.began), size)
             self._replay = _Replay(pipeline, place.began)
-        return self.rows(self._replay.batch(wanted))
+        return self.rows(self._replay.run(wanted))
+
+    def making_at_once(self, batches: int) -> BufferReader:
+        """With so many batches in a run; see ``Reader``."""
+        plan = dataclasses.replace(self._plan, at_once=batches)
+        return BufferReader(self._dataset, self._spec, plan, self.execution, with_source=self._with_source)
 
     def _spec_from(self, began: int) -> ReaderSpec:
         # DALI counts epochs from its own beginning; a pipeline begun later must not repeat the first one's order.
@@ -166,10 +177,10 @@ class OrderReader(Reader):
             raise DatasetError(
                 f"{dataset.name}: {len(order)} records cannot be shared among {deal.world_size} ranks; use fewer ranks"
             )
+        self.execution = execution
         self._dataset = dataset
         self._order = order
         self._deal = deal
-        self._execution = execution
 
     def _deal_at(self, place: Place) -> Deal:
         return dataclasses.replace(self._deal, start=place.start if place.epoch == place.began else 0)
@@ -182,7 +193,7 @@ class OrderReader(Reader):
         """Batches of the epoch that are handed out; see ``Reader``."""
         return self._deal_at(place).batches
 
-    def runs(self, place: Place) -> int:
+    def made(self, place: Place) -> int:
         """Batches that the pipeline makes; see ``Reader``."""
         return self._deal_at(place).batches
 
@@ -196,25 +207,33 @@ class OrderReader(Reader):
         ahead = ThreadPoolExecutor(1, thread_name_prefix="dali-rec-order")
         rows = ahead.submit(self._order.rows, place.epoch)
         ahead.shutdown(wait=False)
-        feed = RecordFeed(self._dataset, self._schedule(place, rows), held=self._execution.queue_depth + 4)
+        feed = RecordFeed(self._dataset, self._schedule(place, rows), held=self.execution.queue_depth + 4)
         seed = rank_seed(self._order.seed, self._deal.rank, place.began, place.start)
-        return build_fed_pipeline(feed, self._dataset, image, self._execution, seed, checkpoint)
+        return build_fed_pipeline(feed, self._dataset, image, self.execution, seed, checkpoint)
 
     def rows(self, origin: Any) -> NDArray[np.int64]:
         """Rows from the last output of the pipeline; see ``Reader``."""
         return np.asarray(origin.as_tensor())[:, 0].copy()
 
     def rows_at(self, place: Place) -> NDArray[np.int64]:
-        """Rows of a batch, without the pipeline; see ``Reader``."""
-        rows = self._deal_at(place).rows(self._order.rows(place.epoch), place.batch)
-        return rows.astype(np.int64)
+        """Rows of a run, without the pipeline; see ``Reader``."""
+        return self._run_at(place, self._order.rows(place.epoch)).astype(np.int64)
+
+    def making_at_once(self, batches: int) -> OrderReader:
+        """With so many batches in a run; see ``Reader``."""
+        execution = dataclasses.replace(self.execution, at_once=batches)
+        return OrderReader(self._dataset, self._order, self._deal, execution)
+
+    def _run_at(self, place: Place, order: NDArray[Any]) -> NDArray[np.integer]:
+        deal = self._deal_at(place)
+        end = min(place.batch + self.execution.at_once, deal.batches)
+        return np.concatenate([deal.rows(order, batch) for batch in range(place.batch, end)])
 
     def _schedule(self, place: Place, first: Future[NDArray[Any]]) -> Iterator[NDArray[np.integer]]:
-        """The rows of all batches from ``place`` on, without end; ``first``: in what order its epoch takes them."""
-        rows = first.result()
+        """The rows of all runs from ``place`` on, without end; ``first``: in what order its epoch takes them."""
+        order = first.result()
         while True:
-            deal = self._deal_at(place)
-            for batch in range(place.batch, deal.batches):
-                yield deal.rows(rows, batch)
+            for batch in range(place.batch, self.batches(place), self.execution.at_once):
+                yield self._run_at(dataclasses.replace(place, batch=batch), order)
             place = dataclasses.replace(place, epoch=place.epoch + 1, batch=0)
-            rows = self._order.rows(place.epoch)
+            order = self._order.rows(place.epoch)

@@ -120,13 +120,17 @@ class ReaderSpec:
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """How DALI runs it; ``tuned`` as in loading/tuned.py, and ``threads`` and ``prefetch`` go before it."""
+    """How DALI runs it; ``tuned`` as in loading/tuned.py, and ``threads`` and ``prefetch`` go before it.
+
+    ``at_once``: batches that one run makes (loading/at_once.py).
+    """
 
     device: Device
     batch_size: int
     threads: int | None = None
     prefetch: int | None = None
     tuned: Tuned = DEFAULTS
+    at_once: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "batch_size", whole_number("batch_size", self.batch_size))
@@ -146,9 +150,16 @@ class Execution:
         return self.threads or self.tuned.threads or default_threads(self.device)
 
     @property
+    def images_at_once(self) -> int:
+        """Images that one run makes."""
+        return self.batch_size * self.at_once
+
+    @property
     def queue_depth(self) -> int:
-        """Batches made ahead."""
-        return self.prefetch or self.tuned.prefetch or DEFAULT_PREFETCH
+        """Runs made ahead, which is as many batches as are asked for, or more."""
+        batches = self.prefetch or self.tuned.prefetch or DEFAULT_PREFETCH
+        # Of two, one is made while the other is handed out.
+        return max(min(batches, 2), -(-batches // self.at_once))
 
     @property
     def in_force(self) -> Tuned:

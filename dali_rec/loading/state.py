@@ -114,14 +114,22 @@ def describe_image(image: ImageSpec) -> dict[str, Any]:
     }
 
 
-def made_by(image: ImageSpec) -> dict[str, Any]:
-    """Which of the ways to the same images is taken. Not an option, but DALI's checkpoint is of its operators."""
-    return {"resizer": image.resizer, "crop_in_decoder": image.crop_in_decoder}
+def made_by(image: ImageSpec, at_once: int) -> dict[str, Any]:
+    """Which of the ways to images is taken. Not an option, but DALI's checkpoint is of its operators and its runs.
+
+    at_once: batches a run.
+    """
+    return {"resizer": image.resizer, "crop_in_decoder": image.crop_in_decoder, "at_once": at_once}
+
+
+def at_once_of(state: Mapping[str, Any]) -> int:
+    """Batches a run where the state was saved."""
+    return int(state.get("made_by", {}).get("at_once", 1))
 
 
 def image_of(state: Mapping[str, Any], image: ImageSpec, device: Device, name: str) -> ImageSpec:
     """``image``, made as where the state was saved. Raises LoaderError where it cannot be made so on ``device``."""
-    theirs = {**made_by(image), **state.get("made_by", {})}
+    theirs = {**made_by(image, at_once=1), **state.get("made_by", {})}
     try:
         resizer = choose_resizer(theirs["resizer"], on_gpu=device.is_gpu)
     except (ValueError, MissingDependencyError) as error:

@@ -6,9 +6,10 @@ from dali_rec.loading.epoch import EpochPlan
 SHARING = st.tuples(st.integers(1, 200), st.integers(1, 9), st.integers(1, 40)).filter(lambda s: s[0] >= s[1])
 
 
-def plans(sharing, last_batch="partial", *, rotate=True):
+def plans(sharing, last_batch="partial", *, rotate=True, at_once=1):
     records, world_size, batch_size = sharing
-    return [EpochPlan(records, rank, world_size, batch_size, last_batch, rotate) for rank in range(world_size)]
+    shared = (world_size, batch_size, last_batch, rotate)
+    return [EpochPlan(records, rank, *shared, at_once=at_once) for rank in range(world_size)]
 
 
 @given(SHARING, st.integers(0, 20), st.booleans())
@@ -17,9 +18,9 @@ def test_ranks_share_every_record_once(sharing, epoch, rotate):
     assert sorted(plan.shard(epoch) for plan in plans(sharing, rotate=rotate)) == list(range(sharing[1]))
 
 
-@given(SHARING, st.integers(0, 20), st.sampled_from(["partial", "drop", "pad"]))
-def test_batches_add_up_to_what_the_rule_says(sharing, epoch, last_batch):
-    for plan in plans(sharing, last_batch):
+@given(SHARING, st.integers(0, 20), st.sampled_from(["partial", "drop", "pad"]), st.integers(1, 5))
+def test_batches_add_up_to_what_the_rule_says(sharing, epoch, last_batch, at_once):
+    for plan in plans(sharing, last_batch, at_once=at_once):
         handed_out = [plan.valid(epoch, batch) for batch in range(plan.pipeline_batches)]
         size, full = plan.shard_size(epoch), plan.batch_size
         assert plan.batches(epoch) == sum(count > 0 for count in handed_out)
@@ -28,6 +29,22 @@ def test_batches_add_up_to_what_the_rule_says(sharing, epoch, last_batch):
         assert all(count == full for count in handed_out[: max(0, plan.batches(epoch) - 1)])
 
 
-@given(SHARING)
-def test_all_ranks_run_the_pipeline_equally_often(sharing):
-    assert len({plan.pipeline_batches for plan in plans(sharing)}) == 1
+@given(SHARING, st.integers(1, 5))
+def test_all_ranks_run_the_pipeline_equally_often(sharing, at_once):
+    assert len({plan.runs for plan in plans(sharing, at_once=at_once)}) == 1
+
+
+@given(SHARING, st.integers(1, 300))
+def test_runs_are_as_long_as_they_can_be_without_much_padding(sharing, most):
+    plan = plans(sharing)[0]
+    single = plan.pipeline_batches
+    chosen = plan.making_at_once(most)
+    assert 1 <= chosen.at_once <= most
+    assert chosen.pipeline_batches - single <= single / 32
+    longer = [plan.making_at_once(more) for more in range(chosen.at_once + 1, most + 1)]
+    assert all(one.at_once == chosen.at_once for one in longer)
+    assert chosen.making_at_once(chosen.at_once) == chosen
+
+
+def test_runs_of_a_large_data_set_are_as_long_as_they_may_be():
+    assert EpochPlan(1_281_167, 0, 8, 64, "partial", rotate=True).making_at_once(4).at_once == 4

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from runs_of import runs_of
 from support import encoded, jpeg
 
 import dali_rec
@@ -70,9 +71,12 @@ def test_remedy_that_the_error_names_repairs_the_data_set(class_folder, tmp_path
 
 @pytest.mark.parametrize("shuffle", [False, True, "global"])
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_skipping_leaves_out_the_bad_records_and_no_other(damaged, shuffle, ranks):
+@pytest.mark.parametrize("at_once", [1, 2, 7])
+def test_skipping_leaves_out_the_bad_records_and_no_other(damaged, shuffle, ranks, at_once):
     good = sorted({*range(100, 120)} - {103, 104, 111})
-    loaders = [loader_of(damaged, 3, shuffle=shuffle, on_error="skip", rank=r, world_size=ranks) for r in range(ranks)]
+    options = {"shuffle": shuffle, "on_error": "skip", "world_size": ranks}
+    with runs_of(at_once):
+        loaders = [loader_of(damaged, 3, rank=rank, **options) for rank in range(ranks)]
     for epoch in (1, 2, 3):
         ids = [one for loader in loaders for batch in ids_of(loader) for one in batch]
         assert sorted(ids) == good
@@ -80,8 +84,10 @@ def test_skipping_leaves_out_the_bad_records_and_no_other(damaged, shuffle, rank
         assert skipped == sorted([103, 104, 111] * epoch)
 
 
-def test_images_and_labels_of_a_batch_that_lost_one_belong_together(damaged):
-    loader = loader_of(damaged, augment="eval", shuffle=False, on_error="skip")
+@pytest.mark.parametrize("at_once", [1, 2, 5])
+def test_images_and_labels_of_a_batch_that_lost_one_belong_together(damaged, at_once):
+    with runs_of(at_once):
+        loader = loader_of(damaged, augment="eval", shuffle=False, on_error="skip")
     whole = write(damaged.with_name("whole.rec"), ())
     wanted = {
         i: image
@@ -93,10 +99,29 @@ def test_images_and_labels_of_a_batch_that_lost_one_belong_together(damaged):
         assert all(np.array_equal(image, wanted[key]) for image, key in zip(images, ids.tolist(), strict=True))
 
 
-def test_batch_of_bad_records_alone_is_left_out(tmp_path):
-    loader = loader_of(write(tmp_path / "x.rec", {4, 5, 6, 7}), shuffle=False, on_error="skip")
+@pytest.mark.parametrize("at_once", [1, 2, 5])
+def test_batch_of_bad_records_alone_is_left_out(tmp_path, at_once):
+    with runs_of(at_once):
+        loader = loader_of(write(tmp_path / "x.rec", {4, 5, 6, 7}), shuffle=False, on_error="skip")
     assert [batch[0] for batch in ids_of(loader)] == [100, 108, 112, 116]
     assert loader.skipped == (104, 105, 106, 107)
+
+
+@pytest.mark.parametrize("shuffle", [False, "global"])
+def test_batches_before_the_bad_record_are_handed_out(damaged, shuffle):
+    with runs_of(5):
+        loader = loader_of(damaged, shuffle=shuffle)
+    order = [ids.tolist() for _, _, ids in loader_of(write(damaged.with_name("good.rec"), ()), shuffle=shuffle)]
+    first = next(number for number, ids in enumerate(order) if {103, 104, 111} & {*ids})
+    loop = iter(loader)
+    assert [next(loop)[2].tolist() for _ in range(first)] == order[:first]
+    with pytest.raises(LoaderError, match=rf"stopped at batch {first} of epoch 0; .* id 1(03|04|11) in "):
+        next(loop)
+    # The batch counts as taken: the state goes on behind it.
+    later = loader_of(damaged, shuffle=shuffle, on_error="raise")
+    later.load_state_dict(loader.state_dict())
+    if not {103, 104, 111} & {*order[first + 1]}:
+        assert next(iter(later))[2].tolist() == order[first + 1]
 
 
 def test_padding_that_repeats_a_bad_record_is_not_counted(tmp_path):
@@ -105,11 +130,12 @@ def test_padding_that_repeats_a_bad_record_is_not_counted(tmp_path):
     assert loader.skipped == (109,)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(batch=st.integers(0, 7), shuffle=st.sampled_from([False, True, "global"]))
-def test_resume_is_exact_among_bad_records(damaged, batch, shuffle):
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(batch=st.integers(0, 7), shuffle=st.sampled_from([False, True, "global"]), at_once=st.integers(1, 4))
+def test_resume_is_exact_among_bad_records(damaged, batch, shuffle, at_once):
     options = {"batch_size": 3, "shuffle": shuffle, "on_error": "skip"}
-    loader = loader_of(damaged, **options)
+    with runs_of(at_once):
+        loader = loader_of(damaged, **options)
     running = iter(loader)
     taken = [ids.tolist() for _, _, ids in itertools.islice(running, batch)]
     state = loader.state_dict()
@@ -228,8 +254,10 @@ def test_records_of_which_only_dali_cannot_read_the_header_are_found_one_by_one(
 def test_what_nobody_can_name_is_an_error(damaged, monkeypatch):
     monkeypatch.setattr(failures, "bad_records", lambda *_: [])
     monkeypatch.setattr(failures, "stopped_at", lambda *_: [])
-    with pytest.raises(LoaderError, match=r"the batch has the ids \[100, 101, 102, 103\]… DALI said: "):
-        ids_of(loader_of(damaged, shuffle=False, on_error="skip"))
+    with runs_of(1):
+        loader = loader_of(damaged, shuffle=False, on_error="skip")
+    with pytest.raises(LoaderError, match=r"they have the ids \[100, 101, 102, 103\]… DALI said: "):
+        ids_of(loader)
 
 
 def test_bad_records_are_looked_for_once_through_the_data(damaged, monkeypatch):
@@ -265,11 +293,12 @@ def test_batches_that_are_made_again_come_on_the_streams_of_the_framework(damage
 
     streams, run = [], nvidia.dali.Pipeline.run
     monkeypatch.setattr(nvidia.dali.Pipeline, "run", lambda self, stream=None: streams.append(stream) or run(self))
-    loader = loader_of(damaged, shuffle="global", on_error="skip")
+    with runs_of(2):  # of the 20 images, in batches of 4
+        loader = loader_of(damaged, shuffle="global", on_error="skip")
     monkeypatch.setattr(loader._arrays, "current_stream", lambda _device: "the framework's")
     again = []
     build = failures.build_fed_pipeline
     monkeypatch.setattr(failures, "build_fed_pipeline", lambda *given: again.append(build(*given)) or again[-1])
     assert sum(map(len, ids_of(loader))) == 17
     assert again
-    assert streams.count("the framework's") == 5 + len(again)
+    assert streams.count("the framework's") == 3 + len(again)

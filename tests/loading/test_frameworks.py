@@ -6,6 +6,7 @@ import weakref
 
 import numpy as np
 import pytest
+from runs_of import runs_of
 from support import jpeg, on_host, require_on_gpu
 
 from dali_rec import Loader, RecordWriter
@@ -192,9 +193,10 @@ def plugin_or_skip():
         pytest.skip("DALI's TensorFlow plugin is not installed")
 
 
-def keras_loader(packed, **options):
+def keras_loader(packed, at_once=1, **options):
     options = {"last_batch": "pad", "seed": 7, "resizer": "dali", **options}
-    return Loader(packed, 5, 8, framework="tensorflow", device="cpu", threads=2, **options)
+    with runs_of(at_once):
+        return Loader(packed, 5, 8, framework="tensorflow", device="cpu", threads=2, **options)
 
 
 @pytest.mark.parametrize("options", [{}, {"shuffle": False}, {"rank": 1, "world_size": 2}, {"dtype": "uint8"}])
@@ -226,6 +228,7 @@ def test_the_plugin_makes_the_batches_of_the_loader(packed, caplog, options):
         ({"on_error": "skip"}, "skips"),
         ({"batch_mix": "mixup"}, "mixed"),
         ({"resizer": "auto"}, "not resized by DALI"),
+        ({"at_once": 3}, "at once"),
     ],
 )
 def test_without_the_plugin_the_loader_makes_the_batches(packed, caplog, options, reason):

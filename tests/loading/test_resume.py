@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from runs_of import runs_of
 from support import jpeg
 
 import dali_rec
@@ -56,7 +57,7 @@ def stop_at(loader, epoch, batch):
     return json.loads(json.dumps(loader.state_dict()))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     shuffle=st.sampled_from([False, True, "global"]),
     last_batch=st.sampled_from(["partial", "drop", "pad"]),
@@ -64,8 +65,9 @@ def stop_at(loader, epoch, batch):
     batch_size=st.integers(1, 9),
     epoch=st.integers(0, 2),
     part=st.floats(0, 1),
+    at_once=st.integers(1, 4),
 )
-def test_resume_is_exact_to_the_sample_and_the_crop(data, shuffle, last_batch, ranks, batch_size, epoch, part):
+def test_resume_is_exact_to_the_sample_and_the_crop(data, shuffle, last_batch, ranks, batch_size, epoch, part, at_once):
     options = {
         "shuffle": shuffle,
         "last_batch": last_batch,
@@ -73,10 +75,12 @@ def test_resume_is_exact_to_the_sample_and_the_crop(data, shuffle, last_batch, r
         "world_size": ranks[1],
         "batch_size": batch_size,
     }
-    whole = take(loader_of(data, **options), epoch + 2)
+    with runs_of(at_once):
+        loaders = [loader_of(data, **options) for _ in range(2)]
+    whole = take(loaders[0], epoch + 2)
     batch = round(part * len(whole[epoch]))
-    state = stop_at(loader_of(data, **options), epoch, batch)
-    resumed = loader_of(data, **options)
+    state = stop_at(loaders[1], epoch, batch)
+    resumed = loader_of(data, **options)  # which takes the length of runs from the state
     resumed.load_state_dict(state)
     if batch < len(whole[epoch]):
         assert resumed.epoch == epoch
@@ -234,8 +238,9 @@ def test_augmentation_of_a_state_is_told_by_its_numbers(data):
 
 
 def interrupt(loader, monkeypatch, *, after):
-    """Let Ctrl-C come while the next batch is made, before DALI's step or after it."""
-    run = loader._pipeline.run
+    """Let Ctrl-C come while the next run is made, before DALI's step or after it."""
+    pipeline = loader._runs._pipeline
+    run = pipeline.run
 
     def interrupted(*arguments):
         monkeypatch.undo()
@@ -243,15 +248,18 @@ def interrupt(loader, monkeypatch, *, after):
             run(*arguments)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(loader._pipeline, "run", interrupted)
+    monkeypatch.setattr(pipeline, "run", interrupted)
 
 
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("shuffle", [True, "global"])
-@pytest.mark.parametrize("taken", [3, 7])  # of 8 batches
-def test_state_saved_on_interruption_goes_on_with_the_batch_that_was_not_had(data, monkeypatch, shuffle, taken, after):
-    whole = take(loader_of(data, shuffle=shuffle), 2)
-    loader = loader_of(data, shuffle=shuffle)
+@pytest.mark.parametrize(("taken", "at_once"), [(3, 1), (7, 1), (4, 2), (6, 3)])  # of 8 batches
+def test_state_saved_on_interruption_goes_on_with_the_batch_that_was_not_had(
+    data, monkeypatch, shuffle, taken, at_once, after
+):
+    with runs_of(at_once):
+        whole = take(loader_of(data, shuffle=shuffle), 2)
+        loader = loader_of(data, shuffle=shuffle)
     loop = iter(loader)
     for _ in range(taken):
         next(loop)
@@ -267,8 +275,9 @@ def test_state_saved_on_interruption_goes_on_with_the_batch_that_was_not_had(dat
 
 
 def test_image_size_changes_after_an_interruption_and_the_order_goes_on(data, monkeypatch):
-    whole = take(loader_of(data), 1)[0]
-    loader = loader_of(data)
+    with runs_of(1):
+        whole = take(loader_of(data), 1)[0]
+        loader = loader_of(data)
     loop = iter(loader)
     next(loop)
     interrupt(loader, monkeypatch, after=True)

@@ -5,6 +5,7 @@ import threading
 
 import numpy as np
 import pytest
+from runs_of import runs_of
 from support import make_class_folder
 
 import dali_rec
@@ -45,7 +46,8 @@ def build_arguments(monkeypatch, prefix, **options):
         return lambda **build: (made.append(build), definition(**build))[1]
 
     monkeypatch.setattr(dali, "pipeline_def", watched)
-    loader_of(prefix, **options)
+    with runs_of(1):
+        loader_of(prefix, **options)
     return made[-1]["num_threads"], made[-1]["prefetch_queue_depth"]
 
 
@@ -53,7 +55,10 @@ def test_settings_kept_for_this_machine_are_taken(monkeypatch, packed, caplog):
     keep(packed, Tuned(threads=3, prefetch=5))
     caplog.set_level(logging.INFO, "dali_rec")
     assert build_arguments(monkeypatch, packed) == (3, 5)
-    assert "3 threads, prefetch 5; tuned: threads 3, prefetch 5 (photos.tuned.json, of 2026-01-01)" in caplog.text
+    assert (
+        "3 threads, 1 batches a run, 5 runs ahead; tuned: threads 3, prefetch 5 (photos.tuned.json, of 2026-01-01)"
+        in caplog.text
+    )
 
 
 def test_what_is_given_goes_before_what_is_kept(monkeypatch, packed):

@@ -1,0 +1,41 @@
+"""How many batches DALI makes in one run of the pipeline.
+
+On the CPU its operators work one after the other, and at the end of each all threads wait for the last image. With few
+images a thread that is much of the time (docs/performance.md). So several batches are made in one run, and cut apart
+again. How many depends on the data and the options alone and not on the machine, since the random numbers of an image
+depend on its place in the run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from dali_rec.dataset import Dataset
+    from dali_rec.loading.specs import Execution, ImageSpec
+
+# Images of a run, bytes of what it makes, and of the records that it decodes, which grow tenfold then.
+_MOST_IMAGES = 256
+_MOST_MADE = 160_000_000
+_MOST_ENCODED = 24_000_000
+
+_RECORDS_TRIED = 100
+
+
+def with_several_at_once(execution: Execution, dataset: Dataset, image: ImageSpec) -> Execution:
+    """``execution`` with as many batches in a run as are made at once; a GPU works on all images of one as it is."""
+    if execution.device.is_gpu:
+        return execution
+    made = image.views * 3 * math.prod(image.size) * np.dtype(image.dtype).itemsize
+    images = min(_MOST_IMAGES, _MOST_MADE // made, int(_MOST_ENCODED // _bytes_of_records(dataset)))
+    return dataclasses.replace(execution, at_once=max(1, images // execution.batch_size))
+
+
+def _bytes_of_records(dataset: Dataset) -> float:
+    """The mean size of a record, of some that are the same on every rank."""
+    rows = np.linspace(0, len(dataset) - 1, min(len(dataset), _RECORDS_TRIED)).astype(np.int64)
+    return max(1.0, float(np.mean([end - begin for _, begin, end in dataset.spans(rows)]))) if len(rows) else 1.0
