@@ -36,13 +36,12 @@ def refuse_half_moved(prefix: Path, *, own: str | None = None) -> None:
     """
     # OUT-train is made in the folder of OUT, with OUT-val.
     for stem in itertools.accumulate(prefix.name.split("-"), "{}-{}".format):
-        for suffix in (PACKING, ARRANGING):
+        for suffix, command in ((PACKING, "'dali-rec pack --resume'"), (ARRANGING, "the merge, split or shuffle")):
             folder = prefix.with_name(stem + suffix)
             if folder.name != own and _moves(folder / JOURNAL, prefix.name):
-                option = ", with --resume" if suffix == PACKING else ""
                 raise DatasetError(
                     f"{prefix}: a run was interrupted, or is still busy, while it moved files here from {folder}; to "
-                    f"finish it say its command again{option}"
+                    f"finish it run {command} to {str(folder).removesuffix(suffix)} again"
                 )
 
 
