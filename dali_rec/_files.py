@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 PARTIAL_SUFFIX = ".partial"
 
-#: Of the folders in which a data set lies until it is done, and what tells them from a folder of the user's.
-_WORK_SUFFIXES = (".packing", ".arranging")
-_WORK_FILES = ("lock", "job.json", "publishing.json")
 #: The errors of a disk that is full, a quota that is used up, and a file that is longer than is allowed.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -44,12 +41,6 @@ def partial_path(path: Path) -> Path:
 def own_partial_path(path: Path) -> Path:
     """A temporary name beside ``path`` that no other process has, nor this one for another file."""
     return partial_path(path.with_name(f"{path.name}.{uuid.uuid4().hex[:12]}"))
-
-
-def is_work_folder(path: str | os.PathLike[str]) -> bool:
-    """Whether a data set is being made in this folder, or was until its run was killed."""
-    # The name first: this is asked of every file of a source.
-    return os.fspath(path).endswith(_WORK_SUFFIXES) and any((Path(path) / name).exists() for name in _WORK_FILES)
 
 
 def allow_many_files() -> None:

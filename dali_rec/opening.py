@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from dali_rec._files import as_path, require_name
+from dali_rec._work_folders import require_whole
 from dali_rec.dataset import Dataset
 from dali_rec.errors import DaliRecError, DatasetError, DatasetNotFoundError, IndexFileError
 from dali_rec.manifest import Manifest, find_manifest, read_manifest
@@ -56,10 +57,12 @@ def require_data_set(path: Path) -> None:
 
 
 def _open_one(path: Path) -> Dataset:
+    if path.suffix != ".rec":
+        require_name(path)
+    require_whole(path)
     if path.suffix == ".rec":
         shards, manifest = _open_rec(path)
     else:
-        require_name(path)
         manifest_path = path if path.suffix == ".json" else path.with_name(path.name + ".json")
         manifest = read_manifest(path) if path.suffix == ".json" else find_manifest(manifest_path)
         if manifest is not None:

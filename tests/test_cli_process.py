@@ -76,9 +76,9 @@ def run_with_file_limit(size, *arguments):
         (100, ["pack", "photos", "x"], "x.packing/job.json"),
         (4000, ["pack", "photos", "x"], "x.packing/x.rec"),
         (4000, ["pack", "photos", "x", "--shards", "2"], "x.packing/x-00000-of-00002.rec"),
-        (4000, ["merge", "out/photos", "x"], "x.arranging/0.rec"),
-        (4000, ["shuffle", "out/photos", "x"], "x.arranging/0.rec"),
-        (4000, ["split", "out/photos", "x", "--shards", "1"], "x.arranging/0.rec"),
+        (4000, ["merge", "out/photos", "x"], "x.arranging/x.rec.0"),
+        (4000, ["shuffle", "out/photos", "x"], "x.arranging/x.rec.0"),
+        (4000, ["split", "out/photos", "x", "--shards", "1"], "x.arranging/x.rec.0"),
         (400, ["unpack", "out/photos", "x"], "x/ant/ant_000.jpg"),
         (4000, ["show", "out/photos", "--out", "x.png"], "x.png"),
         (4000, ["show", "out/photos", "--html", "x.html"], "x.html"),
@@ -100,7 +100,7 @@ def test_list_without_room_is_named_too(packed, tmp_path):
     lst.write_text("".join(line.rsplit("\t", 1)[0] + f"\t{'x' * 9000}\n" for line in lst.read_text().splitlines()))
     status, error = run_with_file_limit(40_000, "merge", packed, tmp_path / "x")
     assert status == 1
-    assert error.startswith(f"dali-rec: {tmp_path}/x.arranging/lst: File too large; no file is left half-written: ")
+    assert error.startswith(f"dali-rec: {tmp_path}/x.arranging/x.lst: File too large; no file is left half-written: ")
     assert not list(tmp_path.glob("x*"))
 
 

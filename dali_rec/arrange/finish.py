@@ -1,64 +1,46 @@
-"""The end of merging, splitting and shuffling: what was written gets its manifest, and all files get their names."""
+"""The end of merging, splitting and shuffling: the manifest of what was written."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from dali_rec._version import __version__
-from dali_rec.arrange.report import ArrangedSet
 from dali_rec.images import MAX_PIXELS
 from dali_rec.manifest import LabelKind, Manifest
 from dali_rec.packing.options import ImageOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from dali_rec.arrange.inputs import ClassNames, Input
-    from dali_rec.arrange.target import Target
     from dali_rec.arrange.writer import SetWriter
 
 _INPUTS = "inputs"
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A data set of which all files lie in the work folder: ``files`` says where, by the names that they get."""
-
-    target: Target
-    manifest: Manifest
-    files: dict[str, Path]
-
-    def publish(self) -> ArrangedSet:
-        """Give the files their names. Where there are several data sets, not before all of them are finished."""
-        self.target.publish(self.files)
-        return ArrangedSet(self.target.manifest, self.manifest)
-
-
 def finish(
     writer: SetWriter,
-    target: Target,
     inputs: Sequence[Input],
     options: dict[str, Any],
     names: ClassNames | None,
     *,
     split: str | None = None,
     measured: bool = False,
-) -> Finished:
-    """Finish what was written, and write the manifest beside it. Raises OutputExistsError as ``Target.check`` does.
+) -> Manifest:
+    """Finish what was written; gives its manifest.
 
     options: what the user asked for. names: of the classes, by column of labels. measured: all images were; otherwise
     the manifests' sizes count too.
     """
-    entries, files = writer.finish(target.prefix.name)
+    entries = writer.finish()
     facts = writer.facts
     manifests = [one.manifest for one in inputs if one.manifest is not None]
     kinds: set[LabelKind] = {manifest.label_kind for manifest in manifests}
     if len(manifests) < len(inputs) and "boxes" not in kinds:
         kinds.add("class" if facts.are_classes else "values")
     sizes = [(0, 0)] if measured else [(manifest.max_width, manifest.max_height) for manifest in manifests]
-    manifest = Manifest(
+    return Manifest(
         records=sum(entry.records for entry in entries),
         shards=entries,
         label_width=next(iter(facts.widths)) if len(facts.widths) == 1 else 0,
@@ -72,10 +54,6 @@ def finish(
         options={**_image_options(manifests, len(inputs)), **options, _INPUTS: [_described(one) for one in inputs]},
         created_by=f"dali-rec {__version__}",
     )
-    target.check_again()
-    staged = target.work / "json"
-    manifest.write(staged)
-    return Finished(target, manifest, {**files, target.manifest.name: staged})
 
 
 def _image_options(manifests: Sequence[Manifest], inputs: int) -> dict[str, Any]:

@@ -66,12 +66,13 @@ def merge(
     """
     began = time.perf_counter()
     sharding = Sharding.of(shards, shard_size, shard_records)
+    target = Target(as_path(out))
+    target.clear()
     with contextlib.ExitStack() as stack:
         alone = sharding if len(datasets) == 1 and not renumber else None
         inputs = [stack.enter_context(open_input(path, sharding=alone)) for path in datasets]
         if not inputs:
             raise DatasetError("no data set to merge: name at least one")
-        target = Target(as_path(out))
         target.check([file for one in inputs for file in one.files], overwrite=overwrite)
         target.check_space(sum(one.bytes for one in inputs))
         count = sum(len(one.dataset) for one in inputs)
@@ -83,7 +84,8 @@ def merge(
         notes += notes_on_identities(inputs)
         for note in notes:
             logger.warning(note)
-        writer = stack.enter_context(SetWriter(stack.enter_context(target.working()), count, sharding))
+        folder = stack.enter_context(target.working())
+        writer = stack.enter_context(SetWriter(folder, target.names[0], count, sharding))
         _copy(inputs, united, layout, writer, renumbered=renumbered, progress=progress)
         options = {"command": "merge", **sharding.recorded(), "labels": labels, "renumbered": renumbered}
         splits = {one.split for one in inputs}
@@ -95,8 +97,8 @@ def merge(
             )
             logger.warning(note)
             notes.append(note)
-        done = finish(writer, target, inputs, options, united.names, split=split).publish()
-    return ArrangeReport((done,), tuple(notes), time.perf_counter() - began)
+        sets = target.publish([finish(writer, inputs, options, united.names, split=split)])
+    return ArrangeReport(sets, tuple(notes), time.perf_counter() - began)
 
 
 def _copy(

@@ -81,9 +81,10 @@ def shuffle(
     limit = parse_size(memory)
     if limit < LEAST_MEMORY:
         raise ValueError(f"memory is {memory}: at least {LEAST_MEMORY >> 20}MiB")
+    target = Target(as_path(out))
+    target.clear()
     with contextlib.ExitStack() as stack:
         one = stack.enter_context(open_input(dataset, sharding=sharding))
-        target = Target(as_path(out))
         target.check(one.files, overwrite=overwrite)
         target.check_space(2 * one.bytes if one.bytes > limit else one.bytes)
         count = len(one.dataset)
@@ -92,13 +93,13 @@ def shuffle(
         for note in notes:
             logger.warning(note)
         folder = stack.enter_context(target.working())
-        writer = stack.enter_context(SetWriter(folder, count, sharding))
+        writer = stack.enter_context(SetWriter(folder, target.names[0], count, sharding))
         order = np.random.Generator(np.random.PCG64(seed)).permutation(count)
         for frames in _in_order(one, order, folder, limit - _PIECES_BYTES, progress):
             writer.write(frames, one.locations.of(frames), measure=one.manifest is None)
         options = {"command": "shuffle", **sharding.recorded(), "seed": seed}
-        done = finish(writer, target, [one], options, one.class_names, split=one.split).publish()
-    return ArrangeReport((done,), tuple(notes), time.perf_counter() - began)
+        sets = target.publish([finish(writer, [one], options, one.class_names, split=one.split)])
+    return ArrangeReport(sets, tuple(notes), time.perf_counter() - began)
 
 
 def _in_order(

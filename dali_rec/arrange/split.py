@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from dali_rec._files import as_path, require_output_name
+from dali_rec._files import as_path
 from dali_rec.arrange.finish import finish
 from dali_rec.arrange.frames import read_frames
 from dali_rec.arrange.inputs import notes_on_identities, open_input
@@ -24,7 +24,6 @@ from dali_rec.packing.split import STRATIFIED_BOXES, check_shares, split_rows
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -72,20 +71,22 @@ def split(
         check_shares(shares)
     elif stratify:
         raise ValueError("stratify says how to split: it needs shares")
+    target = Target(as_path(out), shares or ())
+    target.clear()
     with contextlib.ExitStack() as stack:
         unparted = sharding if shares is None else None
         one = stack.enter_context(open_input(dataset, sharding=unparted, ids=ids, classes=classes))
         if stratify and one.label_kind == "boxes":
             raise DatasetError(f"{one.name}: {STRATIFIED_BOXES}")
-        parts = _plan_parts(one, require_output_name(as_path(out)), shares, seed, stratify=stratify)
-        for part in parts:
-            part.target.check(one.files, overwrite=overwrite)
-            sharding.check(len(part.rows), str(part.target.prefix))
-        parts[0].target.check_space(one.bytes)
-        folders = [stack.enter_context(part.target.working()) for part in parts]
+        parts = _plan_parts(one, shares, seed, stratify=stratify)
+        target.check(one.files, overwrite=overwrite)
+        for name, part in zip(target.names, parts, strict=True):
+            sharding.check(len(part.rows), str(target.prefix.with_name(name)))
+        target.check_space(one.bytes)
+        folder = stack.enter_context(target.working())
         writers = [
-            stack.enter_context(SetWriter(folder, len(part.rows), sharding))
-            for folder, part in zip(folders, parts, strict=True)
+            stack.enter_context(SetWriter(folder, name, len(part.rows), sharding))
+            for name, part in zip(target.names, parts, strict=True)
         ]
         is_whole = shares is None and ids is None and classes is None
         measured = one.manifest is None or not is_whole
@@ -106,29 +107,26 @@ def split(
             "ids": None if ids is None else len(ids),
             "classes": None if classes is None else list(classes),
         }
-        finished = [
-            finish(writer, part.target, [one], options, one.class_names, split=part.split, measured=measured)
+        manifests = [
+            finish(writer, [one], options, one.class_names, split=part.split, measured=measured)
             for part, writer in zip(parts, writers, strict=True)
         ]
-        sets = tuple(done.publish() for done in finished)
+        sets = target.publish(manifests)
     return ArrangeReport(sets, tuple(notes), time.perf_counter() - began)
 
 
 class _Part(NamedTuple):
-    """One data set to be made: its split, where it goes, and the rows of its records in ascending order."""
+    """One data set to be made: its split, and the rows of its records in ascending order."""
 
     split: str | None
-    target: Target
     rows: NDArray[np.int64]
 
 
-def _plan_parts(
-    one: Input, prefix: Path, shares: Mapping[str, float] | None, seed: int, *, stratify: bool
-) -> list[_Part]:
+def _plan_parts(one: Input, shares: Mapping[str, float] | None, seed: int, *, stratify: bool) -> list[_Part]:
     """A part for each share, or one of all records. Raises ValueError for a part that would be empty."""
     count = len(one.dataset)
     if shares is None:
-        return [_Part(one.split, Target(prefix), np.arange(count, dtype=np.int64))]
+        return [_Part(one.split, np.arange(count, dtype=np.int64))]
     groups = None
     if stratify:
         groups = np.concatenate([shard.first_labels() for shard in one.dataset.shards]).astype(np.float64)
@@ -138,7 +136,7 @@ def _plan_parts(
             raise ValueError(
                 f"{one.name}: of {count} records the split {name!r} would get none; give it a larger share"
             )
-        parts.append(_Part(name, Target(prefix.with_name(f"{prefix.name}-{name}")), rows))
+        parts.append(_Part(name, rows))
     return parts
 
 

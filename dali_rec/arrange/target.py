@@ -1,142 +1,171 @@
-"""The files of an arranged data set: made in a work folder beside the target, moved to their names when all is done."""
+"""The data sets that a command makes: in a work folder until all is done, then under their names."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import shutil
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
-from dali_rec._files import fsync_directory, is_at, publish, require_output_name, try_lock
+from dali_rec._files import require_output_name
 from dali_rec._shard_names import without_number
+from dali_rec._work_folders import ARRANGING, JOURNAL, LOCK, refuse_half_moved
+from dali_rec.arrange.report import ArrangedSet
 from dali_rec.errors import OutputExistsError
 from dali_rec.manifest import replaceable_files
 from dali_rec.packing.bad_images import rejections_file
+from dali_rec.packing.publication import Moves, Publication, staged_manifest
+from dali_rec.packing.store import LocalStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
+
+    from dali_rec.manifest import Manifest
+
+logger = logging.getLogger("dali_rec")
 
 
 class Target:
-    """The prefix ``out``, and the folder OUT.arranging in which everything lies until it is done.
+    """The data sets that are made of the prefix ``out``, and the folder OUT.arranging in which they lie until then.
 
-    It is on the same file system, so that the last step is a rename; a run that was killed leaves nothing else.
+    It is on the same file system, so that the last step is renames; a run that was killed leaves nothing else. One that
+    is killed at the last step is finished by the next: see ``Publication``.
+
+    names: of the data sets, one for each of ``splits``, or that of ``out``.
     """
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, splits: Iterable[str] = ()) -> None:
         self.prefix = require_output_name(out)
-        self.directory = out.parent
-        self.work = out.with_name(out.name + ".arranging")
-        self.manifest = out.with_name(out.name + ".json")
-        self.list = out.with_name(out.name + ".lst")
+        self.names = tuple(f"{out.name}-{split}" for split in splits) or (out.name,)
+        self._store = LocalStore(out.parent)
+        self._folder = out.name + ARRANGING
+        self._journal = f"{self._folder}/{JOURNAL}"
         self._checked: tuple[tuple[Path, ...], bool] | None = None
 
+    def clear(self) -> None:
+        """Finish what a run was moving to its names when it was interrupted, and remove what others have left.
+
+        Raises OutputExistsError as ``working`` does.
+        """
+        if self._store.exists(self._folder):
+            with self._hold():
+                pass
+
     def check(self, inputs: Iterable[Path], *, overwrite: bool) -> None:
-        """Raise OutputExistsError if files of this name are there that must not be replaced.
+        """Raise OutputExistsError if files of these names are there that must not be replaced.
 
         ``inputs``, the files that are read, are never replaced; others only if ``overwrite``.
         """
-        inputs = tuple(inputs)
-        self._checked = (inputs, overwrite)
-        present = self._present()
-        read = {(status.st_dev, status.st_ino): path for path in inputs if path.exists() for status in (path.stat(),)}
-        for file in present:
-            status = file.lstat() if file.is_symlink() and not file.exists() else file.stat()
-            if (status.st_dev, status.st_ino) in read:
-                raise OutputExistsError(f"{file} is what is being read, and would be replaced; choose another name")
-        if present and not overwrite:
-            raise OutputExistsError(f"{present[0]} exists already; choose another name or say --overwrite")
+        self._checked = tuple(inputs), overwrite
+        self._check_again()
 
-    def check_again(self) -> None:
+    def _check_again(self) -> None:
         """Raise OutputExistsError if another process has made such files since ``check``, if that was called."""
-        if self._checked is not None:
-            inputs, overwrite = self._checked
-            self.check(inputs, overwrite=overwrite)
+        if self._checked is None:
+            return
+        inputs, overwrite = self._checked
+        read = {(status.st_dev, status.st_ino) for path in inputs if path.exists() for status in (path.stat(),)}
+        for name in self.names:
+            refuse_half_moved(self.prefix.with_name(name))
+            present = self._present(name)
+            for file in present:
+                status = file.lstat() if file.is_symlink() and not file.exists() else file.stat()
+                if (status.st_dev, status.st_ino) in read:
+                    raise OutputExistsError(f"{file} is what is being read, and would be replaced; choose another name")
+                if file.is_dir():
+                    raise OutputExistsError(f"{file} is a folder, and is not replaced; choose another name")
+            if present and not overwrite:
+                raise OutputExistsError(f"{present[0]} exists already; choose another name or say --overwrite")
 
     def check_space(self, size: int) -> None:
         """Raise OSError (ENOSPC) if the file system that the output goes to has not so many bytes left."""
-        place = next(folder for folder in (self.directory, *self.directory.absolute().parents) if folder.is_dir())
+        place = next(folder for folder in self.prefix.absolute().parents if folder.is_dir())
         free = shutil.disk_usage(place).free
         if free < size:
             message = f"it needs {size / 1e6:,.1f} MB, and {free / 1e6:,.1f} MB are free there"
             raise OSError(errno.ENOSPC, message, str(self.prefix))
 
-    def _present(self) -> list[Path]:
-        """Every file that a data set under this prefix has or would have."""
-        name = self.prefix.name
-        names = {self.manifest.name, self.list.name, f"{name}.rec", f"{name}.idx", *replaceable_files(self.manifest)}
-        if not self.directory.is_dir():
-            return []
+    def _present(self, name: str) -> list[Path]:
+        """Every file that a data set of this name has or would have."""
+        folder = self.prefix.parent
+        names = {f"{name}{suffix}" for suffix in (".json", ".lst", ".rec", ".idx")}
+        names |= replaceable_files(folder / f"{name}.json")
         return sorted(
             entry
-            for entry in self.directory.iterdir()
+            for entry in (folder.iterdir() if folder.is_dir() else ())
             if entry.name in names or (entry.suffix in (".rec", ".idx") and without_number(entry.stem) == name)
         )
 
     @contextlib.contextmanager
     def working(self) -> Iterator[Path]:
-        """Hold the work folder, empty, for this process alone; it is gone afterwards.
+        """Hold the work folder, empty, for this process alone; afterwards it is gone, unless publishing did not end.
 
         Raises OutputExistsError where another process is writing there, has been since ``check``, or where the folder
         is not one of ours.
         """
-        self.directory.mkdir(parents=True, exist_ok=True)
-        if self.work.is_dir() and any(self.work.iterdir()) and not (self.work / "lock").exists():
+        with self._hold() as folder:
+            self._check_again()
+            yield folder
+
+    @contextlib.contextmanager
+    def _hold(self) -> Iterator[Path]:
+        store, folder = self._store, self._folder
+        names = store.names(folder)
+        if names and not {LOCK, JOURNAL}.intersection(names):
             raise OutputExistsError(
-                f"{self.work} is needed as a work folder but holds other files; move it or choose another name"
+                f"{store.path(folder)} is needed as a work folder but holds other files; move it or choose another name"
             )
-        self.work.mkdir(exist_ok=True)
-        with self._open_lock() as lock:
-            self._take(lock)
+        store.make_folder(folder)
+        with store.lock(f"{folder}/{LOCK}") as is_locked:
+            if not is_locked:
+                raise OutputExistsError(f"{self.prefix}: another process is writing to it; wait or choose another name")
             try:
-                for leftover in self.work.iterdir():
-                    if leftover.name != "lock":
-                        leftover.unlink()
-                self.check_again()
-                yield self.work
+                if store.exists(self._journal):
+                    self._move()
+                    logger.warning(
+                        "%s: it was made by a run that was interrupted; its files are all there now", self.prefix
+                    )
+                for leftover in set(store.names(folder)) - {LOCK}:
+                    store.remove(f"{folder}/{leftover}")
+                yield store.directory / folder
             finally:
-                self._remove()
+                self._leave()
 
-    def _open_lock(self) -> IO[bytes]:
-        try:
-            return (self.work / "lock").open("wb")
-        except FileNotFoundError:  # the other process finished, and removed the folder
-            raise self._refusal() from None
-
-    def _remove(self) -> None:
+    def _leave(self) -> None:
         """Remove the folder, the lock last: from when that is gone the folder may be another process's."""
-        with contextlib.suppress(OSError):  # such as, on Windows, a lock that is held
-            for path in sorted(self.work.iterdir(), key=lambda path: path.name == "lock"):
-                path.unlink()
-            self.work.rmdir()
+        if self._store.exists(self._journal):
+            logger.warning(
+                "all records are written, and some files are still to be moved from %s; say the command again",
+                self._store.path(self._folder),
+            )
+        else:
+            self._store.remove_folder(self._folder, [LOCK])
 
-    def _take(self, lock: IO[bytes]) -> None:
-        path = self.work / "lock"
-        # The second half: the other process finished, and removed the folder, between our open and our lock.
-        if not try_lock(lock) or not is_at(lock, path):
-            raise self._refusal()
+    def publish(self, manifests: Sequence[Manifest]) -> tuple[ArrangedSet, ...]:
+        """Write the manifest of each data set, and give all files in the work folder their names.
 
-    def _refusal(self) -> OutputExistsError:
-        return OutputExistsError(f"{self.prefix}: another process is writing to it; wait or choose another name")
-
-    def publish(self, finished: dict[str, Path]) -> None:
-        """Give the finished files their names (name: where it is now), the manifest last: where that is, all is there.
-
-        The files of a data set that is replaced are gone afterwards.
+        The files of data sets that are replaced are gone afterwards. Raises OutputExistsError as ``check`` does, before
+        anything is moved.
         """
-        previous = {path.name for path in self._present()}
-        if previous:
-            previous.add(rejections_file(self.prefix.name))
-        self.manifest.unlink(missing_ok=True)
-        # An old index beside a new .rec would name other records; without one it is made from the .rec.
-        for name in finished:
-            if name.endswith(".idx"):
-                (self.directory / name).unlink(missing_ok=True)
-        for name, file in finished.items():
-            if name != self.manifest.name:
-                file.replace(self.directory / name)
-        for name in previous - set(finished):
-            (self.directory / name).unlink(missing_ok=True)
-        fsync_directory(self.directory)
-        publish(finished[self.manifest.name], self.manifest)
+        self._check_again()
+        sets = [self._stage(name, manifest) for name, manifest in zip(self.names, manifests, strict=True)]
+        self._store.write(self._journal, Publication(tuple(sets)).to_json().encode())
+        self._move()
+        paths = (self.prefix.with_name(f"{name}.json") for name in self.names)
+        return tuple(map(ArrangedSet, paths, manifests))
+
+    def _stage(self, name: str, manifest: Manifest) -> Moves:
+        manifest.write(self._store.directory / self._folder / staged_manifest(name))
+        files = [f"{name}.lst", *(file for shard in manifest.shards for file in (shard.rec, shard.idx))]
+        obsolete = {path.name for path in self._present(name)}
+        if obsolete:
+            obsolete.add(rejections_file(name))
+        return Moves(name, tuple(files), tuple(sorted(obsolete - {*files, f"{name}.json"})), grows=False)
+
+    def _move(self) -> None:
+        """Move what the journal says, or what is left of it."""
+        store = self._store
+        Publication.from_json(store.read(self._journal), store.path(self._journal)).finish(store, self._folder)
+        store.remove(self._journal)

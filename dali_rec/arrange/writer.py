@@ -56,15 +56,16 @@ class Facts:
 
 
 class SetWriter:
-    """Writes ``count`` records to the shards of one data set, in a folder and under provisional names."""
+    """Writes ``count`` records to the shards of the data set ``name``, in a folder."""
 
-    def __init__(self, folder: Path, count: int, sharding: Sharding) -> None:
+    def __init__(self, folder: Path, name: str, count: int, sharding: Sharding) -> None:
         self.facts = Facts()
         self._folder = folder
+        self._name = name
         self._sharding = sharding
         self._state = ShardState(count)
         self._shards: list[_ShardFile] = []
-        self._list_path = folder / "lst"
+        self._list_path = folder / f"{name}.lst"
         self._list = self._list_path.open("wb", buffering=1 << 20)
         self._threads = _Threads(ThreadPoolExecutor(1, "dali-rec-hash"), ThreadPoolExecutor(1, "dali-rec-write"))
 
@@ -74,7 +75,7 @@ class SetWriter:
     def __exit__(self, *_exception: object) -> None:
         self._threads.hasher.shutdown(cancel_futures=True)
         self._threads.writer.shutdown(cancel_futures=True)
-        with contextlib.suppress(OSError):  # what it has not written after ``finish`` is not wanted any more
+        with contextlib.suppress(OSError):  # what it has not written before ``finish`` is not wanted any more
             self._list.close()
         if self._shards:
             self._shards[-1].abandon()
@@ -107,25 +108,24 @@ class SetWriter:
     def _begin_shard(self) -> None:
         if self._shards:
             self._shards[-1].finish()
-        self._shards.append(_ShardFile(self._folder / f"{len(self._shards)}", self._threads))
+        self._shards.append(_ShardFile(self._folder, self._name, len(self._shards), self._threads))
         self._state.number, self._state.records, self._state.bytes = len(self._shards) - 1, 0, 0
 
-    def finish(self, name: str) -> tuple[tuple[ShardEntry, ...], dict[str, Path]]:
-        """Make the files durable; gives the entries of the manifest, and the file to be published under each name."""
+    def finish(self) -> tuple[ShardEntry, ...]:
+        """Make the files durable, under their names; gives the entries of the manifest."""
         self._shards[-1].finish()
         with naming_writes(self._list_path):
             self._list.flush()
             os.fsync(self._list.fileno())
-        names = shard_names(name, len(self._shards))
+        self._list.close()
         entries = []
-        files = {f"{name}.lst": self._list_path}
-        for final, shard in zip(names, self._shards, strict=True):
+        for name, shard in zip(shard_names(self._name, len(self._shards)), self._shards, strict=True):
+            shard.rename(name)
             records = _samples(shard) if self.facts.without_image else shard.records
             entries.append(
-                ShardEntry(f"{final}.rec", f"{final}.idx", records, shard.position, shard.checksum.hexdigest())
+                ShardEntry(shard.path.name, shard.index_path.name, records, shard.position, shard.checksum.hexdigest())
             )
-            files[f"{final}.rec"], files[f"{final}.idx"] = shard.path, shard.index_path
-        return tuple(entries), files
+        return tuple(entries)
 
     def _note(self, frames: Frames, *, measure: bool) -> None:
         facts = self.facts
@@ -178,11 +178,11 @@ class _Threads(NamedTuple):
 
 
 class _ShardFile:
-    """One .rec and its .idx, in the work folder."""
+    """One .rec and its .idx, in the work folder; with a number behind, for only at the end it is known of how many."""
 
-    def __init__(self, path: Path, threads: _Threads) -> None:
-        self.path = path.with_suffix(".rec")
-        self.index_path = path.with_suffix(".idx")
+    def __init__(self, folder: Path, name: str, number: int, threads: _Threads) -> None:
+        self.path = folder / f"{name}.rec.{number}"
+        self.index_path = folder / f"{name}.idx.{number}"
         self.position = 0
         self.records = 0
         self.checksum = hashlib.sha256()
@@ -220,6 +220,11 @@ class _ShardFile:
         self._file.close()
         write_index(self.index_path, Index(np.concatenate(self._keys), np.concatenate(self._offsets)))
         self._keys, self._offsets = [], []
+
+    def rename(self, name: str) -> None:
+        """Give both files the name that they are to have."""
+        self.path = self.path.replace(self.path.with_name(f"{name}.rec"))
+        self.index_path = self.index_path.replace(self.index_path.with_name(f"{name}.idx"))
 
     def abandon(self) -> None:
         """Close the file."""

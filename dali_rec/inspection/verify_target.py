@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dali_rec._files import require_name
 from dali_rec._shard_names import dataset_name
+from dali_rec._work_folders import require_whole
 from dali_rec.errors import DatasetError
 from dali_rec.manifest import Manifest, ShardEntry, find_manifest, read_manifest
 from dali_rec.opening import require_data_set
@@ -39,9 +40,10 @@ class VerifyTarget(NamedTuple):
 def find_target(path: Path) -> VerifyTarget:
     """What there is under a prefix, a manifest or a .rec file.
 
-    Raises DatasetNotFoundError if there is nothing, DatasetError if it is JSON of another kind.
+    Raises DatasetNotFoundError if there is nothing, DatasetError if it is JSON of another kind, or not all there yet.
     """
     require_name(path)
+    require_whole(path)
     manifest_path = path if path.suffix == ".json" else path.with_name(path.name.removesuffix(".rec") + ".json")
     try:
         manifest = find_manifest(manifest_path)

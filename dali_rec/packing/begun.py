@@ -6,8 +6,9 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dali_rec._work_folders import JOURNAL, PACKING
 from dali_rec.manifest import parse_manifest
-from dali_rec.packing.publication import JOURNAL, Publication
+from dali_rec.packing.publication import Publication
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +23,7 @@ _OVERWRITES = "overwrites"
 
 def work_folder(name: str) -> str:
     """The work folder of the job that makes data sets of this name."""
-    return f"{name}.packing"
+    return name + PACKING
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,13 @@
 
 When all shards are finished, the list, the rejections and the manifest of each data set are made in the work folder,
 too. Then the journal, publishing.json, says what moves. From there on nothing but renames are left, which need neither
-the images nor what stood under the names before.
+the images nor what stood under the names before. Merging, splitting and shuffling end in the same way.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dali_rec.errors import DatasetError
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dali_rec.packing.store import Store
-
-#: In the work folder, from when nothing but moving is left until all is done.
-JOURNAL = "publishing.json"
 
 
 def staged_manifest(name: str) -> str:
@@ -44,11 +41,11 @@ class Moves:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """A job whose shards are all finished. ``job``: its fingerprint. ``reports``: of all its shards."""
+    """Data sets of which all files are finished. ``job``, ``reports``: of packing, its fingerprint and its shards."""
 
-    job: dict[str, Any]
     sets: tuple[Moves, ...]
-    reports: tuple[ShardReport, ...]
+    job: dict[str, Any] = field(default_factory=dict)
+    reports: tuple[ShardReport, ...] = ()
 
     def to_json(self) -> str:
         """The publication as the text of the journal."""
@@ -64,14 +61,16 @@ class Publication:
                 for one in content["sets"]
             )
             reports = tuple(ShardReport.from_content(one) for one in content["reports"])
-            return cls(dict(content["job"]), sets, reports)
+            for one in sets:
+                _require_plain(one.name, *one.files, *one.obsolete)
+            return cls(sets, dict(content["job"]), reports)
         except (ValueError, TypeError, KeyError) as error:
             raise DatasetError(
                 f"{path}: damaged, or of another version of dali-rec ({type(error).__name__}: {error}); remove its "
-                "folder and pack anew with --overwrite"
+                "folder and make the data set anew, with --overwrite"
             ) from None
 
-    def missing(self, store: Store, folder: str) -> Iterator[str]:
+    def _missing(self, store: Store, folder: str) -> Iterator[str]:
         """The files that are neither in the work folder nor under their names."""
         waiting = set(store.names(folder))
         for one in self.sets:
@@ -79,21 +78,36 @@ class Publication:
             yield from (name for name in names if name not in waiting and not store.exists(name))
 
     def finish(self, store: Store, folder: str) -> None:
-        """Move what is still in the work folder, the manifest of each data set last: where that is, all is there."""
+        """Move what is still in the work folder, the manifests last: where that of a data set is, all is there.
+
+        At no moment are there manifests of old and of new data sets: of a split in two shares of which one is old, both
+        may have the same records. Raises DatasetError, before anything is moved, if a file is gone.
+        """
+        for name in self._missing(store, folder):
+            raise DatasetError(
+                f"{store.path(name)} was finished, and is neither there nor in {store.path(folder)}: put it back, or "
+                "remove that folder and make the data set anew, with --overwrite"
+            )
         waiting = set(store.names(folder))
-        for one in self.sets:
-            manifest = staged_manifest(one.name)
-            if manifest not in waiting:
-                continue  # the whole data set has moved
+        unfinished = [one for one in self.sets if staged_manifest(one.name) in waiting]
+        for one in unfinished:
             if not one.grows:
                 store.remove(f"{one.name}.json")
+        for one in unfinished:
             # An old index beside a new .rec would name other records; without one it is made from the .rec.
-            for name in one.files:
-                if name in waiting and name.endswith(".idx"):
-                    store.remove(name)
-            for name in one.files:
-                if name in waiting:
-                    store.move(f"{folder}/{name}", name)
+            moving = [name for name in one.files if name in waiting]
+            for name in (name for name in moving if name.endswith(".idx")):
+                store.remove(name)
+            for name in moving:
+                store.move(f"{folder}/{name}", name)
             for name in one.obsolete:
                 store.remove(name)
-            store.move(f"{folder}/{manifest}", f"{one.name}.json")
+        for one in unfinished:
+            store.move(f"{folder}/{staged_manifest(one.name)}", f"{one.name}.json")
+
+
+def _require_plain(*names: str) -> None:
+    """A journal from elsewhere must not make us move or delete files elsewhere."""
+    for name in names:
+        if "/" in name or "\\" in name:
+            raise ValueError(f"{name!r} is no name of a file")

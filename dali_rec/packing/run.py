@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dali_rec._files import as_path
+from dali_rec._work_folders import refuse_half_moved
 from dali_rec.errors import OutputExistsError, SourceError, TooManyBadImagesError
 from dali_rec.manifest import replaceable_files
 from dali_rec.packing.append import append_to
 from dali_rec.packing.bad_images import ImageCounter, emptied_classes, write_rejections
-from dali_rec.packing.begun import read_begun
+from dali_rec.packing.begun import read_begun, work_folder
 from dali_rec.packing.choose_device import choose_device
 from dali_rec.packing.engines import pack_locally
 from dali_rec.packing.finish import publish_all
@@ -131,7 +132,7 @@ def run_pack(
     job = Job(name, found, plans, options, bases)
     for note in job.source.notes:
         logger.warning(note)
-    _refuse_to_replace(store, plans, _files_of(source, found))
+    _refuse_to_replace(store, name, plans, _files_of(source, found))
     if run.engine == "ray" and found.pixels is not None and found.pixels.stays_here:
         raise ValueError("engine='ray' packs what other machines can read, which an object of this process is not")
     if run.num_nodes > len(job.tasks):
@@ -154,7 +155,6 @@ def _pack_and_publish(work: WorkFolder, scratch: Path, counter: ImageCounter) ->
     """Pack what is not finished, and publish when all is; gives no data sets while other machines are at it."""
     job = work.job
     if work.publication is not None:
-        work.refuse_missing()
         reports = {report.name: report for report in work.publication.reports}
         counter.pass_over_all()
     else:
@@ -211,11 +211,15 @@ def _files_of(source: object, found: Source) -> list[Path]:
     return [path for path in (*named, *map(Path, found.files)) if path.exists()]
 
 
-def _refuse_to_replace(store: Store, plans: Sequence[Plan], sources: Sequence[Path]) -> None:
-    """Raise OutputExistsError if packing would write over the list, or the .rec files, that it packs from."""
+def _refuse_to_replace(store: Store, name: str, plans: Sequence[Plan], sources: Sequence[Path]) -> None:
+    """Raise OutputExistsError if packing would write over the list, or the .rec files, that it packs from.
+
+    Raises DatasetError where another command is still to finish what has these names.
+    """
     if not isinstance(store, LocalStore):
         return
     for plan in plans:
+        refuse_half_moved(store.directory / plan.name, own=work_folder(name))
         manifest = Path(store.path(f"{plan.name}.json"))
         names = {manifest.name, f"{plan.name}.lst", *replaceable_files(manifest)}
         names |= {f"{shard.name}.rec" for shard in plan.shards}

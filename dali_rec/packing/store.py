@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,9 +157,7 @@ class LocalStore:
 
     def remove(self, name: str) -> None:
         path = self.directory / name
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
+        if not path.is_dir() or path.is_symlink():  # a folder is none of our files, whatever a manifest calls a shard
             path.unlink(missing_ok=True)
 
     def names(self, folder: str) -> list[str]:

@@ -14,10 +14,11 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING
 
+from dali_rec._work_folders import JOURNAL, LOCK
 from dali_rec.errors import DatasetError, OutputExistsError
 from dali_rec.packing.bad_images import rejections_file
 from dali_rec.packing.begun import JOB, format_begun, read_begun, work_folder
-from dali_rec.packing.publication import JOURNAL, Moves, Publication, staged_manifest
+from dali_rec.packing.publication import Moves, Publication, staged_manifest
 from dali_rec.packing.report import REPORT_SUFFIX, ShardReport
 from dali_rec.packing.shard import input_digest
 from dali_rec.packing.store import clear_partials, refuse_lock
@@ -36,8 +37,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("dali_rec")
 
-_LOCK = "lock"
-_PUBLISHING_LOCK = "lock-publish"
+_PUBLISHING_LOCK = f"{LOCK}-publish"
 
 
 class WorkFolder:
@@ -73,9 +73,9 @@ class WorkFolder:
             self._target.check(may_replace=run.overwrite)  # before a folder is made, and again under the lock
         self._make()
         with contextlib.ExitStack() as stack:
-            locks = [stack.enter_context(store.lock(self._in(_LOCK), shared=run.is_shared))]
+            locks = [stack.enter_context(store.lock(self._in(LOCK), shared=run.is_shared))]
             if run.is_shared:
-                locks.append(stack.enter_context(store.lock(self._in(f"{_LOCK}-{run.node_rank}"))))
+                locks.append(stack.enter_context(store.lock(self._in(f"{LOCK}-{run.node_rank}"))))
             if not all(locks):
                 raise refuse_lock(store.path(self.job.name))
             try:
@@ -94,7 +94,7 @@ class WorkFolder:
 
     def _make(self) -> None:
         names = self.store.names(self.name)
-        if names and not {_LOCK, JOB, JOURNAL}.intersection(names):
+        if names and not {LOCK, JOB, JOURNAL}.intersection(names):
             raise OutputExistsError(
                 f"{self.store.path(self.name)} is needed as a work folder but holds other files; move it or choose "
                 "another name"
@@ -228,15 +228,6 @@ class WorkFolder:
                 return False
         return True
 
-    def refuse_missing(self) -> None:
-        """Raise DatasetError if a file of the publication is neither in the folder nor under its name."""
-        missing = next(iter(self.publication.missing(self.store, self.name)), None) if self.publication else None
-        if missing is not None:
-            raise DatasetError(
-                f"{self.store.path(missing)} was finished, and is neither there nor in "
-                f"{self.store.path(self.name)}: put it back, or remove that folder and pack anew with --overwrite"
-            )
-
     @contextlib.contextmanager
     def publishing(self) -> Iterator[bool]:
         """Give whether it is up to this machine to publish, and then remove the work folder."""
@@ -284,13 +275,13 @@ class WorkFolder:
             self._target.check(may_replace=self._may_replace or self.run.is_shared)
             sets = tuple(sets)
             ordered = tuple(reports[task.shard.name] for task in self.job.tasks)
-            self.publication = Publication(self.job.fingerprint, sets, ordered)
+            self.publication = Publication(sets, self.job.fingerprint, ordered)
             self.store.write(self._in(JOURNAL), self.publication.to_json().encode())
         self.publication.finish(self.store, self.name)
 
 
 def _is_lock(name: str) -> bool:
-    return name == _LOCK or name.startswith(f"{_LOCK}-")
+    return name == LOCK or name.startswith(f"{LOCK}-")
 
 
 def keep_shard(store: Store, folder: str, report: ShardReport, scratch: Path) -> None:

@@ -303,7 +303,7 @@ def test_interrupted_run_leaves_nothing_and_the_next_one_works(tmp_path):
     assert not list(tmp_path.glob("b*"))
     (tmp_path / "b.arranging").mkdir()
     (tmp_path / "b.arranging" / "lock").touch()
-    (tmp_path / "b.arranging" / "0.rec").write_bytes(b"of a run that was killed")
+    (tmp_path / "b.arranging" / "b.rec.0").write_bytes(b"of a run that was killed")
     said = []
     merge([tmp_path / "a"], tmp_path / "b", progress=lambda *state: said.append(state))
     assert sorted(files(tmp_path / "b")) == [".idx", ".json", ".lst", ".rec"]

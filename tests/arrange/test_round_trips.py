@@ -1,6 +1,3 @@
-import contextlib
-import itertools
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from record_sets import assert_indices_fit, contents, files, payload, sets, write_set
+from record_sets import contents, files, payload, sets, write_set
 from support import jpeg, make_class_folder
 
 import dali_rec
@@ -51,33 +48,6 @@ def test_run_that_is_killed_leaves_nothing_under_the_final_names(tmp_path):
         assert [path.name for path in tmp_path.glob("b*")] == ["b.arranging"]
     merge([tmp_path / "a"], tmp_path / "b")
     assert sorted(files(tmp_path / "b")) == [".idx", ".json", ".lst", ".rec"]
-    assert contents(tmp_path / "b") == contents(tmp_path / "a")
-
-
-def test_replacing_that_is_killed_leaves_no_index_beside_other_records(tmp_path, monkeypatch):
-    write_set(tmp_path / "a", [payload(key, [0.0], bytes(100 + 8 * key)) for key in range(9)], list(range(9)))
-    write_set(tmp_path / "c", [payload(key, [0.0], bytes(300)) for key in range(50, 59)], list(range(50, 59)))
-    replace, unlink = Path.replace, Path.unlink
-    for number in itertools.count():
-        merge([tmp_path / "c"], tmp_path / "b", shards=2, overwrite=True)
-        left = itertools.count(number, -1)
-
-        def dying(change, left=left):
-            def changed(path, *arguments, **options):
-                if next(left) <= 0:
-                    raise KeyboardInterrupt
-                return change(path, *arguments, **options)
-
-            return changed
-
-        with monkeypatch.context() as patch, contextlib.suppress(KeyboardInterrupt):
-            patch.setattr(Path, "replace", dying(replace))
-            patch.setattr(Path, "unlink", dying(unlink))
-            merge([tmp_path / "a"], tmp_path / "b", shards=2, overwrite=True)
-            break
-        assert_indices_fit(tmp_path)
-        shutil.rmtree(tmp_path / "b.arranging", ignore_errors=True)
-    assert number > 6
     assert contents(tmp_path / "b") == contents(tmp_path / "a")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
+from kills import Killed, dying, kill_at
 from record_sets import assert_indices_fit
 from support import make_class_folder
 
@@ -15,28 +16,6 @@ from dali_rec.errors import DatasetError, OutputExistsError, TooManyBadImagesErr
 from dali_rec.packing.store import LocalStore
 
 JOURNAL = "x.packing/publishing.json"
-
-
-class Killed(BaseException):
-    pass
-
-
-@pytest.fixture
-def kill_at(monkeypatch):
-    """Lets a call end at its Nth change to a folder, with none after it, as SIGKILL would; gives whether it did."""
-
-    def kill_at(number, call):
-        count = itertools.count()
-        with monkeypatch.context() as patch:
-            for name in ("replace", "unlink", "rmdir"):
-                patch.setattr(Path, name, dying(getattr(Path, name), number, count))
-            try:
-                call()
-            except Killed:
-                return True
-        return False
-
-    return kill_at
 
 
 @pytest.fixture
@@ -93,12 +72,21 @@ SPLIT = {"train": 0.5, "val": 0.5}
         ({"shards": 3}, {"shards": 2, "overwrite": True}),
         ({"shards": 2}, {"shards": 2, "overwrite": True}),
         (None, {"split": SPLIT}),
+        ({"split": SPLIT}, {"split": SPLIT, "overwrite": True}),
         ({"shards": 2}, {"append": True}),
         ({"split": SPLIT}, {"append": True, "split": SPLIT}),
     ],
-    ids=["new", "replaced", "replaced under the same names", "splits", "appended", "splits appended"],
+    ids=[
+        "new",
+        "replaced",
+        "replaced under the same names",
+        "splits",
+        "splits replaced",
+        "appended",
+        "splits appended",
+    ],
 )
-def test_killed_at_any_change_and_resumed_ends_in_the_same_bytes(photos, tmp_path, kill_at, before, options):
+def test_killed_at_any_change_and_resumed_ends_in_the_same_bytes(photos, tmp_path, before, options):
     source = photos["more"]
     if before is not None:
         dali_rec.pack(photos["first"], tmp_path / "before" / "x", max_bad=9, **before)
@@ -106,7 +94,7 @@ def test_killed_at_any_change_and_resumed_ends_in_the_same_bytes(photos, tmp_pat
         (tmp_path / "before").mkdir()
     shutil.copytree(tmp_path / "before", tmp_path / "whole")
     dali_rec.pack(source, tmp_path / "whole" / "x", max_bad=9, **options)
-    whole = contents(tmp_path / "whole")
+    old, whole = contents(tmp_path / "before"), contents(tmp_path / "whole")
     after_kill = {name: value for name, value in options.items() if name != "overwrite"}
     resumed = 0
     for number in itertools.count():
@@ -115,12 +103,15 @@ def test_killed_at_any_change_and_resumed_ends_in_the_same_bytes(photos, tmp_pat
         if not kill_at(number, lambda out=out: dali_rec.pack(source, out, max_bad=9, **options)):
             break
         assert_indices_fit(out.parent)
+        manifests = [name for name in contents(out.parent) if name.endswith(".json")]
+        generations = {contents(out.parent)[name] == old.get(name) for name in manifests}
+        assert options.get("append") or len(generations) < 2
         if {"job.json", "publishing.json"} & work_files(out):
             dali_rec.pack(source, out, max_bad=9, resume=True, **after_kill)
             assert not out.with_name("x.packing").exists()
             resumed += 1
         elif contents(out.parent) != whole:  # nothing was begun
-            assert contents(out.parent) == contents(tmp_path / "before")
+            assert contents(out.parent) == old
             continue
         assert contents(out.parent) == whole
     assert resumed > 12
@@ -155,17 +146,6 @@ def test_appending_in_an_object_store_is_killed_at_any_change_and_resumed(photos
         assert files(number) == files("whole")
     filesystem.rm("/", recursive=True)
     assert number > 20
-
-
-def dying(change, number, count):
-    """A change that ends the run, from the Nth on."""
-
-    def changed(*arguments, **options):
-        if next(count) >= number:
-            raise Killed
-        return change(*arguments, **options)
-
-    return changed
 
 
 def test_resumed_publishing_reports_what_the_whole_run_did(photos, tmp_path, kill_when):
@@ -281,6 +261,15 @@ def test_machine_that_comes_back_finishes_what_another_was_publishing(photos, tm
     assert (report.images, report.records) == (0, 6)
     dali_rec.pack(photos["first"], tmp_path / "whole" / "x", **options)
     assert contents(out.parent) == contents(tmp_path / "whole")
+
+
+def test_folder_that_a_manifest_calls_a_shard_is_not_removed_with_the_data_set(photos, tmp_path):
+    manifest = tmp_path / "x.json"
+    dali_rec.pack(photos["first"], tmp_path / "x", max_bad=9)
+    manifest.write_text(manifest.read_text().replace('"rec": "x.rec"', '"rec": "first"'))
+    before = contents(photos["first"] / "ant")
+    dali_rec.pack(photos["more"], tmp_path / "x", max_bad=9, overwrite=True)
+    assert contents(photos["first"] / "ant") == before
 
 
 # Two runs at a time

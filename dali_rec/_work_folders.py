@@ -1,0 +1,55 @@
+"""The folders in which data sets lie until they are done: how they are called, and what they say of the data sets."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from pathlib import Path
+
+from dali_rec.errors import DatasetError
+
+PACKING, ARRANGING = ".packing", ".arranging"
+#: What is held while a run is at it, and what says, from when nothing but moving is left until all is done, what moves.
+LOCK, JOURNAL = "lock", "publishing.json"
+
+_FILES = (LOCK, "job.json", JOURNAL)
+
+
+def is_work_folder(path: str | os.PathLike[str]) -> bool:
+    """Whether a data set is being made in this folder, or was until its run was killed."""
+    # The name first: this is asked of every file of a source.
+    return os.fspath(path).endswith((PACKING, ARRANGING)) and any((Path(path) / name).exists() for name in _FILES)
+
+
+def require_whole(path: Path) -> None:
+    """Raise DatasetError if a data set, named by prefix, manifest or .rec file, has been moved to its names in part."""
+    prefix = path.with_suffix("") if path.suffix in (".rec", ".json") else path
+    if not prefix.with_name(f"{prefix.name}.json").exists():  # it is the last to be moved
+        refuse_half_moved(prefix)
+
+
+def refuse_half_moved(prefix: Path, *, own: str | None = None) -> None:
+    """Raise DatasetError if a run was interrupted while, or just before, it moved the data set ``prefix`` to its names.
+
+    own: the name of the work folder of which that does not matter.
+    """
+    # OUT-train is made in the folder of OUT, with OUT-val.
+    for stem in itertools.accumulate(prefix.name.split("-"), "{}-{}".format):
+        for suffix, command in ((PACKING, "'dali-rec pack --resume'"), (ARRANGING, "the merge, split or shuffle")):
+            folder = prefix.with_name(stem + suffix)
+            if folder.name != own and _moves(folder / JOURNAL, prefix.name):
+                raise DatasetError(
+                    f"{prefix}: a run was interrupted, or is still busy, while it moved files here from {folder}; to "
+                    f"finish it run {command} to {str(folder).removesuffix(suffix)} again"
+                )
+
+
+def _moves(journal: Path, name: str) -> bool:
+    try:
+        content = json.loads(journal.read_bytes())
+        return any(one["name"] == name for one in content["sets"])
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (ValueError, TypeError, KeyError):
+        return True  # its own command says what is wrong with it
