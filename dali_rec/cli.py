@@ -18,6 +18,7 @@ from dali_rec.commands.arrange import merge, shuffle, split
 from dali_rec.commands.bench import bench
 from dali_rec.commands.demo import demo
 from dali_rec.commands.doctor import doctor
+from dali_rec.commands.fetch import fetch
 from dali_rec.commands.index import index
 from dali_rec.commands.info import info
 from dali_rec.commands.pack import SECTIONS, list_images, pack
@@ -57,6 +58,7 @@ def _common(
 
 app.command(cls=in_sections(SECTIONS))(pack)
 app.command("list")(list_images)
+app.command()(fetch)
 app.command()(merge)
 app.command()(split)
 app.command()(shuffle)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import shutil
 from typing import IO, TYPE_CHECKING
 
-from dali_rec._files import fsync_directory, is_at, publish, require_output_name, try_lock
+from dali_rec._files import check_space, fsync_directory, is_at, publish, require_output_name, try_lock
 from dali_rec._shard_names import without_number
 from dali_rec.errors import OutputExistsError
 from dali_rec.manifest import replaceable_files
@@ -56,11 +54,7 @@ class Target:
 
     def check_space(self, size: int) -> None:
         """Raise OSError (ENOSPC) if the file system that the output goes to has not so many bytes left."""
-        place = next(folder for folder in (self.directory, *self.directory.absolute().parents) if folder.is_dir())
-        free = shutil.disk_usage(place).free
-        if free < size:
-            message = f"it needs {size / 1e6:,.1f} MB, and {free / 1e6:,.1f} MB are free there"
-            raise OSError(errno.ENOSPC, message, str(self.prefix))
+        check_space(self.prefix, size)
 
     def _present(self) -> list[Path]:
         """Every file that a data set under this prefix has or would have."""
