@@ -53,7 +53,8 @@ def _common(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    logging.basicConfig(level=logging.DEBUG if debug else logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("dali_rec").setLevel(logging.DEBUG if debug else logging.INFO)  # s3fs says how it found its keys
 
 
 app.command(cls=in_sections(SECTIONS))(pack)

@@ -1,9 +1,11 @@
 """``fetch``: from an S3 server and a web server on loopback, from memory, and from a path."""
 
+import contextlib
 import email.utils
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -147,14 +149,12 @@ def test_from_memory_changed_and_appended(here, there, tmp_path):
     memory = fsspec.filesystem("memory")
     memory.put(f"{there}/", "memory://changed/", recursive=True)
     dali_rec.fetch("memory://changed/x", here)
-    inodes = {path.name: path.stat().st_ino for path in (here).iterdir()}
+    before = set(contents(here))
     dali_rec.pack(make_class_folder(tmp_path / "more", {"cow": 5}), "memory://changed/x", append=True)
     seen = []
     dataset = dali_rec.fetch("memory://changed/x.json", here, progress=lambda *one: seen.append(one))
     assert (len(dataset), dataset.classes) == (45, ("ant", "bee", "cow"))
-    after = {path.name: path.stat().st_ino for path in (here).iterdir()}
-    assert {name for name in inodes if after[name] != inodes[name]} == {"x.json", "x.lst"}
-    assert {*after} - {*inodes} == {"x-append1.rec", "x-append1.idx"}
+    assert contents(here).keys() - before == {"x-append1.rec", "x-append1.idx"}
     new = sum((here / name).stat().st_size for name in ("x-append1.rec", "x-append1.idx", "x.lst"))
     assert seen[-1] == (new, new)
     memory.rm("memory://changed", recursive=True)
@@ -227,6 +227,20 @@ def test_other_name_here(web, here):
     assert web.sent.keys() == {"x.json"}
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_forked_process_fetches_too(web, here, there):
+    dali_rec.fetch(f"{web.url}/x", here)
+    (here / "x-00001-of-00004.rec").unlink()
+    child = os.fork()
+    if not child:
+        with contextlib.suppress(BaseException):
+            dali_rec.fetch(f"{web.url}/x", here)
+            os._exit(0)
+        os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert contents(here) == contents(there)
+
+
 def test_name_with_characters_that_urls_escape(web, here, there, tmp_path):
     dali_rec.pack(tmp_path / "photos", there / "a b#1%", shards=2)
     web.folder = tmp_path / "quoted"
@@ -237,14 +251,15 @@ def test_name_with_characters_that_urls_escape(web, here, there, tmp_path):
     assert (here / "a b#1%.json").exists()
 
 
-def test_data_set_of_mxnet_without_a_manifest(web, here):
+def test_data_set_of_mxnet_without_a_manifest(web, here, capsys):
     web.folder = DATA
     names = {"single.rec", "single.idx"}
     assert len(dali_rec.fetch(f"{web.url}/single.rec", here)) == len(dali_rec.open(DATA / "single"))
     assert contents(here) == {name: (DATA / name).read_bytes() for name in names}
     web.sent.clear()
-    dali_rec.fetch(f"{web.url}/single", here)
-    assert web.sent == dict.fromkeys(names, 1)
+    assert main(["fetch", f"{web.url}/single", str(here)]) == 0
+    assert web.sent == dict.fromkeys(names, 1)  # looked up
+    assert re.fullmatch(r"[0-9]+ records: .*/single\.rec\n", capsys.readouterr().out)
 
 
 def test_changed_data_set_without_a_manifest_is_replaced_when_told(web, here, tmp_path):

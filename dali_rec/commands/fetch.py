@@ -29,4 +29,5 @@ def fetch(
 
     with progress_bar("fetching", "bytes") as progress:
         dataset = run(url, out, overwrite=overwrite, progress=progress)
-    print(f"{dataset}" if dataset.manifest is None else f"{describe_set(dataset.manifest)}: {dataset.name}")
+    what = f"{len(dataset):,} records" if dataset.manifest is None else describe_set(dataset.manifest)
+    print(f"{what}: {dataset.name}")

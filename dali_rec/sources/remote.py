@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 import random
 import re
+import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -115,6 +117,17 @@ def filesystem_for(protocol: str, timeout: float | None) -> Any:
         raise SourceError(
             f"{protocol}:// locations cannot be read: {error}, which no URL tells fsspec; fetch the files first"
         ) from None
+
+
+def _forget_filesystems() -> None:
+    """In a forked process: those of its parent have their thread there."""
+    filesystem_for.cache_clear()
+    if "fsspec.asyn" in sys.modules:
+        sys.modules["fsspec.asyn"].reset_lock()  # which fsspec 2024.2 does not do itself
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_forget_filesystems)
 
 
 def fetch(url: str, options: FetchOptions) -> bytes:
