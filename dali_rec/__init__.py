@@ -3,6 +3,7 @@
 from dali_rec import _interrupt, _required, errors  # noqa: F401  # the first before all that takes time
 from dali_rec._version import __version__
 from dali_rec.dataset import Dataset
+from dali_rec.fetching import fetch
 from dali_rec.images import decode_image
 from dali_rec.inspection import contact_sheet, info, repair, unpack, verify
 from dali_rec.loading import Loader, image_pipeline
@@ -21,6 +22,7 @@ __all__ = [
     "contact_sheet",
     "decode_image",
     "errors",
+    "fetch",
     "image_pipeline",
     "info",
     "open",

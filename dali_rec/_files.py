@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import re
+import shutil
 import stat
 import time
 import uuid
@@ -92,6 +94,24 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
         temporary.unlink(missing_ok=True)
         raise
     publish(temporary, path)
+
+
+def check_space(path: Path, size: int) -> None:
+    """Raise OSError (ENOSPC) if the file system that ``path`` is to be on has not so many bytes left."""
+    place = next(folder for folder in (path.parent, *path.absolute().parents) if folder.is_dir())
+    free = shutil.disk_usage(place).free
+    if free < size:
+        message = f"it needs {size / 1e6:,.1f} MB, and {free / 1e6:,.1f} MB are free there"
+        raise OSError(errno.ENOSPC, message, str(path))
+
+
+def hash_file(path: Path) -> hashlib._Hash:
+    """The SHA-256 of a file, to which more can be added."""
+    checksum = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            checksum.update(chunk)
+    return checksum
 
 
 @contextlib.contextmanager
@@ -232,7 +252,9 @@ def as_url(path: Path) -> str | None:
 def require_name(path: Path) -> Path:
     """The path, if it is a name for a file or a prefix. Raises DatasetNotFoundError otherwise."""
     if (url := as_url(path)) is not None:
-        raise DatasetNotFoundError(f"{url}: data sets are read from files of this machine: copy it here")
+        raise DatasetNotFoundError(
+            f"{url}: data sets are read from files of this machine: 'dali-rec fetch {url} FOLDER' brings it here"
+        )
     if is_nameless(path):
         raise DatasetNotFoundError(
             f"{path} is no name of a data set; give a prefix, such as {path / 'train'}, a manifest or a .rec file"

@@ -18,6 +18,7 @@ from dali_rec.commands.arrange import merge, shuffle, split
 from dali_rec.commands.bench import bench
 from dali_rec.commands.demo import demo
 from dali_rec.commands.doctor import doctor
+from dali_rec.commands.fetch import fetch
 from dali_rec.commands.index import index
 from dali_rec.commands.info import info
 from dali_rec.commands.pack import SECTIONS, list_images, pack
@@ -52,11 +53,13 @@ def _common(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    logging.basicConfig(level=logging.DEBUG if debug else logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("dali_rec").setLevel(logging.DEBUG if debug else logging.INFO)  # s3fs says how it found its keys
 
 
 app.command(cls=in_sections(SECTIONS))(pack)
 app.command("list")(list_images)
+app.command()(fetch)
 app.command()(merge)
 app.command()(split)
 app.command()(shuffle)

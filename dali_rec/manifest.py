@@ -118,7 +118,12 @@ def find_manifest(path: Path) -> Manifest | None:
         data = _read(path)
     except DatasetNotFoundError:
         return None
-    return None if _is_of_another_kind(data) else parse_manifest(data, str(path))
+    return manifest_in(data, str(path))
+
+
+def manifest_in(data: bytes, path: str) -> Manifest | None:
+    """The manifest in the bytes of the file ``path``; None where they are other JSON. Raises as ``read_manifest``."""
+    return None if _is_of_another_kind(data) else parse_manifest(data, path)
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import support
 import dali_rec
 from dali_rec import _workers
 from dali_rec._hardware import count_gpus
+from dali_rec.sources import remote
 
 # Or JAX and TensorFlow would take the GPU's memory for themselves.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -39,6 +41,33 @@ def packed(class_folder: Path, tmp_path: Path) -> Path:
     """The prefix of those images, packed in the order of the folder."""
     dali_rec.pack(class_folder, tmp_path / "out" / "photos", shuffle=False)
     return tmp_path / "out" / "photos"
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """A real S3 server on loopback."""
+    moto_server = pytest.importorskip("moto.server", reason="moto is not installed")
+    server = moto_server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    yield "http://{}:{}".format(*server.get_host_and_port())
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The name of an empty bucket of that server."""
+    s3fs = pytest.importorskip("s3fs", reason="s3fs is not installed")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    remote.filesystem_for.cache_clear()
+    s3fs.S3FileSystem.clear_instance_cache()
+    name = request.node.name.replace("_", "-").replace("[", "-").replace("]", "")[:60].rstrip("-")
+    s3fs.S3FileSystem().mkdir(name)
+    yield name
+    s3fs.S3FileSystem.clear_instance_cache()
+    remote.filesystem_for.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -140,7 +140,7 @@ def test_folder_for_a_data_set_is_refused(capsys, tmp_path, monkeypatch, argumen
         (["merge", "PACKED", "s3://bucket/x"], "s3://bucket/x: this is not written to URLs: write to this machine"),
         (["split", "PACKED", "s3://bucket/x", "--shards", "2"], "this is not written to URLs"),
         (["unpack", "PACKED", "s3://bucket/x"], "this is not written to URLs"),
-        (["info", "s3://bucket/x.json"], "s3://bucket/x.json: data sets are read from files of this machine: copy it"),
+        (["info", "s3://bucket/x.json"], "of this machine: 'dali-rec fetch s3://bucket/x.json FOLDER' brings it here"),
         (["verify", "https://host/x.rec"], "https://host/x.rec: data sets are read from"),
         (["merge", "PACKED", "x.rec"], "x.rec: the output is a prefix, to which .rec is added: say x"),
         (["split", "PACKED", "x.json", "--shards", "2"], "x.json: the output is a prefix, to which .json is added"),

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
-import shutil
 from typing import TYPE_CHECKING
 
-from dali_rec._files import require_output_name
+from dali_rec._files import check_space, require_output_name
 from dali_rec._shard_names import without_number
 from dali_rec._work_folders import ARRANGING, JOURNAL, LOCK, refuse_half_moved
 from dali_rec.arrange.report import ArrangedSet
@@ -81,11 +79,7 @@ class Target:
 
     def check_space(self, size: int) -> None:
         """Raise OSError (ENOSPC) if the file system that the output goes to has not so many bytes left."""
-        place = next(folder for folder in self.prefix.absolute().parents if folder.is_dir())
-        free = shutil.disk_usage(place).free
-        if free < size:
-            message = f"it needs {size / 1e6:,.1f} MB, and {free / 1e6:,.1f} MB are free there"
-            raise OSError(errno.ENOSPC, message, str(self.prefix))
+        check_space(self.prefix, size)
 
     def _present(self, name: str) -> list[Path]:
         """Every file that a data set of this name has or would have."""

@@ -6,7 +6,6 @@ Both put a file under its name whole or not at all.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import tempfile
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from dali_rec._files import (
     as_path,
     as_url,
     fsync_directory,
+    hash_file,
     is_at,
     naming_writes,
     own_partial_path,
@@ -30,7 +30,6 @@ from dali_rec.sources.remote import filesystem_of, is_url
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_CHUNK = 1 << 20
 _LOCAL = "file://"
 
 
@@ -126,11 +125,7 @@ class LocalStore:
             return None
 
     def sha256(self, name: str) -> str | None:
-        checksum = hashlib.sha256()
-        with (self.directory / name).open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                checksum.update(chunk)
-        return checksum.hexdigest()
+        return hash_file(self.directory / name).hexdigest()
 
     def read(self, name: str) -> bytes:
         return (self.directory / name).read_bytes()

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 import random
 import re
+import sys
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from dali_rec.errors import ImageRejectedError, MissingDependencyError, SourceError
+from dali_rec.errors import DaliRecError, ImageRejectedError, MissingDependencyError, SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+
+_Answer = TypeVar("_Answer")
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _CHUNK = 1 << 18
 _LONGEST_WAIT = 30.0
+_LONGEST_SILENCE = 60.0
 _EXTRAS = {
     "s3": "pip install 'dali-rec[s3]'",
     "gs": "pip install 'dali-rec[gcs]'",
@@ -71,7 +76,7 @@ def check_protocols(locations: Iterable[str], options: FetchOptions) -> bool:
     """
     protocols = {location.partition("://")[0].lower() for location in locations if is_url(location)}
     for protocol in sorted(protocols):
-        _filesystem(protocol, options.timeout)
+        filesystem_for(protocol, options.timeout)
     return bool(protocols)
 
 
@@ -83,18 +88,24 @@ def filesystem_of(url: str) -> Any:
     protocol = url.partition("://")[0].lower()
     if protocol in ("http", "https"):
         raise SourceError(f"{shown(url)}: web servers cannot be written to; name a folder, s3:// or gs://")
-    return _filesystem(protocol, FetchOptions().timeout)
+    return filesystem_for(protocol, FetchOptions().timeout)
 
 
 @functools.lru_cache
-def _filesystem(protocol: str, timeout: float) -> Any:
+def filesystem_for(protocol: str, timeout: float | None) -> Any:
+    """The fsspec file system of a protocol; raises as ``check_protocols`` does.
+
+    timeout: seconds that a request to a web server may take in all; None where only silence counts, of a minute.
+    """
     import fsspec
 
     arguments: dict[str, Any] = {}
     if protocol in ("http", "https"):
         import aiohttp
 
-        arguments["client_kwargs"] = {"timeout": aiohttp.ClientTimeout(total=timeout)}
+        silence = _LONGEST_SILENCE if timeout is None else None
+        limits = aiohttp.ClientTimeout(total=timeout, sock_connect=silence, sock_read=silence)
+        arguments["client_kwargs"] = {"timeout": limits}
     try:
         return fsspec.filesystem(protocol, **arguments)
     except ImportError as error:
@@ -108,18 +119,49 @@ def _filesystem(protocol: str, timeout: float) -> Any:
         ) from None
 
 
+def _forget_filesystems() -> None:
+    """In a forked process: those of its parent have their thread there."""
+    filesystem_for.cache_clear()
+    if "fsspec.asyn" in sys.modules:
+        sys.modules["fsspec.asyn"].reset_lock()  # which fsspec 2024.2 does not do itself
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_forget_filesystems)
+
+
 def fetch(url: str, options: FetchOptions) -> bytes:
     """The bytes behind ``url``. Raises ImageRejectedError with the reason where they cannot be had."""
+    try:
+        return persist(lambda: _fetch_once(url, options), url, options.retries)
+    except OSError as error:
+        raise ImageRejectedError(str(error)) from None
+
+
+def persist(action: Callable[[], _Answer], url: str, retries: int) -> _Answer:
+    """What ``action`` gives, tried again after what may pass; raises as ``wait_or_raise`` does."""
     tries = 0
     while True:
-        answer = _try(url, options)
-        tries += 1
-        if isinstance(answer, bytes):
-            return answer
-        if not answer.may_pass or tries > options.retries:
-            raise ImageRejectedError(f"{shown(url)}: {answer.reason}" + (f" ({tries} tries)" if tries > 1 else ""))
-        backoff = 0.5 * 2 ** (tries - 1) * random.uniform(0.75, 1.25)  # noqa: S311
-        time.sleep(min(backoff if answer.wait is None else answer.wait, _LONGEST_WAIT))
+        try:
+            return action()
+        except DaliRecError:  # noqa: PERF203
+            raise
+        except Exception as error:  # noqa: BLE001  # each file system has errors of its own
+            tries += 1
+            wait_or_raise(error, url, tries, retries)
+
+
+def wait_or_raise(error: Exception, url: str, tries: int, retries: int) -> None:
+    """After the try of this number, from 1, failed: wait for the next, if it may help.
+
+    Raises OSError with the reason otherwise; FileNotFoundError or PermissionError where it is that.
+    """
+    failure = _judge(error, url)
+    if not failure.may_pass or tries > retries:
+        kind = next((kind for kind in (FileNotFoundError, PermissionError) if isinstance(error, kind)), OSError)
+        raise kind(f"{shown(url)}: {failure.reason}" + (f" ({tries} tries)" if tries > 1 else "")) from error
+    backoff = 0.5 * 2 ** (tries - 1) * random.uniform(0.75, 1.25)  # noqa: S311
+    time.sleep(min(backoff if failure.wait is None else failure.wait, _LONGEST_WAIT))
 
 
 class _Failure(NamedTuple):
@@ -130,18 +172,9 @@ class _Failure(NamedTuple):
     wait: float | None = None
 
 
-def _try(url: str, options: FetchOptions) -> bytes | _Failure:
-    try:
-        return _fetch_once(url, options)
-    except ImageRejectedError:
-        raise
-    except Exception as error:  # noqa: BLE001  # each file system has errors of its own
-        return _judge(error, url)
-
-
 def _fetch_once(url: str, options: FetchOptions) -> bytes:
     protocol = url.partition("://")[0].lower()
-    filesystem = _filesystem(protocol, options.timeout)
+    filesystem = filesystem_for(protocol, options.timeout)
     if protocol in ("http", "https"):
         from fsspec.asyn import sync
 
@@ -190,9 +223,13 @@ def _judge(error: Exception, url: str) -> _Failure:
         return _Failure("timed out", may_pass=True)
     if isinstance(error, (aiohttp.ClientPayloadError, HttpProcessingError)):
         return _Failure("the transfer was cut off", may_pass=True)
-    if isinstance(error, FileNotFoundError):
-        return _Failure("not found", may_pass=False)
-    if isinstance(error, aiohttp.InvalidURL):
-        return _Failure("not a valid URL", may_pass=False)
+    lasting = {
+        FileNotFoundError: "not found",
+        PermissionError: "no permission to read it",
+        aiohttp.InvalidURL: "not a valid URL",
+    }
+    for kind, reason in lasting.items():
+        if isinstance(error, kind):
+            return _Failure(reason, may_pass=False)
     text = " ".join(str(error).replace(url, shown(url)).split()) or type(error).__name__
     return _Failure(text[:200], may_pass=isinstance(error, (OSError, aiohttp.ClientError)))

@@ -8,37 +8,12 @@ from dali_rec.errors import DatasetError, MissingDependencyError, OutputExistsEr
 from dali_rec.sources import remote
 from dali_rec.sources.remote import filesystem_of
 
-moto_server = pytest.importorskip("moto.server", reason="moto is not installed")
 s3fs = pytest.importorskip("s3fs", reason="s3fs is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 
 
 class Interrupted(Exception):  # noqa: N818
     pass
-
-
-@pytest.fixture(scope="module")
-def server():
-    server = moto_server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    yield "http://{}:{}".format(*server.get_host_and_port())
-    server.stop()
-
-
-@pytest.fixture
-def bucket(server, monkeypatch, request):
-    """An empty bucket of a real S3 server on loopback."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", server)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    remote._filesystem.cache_clear()
-    s3fs.S3FileSystem.clear_instance_cache()
-    name = request.node.name.replace("_", "-").replace("[", "-").replace("]", "")[:60].rstrip("-")
-    s3fs.S3FileSystem().mkdir(name)
-    yield name
-    s3fs.S3FileSystem.clear_instance_cache()
-    remote._filesystem.cache_clear()
 
 
 @pytest.fixture
@@ -157,7 +132,7 @@ def test_web_server_is_no_output(photos):
 def test_missing_package_is_named_before_any_work(photos, monkeypatch):
     import sys
 
-    remote._filesystem.cache_clear()
+    remote.filesystem_for.cache_clear()
     monkeypatch.setitem(sys.modules, "gcsfs", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'dali-rec\[gcs\]'"):
         dali_rec.pack(photos, "gs://bucket/x")

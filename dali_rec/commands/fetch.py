@@ -1,0 +1,33 @@
+"""``dali-rec fetch``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dali_rec.commands._printing import describe_set
+from dali_rec.progress import progress_bar
+
+
+def fetch(
+    url: Annotated[str, typer.Argument(help="Prefix, manifest or .rec file: s3://, gs://, https://, … or a path.")],
+    out: Annotated[str, typer.Argument(help="Folder to bring it to, or prefix of the files to make.")],
+    *,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a data set of the same name that was not fetched.")
+    ] = False,
+) -> None:
+    """Bring a packed data set from an object store or a web server to this machine.
+
+    Example: dali-rec fetch s3://bucket/sets/train data/
+
+    What is here already and whole is not fetched again: a fetch that broke off goes on, and one of a changed data set
+    brings what is new.
+    """
+    from dali_rec.fetching import fetch as run
+
+    with progress_bar("fetching", "bytes") as progress:
+        dataset = run(url, out, overwrite=overwrite, progress=progress)
+    what = f"{len(dataset):,} records" if dataset.manifest is None else describe_set(dataset.manifest)
+    print(f"{what}: {dataset.name}")
