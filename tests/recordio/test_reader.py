@@ -15,6 +15,7 @@ from dali_rec.errors import (
     TruncatedRecordError,
 )
 from dali_rec.recordio import MAGIC, RecordReader, pack_header
+from dali_rec.recordio.framing import MAGIC_BYTES, frame
 
 FACTS = json.loads((DATA / "facts.json").read_text())
 
@@ -88,6 +89,7 @@ def test_records_are_views_of_the_file_and_outlive_the_reader():
 def test_closed_reader_says_that_it_is_closed():
     reader = RecordReader(DATA / "single.rec")
     reader.close()
+    reader.close()
     for read in (lambda: reader.record(3), lambda: list(reader), reader.build_index, lambda: reader.buffer):
         with pytest.raises(DatasetError, match=r"single\.rec: it was closed"):
             read()
@@ -124,6 +126,16 @@ print(peak() - before)
     found, kilobytes = printed.splitlines()
     assert found == f"{list(range(4))} {[key * (size + 8) for key in range(4)]}"
     assert int(kilobytes) < 20_000
+
+
+def test_largest_record_reads_back_behind_one_that_is_split(tmp_path):
+    size = (1 << 29) - 1
+    with (tmp_path / "x.rec").open("wb") as file:
+        file.writelines(frame(MAGIC_BYTES))
+        file.write(struct.pack("<II", MAGIC, size))
+        file.truncate(file.tell() + size + 1)
+    with RecordReader(tmp_path / "x.rec") as reader:
+        assert [len(payload) for payload in reader] == [4, size]
 
 
 def test_empty_file_has_no_records(tmp_path):
