@@ -12,6 +12,7 @@ from support import DATA, jpeg, make_class_folder
 import dali_rec
 from dali_rec.arrange import merge, split
 from dali_rec.errors import CorruptRecordError, DatasetError, OutputExistsError
+from dali_rec.recordio.framing import MAGIC_BYTES
 
 CAT, DOG = jpeg(1), jpeg(2)
 
@@ -242,6 +243,18 @@ def test_records_that_an_index_leaves_out_are_left_out(tmp_path):
     (tmp_path / "a.idx").write_text("".join(lines[row] for row in (7, 2, 3)))
     merge([tmp_path / "a"], tmp_path / "b")
     assert contents(tmp_path / "b") == [(key, payload(key, [0.0], bytes([key]) * key)) for key in (2, 3, 7)]
+
+
+@pytest.mark.parametrize("rest", [b"\0", b"abc"])
+def test_bytes_behind_the_last_record_that_the_index_names_are_left_out(tmp_path, rest):
+    payloads = [payload(key, [0.0], MAGIC_BYTES + b"image") for key in range(3)]
+    write_set(tmp_path / "a", payloads, [0, 1, 2])
+    write_set(tmp_path / "b", payloads, [0, 1, 2])
+    with (tmp_path / "b.rec").open("ab") as file:
+        file.write(rest)
+    for name, renumbered in (("a", "c"), ("b", "d")):
+        merge([tmp_path / name, tmp_path / name], tmp_path / renumbered)
+    assert contents(tmp_path / "d") == contents(tmp_path / "c")
 
 
 def test_same_inputs_give_the_same_bytes_wherever_they_lie(tmp_path):
