@@ -27,6 +27,16 @@ def test_view_has_the_records_taken_in_the_order_of_the_files(data, rows):
     assert len(view) == len(set(rows))
 
 
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(st.integers(0, 48), min_size=1, max_size=60))
+def test_spans_are_where_the_records_lie(data, rows):
+    places = [data.locate(row) for row in rows]
+    assert data.spans(np.array(rows)) == [(one, offset, one.reader.end_of(offset)) for one, offset in places]
+    view = data.take(rows)
+    by_row, by_view = data.spans(np.unique(rows)), view.spans(np.arange(len(view)))
+    assert [span[1:] for span in by_view] == [span[1:] for span in by_row]
+
+
 def test_view_of_a_view(data):
     view = data.take(range(10, 40)).take([0, 5, 29])
     assert view.keys.tolist() == data.keys[[10, 15, 39]].tolist()
