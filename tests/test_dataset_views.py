@@ -25,6 +25,7 @@ def test_view_has_the_records_taken_in_the_order_of_the_files(data, rows):
     assert [record.key for record in view] == [data[row].key for row in sorted(set(rows))]
     assert view.keys.tolist() == [record.key for record in view]
     assert len(view) == len(set(rows))
+    assert all(len(one) for one in view.shards)  # DALI can hand out a wrong record where a file has none in the view
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -98,7 +99,8 @@ def test_subset_meets_all_conditions(data):
 
 def test_one_class_may_be_given_by_itself(data):
     assert data.subset(classes="bee").keys.tolist() == data.subset(classes=["bee"]).keys.tolist()
-    assert data.subset(classes=2).keys.tolist() == data.subset(classes=[2]).keys.tolist()
+    for number, name in enumerate(data.classes):
+        assert data.subset(classes=number).keys.tolist() == data.subset(classes=[name]).keys.tolist()
 
 
 @pytest.mark.parametrize("number", [-1, 3])
