@@ -10,8 +10,6 @@ import numpy as np
 from dali_rec.errors import DatasetError, IndexFileError
 from dali_rec.faces import MAX_EXACT_ID, FaceLayout, Identities, exact_ranges, find_faces, stored_ranges
 from dali_rec.recordio import Index, RecordReader
-from dali_rec.recordio.framing import MAGIC, MAX_RECORD_LENGTH
-from dali_rec.recordio.header import HEADER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -115,20 +113,9 @@ class Shard:
         return Identities(self._whole.keys[rows], ranges[:, 0], ranges[:, 1])
 
     def first_labels(self) -> NDArray[np.float32]:
-        """The first label of each record, shape (N,), from the headers alone. Raises RecordError where one is damaged.
-
-        A record with flag 0 has its label in the header, any other behind it (recordio/header.py).
-        """
-        data = np.frombuffer(self.reader.buffer, dtype="<u4")[: self.reader.size // 4]
+        """The first label of each record, shape (N,), from the headers. Raises RecordError where one is damaged."""
         labels = np.empty(len(self), np.float32)
-        for at in range(0, len(self), _ROWS_AT_ONCE):
-            words = self.index.offsets[at : at + _ROWS_AT_ONCE] >> 2
-            fits = words + 2 + HEADER.size // 4 <= len(data)
-            bad = (self.index.offsets[at : at + _ROWS_AT_ONCE] & 3 != 0) | ~fits
-            bad[~bad] = (data[words[~bad]] != MAGIC) | (data[words[~bad] + 1] & MAX_RECORD_LENGTH < HEADER.size)
-            if bad.any():
-                self.reader.record_at(int(self.index.offsets[at + int(bad.argmax())]))  # says what is wrong
-            behind = data[words + 2] > 0
-            words = words + np.where(behind, 2 + HEADER.size // 4, 3)
-            labels[at : at + _ROWS_AT_ONCE] = data[np.minimum(words, len(data) - 1)].view("<f4")
+        for start in range(0, len(self), _ROWS_AT_ONCE):
+            rows = slice(start, start + _ROWS_AT_ONCE)
+            labels[rows] = self.reader.first_labels_at(self.index.offsets[rows])
         return labels

@@ -19,16 +19,29 @@ def test_records_come_in_the_order_of_the_files_over_all_shards(class_folder, tm
     assert [record.key for record in dataset] == list(range(12)) == dataset.keys.tolist()
     assert [dataset[position].key for position in range(12)] == list(range(12))
     assert [record.key for record in dataset[2:9:3]] == [2, 5, 8]
-    assert dataset[-1].key == 11
-    with pytest.raises(IndexError, match="record 12 of a data set of 12"):
-        dataset[12]
+    assert [dataset[position].key for position in range(-12, 0)] == list(range(12))
+    for outside in (12, -13):
+        with pytest.raises(IndexError, match=f"record {outside} of a data set of 12"):
+            dataset[outside]
+
+
+def test_closed_data_set_says_that_it_is_closed(packed):
+    with dali_rec.open(packed) as dataset:
+        assert dataset[0].key == 0
+    with pytest.raises(DatasetError, match=r"photos\.rec: it was closed"):
+        dataset[0]
 
 
 def test_several_files_are_one_data_set(class_folder, tmp_path):
-    for name in ("a", "b"):
-        dali_rec.pack(class_folder, tmp_path / name)
+    for name, side in (("a", 20), ("b", 30)):
+        dali_rec.pack(class_folder, tmp_path / name, resize=side)
     dataset = dali_rec.open([tmp_path / "a", tmp_path / "b.rec"])
-    assert (len(dataset), dataset.classes, dataset.manifest.records) == (24, ("ant", "bee", "cat"), 24)
+    assert (len(dataset), dataset.classes) == (24, ("ant", "bee", "cat"))
+    whole, parts = dataset.manifest, [shard.path for shard in dataset.shards]
+    assert (whole.records, whole.max_width, whole.max_height) == (24, 37, 30)
+    assert whole.bytes == sum(path.stat().st_size for path in parts)
+    assert [shard.rec for shard in whole.shards] == [path.name for path in parts] == ["a.rec", "b.rec"]
+    assert (whole.split, whole.options) == (None, {})
 
 
 def test_data_sets_with_different_classes_are_not_mixed(class_folder, tmp_path):
@@ -52,10 +65,19 @@ def test_file_without_an_index_opens(tmp_path):
     assert dali_rec.open(tmp_path / "x").keys.tolist() == list(range(100, 112))
 
 
-def test_record_that_the_index_names_twice_is_one_record(packed):
+@pytest.mark.parametrize("twice", [lambda lines: lines * 2, lambda lines: [one for one in lines for _ in range(2)]])
+def test_record_that_the_index_names_twice_is_one_record(packed, twice):
     index = packed.with_name("photos.idx")
-    index.write_text(index.read_text() * 2)
-    assert len(dali_rec.open(packed)) == 12
+    index.write_text("".join(twice(index.read_text().splitlines(keepends=True))))
+    assert dali_rec.open(packed).keys.tolist() == list(range(12))
+
+
+def test_manifest_of_another_file_is_not_taken(packed):
+    for suffix in (".rec", ".idx"):
+        packed.with_name(f"other{suffix}").write_bytes((DATA / f"multi{suffix}").read_bytes())
+    packed.with_name("other.json").write_bytes(packed.with_name("photos.json").read_bytes())
+    dataset = dali_rec.open(packed.with_name("other.rec"))
+    assert (dataset.manifest, dataset.keys.tolist()) == (None, list(range(100, 112)))
 
 
 def test_missing_data_set_is_said_with_what_was_looked_for(tmp_path):
@@ -118,6 +140,7 @@ def test_file_that_is_no_manifest_is_refused(tmp_path, text, message):
     [
         ("records", None),
         ("records", -1),
+        ("records", True),
         ("bytes", float("inf")),
         ("label_width", "1"),
         ("label_kind", "other"),

@@ -150,10 +150,21 @@ def test_property_file_says_how_many_classes(tmp_path):
         assert dali_rec.open(tmp_path / "train").num_classes == 2
 
 
+def test_property_file_of_other_images_is_not_asked(tmp_path):
+    write_faces(tmp_path / "one.rec", [0, 1])
+    write_faces(tmp_path / "two.rec", [2, 3], first=10)
+    shutil.copy(DATA / "single.rec", tmp_path)
+    (tmp_path / "property").write_text("7,112,112\n")
+    assert dali_rec.open(tmp_path / "single").num_classes is None
+    both = dali_rec.open([tmp_path / "one", tmp_path / "two"])
+    assert (both.num_classes, both.num_identities, both.identities) == (None, 4, None)
+
+
 def test_views_keep_to_the_images(tmp_path):
     write_faces(tmp_path / "x.rec", [0, 0, 0, 1, 1, 1])
     train, held_back = dali_rec.open(tmp_path / "x").split(2 / 3, 1 / 3)
     assert sorted([*train.keys.tolist(), *held_back.keys.tolist()]) == [1, 2, 3, 4, 5, 6]
+    assert (train.class_indices.tolist(), held_back.class_indices.tolist()) == ([0, 0, 1, 1], [0, 1])
     assert len(train.identities) == 2
 
 

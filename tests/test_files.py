@@ -2,10 +2,11 @@ import errno
 import fcntl
 import os
 import threading
+from pathlib import Path
 
 import pytest
 
-from dali_rec._files import atomic_write, locked
+from dali_rec._files import atomic_write, is_at, locked
 from dali_rec.packing.store import clear_partials
 
 
@@ -108,6 +109,31 @@ def test_file_system_without_locks_holds_nobody_up(tmp_path, monkeypatch, number
         assert first
         assert second
     assert names(tmp_path) == []
+
+
+def test_lock_file_that_is_gone_or_made_anew_is_another_one(tmp_path):
+    path = tmp_path / "x.lock"
+    with path.open("ab") as file:
+        assert is_at(file, path)
+        path.unlink()
+        assert not is_at(file, path)
+        path.touch()
+        assert not is_at(file, path)
+
+
+@pytest.mark.parametrize(
+    ("error", "name"),
+    [
+        (OSError(errno.ENOSPC, "full"), "x"),
+        (OSError(errno.ENOSPC, "full", "y"), "y"),
+        (OSError(errno.EIO, "bad"), None),
+    ],
+)
+def test_full_disk_is_said_with_the_file_that_did_not_fit(tmp_path, monkeypatch, error, name):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OSError, match=error.strerror) as caught, atomic_write(Path("x")):
+        raise error
+    assert caught.value.filename == name
 
 
 def test_file_that_cannot_be_written_is_named_and_not_its_temporary_one(tmp_path):

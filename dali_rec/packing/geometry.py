@@ -42,7 +42,7 @@ def _scale(width: int, height: int, options: ImageOptions) -> tuple[int, int]:
     if options.resize_mode == "exact":
         return (side, side) if options.upscale else (min(width, side), min(height, side))
     reference = max(width, height) if options.resize_mode == "longer" else min(width, height)
-    if reference == side or (reference < side and not options.upscale):
+    if reference < side and not options.upscale:
         return width, height
     return (
         side if width == reference else max(1, width * side // reference),

@@ -12,6 +12,7 @@ and a reader can find its place again from anywhere. (dmlc-core, src/recordio.cc
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -28,6 +29,7 @@ MAX_RECORD_LENGTH = (1 << 29) - 1
 HEAD = struct.Struct("<II")
 
 _WHOLE, _FIRST, _MIDDLE, _LAST = range(4)
+_WINDOW = 1 << 20  # bytes, a multiple of 4
 
 Buffer = bytes | bytearray | memoryview
 
@@ -131,24 +133,12 @@ def read_record(buffer: Buffer, offset: int, name: str) -> memoryview:
 
 def find_record(buffer: Buffer, offset: int, name: str) -> int | None:
     """Offset of the first whole record at or after ``offset`` whose heads hold together, or None: for salvage."""
-    position = offset + (-offset & 3)
-    data = memoryview(buffer)
-    window = 1 << 20
-    while position < len(data):
-        chunk = bytes(data[position : position + window + HEAD.size])
-        at = chunk.find(MAGIC_BYTES)
-        if at == -1 or at > window:
-            position += window
-            continue
-        candidate = position + at
-        if candidate % 4 == 0:
-            try:
-                next_record(buffer, candidate, name)
-            except RecordError:
-                pass
-            else:
-                return candidate
-        position = candidate + 4 - candidate % 4
+    view = memoryview(buffer)
+    for start in range(offset + (-offset & 3), len(view), _WINDOW):
+        for at in aligned_magics(view[start : start + _WINDOW]):
+            with contextlib.suppress(RecordError):
+                next_record(buffer, start + at, name)
+                return start + at
     return None
 
 

@@ -153,22 +153,31 @@ class RecordReader:
 
         The keys of an .idx are others where MXNet's rec2idx made it, which numbers the records from 0.
         """
-        keys, plain = self._keys_at(offsets)
+        words, at, plain = self._heads_at(offsets)
+        keys = (words[at + 4].astype(np.uint64) | words[at + 5].astype(np.uint64) << np.uint64(32)).view(np.int64)
         for row in np.flatnonzero(~plain).tolist():  # split records, and whatever is wrong, which is said
             keys[row] = signed(self.record_at(int(offsets[row])).key)
         return keys
 
-    def _keys_at(self, offsets: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """The ids in the headers of records, all at once, and of which records they are that: those in one part."""
+    def first_labels_at(self, offsets: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The first label of the records at these offsets, shape (N,). Raises as ``record_at`` does."""
+        words, at, plain = self._heads_at(offsets)
+        places = np.where(words[at + 2] > 0, at + _HEADER_WORDS, at + 3)
+        labels = words[np.where(plain, places, at)].view("<f4")
+        for row in np.flatnonzero(~plain).tolist():
+            labels[row] = self.record_at(int(offsets[row])).labels[0]
+        return labels
+
+    def _heads_at(self, offsets: NDArray[np.int64]) -> tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.bool_]]:
+        """The words of the file, where in them records begin, and which of these have header and labels in one part."""
         words = np.frombuffer(self.buffer, "<u4", self.size // 4)
-        at = np.minimum(offsets >> 2, max(0, len(words) - _HEADER_WORDS))
         if len(words) < _HEADER_WORDS:
-            return np.zeros(len(offsets), np.int64), np.zeros(len(offsets), np.bool_)
+            words = np.zeros(_HEADER_WORDS, "<u4")
+        at = np.minimum(offsets >> 2, len(words) - _HEADER_WORDS)
         length, flag = words[at + 1].astype(np.int64), words[at + 2].astype(np.int64)
         plain = (offsets & 3 == 0) & (at == offsets >> 2) & (words[at] == MAGIC)
-        plain &= (length < 1 << 29) & (length >= HEADER.size + 4 * flag)
-        keys = words[at + 4].astype(np.uint64) | words[at + 5].astype(np.uint64) << np.uint64(32)
-        return keys.view(np.int64), plain
+        plain &= (length < 1 << 29) & (length >= HEADER.size + 4 * flag) & (at + _HEADER_WORDS + flag <= len(words))
+        return words, at, plain
 
     @cached_property
     def index(self) -> Index:

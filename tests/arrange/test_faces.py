@@ -7,6 +7,7 @@ from dali_rec.arrange import merge, shuffle, split
 
 HALVES = {"a": 0.5, "b": 0.5}
 FACES = DATA / "faces.rec"
+SIZE = FACES.stat().st_size
 
 
 def images_loaded(report):
@@ -22,8 +23,8 @@ def images_loaded(report):
     [
         lambda out: shuffle(FACES, out),
         lambda out: shuffle(FACES, out, shards=1),
-        lambda out: split(FACES, out, shard_size="1GB"),
-        lambda out: split(FACES, out, shard_records=100),
+        lambda out: split(FACES, out, shard_size=SIZE),
+        lambda out: split(FACES, out, shard_records=16),
         lambda out: merge([FACES], out),
     ],
 )
@@ -42,8 +43,8 @@ def test_faces_keep_their_identities_in_one_file(tmp_path, arrange):
     [
         lambda out: shuffle(FACES, out, shards=2),
         lambda out: split(FACES, out, shards=3),
-        lambda out: split(FACES, out, shard_size="1kB"),
-        lambda out: split(FACES, out, shard_records=5),
+        lambda out: split(FACES, out, shard_size=SIZE - 1),
+        lambda out: split(FACES, out, shard_records=15),
         lambda out: split(FACES, out, shares=HALVES),
         lambda out: merge([FACES], out, shards=2),
         lambda out: merge([FACES], out, renumber=True),

@@ -1,3 +1,4 @@
+import itertools
 import json
 import tempfile
 from pathlib import Path
@@ -11,7 +12,11 @@ from support import DATA, jpeg, make_class_folder
 
 import dali_rec
 from dali_rec.arrange import merge, split
+from dali_rec.arrange.frames import read_frames
+from dali_rec.arrange.headers import with_labels
 from dali_rec.errors import CorruptRecordError, DatasetError, OutputExistsError
+from dali_rec.recordio import unpack_header
+from dali_rec.recordio.framing import MAGIC_BYTES
 
 CAT, DOG = jpeg(1), jpeg(2)
 
@@ -114,6 +119,26 @@ def test_label_behind_the_header_is_renumbered_and_so_is_its_copy_in_the_header(
         payload(2, [2.0, 0.5], CAT, header_label=2.0),
     ]
     assert [body for _, body in contents(tmp_path / "all")] == expected
+
+
+@settings(max_examples=60, deadline=None)
+@given(sets(), st.lists(st.none() | st.permutations(range(4)), min_size=1, max_size=3), st.booleans())
+def test_labels_of_images_are_renumbered_column_by_column(records, maps, repeats):
+    keys, payloads = records
+    before = [unpack_header(one, "") for one in payloads]
+    if repeats:  # the first label in the header too, as the C++ im2rec does it
+        payloads = [one[:4] + one[24:28] + one[8:] if one[0] else one for one in payloads]
+    with tempfile.TemporaryDirectory() as folder:
+        with dali_rec.open(write_set(Path(folder) / "a", payloads, keys)) as dataset:
+            (frames,) = read_frames(dataset)
+        changed = with_labels(frames, tuple(one and np.array(one) for one in maps), "a")
+    for number, (head, image) in enumerate(before):
+        labels = head.labels.tolist()
+        if image:
+            labels = [new[int(old)] if new else old for old, new in itertools.zip_longest(labels, maps[: len(labels)])]
+        first = labels[0] if repeats and head.labels[0] else 0
+        expected = payload(head.id, labels, bytes(image), header_label=first)
+        assert bytes(changed.payload(number)) == expected
 
 
 def test_columns_of_labels_are_united_one_by_one(tmp_path):
@@ -242,6 +267,18 @@ def test_records_that_an_index_leaves_out_are_left_out(tmp_path):
     (tmp_path / "a.idx").write_text("".join(lines[row] for row in (7, 2, 3)))
     merge([tmp_path / "a"], tmp_path / "b")
     assert contents(tmp_path / "b") == [(key, payload(key, [0.0], bytes([key]) * key)) for key in (2, 3, 7)]
+
+
+@pytest.mark.parametrize("rest", [b"\0", b"abc"])
+def test_bytes_behind_the_last_record_that_the_index_names_are_left_out(tmp_path, rest):
+    payloads = [payload(key, [0.0], MAGIC_BYTES + b"image") for key in range(3)]
+    write_set(tmp_path / "a", payloads, [0, 1, 2])
+    write_set(tmp_path / "b", payloads, [0, 1, 2])
+    with (tmp_path / "b.rec").open("ab") as file:
+        file.write(rest)
+    for name, renumbered in (("a", "c"), ("b", "d")):
+        merge([tmp_path / name, tmp_path / name], tmp_path / renumbered)
+    assert contents(tmp_path / "d") == contents(tmp_path / "c")
 
 
 def test_same_inputs_give_the_same_bytes_wherever_they_lie(tmp_path):

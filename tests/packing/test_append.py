@@ -169,6 +169,9 @@ def test_largest_id_leaves_no_room_for_more(tmp_path):
     dali_rec.pack(tmp_path / "a.lst", tmp_path / "x")
     with pytest.raises(SourceError, match="x has the id 18446744073709551614, after which there are not enough"):
         dali_rec.pack(tmp_path / "b.csv", tmp_path / "x", append=True)
+    (tmp_path / "c.csv").write_text("label,location\n0,1.jpg\n")
+    dali_rec.pack(tmp_path / "c.csv", tmp_path / "x", append=True)
+    assert dali_rec.open(tmp_path / "x").keys.tolist() == [2**64 - 2, 2**64 - 1]
 
 
 @pytest.mark.parametrize("damaged", [None, b"", b"no list\n"])

@@ -273,6 +273,8 @@ def test_overwriting_removes_the_shards_of_the_old_data_set(class_folder, tmp_pa
     dali_rec.pack(class_folder, tmp_path / "out" / "x", shards=4)
     dali_rec.pack(class_folder, tmp_path / "out" / "x", shards=1, overwrite=True)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(f"x{suffix}" for suffix in SUFFIXES)
+    lines = (tmp_path / "out" / "x.lst").read_text().splitlines()
+    assert [int(line.split("\t")[0]) for line in lines] == list(range(12))
 
 
 def test_failed_run_leaves_the_old_data_set(class_folder, packed):

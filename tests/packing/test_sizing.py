@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from support import encoded, make_class_folder, picture
+from support import encoded, jpeg, make_class_folder, picture
 
 import dali_rec
 from dali_rec.manifest import read_manifest
@@ -34,6 +34,20 @@ def test_no_shard_of_untouched_files_is_larger_than_asked(photos, tmp_path, size
     assert all(length <= size or records == 1 for records, length in sizes)
     # None could have taken the first record of the next.
     assert all(length > size - 8000 for _, length in sizes[:-1])
+
+
+@pytest.mark.parametrize(("labels", "label_bytes"), [(1, 0), (2, 8), (50, 200)])
+def test_shard_takes_what_just_fits(tmp_path, labels, label_bytes):
+    image = next(data for data in map(jpeg, range(99)) if len(data) % 4 == 1)  # takes the most padding that there is
+    columns = "\t1" * labels
+    for number in range(6):
+        (tmp_path / f"{number}.jpg").write_bytes(image)
+    (tmp_path / "x.lst").write_text("".join(f"{number}{columns}\t{number}.jpg\n" for number in range(6)))
+    record = 8 + 24 + label_bytes + len(image) + 3
+    dali_rec.pack(tmp_path / "x.lst", tmp_path / "out" / "three", shard_size=3 * record)
+    dali_rec.pack(tmp_path / "x.lst", tmp_path / "out" / "two", shard_size=3 * record - 1)
+    assert shard_sizes(tmp_path / "out" / "three") == [(3, 3 * record)] * 2
+    assert shard_sizes(tmp_path / "out" / "two") == [(2, 2 * record)] * 3
 
 
 def test_shard_of_a_single_image_may_be_larger(photos, tmp_path):

@@ -71,6 +71,10 @@ def test_record_of_2_to_the_29_bytes_is_refused():
         frame(HugePayload())
 
 
+def test_record_of_one_byte_less_is_written():
+    assert [len(chunk) for chunk in frame(bytes((1 << 29) - 1))] == [8, (1 << 29) - 1, 1]
+
+
 def test_bad_magic_is_reported_with_its_offset():
     file = framed(b"one") + b"\0" * 16
     with pytest.raises(CorruptRecordError, match=r"x\.rec: bad magic number 0x00000000 at offset 12"):
@@ -103,6 +107,13 @@ def test_next_whole_record_is_found_after_damage(payload, damage):
     junk = damage + b"\0" * (-len(damage) % 4)
     file = junk + framed(payload)
     assert find_record(file, 0, "x.rec") == len(junk)
+
+
+@pytest.mark.parametrize("length", [1 << 20, (1 << 20) + 4, (1 << 20) + 7, 3 << 20])
+def test_next_whole_record_is_found_after_much_damage(length):
+    heads_alone = (MAGIC_BYTES + b"\xff" * 7) * (length // 11)  # at any offset, aligned or not
+    file = heads_alone.ljust(length + (-length & 3), b"\0") + framed(b"payload") + framed(b"next")
+    assert find_record(file, 1, "x.rec") == length + (-length & 3)
 
 
 def test_nothing_is_found_after_damage_that_goes_to_the_end():

@@ -1,10 +1,14 @@
 import hashlib
 import json
 import pickle
+import re
 import struct
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from record_sets import sets
 from support import DATA, peak_memory
 
 from dali_rec.errors import (
@@ -12,9 +16,12 @@ from dali_rec.errors import (
     DatasetError,
     DatasetNotFoundError,
     IndexFileError,
+    RecordError,
     TruncatedRecordError,
 )
 from dali_rec.recordio import MAGIC, RecordReader, pack_header
+from dali_rec.recordio.framing import MAGIC_BYTES, frame
+from dali_rec.recordio.index import unsigned
 
 FACTS = json.loads((DATA / "facts.json").read_text())
 
@@ -77,6 +84,51 @@ def test_ids_are_read_where_records_begin_and_nowhere_else():
             reader.ids_at(offsets + 4)
 
 
+# Magic, length and number of labels, in their words of a record.
+DAMAGE = [(0, 0), *((1, word) for word in (0, 20, 24, 27, 1 << 29)), *((2, word) for word in (0, 1, 2, 3, 1 << 31))]
+
+
+@settings(max_examples=200)
+@given(sets(max_size=4), st.none() | st.tuples(st.integers(0, 3), st.sampled_from(DAMAGE)))
+def test_heads_read_in_bulk_are_those_of_each_record(tmp_path_factory, records, damage):
+    framed = [b"".join(frame(payload)) for payload in records[1]]
+    ends = np.cumsum([len(one) for one in framed])
+    offsets, content = ends - [len(one) for one in framed], bytearray(b"".join(framed))
+    if damage is not None:
+        row, (word, value) = damage
+        struct.pack_into("<I", content, int(offsets[row % len(offsets)]) + 4 * word, value)
+    path = tmp_path_factory.mktemp("heads") / "x.rec"
+    path.write_bytes(content)
+    with RecordReader(path) as reader:
+        try:
+            found = [reader.record_at(offset) for offset in offsets.tolist()]
+        except RecordError as error:
+            for read in (reader.ids_at, reader.first_labels_at):
+                with pytest.raises(type(error), match=re.escape(str(error))):
+                    read(offsets)
+        else:
+            assert [unsigned(key) for key in reader.ids_at(offsets).tolist()] == [record.key for record in found]
+            first = b"".join(record.labels[:1].tobytes() for record in found)
+            assert reader.first_labels_at(offsets).tobytes() == first
+
+
+@pytest.mark.parametrize(("offset", "size"), [(1, 32), (4, 32), (28, 32), (0, 31), (32, 64), (32, 67)])
+def test_ids_and_labels_are_of_whole_records_at_their_offsets(tmp_path, offset, size):
+    content = b"".join((*frame(pack_header(1.0, 7)), *frame(pack_header([1.0, 2.0], 8))))
+    (tmp_path / "x.rec").write_bytes(content[:size])
+    with RecordReader(tmp_path / "x.rec") as reader:
+        with pytest.raises(RecordError):
+            reader.first_labels_at(np.array([offset]))
+        with pytest.raises(RecordError):
+            reader.ids_at(np.array([offset]))
+
+
+def test_file_that_is_shorter_than_an_image_record_has_no_ids(tmp_path):
+    (tmp_path / "x.rec").write_bytes(b"".join(frame(b"abc")))
+    with RecordReader(tmp_path / "x.rec") as reader, pytest.raises(CorruptRecordError, match="3 bytes are too few"):
+        reader.build_index()
+
+
 def test_records_are_views_of_the_file_and_outlive_the_reader():
     reader = RecordReader(DATA / "single.rec")
     image = reader.record(3).image
@@ -87,6 +139,7 @@ def test_records_are_views_of_the_file_and_outlive_the_reader():
 
 def test_closed_reader_says_that_it_is_closed():
     reader = RecordReader(DATA / "single.rec")
+    reader.close()
     reader.close()
     for read in (lambda: reader.record(3), lambda: list(reader), reader.build_index, lambda: reader.buffer):
         with pytest.raises(DatasetError, match=r"single\.rec: it was closed"):
@@ -124,6 +177,16 @@ print(peak() - before)
     found, kilobytes = printed.splitlines()
     assert found == f"{list(range(4))} {[key * (size + 8) for key in range(4)]}"
     assert int(kilobytes) < 20_000
+
+
+def test_largest_record_reads_back_behind_one_that_is_split(tmp_path):
+    size = (1 << 29) - 1
+    with (tmp_path / "x.rec").open("wb") as file:
+        file.writelines(frame(MAGIC_BYTES))
+        file.write(struct.pack("<II", MAGIC, size))
+        file.truncate(file.tell() + size + 1)
+    with RecordReader(tmp_path / "x.rec") as reader:
+        assert [len(payload) for payload in reader] == [4, size]
 
 
 def test_empty_file_has_no_records(tmp_path):

@@ -178,6 +178,14 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert not (tmp_path / "x.rec.partial").exists()
 
 
+def test_closed_writer_takes_no_more(tmp_path):
+    with RecordWriter(tmp_path / "x.rec") as writer:
+        writer.write(b"payload")
+    writer.close()
+    with pytest.raises(ValueError, match=r"x\.rec: the writer is closed"):
+        writer.write(b"more")
+
+
 def test_second_writer_of_the_same_file_is_refused(tmp_path):
     with RecordWriter(tmp_path / "x.rec") as writer:
         with pytest.raises(OutputExistsError, match="another process is writing"):
