@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from dali_rec._numbers import distinct
+from dali_rec._numbers import distinct, each
 from dali_rec.errors import DatasetError
 from dali_rec.faces import Identities, read_property
 from dali_rec.recordio import Record
@@ -131,7 +131,7 @@ class Dataset(Sequence[Record]):
 
     def __iter__(self) -> Iterator[Record]:
         for shard in self.shards:
-            for offset in shard.index.offsets.tolist():
+            for offset in each(shard.index.offsets):
                 yield shard.reader.record_at(offset)
 
     @cached_property
@@ -164,7 +164,7 @@ class Dataset(Sequence[Record]):
         The view keeps the manifest, with the classes, of the whole.
         """
         chosen = distinct(np.asarray(rows, dtype=np.int64))
-        if len(chosen) and not (min(chosen) >= 0 and max(chosen) < len(self)):
+        if len(chosen) and not (chosen[0] >= 0 and chosen[-1] < len(self)):
             raise IndexError(f"rows {chosen[0]} to {chosen[-1]} of a data set of {len(self)} records")
         shards = []
         for shard, end in zip(self.shards, self._ends.tolist(), strict=True):
@@ -192,7 +192,7 @@ class Dataset(Sequence[Record]):
         """
         rows = np.arange(len(self))
         if ids is not None:
-            rows = np.intersect1d(rows, self._rows_of_ids(ids))
+            rows = self._rows_of_ids(ids)
         if classes is not None:
             wanted = [self._class_index(name) for name in ([classes] if isinstance(classes, (str, int)) else classes)]
             rows = rows[np.isin(self.class_indices[rows], wanted)]
@@ -205,7 +205,7 @@ class Dataset(Sequence[Record]):
 
     def filter(self, keep: Callable[[Record], bool]) -> Dataset:
         """A view of the records for which ``keep(record)`` is true; each record is read once."""
-        return self.take(np.array([row for row, record in enumerate(self) if keep(record)], dtype=np.int64))
+        return self.take(np.fromiter((row for row, record in enumerate(self) if keep(record)), np.int64))
 
     def split(self, *fractions: float, seed: int = 0) -> tuple[Dataset, ...]:
         """Disjoint views that together hold every record: ``train, val = dataset.split(0.9, 0.1)``.
@@ -245,11 +245,17 @@ class Dataset(Sequence[Record]):
             )
         return np.nonzero(np.isin(self.keys, wanted))[0]
 
+    @cached_property
+    def _number_of_class(self) -> dict[str, int]:
+        """The first number of each class name."""
+        names = self.classes or ()
+        return {name: len(names) - number for number, name in enumerate(reversed(names), start=1)}
+
     def _class_index(self, name: str | int) -> int:
         if isinstance(name, str):
-            if self.classes is None or name not in self.classes:
+            if name not in self._number_of_class:
                 raise DatasetError(f"{self.name}: no class {name!r}; its classes are {_shortened(self.classes)}")
-            return self.classes.index(name)
+            return self._number_of_class[name]
         count = self.num_classes
         if count is not None and not 0 <= name < count:
             raise DatasetError(f"{self.name}: no class {name}; it has {count} classes, numbered from 0")
@@ -283,7 +289,7 @@ def listed_ids(dataset: Dataset) -> NDArray[np.uint64]:
 
 def _whole_numbers(ids: Sequence[int] | NDArray[Any]) -> NDArray[np.uint64]:
     """Ids as uint64. Raises ValueError for what cannot be one."""
-    if isinstance(ids, np.ndarray) and ids.dtype.kind == "u":
+    if isinstance(ids, np.ndarray) and ids.dtype.kind in "iu" and not (ids < 0).any():
         return ids.astype(np.uint64)
     for number in ids:
         if isinstance(number, (int, np.integer)) and not isinstance(number, bool) and 0 <= number <= MAX_ID:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -20,8 +21,18 @@ def progress_bar(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
     if sys.stderr is not None and sys.stderr.isatty():
         with _bar(what, unit) as report:
             yield report
-    else:
-        yield _Lines(what, unit)
+        return
+    if sys.stderr is None:  # closed; print would go to standard output
+        yield lambda _done, _total: None
+        return
+    lines, stop = _Lines(what, unit), threading.Event()
+    thread = threading.Thread(target=lines.say, args=(stop,), name="dali-rec-progress", daemon=True)
+    thread.start()
+    try:
+        yield lines.report
+    finally:
+        stop.set()
+        thread.join()
 
 
 @contextlib.contextmanager
@@ -58,23 +69,32 @@ def _bar(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
 
 
 class _Lines:
-    """The same as lines of text, for logs."""
+    """The same as lines of text, for logs: one now and then, also while nothing is counted."""
 
     def __init__(self, what: str, unit: str) -> None:
         self._what, self._unit = what, unit
-        self._began = self._said = time.monotonic()
+        self._began = self._counts_from = time.monotonic()
+        self._first = self._done = self._total = 0
+        self._is_counting = False
 
-    def __call__(self, done: int, total: int) -> None:
-        now = time.monotonic()
-        if now - self._said < _SECONDS_BETWEEN_LINES:
-            return
-        self._said = now
-        if sys.stderr is None:  # closed; print would go to standard output
-            return
-        rate = done / (now - self._began)
-        left = (total - done) / rate if rate else 0
-        print(  # noqa: T201  # this is a user interface
-            f"{self._what}: {done:,} of {total:,} ({done / total:.0%}), {rate:,.0f} {self._unit}/s, {left:,.0f} s left",
-            file=sys.stderr,
-            flush=True,
-        )
+    def report(self, done: int, total: int) -> None:
+        """Take in how far the work is."""
+        if not self._is_counting:  # what comes before the first image says nothing of how fast the others are done
+            self._counts_from, self._first, self._is_counting = time.monotonic(), done, True
+        self._done, self._total = done, total
+
+    def say(self, stop: threading.Event) -> None:
+        """Say how far the work is until it stops, or until nobody listens."""
+        with contextlib.suppress(OSError):
+            while not stop.wait(_SECONDS_BETWEEN_LINES):
+                print(self._line(), file=sys.stderr, flush=True)  # noqa: T201  # this is a user interface
+
+    def _line(self) -> str:
+        now, done, total = time.monotonic(), self._done, self._total
+        if not self._is_counting:
+            return f"{self._what}: no {self._unit} yet, {now - self._began:,.0f} s"
+        if done >= total:
+            return f"{self._what}: {done:,} of {total:,} (100%), finishing, {now - self._began:,.0f} s"
+        rate = (done - self._first) / max(now - self._counts_from, 1e-3)
+        left = f", {(total - done) / rate:,.0f} s left" if rate else ""
+        return f"{self._what}: {done:,} of {total:,} ({done / total:.0%}), {rate:,.0f} {self._unit}/s{left}"

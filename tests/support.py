@@ -6,6 +6,8 @@ import importlib
 import io
 import subprocess
 import sys
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -60,6 +62,16 @@ def peak():
     command = [sys.executable, "-c", f"{prelude}\n{code}\nprint(peak())"]
     *lines, kilobytes = subprocess.run(command, capture_output=True, check=True, text=True).stdout.splitlines()
     return "\n".join(lines), int(kilobytes)
+
+
+def traced_peak(function: Callable[[], object]) -> int:
+    """The most bytes that Python and NumPy have allocated at a time while ``function`` runs."""
+    tracemalloc.start()
+    try:
+        function()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def require_on_gpu(framework: str) -> ModuleType:

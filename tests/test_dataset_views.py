@@ -1,12 +1,16 @@
+import copy
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support import DATA, make_class_folder
+from support import DATA, make_class_folder, traced_peak
 
 import dali_rec
 from dali_rec import shard
 from dali_rec.errors import DatasetError, RecordError
+from dali_rec.recordio import Index
 
 
 @pytest.fixture(scope="module")
@@ -157,3 +161,33 @@ def test_labels_that_are_no_classes_are_named(tmp_path, label):
         writer.write_image(b"", label, 8)
     with pytest.raises(DatasetError, match=f"id 8 has the label {label}"):
         _ = dali_rec.open(tmp_path / "x.rec").class_indices
+
+
+class Name(str):
+    """The name of a class that counts how often it is compared with another."""
+
+    __slots__ = ()
+    compared = 0
+    __hash__ = str.__hash__
+
+    def __eq__(self, other):
+        Name.compared += 1
+        return str.__eq__(self, other)
+
+
+def test_many_classes_are_found_without_looking_through_all_for_each(data):
+    names = tuple(Name(f"class {number}") for number in range(1000))
+    of_many = dali_rec.dataset.Dataset(data.shards, dataclasses.replace(data.manifest, classes=names))
+    view = of_many.subset(classes=[str(name) for name in names[1:]])
+    assert view.keys.tolist() == data.subset(classes=[1, 2]).keys.tolist()
+    assert Name.compared < 10 * len(names)
+
+
+def test_ids_are_looked_up_without_a_list_of_all(data):
+    keys = np.arange(200_000, dtype=np.int64)
+    index = Index(keys, np.zeros(len(keys), np.int64))
+    shard = copy.copy(data.shards[0])
+    shard.index = index
+    large = dali_rec.dataset.Dataset([shard])
+    _ = large.keys
+    assert traced_peak(lambda: large.subset(ids=[3, 7])) < 2.5 * keys.nbytes

@@ -1,9 +1,12 @@
+from collections import deque
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support import traced_peak
 
-from dali_rec._numbers import distinct, parse_float, parse_int
+from dali_rec._numbers import distinct, each, parse_float, parse_int
 
 
 @pytest.mark.parametrize("text", ["0", "7", " 12 ", "-3", "+5", "007", "18446744073709551615"])
@@ -26,3 +29,10 @@ def test_what_is_no_number_is_refused(text):
 @given(st.lists(st.integers(0, 5) | st.integers(0, 2**64 - 1)))
 def test_distinct_values_ascend_each_once(values):
     assert distinct(np.array(values, dtype=np.uint64)).tolist() == sorted(set(values))
+
+
+def test_values_come_as_pythons_own_a_few_at_a_time():
+    values = np.arange(200_000)
+    assert list(each(values)) == values.tolist()
+    assert [type(value) for value in each(np.float32([0.5]))] == [float]
+    assert traced_peak(lambda: deque(each(values), maxlen=0)) < 4_000_000  # of which a list of all takes 8

@@ -15,11 +15,12 @@ def index(
 
     Example: dali-rec index data/train.rec
     """
+    from dali_rec.progress import progress_bar
     from dali_rec.recordio import RecordReader, index_path_of, write_index
 
     for path in files:
-        with RecordReader(path) as reader:
-            rebuilt = reader.build_index()
+        with RecordReader(path) as reader, progress_bar("indexing", "bytes") as progress:
+            rebuilt = reader.build_index(progress)
         write_index(index_path_of(path), rebuilt)
         print(f"{index_path_of(path)}: {len(rebuilt):,} records")
         if rebuilt.repeated:

@@ -220,7 +220,9 @@ def pack(
     annotations: Format = "auto" if data_format == "insightface" else data_format
     source_options = SourceOptions(root, labels, names, table, label_width, annotations, flagged, empty)
     if dry_run:
-        _print_plan(*plan_pack(source, out, options, source_options))
+        with progress_bar("listing", "images"):
+            planned = plan_pack(source, out, options, source_options)
+        _print_plan(*planned)
         return
     nodes = _nodes(node_rank, num_nodes)
     run = RunOptions(resume, overwrite, *nodes, engine, address)
@@ -261,10 +263,12 @@ def list_images(
     prefix = as_path(out.with_suffix("") if out.suffix == ".lst" else out)
     options = PackOptions(shuffle=shuffle, seed=seed, split=parse_split(split), stratify=stratify)
     source_options = SourceOptions(None, _labels(leaf=leaf_labels, top=top_labels), _read_classes(classes))
-    source, plans = plan_pack(folder, prefix, options, source_options)
+    with progress_bar("listing", "images"):
+        source, plans = plan_pack(folder, prefix, options, source_options)
+        written = write_lists(plans, prefix.parent)
     for note in source.notes:
         print(note)
-    for path, count in write_lists(plans, prefix.parent):
+    for path, count in written:
         print(f"{path}: {count:,} images")
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from dali_rec.commands._options import parse_ids
+from dali_rec.progress import progress_bar
 
 
 def show(
@@ -54,5 +55,6 @@ def show(
                 contact_sheet(opened, out, count=drawn, columns=columns, tile=tile, seed=seed, order=order, ids=chosen)
         print(out)
     if page is not None:
-        write_report(dataset, page, count=count or 120, seed=seed)
+        with progress_bar("reading headers", "records") as progress:
+            write_report(dataset, page, count=count or 120, seed=seed, progress=progress)
         print(page)

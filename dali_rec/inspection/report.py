@@ -21,7 +21,7 @@ from dali_rec.opening import open_dataset
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from dali_rec.dataset import Dataset
     from dali_rec.inspection.info import DatasetInfo
@@ -43,13 +43,21 @@ class _Sample(NamedTuple):
     fault: str
 
 
-def write_report(path: str | os.PathLike[str], out: str | os.PathLike[str], *, count: int = 120, seed: int = 0) -> None:
+def write_report(
+    path: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    count: int = 120,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
     """Write a page about the data set at ``path`` (a prefix, manifest or .rec) to the HTML file ``out``.
 
     It has ``count`` samples (500 at most), evenly over the classes, counts by class, sizes and aspects of up to 2,000
     images, formats, and what of these cannot be decoded. Everything is in the one file, which asks for nothing else.
+    progress: called with (headers read, records in all).
     """
-    found = info(path)
+    found = info(path, progress=progress)
     with open_dataset(path) as dataset:
         samples = [_sample(dataset, record) for record in choose_records(dataset, min(count, _MOST_SAMPLES), seed)]
         sizes = _sizes(dataset)

@@ -7,13 +7,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dali_rec._files import as_path, naming_writes, own_partial_path, require_local_output, write_text_atomically
+from dali_rec._files import as_path, atomic_write, naming_writes, own_partial_path, require_local_output
 from dali_rec._shard_names import dataset_name
 from dali_rec.dataset import Dataset, listed_ids
 from dali_rec.errors import ImageRejectedError, OutputExistsError
 from dali_rec.images import inspect_image
 from dali_rec.opening import open_dataset
-from dali_rec.sources import Sample, format_list
+from dali_rec.sources import Sample, SampleTable, format_list
 from dali_rec.sources.listed import original_paths
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def unpack(
     whole = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
     chosen = whole if classes is None and ids is None else whole.subset(classes=classes, ids=ids)
     names = _Names(target, whole)
-    samples, without_image = [], 0
+    samples, without_image = SampleTable(), 0
     paths = original_paths(chosen, listed_ids(chosen))
     for number, (record, path) in enumerate(zip(chosen, paths, strict=True), start=1):
         if len(record.image):
@@ -91,7 +91,8 @@ def unpack(
             progress(number, len(chosen))
     target.mkdir(parents=True, exist_ok=True)
     list_path = target / f"{_name(whole)}.lst"
-    write_text_atomically(list_path, format_list(samples))
+    with atomic_write(list_path) as file:
+        file.writelines(format_list(samples))
     return UnpackReport(len(samples), without_image, list_path)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dali_rec._numbers import distinct
 from dali_rec._shard_names import appended_name, appending_of
 from dali_rec.errors import DatasetNotFoundError, SourceError
 from dali_rec.manifest import parse_manifest
@@ -166,7 +167,8 @@ def _unite(old: tuple[str, ...] | None, new: tuple[str, ...] | None) -> tuple[tu
 def _extend(plan: Plan, base: Base, new_labels: list[int] | None, source: Source) -> Plan:
     samples = plan.samples
     if source.keys_are_given:
-        taken = np.intersect1d(samples.keys, base.keys)
+        keys = distinct(samples.keys)
+        taken = keys[np.isin(keys, base.keys)]
         if len(taken):
             remedy = (
                 "'dali-rec merge' numbers packed data sets anew" if source.files else "number the new images otherwise"

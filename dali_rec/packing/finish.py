@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dali_rec.packing.report import Rejection, ShardReport
     from dali_rec.packing.store import Store
     from dali_rec.packing.work import WorkFolder
+    from dali_rec.sources import Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +79,13 @@ class _Part:
         """Make the list, the rejections and the manifest in the work folder."""
         store, name = work.store, self._plan.name
         rejected_rows = [shard.start + row for shard, report in self._pairs for row, _ in report.rejected]
-        lines = "".join(_list_pieces(self._plan, rejected_rows)).encode("utf-8", "surrogateescape")
         rejections = format_rejections(self._rejections)
+        before = b""
         if self._base is not None:
             before = _text(store, f"{name}.lst")
-            lines = before + (b"\n" if before and not before.endswith(b"\n") else b"") + lines
+            before += b"\n" if before and not before.endswith(b"\n") else b""
             rejections = _text(store, rejections_file(name)) + rejections
+        lines = b"".join((before, *format_list(_listed(self._plan, rejected_rows))))
         return work.stage(self._plan, self._manifest, lines, rejections)
 
     def packed(self, store: Store) -> PackedSet:
@@ -99,9 +101,9 @@ class _Part:
         )
 
 
-def _list_pieces(plan: Plan, rejected_rows: Sequence[int]) -> Iterable[str]:
+def _listed(plan: Plan, rejected_rows: Sequence[int]) -> Iterable[Sample]:
     rejected = frozenset(rejected_rows)
-    return (format_list([plan.listed(sample)]) for row, sample in enumerate(plan.samples) if row not in rejected)
+    return (plan.listed(sample) for row, sample in enumerate(plan.samples) if row not in rejected)
 
 
 def _text(store: Store, name: str) -> bytes:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dali_rec._files import as_path, require_output_name, write_text_atomically
+from dali_rec._files import as_path, atomic_write, require_output_name, write_text_atomically
 from dali_rec.dataset import listed_ids
 from dali_rec.errors import OutputExistsError, SourceError, TooManyBadImagesError
 from dali_rec.images import inspect_image
@@ -153,7 +153,8 @@ def write_insightface(dataset: Dataset, out: str | os.PathLike[str], *, overwrit
         manifest_path.unlink(missing_ok=True)  # that of what is replaced
     count = len(dataset.classes) if dataset.classes is not None else int(classes.max()) + 1
     write_text_atomically(out.with_name("property"), f"{count},{height},{width}\n")
-    write_text_atomically(out.with_name(out.name + ".lst"), format_list(_listed(dataset, order, classes)))
+    with atomic_write(out.with_name(out.name + ".lst")) as listed:
+        listed.writelines(format_list(_listed(dataset, order, classes)))
     options = dict(dataset.manifest.options) if dataset.manifest is not None else {}
     manifest = Manifest(
         records=len(dataset),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dali_rec._files import write_text_atomically
+from dali_rec._files import atomic_write
 from dali_rec.sources import format_list
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ def write_lists(plans: Sequence[Plan], directory: Path) -> list[tuple[Path, int]
     for plan in plans:
         path = directory / f"{plan.name}.lst"
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text_atomically(path, format_list(map(plan.listed, plan.samples)))
+        with atomic_write(path) as file:
+            file.writelines(format_list(map(plan.listed, plan.samples)))
         written.append((path, len(plan.samples)))
     return written

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import random
+from array import array
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -119,7 +120,7 @@ def _make_plan(source: Source, samples: SampleTable, name: str, split: str | Non
         what = "images" if split is None else f"images of the split {split!r}"
         raise SourceError(f"{len(samples)} {what} cannot fill {options.shards} shards; ask for fewer")
     if shuffles(source, options):
-        order = list(range(len(samples)))
+        order = array("q", range(len(samples)))
         random.Random(options.seed).shuffle(order)  # noqa: S311  # a repeatable order, not a secret
         samples = samples.take(order)
     if not source.keys_are_given:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from array import array
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,7 +63,7 @@ def split_rows(
     generator = random.Random(seed)  # noqa: S311  # a repeatable order, not a secret
     rows: dict[str, list[NDArray[np.int64]]] = {name: [] for name in shares}
     for members in _groups(count, groups):
-        order = members.tolist()
+        order = array("q", members.tobytes())
         generator.shuffle(order)
         start = 0
         for name, size in zip(shares, _sizes(len(order), list(shares.values())), strict=True):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from dali_rec.errors import CorruptRecordError, UnwritableRecordError
-from dali_rec.recordio.framing import Buffer, aligned_magics
+from dali_rec.recordio.framing import MAGIC_BYTES, Buffer, aligned_magics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,7 +67,7 @@ def pack_header(labels: float | Sequence[float] | NDArray[Any], key: int, id2: i
     header = HEADER.pack(flag, label, key, id2)
     if flag:
         header += np.asarray(values, dtype="<f4").tobytes()
-    if aligned_magics(header):
+    if MAGIC_BYTES in header and aligned_magics(header):
         raise UnwritableRecordError(
             f"record {key}: its id or a label holds the bytes of RecordIO's magic number (0xced7230a), at which the "
             "record would be split; DALI cannot read such a record. Give it another id"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dali_rec._numbers import each
 from dali_rec._shard_names import dataset_name
 from dali_rec.recordio.header import MAX_ID
 from dali_rec.recordio.index import signed
@@ -37,7 +38,7 @@ def original_paths(dataset: Dataset, ids: NDArray[np.uint64]) -> Iterator[str]:
             # as several views may have one record.
             parts = np.split(ids[start:end], np.cumsum(lengths)[:-1])
             starts = np.where(np.concatenate([*map(_is_repeated, parts)]), -1, listed.starts)
-            yield from (listed.path_at(line).decode("utf-8", "surrogateescape") for line in starts.tolist())
+            yield from (listed.path_at(line).decode("utf-8", "surrogateescape") for line in each(starts))
 
 
 def _is_repeated(ids: NDArray[np.uint64]) -> NDArray[np.bool_]:

@@ -2,6 +2,7 @@ r"""MXNet's .lst: ``id\tlabel[\tlabel…]\tpath``, one image a line, as im2rec.p
 
 from __future__ import annotations
 
+import itertools
 import math
 from array import array
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MIN_COLUMNS = 3
+_LINES_AT_ONCE = 8192
 
 
 def read_list(path: Path, root: Path | None = None, label_width: int | None = None) -> Source:
@@ -99,11 +101,13 @@ def _whole_number(text: str) -> int:
     return number
 
 
-def format_list(samples: Iterable[Sample]) -> str:
-    """The text of a .lst that ``read_list`` reads back to these samples."""
-    return "".join(
+def format_list(samples: Iterable[Sample]) -> Iterator[bytes]:
+    """The bytes of a .lst that ``read_list`` reads back to these samples, many lines at a time."""
+    lines = (
         "\t".join([str(sample.key), *map(format_label, sample.labels), sample.location]) + "\n" for sample in samples
     )
+    while text := "".join(itertools.islice(lines, _LINES_AT_ONCE)):
+        yield text.encode("utf-8", "surrogateescape")
 
 
 def format_label(label: float) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dali_rec._numbers import distinct
+from dali_rec._numbers import distinct, each
 from dali_rec.box_layout import box_layout
 from dali_rec.dataset import Dataset, listed_ids
 from dali_rec.errors import DaliRecError, ImageRejectedError, RecordError, SourceError
@@ -96,12 +96,12 @@ def _read(dataset: Dataset) -> Source:
 
 
 def _samples(dataset: Dataset, ids: NDArray[np.uint64], images: PackedImages) -> Iterator[Sample]:
-    records = zip(ids.tolist(), original_paths(dataset, ids), strict=True)
+    records = zip(each(ids), original_paths(dataset, ids), strict=True)
     for shard in dataset.shards:
         place = f"{_PLACE}{os.path.relpath(shard.path, images.folder)}#"
         # The records last, of which none may be taken where the shard ends.
         for offset, labels, (key, path) in zip(
-            shard.index.offsets.tolist(), _labels(dataset, shard), records, strict=False
+            each(shard.index.offsets), _labels(dataset, shard), records, strict=False
         ):
             yield Sample(key, labels, f"{path or f'{shard.path.name}#{key}'}{place}{offset}")
 
@@ -109,8 +109,8 @@ def _samples(dataset: Dataset, ids: NDArray[np.uint64], images: PackedImages) ->
 def _labels(dataset: Dataset, shard: Shard) -> Iterator[tuple[float, ...]]:
     """The labels of each record. Of a face set it is the class, behind which may stand whether the face is aligned."""
     if dataset.has_class_labels:
-        return ((label,) for label in shard.first_labels().tolist())
-    return (tuple(shard.reader.record_at(offset).labels.tolist()) for offset in shard.index.offsets.tolist())
+        return ((label,) for label in each(shard.first_labels()))
+    return (tuple(shard.reader.record_at(offset).labels.tolist()) for offset in each(shard.index.offsets))
 
 
 def _common_folder(files: Sequence[str]) -> str:

@@ -31,7 +31,7 @@ SPLIT_NAMES = {
     "testing": "test",
 }
 
-_ROWS_AT_ONCE = 65536
+_ROWS_AT_ONCE = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +90,22 @@ class SampleTable:
         return Sample(self._keys[row], tuple(labels), location.decode("utf-8", "surrogateescape"))
 
     def __iter__(self) -> Iterator[Sample]:
-        return (self[row] for row in range(len(self)))
+        columns = zip(self._keys, self._label_ends, self._location_ends, strict=True)
+        first_label = first_byte = 0
+        for key, label_end, location_end in columns:
+            labels, location = self._labels[first_label:label_end], self._locations[first_byte:location_end]
+            yield Sample(key, tuple(labels), location.decode("utf-8", "surrogateescape"))
+            first_label, first_byte = label_end, location_end
 
     def take(self, rows: Sequence[int] | NDArray[np.int64]) -> SampleTable:
         """The samples of these rows, in this order."""
-        chosen = np.asarray(rows, dtype=np.int64)
         table = SampleTable()
-        table._keys = array("Q", np.frombuffer(self._keys, np.uint64)[chosen].tobytes())
-        labels, label_ends = _take_ragged(np.frombuffer(self._labels, np.float64), self._label_ends, chosen)
-        locations, location_ends = _take_ragged(np.frombuffer(self._locations, np.uint8), self._location_ends, chosen)
-        table._labels, table._label_ends = array("d", labels), label_ends
-        table._locations, table._location_ends = bytearray(locations), location_ends
+        labels, locations = np.frombuffer(self._labels, np.float64), np.frombuffer(self._locations, np.uint8)
+        for first in range(0, len(rows), _ROWS_AT_ONCE):
+            chosen = np.asarray(rows[first : first + _ROWS_AT_ONCE], dtype=np.int64)
+            table._keys.frombytes(np.frombuffer(self._keys, np.uint64)[chosen].tobytes())
+            table._labels.frombytes(_take_ragged(labels, self._label_ends, chosen, table._label_ends))
+            table._locations += _take_ragged(locations, self._location_ends, chosen, table._location_ends)
         return table
 
     def renumbered(self, first: int = 0) -> SampleTable:
@@ -175,19 +180,17 @@ class SampleTable:
         return bool(np.all((labels >= 0) & (labels == np.floor(labels))))
 
 
-def _take_ragged(values: NDArray[Any], ends: array[int], rows: NDArray[np.int64]) -> tuple[bytes, array[int]]:
-    """Of rows of different lengths, laid end to end, those wanted: their values as bytes, and where each ends."""
-    stops = np.frombuffer(ends, np.uint64).astype(np.int64)
-    starts = np.concatenate([np.zeros(1, np.int64), stops[:-1]])[rows]
+def _take_ragged(values: NDArray[Any], ends: array[int], rows: NDArray[np.int64], taken_ends: array[int]) -> bytes:
+    """Of rows of different lengths, laid end to end, the values of those wanted; where each ends goes to the last."""
+    stops = np.frombuffer(ends, np.uint64).view(np.int64)
+    starts = np.where(rows > 0, stops[rows - 1], 0)
     lengths = stops[rows] - starts
-    pieces = []
-    for first in range(0, len(rows), _ROWS_AT_ONCE):
-        some = slice(first, first + _ROWS_AT_ONCE)
-        some_ends = np.cumsum(lengths[some])
-        # For each value its place in the old order: the start of its row, and how far it is into it.
-        into = np.arange(int(some_ends[-1])) - np.repeat(some_ends - lengths[some], lengths[some])
-        pieces.append(values[np.repeat(starts[some], lengths[some]) + into].tobytes())
-    return b"".join(pieces), array("Q", np.cumsum(lengths).astype(np.uint64).tobytes())
+    into_taken = np.cumsum(lengths)
+    before = taken_ends[-1] if taken_ends else 0
+    taken_ends.frombytes((into_taken + before).tobytes())
+    # For each value its place in the old order: the start of its row, and how far it is into it.
+    into_row = np.arange(int(into_taken[-1])) - np.repeat(into_taken - lengths, lengths)
+    return values[np.repeat(starts, lengths) + into_row].tobytes()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,13 @@ import sys
 
 import damage
 import pytest
-from support import DATA, encoded, jpeg, make_class_folder, picture
+from support import DATA, encoded, jpeg, make_class_folder, picture, traced_peak
 
 import dali_rec
 from dali_rec.cli import main
 from dali_rec.errors import DatasetError, DatasetNotFoundError, EngineError
+from dali_rec.inspection.duplicates import Duplicates
+from dali_rec.inspection.record_check import Checked
 
 
 def kinds(report):
@@ -518,3 +520,17 @@ def test_what_is_no_data_set_is_told_what_is(tmp_path):
         dali_rec.verify(tmp_path / "photos")
     with pytest.raises(DatasetNotFoundError, match=r"the data set is called .*train"):
         dali_rec.verify(tmp_path / "train.idx")
+
+
+def test_search_for_duplicates_takes_little_memory_beside_the_digests():
+    count = 50_000
+    seen = Duplicates()
+    for number in range(count):
+        digest = (number * 2654435761 % 2**64, number)
+        seen.add("x.rec", Checked(8 * number, number, digest=digest, label_digest=0))
+    seen.add("x.rec", Checked(8 * count, count, digest=digest, label_digest=1))
+    seen.add("x.rec", Checked(8 * count + 8, count + 1, digest=(digest[0], 0), label_digest=1))
+    found = []
+    assert traced_peak(lambda: found.extend(seen.find())) < 24 * count
+    last = f"the same image as id {count - 1} in x.rec at offset {8 * count - 8}, with other labels"
+    assert [(fault.key, fault.message) for fault in found] == [(count, last)]

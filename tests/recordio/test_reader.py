@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from record_sets import sets
-from support import DATA, peak_memory
+from support import DATA, peak_memory, traced_peak
 
 from dali_rec.errors import (
     CorruptRecordError,
@@ -19,7 +19,7 @@ from dali_rec.errors import (
     RecordError,
     TruncatedRecordError,
 )
-from dali_rec.recordio import MAGIC, RecordReader, pack_header
+from dali_rec.recordio import MAGIC, RecordReader, RecordWriter, pack_header
 from dali_rec.recordio.framing import MAGIC_BYTES, frame
 from dali_rec.recordio.index import unsigned
 
@@ -233,3 +233,25 @@ def test_reader_can_be_pickled():
         copy = pickle.loads(pickle.dumps(reader))
         assert bytes(copy.read(2)) == bytes(reader.read(2))
         copy.close()
+
+
+def test_records_are_found_by_key_in_little_memory(tmp_path):
+    keys = [5, 2**64 - 1, 7, 5, *range(100, 20_000)]  # of a key that stands twice the later record counts
+    with RecordWriter(tmp_path / "x.rec") as writer:
+        for number, key in enumerate(keys):
+            writer.write(b"%d" % number, key)
+    with RecordReader(tmp_path / "x.rec") as reader:
+        table = len(reader.index) * 16
+        assert traced_peak(lambda: reader.read(7)) < 3 * table
+        found = [bytes(reader.read(key)) for key in (5, 7, 100, 19_999, 2**64 - 1)]
+        assert found == [b"3", b"2", b"4", b"%d" % (len(keys) - 1), b"1"]
+        for absent in (0, 6, 20_000, 2**64 - 2, 2**70, -(2**70)):
+            with pytest.raises(KeyError, match="no record with id"):
+                reader.read(absent)
+
+
+def test_indexing_says_how_far_it_is():
+    said = []
+    with RecordReader(DATA / "single.rec") as reader:
+        assert reader.build_index(lambda *far: said.append(far)) == reader.build_index()
+        assert said == [*((int(offset), reader.size) for offset in reader.index.offsets), (reader.size, reader.size)]

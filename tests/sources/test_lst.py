@@ -1,5 +1,7 @@
+from collections import deque
+
 import pytest
-from support import DATA
+from support import DATA, traced_peak
 
 from dali_rec.errors import SourceError
 from dali_rec.sources import Sample, SampleTable, SourceOptions, format_list, open_source, read_list
@@ -60,7 +62,7 @@ def test_list_reads_back_what_was_written(tmp_path):
         Sample(1, (0.1, -2.5, 7.0), "ü/b.jpg"),
         Sample(2**63, (16777216.0,), b"\xff.jpg".decode("utf-8", "surrogateescape")),
     ]
-    path = written(tmp_path, format_list(samples).encode("utf-8", "surrogateescape"))
+    path = written(tmp_path, b"".join(format_list(samples)))
     found = list(read_list(path).samples)
     assert [(sample.key, sample.location) for sample in found] == [(sample.key, sample.location) for sample in samples]
     for one, other in zip(found, samples, strict=True):
@@ -97,3 +99,8 @@ def test_table_gives_back_its_samples():
     assert list(table.take([2, 0])) == [samples[2], samples[0]]
     assert [sample.key for sample in table.renumbered()] == [0, 1, 2]
     assert table.label_widths == {0, 1, 2}
+
+
+def test_lists_are_written_in_pieces():
+    samples = (Sample(key, (1.0,), f"{key}.jpg") for key in range(50_000))
+    assert traced_peak(lambda: deque(format_list(samples), maxlen=0)) < 3_000_000

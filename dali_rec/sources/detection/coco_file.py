@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import struct
 from typing import TYPE_CHECKING, Any
 
 from dali_rec.errors import SourceError
@@ -20,8 +22,15 @@ _START = re.compile(
     rb'(?:\xef\xbb\xbf)?\s*\{\s*(?:"(?:info|images|licenses|annotations|categories)"\s*:\s*[\[{]|"type"\s*:\s*"instances")'
 )
 _START_BYTES = 4096
-# Large, and not wanted: let go of while the file is parsed.
-_UNUSED = ("segmentation", "keypoints", "caption")
+# Of all objects in the file; the rest is let go of while it is parsed. There may be millions.
+_USED = frozenset(
+    {"images", "annotations", "categories", "id", "name", "file_name", "coco_url", "width", "height"}
+    | {"image_id", "category_id", "bbox", "iscrowd", "segmentation", "keypoints"}
+)
+# Large, and of no interest but for whether they are there.
+_LARGE = ("segmentation", "keypoints")
+# Of most annotations image_id, category_id, bbox and iscrowd: as a dictionary they take six times the memory.
+_PACKED = struct.Struct("<QQ4d?")
 
 
 def is_coco(path: Path) -> bool:
@@ -33,17 +42,15 @@ def is_coco(path: Path) -> bool:
 
 
 def load_coco(path: Path) -> dict[str, Any]:
-    """The content of a COCO file, with True for the parts that are large and not wanted. Raises SourceError."""
+    """The content of a COCO file, of each object what is wanted; most annotations as ``annotation_of`` takes them.
 
-    def slim(entry: dict[str, Any]) -> dict[str, Any]:
-        for name in _UNUSED:
-            if entry.pop(name, None):
-                entry[name] = True
-        return entry
-
+    Raises SourceError.
+    """
     try:
-        with path.open("rb") as file:
-            content = json.load(file, object_hook=slim)
+        data = path.read_bytes()
+        text = data.decode(json.detect_encoding(data), "surrogatepass")
+        del data  # half of what the largest files would take
+        content = json.loads(text, object_hook=_slim)
     except IsADirectoryError:
         raise SourceError(f"{path} is a folder: COCO annotations are a .json file; name that, and --root") from None
     except RecursionError:
@@ -55,15 +62,45 @@ def load_coco(path: Path) -> dict[str, Any]:
     return content
 
 
-def entries_of(path: Path, content: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    """The list of this name. Raises SourceError where there is none, or something else than objects in it."""
+def _slim(entry: dict[str, Any]) -> dict[str, Any] | bytes:
+    """What is wanted of an object; of an annotation in four plain parts these, packed."""
+    image, category, box = entry.get("image_id"), entry.get("category_id"), entry.get("bbox")
+    if isinstance(box, list) and len(box) == 4 and entry.get("iscrowd", 0) in (0, 1):
+        numbers = (image, category, *box)
+        if not any(isinstance(number, bool) for number in numbers):
+            # Raised by what is no number, an id below 0, and a number beyond all bounds.
+            with contextlib.suppress(struct.error, OverflowError):
+                return _PACKED.pack(*numbers, bool(entry.get("iscrowd")))
+    kept = {name: value for name, value in entry.items() if name in _USED}
+    for name in _LARGE:
+        if kept.pop(name, None):
+            kept[name] = True
+    return kept or entry  # an empty one, in place of an outline, would say that there is none
+
+
+def annotation_of(entry: dict[str, Any] | bytes) -> dict[str, Any]:
+    """An annotation as it stands in the file, as far as it is wanted."""
+    if isinstance(entry, dict):
+        return entry
+    image, category, *box, crowd = _PACKED.unpack(entry)
+    return {"image_id": image, "category_id": category, "bbox": box, "iscrowd": int(crowd)}
+
+
+def entries_of(path: Path, content: dict[str, Any], name: str) -> list[Any]:
+    """The list of this name: dictionaries and, of annotations, what ``annotation_of`` takes.
+
+    Raises SourceError where there is no list, or something else than objects in it.
+    """
     entries = content.get(name)
     if not isinstance(entries, list):
         raise SourceError(
             f"{path}: no list {name!r} in it; expected images, annotations and categories, as in instances_train2017"
         )
     for number, entry in enumerate(entries):
-        if not isinstance(entry, dict):
+        if isinstance(entry, bytes):
+            if name != "annotations":
+                raise SourceError(f"{path}: {name}[{number}] is an annotation, with an image_id and a bbox")
+        elif not isinstance(entry, dict):
             raise SourceError(f"{path}: {name}[{number}] is {type(entry).__name__}, not an object {{…}}")
     return entries
 

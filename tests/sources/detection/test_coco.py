@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support import encoded, jpeg, picture
+from support import encoded, jpeg, picture, traced_peak
 
 import dali_rec
 from dali_rec.cli import main
@@ -468,3 +468,23 @@ def test_images_of_one_name_in_several_folders_are_refused_until_one_is_named(wr
     (tmp_path / "images" / "a.jpg").unlink()
     (tmp_path / "images" / "a.jpg").symlink_to(tmp_path / "instances" / "a.jpg")
     assert open_source(path).root == str(tmp_path / "images")
+
+
+def test_boxes_take_little_memory_each(write):
+    count = 20_000
+    images = [image(key, "1.jpg") for key in range(100)]
+    boxes = [annotation(key % 100, 18, [1.5, 2.5, 8.25, 6.125], area=50.5, note="x") for key in range(count)]
+    path = write(boxes, images)
+    peak = traced_peak(lambda: read_coco(path))
+    assert peak < 2 * path.stat().st_size + 200 * count  # the file as bytes and as text, and the boxes
+
+
+def test_annotation_among_the_images_is_named(write):
+    with pytest.raises(SourceError, match=r"images\[1\] is an annotation"):
+        read_coco(write(images=[image(7, "1.jpg"), annotation(7, 18, [1, 2, 3, 4])]))
+
+
+@pytest.mark.parametrize("odd", [{"iscrowd": None}, {"image_id": True}, {"bbox": [0, 0, True, 1]}, {"category_id": -1}])
+def test_annotation_that_is_no_plain_one_is_named(write, odd):
+    with pytest.raises(SourceError, match=r"annotations\[1\]"):
+        read_coco(write([annotation(7, 18, [1, 2, 3, 4]), annotation(7, 18, [1, 2, 3, 4]) | odd]))
