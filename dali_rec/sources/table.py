@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dali_rec.errors import SourceError
-from dali_rec.sources.columns import DEFAULT_ID, TableOptions
+from dali_rec.sources.columns import DEFAULT_ID, TableOptions, verified_column
 from dali_rec.sources.file_finder import FoundFiles, find_files
 from dali_rec.sources.id_column import IdColumn
-from dali_rec.sources.label_column import LabelColumn
+from dali_rec.sources.label_column import LabelColumn, finite_number, nested
 from dali_rec.sources.pixels import PixelTable, is_base64
 from dali_rec.sources.remote import is_url
 from dali_rec.sources.rows import JSON_SUFFIXES, delimiter_in
 from dali_rec.sources.sample import SPLIT_NAMES, Sample, SampleTable, Source, Split
-from dali_rec.sources.split_column import SplitColumn
+from dali_rec.sources.split_column import ColumnsPassedOver, SplitColumn
 from dali_rec.sources.table_rows import TableRows, open_rows
 
 if TYPE_CHECKING:
@@ -45,14 +45,14 @@ def read_table(path: Path, root: Path | None, options: TableOptions, classes: Se
     """
     folder = str(root if root is not None else path.parent)
     found = open_rows(path, folder, options)
-    table = _Table(path, folder, found, any_splits=options.split is not None)
+    table = _Table(path, folder, found, options)
     for row in found.rows:
         table.add(row)
     for name in found.classes:
         table.labels[0].declare(name)
     if not table.locations:
         raise SourceError(f"{path}: no rows in it")
-    notes = [*found.columns.notes]
+    notes = [*found.columns.notes, *table.notes]
     if found.labels_are_folders:
         notes.append(_shorten_folders(path, table.labels[0], classes))
     columns = [column.resolve(path, classes) for column in table.labels]
@@ -141,12 +141,17 @@ def _is_image(location: str) -> bool:
 class _Table:
     """What is gathered from the rows of a table."""
 
-    def __init__(self, path: Path, root: str, found: TableRows, *, any_splits: bool) -> None:
+    def __init__(self, path: Path, root: str, found: TableRows, wanted: TableOptions) -> None:
         options = found.columns.options
-        self.labels = [LabelColumn(name) for name in options.labels]
+        self.labels = [LabelColumn(name, is_named=name in wanted.labels) for name in options.labels]
         self.locations: list[str] = []
         self.ids = IdColumn(options.id)
-        self.splits = SplitColumn(options.split, may_be_any=any_splits) if options.split else None
+        self.splits = SplitColumn(options.split, may_be_any=wanted.split is not None) if options.split else None
+        used = (options.location, options.id, *options.labels)
+        others = [] if wanted.split is not None or options.split else found.columns.names
+        self._passed_over = ColumnsPassedOver(name for name in others if name not in used)
+        self._verified = verified_column(found.columns)
+        self._absent = 0
         self.pixels: PixelTable | None = None
         self._path = path
         self._root = root
@@ -155,6 +160,9 @@ class _Table:
 
     def add(self, row: Row[dict[str, Any]]) -> None:
         """Add a row. Raises SourceError, with its line, for what is missing or makes no sense."""
+        if self._verified is not None and finite_number(str(row.values.get(self._verified))) == 0:
+            self._absent += 1
+            return
         where = f"{self._path}, line {row.line}"
         location = self._value(row.values, self._options.location, where, "--location-column")
         self._add_id(row, where)
@@ -162,8 +170,9 @@ class _Table:
             if self.splits.name not in row.values:
                 raise self._no_column(row.values, self.splits.name, where, "--split-column")
             self.splits.add(row.values[self.splits.name], row.line)
+        self._passed_over.add(row.values)
         for column in self.labels:
-            label = self._value(row.values, column.name, where, "--label-column")
+            label = nested(self._value(row.values, column.name, where, "--label-column"))
             if isinstance(label, (list, dict)):
                 raise SourceError(
                     f"{where}: {column.name!r} is a {type(label).__name__}; expected a number or a name; several "
@@ -171,6 +180,15 @@ class _Table:
                 )
             column.add(label, row.line)
         self.locations.append(self._location(location, row, where))
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should hear of rows and columns that were left out."""
+        notes = self._passed_over.notes(str(self._path))
+        if self._absent:
+            why = f"whose {self._verified!r} is 0, which says that the class is not in the image"
+            notes.append(f"{self._path}: {self._absent:,} rows {why}, were left out")
+        return notes
 
     def _location(self, value: Any, row: Row[dict[str, Any]], where: str) -> str:
         """What a sample has for the location that stands in a row."""

@@ -487,13 +487,85 @@ def test_lines_of_path_and_label_with_blanks_between(tmp_path):
 
 def test_names_that_look_like_no_classes_are_said(table):
     combined = read(table("x.csv", "Edema|Mass,1.jpg\nEdema,2.jpg\n"))
-    assert "1 of the labels in 'label' are several names, 'Edema|Mass'" in combined.notes[-1]
+    assert "1 of the labels in 'label' look like several names, 'Edema|Mass'" in combined.notes[-1]
     boxed = "".join(f"n{number} {number} 1 499,1.jpg\n" for number in range(30))
     assert any("30 different names in 30 rows" in note for note in read(table("x.csv", boxed)).notes)
 
 
-def test_columns_of_boxes_are_said_to_be_passed_over(table):
-    source = read(table("x.csv", "filename,class,xmin,ymin,xmax,ymax\n1.jpg,cat,1,2,3,4\n"))
+@pytest.mark.parametrize(
+    ("labels", "first"),
+    [
+        (["16 0", "7 1 2 0", "2"], "numbers, '16 0'"),  # Human Protein Atlas
+        (["scab", "rust", "scab rust"], "names, 'scab rust'"),  # Plant Pathology 2021
+        (["haze a", "haze b", "clear a", "clear b", "haze a b", "clear a b", "a haze", "b haze"], "names, 'haze a'"),
+    ],
+)
+def test_names_of_several_classes_are_said(table, labels, first):
+    source = read(table("x.csv", "path,tags\n" + "".join(f"1.jpg,{label}\n" for label in labels)))
+    assert any(f"look like several {first}" in note for note in source.notes)
+
+
+@pytest.mark.parametrize("labels", [["hot dog", "cat", "Siamese cat"], ["Boeing 707-320", "Boeing 777", "DC-10"]])
+def test_names_with_blanks_are_names(table, labels):
+    source = read(table("x.csv", "path,label\n" + "".join(f"1.jpg,{label}\n" for label in labels)))
+    assert not any("look like several" in note for note in source.notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("x.csv", 'image,choice\n1.jpg,"{""choices"": [""Cat"", ""Dog""]}"\n'),  # Label Studio
+        ("x.csv", "image,choice\n1.jpg,\"['Cat', 'Dog']\"\n"),  # pandas
+        ("x.jsonl", '{"source-ref": "1.jpg", "class": "[1, 0]"}\n'),  # SageMaker
+    ],
+)
+def test_lists_in_quotes_are_no_classes(table, name, text):
+    with pytest.raises(SourceError, match=r"line \d: '(choice|class)' is a (dict|list); expected a number or a name"):
+        read(table(name, text))
+
+
+def test_names_in_brackets_are_names(table):
+    assert read(table("x.csv", "image,label\n1.jpg,[UNK]\n2.jpg,{a}\n")).classes == ("[UNK]", "{a}")
+
+
+def test_names_with_boxes_behind_them_are_no_classes(table):
+    # LOC_val_solution.csv of ImageNet at Kaggle.
+    text = "ImageId,PredictionString\n1,n01751748 111 108 230 366 \n2,n09193705 0 14 499 300 n09193705 1 2 3 4\n"
+    with pytest.raises(SourceError, match="have boxes behind them, as 'n01751748 111 108 230 366' has"):
+        read(table("x.csv", text))
+
+
+def test_splits_become_no_classes_unasked(table):
+    text = "image_name evaluation_status\n1.jpg train\n2.jpg val\n"  # DeepFashion
+    with pytest.raises(SourceError, match="'evaluation_status' are train, val, which are splits and no classes"):
+        read(table("x.txt", text))
+    assert read(table("x.txt", text), labels=("evaluation_status",)).classes == ("train", "val")
+
+
+def test_rows_of_classes_that_are_not_in_the_image_are_left_out(table):
+    # Open Images.
+    text = "ImageID,Source,LabelName,Confidence\n1,verification,/m/01,1\n1,verification,/m/02,0\n2,machine,/m/03,0.7\n"
+    source = read(table("x.csv", text), labels=("LabelName",))
+    assert [(one.location, source.classes[int(one.labels[0])]) for one in source.samples] == [
+        ("1.jpg", "/m/01"),
+        ("2.jpg", "/m/03"),
+    ]
+    assert any("1 rows whose 'Confidence' is 0, which says that the class is not in" in note for note in source.notes)
+    assert len(read(table("x.csv", text), labels=("Confidence",)).samples) == 3
+    assert len(read(table("x.csv", text.replace("LabelName", "label"))).samples) == 3
+
+
+def test_columns_that_describe_others_are_no_labels(table):
+    # SageMaker's augmented manifest.
+    text = '{"source-ref": "1.jpg", "kind": 4, "kind-metadata": {"class-name": "cat"}}\n'
+    assert rows(read(table("x.manifest", text))) == [(0, (4.0,), "1.jpg")]
+
+
+@pytest.mark.parametrize(
+    "columns", ["xmin,ymin,xmax,ymax", "Roi.X1,Roi.Y1,Roi.X2,Roi.Y2", "x,y,width,height", "x1,y1,x2,y2"]
+)
+def test_columns_of_boxes_are_said_to_be_passed_over(table, columns):
+    source = read(table("x.csv", f"filename,class,{columns}\n1.jpg,cat,1,2,3,4\n"))
     assert "the columns of boxes are passed over" in source.notes[-1]
     assert read(table("x.csv", "filename,xmin,ymin,xmax,ymax\n1.jpg,1,2,3,4\n"), labels=("*",)).notes[:-1] == (
         f"{source.root}/x.csv, line 1: the column 'filename' is taken for 'location'",

@@ -142,7 +142,7 @@ def test_columns_that_an_error_proposes_are_names(write):
 def test_labels_of_several_numbers_are_said(write):
     # YOLO's lists for Keras have the boxes there.
     source = read(write("1.jpg 10,20,30,40,0\n2.jpg 1,2,3,4,1\n", "1.jpg", "2.jpg"))
-    assert "2 of the labels in 'label' are several numbers, '10,20,30,40,0' for one" in source.notes[-1]
+    assert "2 of the labels in 'label' look like several numbers, '10,20,30,40,0' for one" in source.notes[-1]
 
 
 def test_labels_before_paths_are_read_as_the_error_says(write):
