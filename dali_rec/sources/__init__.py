@@ -14,7 +14,17 @@ from dali_rec.dataset import Dataset
 from dali_rec.errors import SourceError
 from dali_rec.sources.columns import TableOptions
 from dali_rec.sources.cub import is_cub, read_cub
-from dali_rec.sources.detection import EMPTY, FLAGGED, FORMATS, Empty, Flagged, Format, find_format, read_detection
+from dali_rec.sources.detection import (
+    EMPTY,
+    FLAGGED,
+    FORMATS,
+    Empty,
+    Flagged,
+    Format,
+    find_format,
+    find_inside,
+    read_detection,
+)
 from dali_rec.sources.folder import ARCHIVES, LOAD_ARCHIVES, read_folder
 from dali_rec.sources.folder_labels import FolderLabels
 from dali_rec.sources.items import ItemImages, read_items
@@ -126,6 +136,11 @@ def _open_path(path: Path, options: SourceOptions) -> Source:
         raise SourceError(f"{path}: no such file or folder")
     root = None if options.root is None else as_path(options.root)
     annotations = find_format(path) if options.format == "auto" else options.format
+    if annotations is None and options.format == "auto" and path.is_dir() and not is_cub(path):
+        inside = find_inside(path)
+        if inside is not None:
+            source = _open_path(inside, options)
+            return replace(source, notes=(f"{path}: the annotations in {inside} are packed", *source.notes))
     if annotations is None and not path.is_dir() and path.suffix.lower() not in _SUFFIXES:
         raise _unknown(path)
     _refuse_other_options(str(path), annotations or _kind(path), options)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element, TreeBuilder
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _MOST_BYTES = 64 << 20
 _SPLITS = ("train", "val", "test")
+_OF_ONE_CLASS = re.compile(r"\s(?:-1|0|1)\Z")  # as the lines of ImageSets/Main/dog_train.txt
 
 
 def is_voc(path: Path) -> bool:
@@ -138,6 +140,8 @@ def _names(path: Path) -> list[tuple[str, str]]:
         name, where = line.strip(), f"{path}, line {number}"
         if not name:
             continue
+        if _OF_ONE_CLASS.search(name):
+            raise SourceError(f"{where}: {name!r} says whether one class is in an image; pack a set of names alone")
         if name in names:
             raise SourceError(f"{where}: the image {name!r} stands twice")
         if "/" in name or "\0" in name:

@@ -226,3 +226,20 @@ def test_other_xml_beside_images_is_no_annotation(write):
     folder = write("a.jpg", "a.xml")
     (folder / "a.xml").write_text("<caption>cat</caption>")
     assert not open_source(folder).has_boxes
+
+
+def test_folder_of_a_devkit_is_looked_into(write, tmp_path):
+    folder = write("VOC2012/Annotations/a.xml", "VOC2012/JPEGImages/a.jpg", "code/x.jpg")
+    for path in (folder, tmp_path):
+        source = open_source(path)
+        assert labels_by_location(source) == {"JPEGImages/a.jpg": LEFT_HALF}
+        assert source.notes[0] == f"{path}: the annotations in {folder}/VOC2012 are packed"
+    write("VOC2007/Annotations/b.xml", "VOC2007/JPEGImages/b.jpg")
+    with pytest.raises(SourceError, match="VOC2007 and VOC2012 are data sets of VOC; pack each by itself"):
+        open_source(folder)
+
+
+def test_image_set_of_one_class_is_refused(voc):
+    folder = voc({"a": SIZE + thing()}, {"dog_train": ["a  1"]})
+    with pytest.raises(SourceError, match=r"dog_train\.txt, line 1: 'a  1' says whether one class is in an image"):
+        open_source(folder / "ImageSets" / "Main" / "dog_train.txt")
