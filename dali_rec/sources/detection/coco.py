@@ -11,8 +11,7 @@ from dali_rec.errors import SourceError
 from dali_rec.sources.detection.boxes import Box, BoxSamples, Empty, Flagged, to_number
 from dali_rec.sources.detection.coco_file import (
     entries_of,
-    file_name,
-    find_root,
+    file_names,
     is_coco,
     load_coco,
     number_categories,
@@ -43,8 +42,9 @@ def read_coco(
     Their ids may be text, which is not kept.
 
     root: where the file names begin; by default the folder beside the file, or beside the file's folder, that has the
-    first image: ``annotations/instances_val2017.json`` finds ``val2017/``. classes: the category names in the order of
-    their numbers; by default in the order of the category ids. flagged, empty: see ``BoxSamples``; a crowd is flagged.
+    first image: ``annotations/instances_val2017.json`` finds ``val2017/`` (see ``file_names``). classes: the category
+    names in the order of their numbers; by default in the order of the category ids. flagged, empty: see
+    ``BoxSamples``; a crowd is flagged.
 
     Raises SourceError, with the entry, for an annotation of an image or category that is not there, one without a box
     where others have one, another class of an image where there are no boxes, and whatever is not the number or text
@@ -59,13 +59,13 @@ def read_coco(
     annotations = entries_of(path, content, "annotations")
     has_boxes = not annotations or any(annotation.get("bbox") is not None for annotation in annotations)
     rows = rows_by_id(path, images, ids_may_be_text=not has_boxes)
-    root = root if root is not None else find_root(path, file_name(images[0], f"{path}: images[0]"))
+    root, files = file_names(path, images, root, notes)
     if has_boxes:
         boxes = _boxes(path, annotations, rows, label_of)
         gathered = BoxSamples(root, flagged, empty)
         for row, image in enumerate(images):
             where = f"{path}: images[{row}] (id {image['id']})"
-            gathered.add(image["id"], file_name(image, where), boxes.get(row, ()), where, _size(image, where))
+            gathered.add(image["id"], files[row], boxes.get(row, ()), where, _size(image, where))
         samples, keys_are_given = gathered.samples, True
         notes += gathered.notes
     else:
@@ -78,7 +78,7 @@ def read_coco(
                 "too, or take those out if images have one class each"
             )
         keys_are_given = not any(isinstance(key, str) for key in rows)
-        samples = _class_samples(path, images, _classes(path, annotations, rows, label_of), keys_are_given)
+        samples = _class_samples(images, files, _classes(path, annotations, rows, label_of), keys_are_given)
         if len(samples) < len(images):
             notes.append(f"{path}: {len(images) - len(samples):,} images have no annotation and were left out")
     return Source(
@@ -129,12 +129,12 @@ def _classes(
 
 
 def _class_samples(
-    path: Path, images: list[dict[str, Any]], classes: dict[int, int], keys_are_given: bool
+    images: list[dict[str, Any]], files: list[str], classes: dict[int, int], keys_are_given: bool
 ) -> SampleTable:
     samples = SampleTable()
     for row, label in sorted(classes.items()):
         key = images[row]["id"] if keys_are_given else len(samples)
-        samples.append(Sample(key, (float(label),), file_name(images[row], f"{path}: images[{row}]")))
+        samples.append(Sample(key, (float(label),), files[row]))
     return samples
 
 
