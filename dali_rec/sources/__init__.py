@@ -69,6 +69,21 @@ __all__ = [
 ]
 
 _SUFFIXES = (".lst", *TABLE_SUFFIXES, PAIRS_SUFFIX)
+#: What to do with files of other kinds, by their ends.
+_REMEDIES = (
+    (ARCHIVES, f". {LOAD_ARCHIVES}"),
+    ((".zip", ".gz", ".tgz", ".bz2", ".xz", ".7z"), ". Unpack it first"),
+    (
+        (".mat", "-ubyte"),
+        ". Give the data set of torchvision that reads it to dali_rec.pack, or write a table of its labels",
+    ),
+    (
+        (".h5", ".hdf5", ".npz", ".npy", ".pkl", ".tfrecord", ".mdb"),
+        ". Read it in Python, and give dali_rec.pack a list of pairs of an image and its label",
+    ),
+    ((".xml", ".odgt"), ". Of boxes write COCO annotations, of classes a table"),
+    ((".xls", ".xlsx", ".ods"), ". Save it as CSV"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +189,7 @@ def _named(name: str, source: Source, classes: tuple[str, ...] | None) -> Source
 
 
 def _unknown(path: Path) -> SourceError:
-    remedy = f". {LOAD_ARCHIVES}" if path.suffix.lower() in ARCHIVES else ""
-    if path.suffix.lower() == ".mat" or path.name.endswith("-ubyte"):
-        remedy = ". Give the data set of torchvision that reads it to dali_rec.pack, or write a table of its labels"
+    remedy = next((what for ends, what in _REMEDIES if path.name.lower().endswith(ends)), "")
     return SourceError(f"{path}: not a folder, {', '.join(_SUFFIXES)}, .rec; those are what can be packed{remedy}")
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from dali_rec.errors import SourceError
 from dali_rec.images import LOADABLE_EXTENSIONS
-from dali_rec.sources.pixels import is_base64
+from dali_rec.sources.pixels import is_base64, is_pixels
 from dali_rec.sources.remote import is_url
 from dali_rec.sources.sample import SPLIT_NAMES
 from dali_rec.sources.split_column import is_split
@@ -312,7 +312,7 @@ def _columns_by_order(fields: tuple[str, ...], images: Sequence[int], options: T
 
 def _may_be_image(field: str, root: str) -> bool:
     """Whether a field is a URL, pixels, base64, a name with an image's extension, or a file that is there."""
-    if is_url(field) or field.startswith("[") or is_base64(field):
+    if is_url(field) or field.startswith("[") or is_pixels(field) or is_base64(field):
         return True
     extension = os.path.splitext(field)[1].lower()  # noqa: PTH122
     if extension in IMAGE_EXTENSIONS:

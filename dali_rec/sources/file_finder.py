@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _TRIED = 20
+_FEW = 5  # folders, of which one may well be of something else
 
 
 @dataclass(slots=True)
@@ -51,11 +52,12 @@ def find_files(path: Path, locations: list[str], root: Path | None) -> FoundFile
     found = [files.find(location) or location for location in locations]
     at = next(number for number, location in enumerate(locations) if found[number] != location)
     note = f"{path}: its images are found by their names: {locations[at][:80]!r} is {top / found[at]}"
-    # An image that is missing in train may be called as one in test.
-    places = sorted({one.partition("/")[0] for one, location in zip(found, locations, strict=True) if one != location})
-    among = (
-        f", and others in {shown(places)}" if len({name.lower() for name in places} & SPLIT_NAMES.keys()) > 1 else ""
-    )
+    # An image that is missing in train may be called as one in test, or as its mask.
+    inside = {one.rpartition("/")[0] for one, location in zip(found, locations, strict=True) if one != location}
+    tops = sorted({place.partition("/")[0] for place in inside})
+    are_splits = len({name.lower() for name in tops} & SPLIT_NAMES.keys()) > 1
+    places = tops if are_splits else sorted(inside) if 1 < len(inside) <= _FEW else []
+    among = f", and others in {shown(places)}" if places else ""
     return FoundFiles(str(top), found, (note + among,))
 
 

@@ -13,12 +13,13 @@ from dali_rec.sources.columns import DEFAULT_ID, TableOptions, verified_column
 from dali_rec.sources.file_finder import FoundFiles, find_files
 from dali_rec.sources.id_column import IdColumn
 from dali_rec.sources.label_column import LabelColumn, finite_number, nested
-from dali_rec.sources.pixels import PixelTable, is_base64
+from dali_rec.sources.pixels import PixelTable, is_base64, is_pixels
 from dali_rec.sources.remote import is_url
 from dali_rec.sources.rows import JSON_SUFFIXES, delimiter_in
 from dali_rec.sources.sample import SPLIT_NAMES, Sample, SampleTable, Source, Split
 from dali_rec.sources.split_column import ColumnsPassedOver, SplitColumn
 from dali_rec.sources.table_rows import TableRows, open_rows
+from dali_rec.sources.walk import folder_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,11 +105,15 @@ def _shorten_folders(path: Path, labels: LabelColumn, classes: Sequence[str] | N
 
 def _lists_beside(path: Path) -> list[str]:
     """Say it where a table is the train or val of a data set, and another beside it is numbered by itself too."""
-    wanted = _without_splits(path.name)
-    if wanted == path.name.lower():
-        return []
-    with os.scandir(path.parent) as entries:
-        beside = sorted(one.name for one in entries if one.name != path.name and _without_splits(one.name) == wanted)
+    wanted, beside = _without_splits(path.name), []
+    if wanted != path.name.lower():
+        with os.scandir(path.parent) as entries:
+            alike = (one.name for one in entries if one.name != path.name and _without_splits(one.name) == wanted)
+            beside = sorted(alike)
+    folder = path.absolute().parent
+    if folder.name.lower() in SPLIT_NAMES:  # train/metadata.csv and test/metadata.csv
+        others = (name for name in folder_names(folder.parent) if name != folder.name and name.lower() in SPLIT_NAMES)
+        beside += [f"{name}/{path.name}" for name in others if (folder.parent / name / path.name).is_file()]
     if not beside:
         return []
     note = f"{path}: its classes have the numbers of the names in it; where {beside[0]} has others, give both the same"
@@ -130,12 +135,6 @@ def _repeats(path: Path, locations: Sequence[str]) -> tuple[str, ...]:
         return ()
     first = locations[int(again.min())][:200]
     return (f"{path}: {len(again):,} rows name an image that a row before names, and become records too: {first}, …",)
-
-
-def _is_image(location: str) -> bool:
-    """Whether a location is the image itself: pixels, or a file in base64."""
-    # Pixels by the end as well: a name may begin with a bracket.
-    return (location.startswith("[") and location.rstrip().endswith("]")) or is_base64(location)
 
 
 class _Table:
@@ -197,7 +196,7 @@ class _Table:
                 f"{where}: {self._options.location!r} is a {type(value).__name__}; expected a path, a URL, or pixels "
                 "as nested lists"
             )
-        if isinstance(value, list) or (isinstance(value, str) and _is_image(value)):
+        if isinstance(value, list) or (isinstance(value, str) and (is_pixels(value) or is_base64(value))):
             if self.pixels is None:
                 self.pixels = self._pixel_table()
             return self.pixels.location(row.start, row.length)

@@ -9,7 +9,7 @@ from support import jpeg, peak_memory, picture
 
 import dali_rec
 from dali_rec.cli import main
-from dali_rec.errors import DatasetError, SourceError
+from dali_rec.errors import DatasetError, ImageRejectedError, SourceError
 from dali_rec.manifest import read_manifest
 from dali_rec.sources import SourceOptions, TableOptions, open_source, read_table
 from dali_rec.sources.pixels import to_pixels
@@ -610,3 +610,27 @@ def test_classes_of_two_lists_are_said_to_be_numbered_apart(table, tmp_path, nam
     assert (f"where {other} has others" in notes) == is_said
     path.write_text("1,1.jpg\n")
     assert "has others" not in "".join(read(path).notes)
+
+
+def test_classes_of_tables_in_folders_of_splits_are_said_to_be_numbered_apart(tmp_path):
+    # Hugging Face's metadata.csv, Roboflow's _annotations.csv.
+    for split in ("train", "test"):
+        (tmp_path / split).mkdir()
+        (tmp_path / split / "metadata.csv").write_text("file_name,label\n1.jpg,cat\n")
+    assert "where train/metadata.csv has others" in "".join(read(tmp_path / "test" / "metadata.csv").notes)
+    (tmp_path / "train" / "metadata.csv").unlink()
+    assert "has others" not in "".join(read(tmp_path / "test" / "metadata.csv").notes)
+
+
+def test_numbers_with_blanks_between_are_a_square(table):
+    # FER2013.
+    path = table("x.csv", "emotion,pixels,Usage\n3,0 64 128 255,Training\n5,1 2 3 4 5,Training\n")
+    said = "'Usage' looks like one of splits"
+    assert any(said in note for note in read(path, labels=("emotion",), location="pixels").notes)
+    options = SourceOptions(table=TableOptions(labels=("emotion",), location="pixels", split="Usage"))
+    source = open_source(path, options)
+    assert [split.name for split in source.splits] == ["train"]
+    first, second = source.samples
+    assert np.array(Image.open(io.BytesIO(source.pixels.read(first.location)))).tolist() == [[0, 64], [128, 255]]
+    with pytest.raises(ImageRejectedError, match="5 pixels are no square"):
+        source.pixels.read(second.location)
