@@ -107,6 +107,12 @@ class LabelColumn:
                 f"{several[0][:80]!r} for one, and each became a class; for several labels an image make a column of 0 "
                 "and 1 for each"
             )
+        alike: dict[str, str] = {}
+        twins = [(one, alike.setdefault(one.casefold().strip(), one)) for one in names]
+        twin = next((pair for pair in twins if pair[0] != pair[1]), None)
+        if twin is not None:
+            what = f"{twin[1]!r} and {twin[0]!r} in {self.name!r}"
+            notes.append(f"{path}: {what} differ in capitals, and are two classes")
         if len(names) > max(_FEW, len(self._numbers) // 2):
             notes.append(
                 f"{path}: the column {self.name!r} has {len(names):,} different names in {len(self._numbers):,} rows; "

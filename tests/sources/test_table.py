@@ -634,3 +634,9 @@ def test_numbers_with_blanks_between_are_a_square(table):
     assert np.array(Image.open(io.BytesIO(source.pixels.read(first.location)))).tolist() == [[0, 64], [128, 255]]
     with pytest.raises(ImageRejectedError, match="5 pixels are no square"):
         source.pixels.read(second.location)
+
+
+def test_names_that_differ_in_capitals_alone_are_said(table):
+    notes = read(table("x.csv", "path,label\n1.jpg,Cat\n2.jpg,cat\n1.jpg,dog\n")).notes
+    assert any("'Cat' and 'cat' in 'label' differ in capitals, and are two classes" in note for note in notes)
+    assert not any("capitals" in note for note in read(table("x.csv", "path,label\n1.jpg,Cat\n2.jpg,dog\n")).notes)

@@ -5,6 +5,7 @@ The annotations are boxes, or classes of whole images, as those of iNaturalist a
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from dali_rec.errors import SourceError
@@ -63,9 +64,11 @@ def read_coco(
     if has_boxes:
         boxes = _boxes(path, annotations, rows, label_of)
         gathered = BoxSamples(root, flagged, empty)
+        wheres = [f"{path}: images[{row}] (id {image['id']})" for row, image in enumerate(images)]
+        sizes = [_size(image, where) for image, where in zip(images, wheres, strict=True)]
+        notes += _look_otherwise(path, boxes, sizes)
         for row, image in enumerate(images):
-            where = f"{path}: images[{row}] (id {image['id']})"
-            gathered.add(image["id"], files[row], boxes.get(row, ()), where, _size(image, where))
+            gathered.add(image["id"], files[row], boxes.get(row, ()), wheres[row], sizes[row])
         samples, keys_are_given = gathered.samples, True
         notes += gathered.notes
     else:
@@ -81,6 +84,9 @@ def read_coco(
         samples = _class_samples(images, files, _classes(path, annotations, rows, label_of), keys_are_given)
         if len(samples) < len(images):
             notes.append(f"{path}: {len(images) - len(samples):,} images have no annotation and were left out")
+    if len(set(files)) < len(files):
+        twice = next(name for name, count in Counter(files).items() if count > 1)
+        notes.append(f"{path}: several images are of one file, each with its own annotations: {twice}")
     return Source(
         samples,
         str(root),
@@ -110,6 +116,22 @@ def _boxes(
             raise SourceError(f"{where}: iscrowd is {str(crowd)[:40]!r}, expected 0 or 1")
         boxes.setdefault(row, []).append(Box(label, x, y, x + width, y + height, bool(crowd), where))
     return boxes
+
+
+def _look_otherwise(path: Path, boxes: dict[int, list[Box]], sizes: list[tuple[float, float] | None]) -> list[str]:
+    """Say it where boxes look like [xmin, ymin, xmax, ymax]. Raises SourceError where they are parts of the image."""
+    every = [(box, sizes[row]) for row, inside in boxes.items() for box in inside]
+    corners = [value for box, _ in every for value in box[1:5]]
+    if corners and min(corners) >= 0 and max(corners) <= 1 and any(value % 1 for value in corners):
+        raise SourceError(
+            f"{path}: all boxes lie within one pixel; COCO's are [x, y, width, height] in pixels, and these look like "
+            "parts of the width and the height: multiply them"
+        )
+    outside = sum(size is not None and (box.xmax > size[0] + 1 or box.ymax > size[1] + 1) for box, size in every)
+    if 2 * outside < len(every) or not all(box.xmax >= 2 * box.xmin and box.ymax >= 2 * box.ymin for box, _ in every):
+        return []
+    what = f"{outside:,} of {len(every):,} boxes reach outside their images"
+    return [f"{path}: {what}: they look like corners, and COCO's are [x, y, width, height]"] if outside else []
 
 
 def _classes(
