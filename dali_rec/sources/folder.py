@@ -128,7 +128,8 @@ def _look_like_no_classes(tree: FolderTree, *, are_levels: bool) -> list[str]:
     if len(drawn) > 1:
         return [f"{tree.top}: {shown(drawn)} became labels; if they are images and what was drawn of them, pack one"]
     like = {
-        name: {SPLIT_NAMES[word] for word in _WORDS.findall(name.lower()) if word in SPLIT_NAMES} for name in others
+        name: {SPLIT_NAMES[word] for word in _WORDS.findall(name.lower()) if word in SPLIT_NAMES}
+        for name in tree.classes
     }
     if len(set().union(*like.values())) < 2:  # one alone may be a class, such as the vehicle
         return []

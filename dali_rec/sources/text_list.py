@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _WORD = re.compile(r"\S+")
-_NUMBER = re.compile(r"[-+]?[\d.]+(?:[eE][-+]?\d+)?")
+_NUMBERS = re.compile(r"[-+]?[\d.,]+(?:[eE][-+]?\d+)?")  # one, or several with commas between them
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def path_and_label(before: str, last: str, root: str) -> tuple[str, str] | None:
     at = next((number for number, word in enumerate(words) if _is_image(word[0])), None)
     if len(words) < 2 or at == len(words) - 1 or (at is None and _is_file(root, before)):
         return before, last
-    if _NUMBER.fullmatch(words[-1][0]) and _NUMBER.fullmatch(last):
+    if _NUMBERS.fullmatch(words[-1][0]) and _NUMBERS.fullmatch(last):
         return None
     end = words[at or 0].end()
     return before[:end], f"{before[end:].strip()} {last}"

@@ -433,3 +433,9 @@ def test_drawings_beside_images_are_said(make):
 def test_images_of_all_splits_are_counted_where_none_has_classes(make):
     folder = make("train/1.jpg", "train/2.jpg", "test/3.jpg")
     assert f"{folder} has no class folders in it: its 3 images all get label 0" in read_folder(folder).notes
+
+
+def test_folders_called_as_splits_and_somehow_after_them_are_said(make):
+    # Dogs vs. Cats at Kaggle.
+    (note, *_) = read_folder(make("train/cat.0.jpg", "test1/1.jpg")).notes
+    assert "test1, train became labels and no splits: pack each by itself" in note

@@ -181,6 +181,8 @@ def test_path_without_extension_that_is_there_may_hold_blanks(write):
 
 
 def test_numbers_behind_a_label_are_columns(write):
+    with pytest.raises(SourceError, match="line 1: 3 fields"):  # boxes of keras-yolo3
+        read(write("a.jpg 50,100,150,200,0 30,50,200,120,3\n"))
     with pytest.raises(SourceError, match=r"line 2: 'b.jpg 3 4 5' ends with several numbers.*--columns"):
         read(write("a.jpg 0\nb.jpg 3 4 5\n"))
 
