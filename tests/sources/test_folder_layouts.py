@@ -439,3 +439,21 @@ def test_folders_called_as_splits_and_somehow_after_them_are_said(make):
     # Dogs vs. Cats at Kaggle.
     (note, *_) = read_folder(make("train/cat.0.jpg", "test1/1.jpg")).notes
     assert "test1, train became labels and no splits: pack each by itself" in note
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["1", "10", "2"], "the class '1' has label 0, by its place among names"),  # Flowers-102
+        (["0", "1", "10", "2"], "the class '10' has label 2, by its place"),
+        (["00000", "00001"], None),  # GTSRB
+        (["1", "10", "cat"], None),
+    ],
+)
+def test_classes_called_by_other_numbers_than_their_labels_are_said(make, names, said):
+    folder = make(*(f"{name}/1.jpg" for name in names))
+    source = read_folder(folder)
+    assert source.classes == tuple(names)
+    assert any("by its place" in note for note in source.notes) == (said is not None)
+    assert said is None or any(said in note for note in source.notes)
+    assert not any("by its place" in note for note in read_folder(folder, classes=sorted(names, key=len)).notes)
