@@ -152,7 +152,7 @@ def _open_path(path: Path, options: SourceOptions) -> Source:
     root = None if options.root is None else as_path(options.root)
     annotations = find_format(path) if options.format == "auto" else options.format
     if annotations is None and options.format == "auto" and path.is_dir() and not is_cub(path):
-        inside = find_inside(path)
+        inside = find_inside(path) if options.labels == "levels" else None  # other labels are of folders
         if inside is not None:
             source = _open_path(inside, options)
             return replace(source, notes=(f"{path}: the annotations in {inside} are packed", *source.notes))

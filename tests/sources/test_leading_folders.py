@@ -65,6 +65,11 @@ def test_images_may_lie_above_the_table(make, tmp_path):
     assert f"its images are found in {tmp_path}: 'img/a/1.jpg'" in source.notes[-1]
 
 
+def test_images_of_label_studio_are_found_in_its_folder(make, tmp_path):
+    path = make(["/data/upload/1/abc-1.jpg", "/data/upload/1/def-2.jpg"], "media/upload/1/abc-1.jpg")
+    assert files(path, tmp_path / "media")[0] == ["upload/1/abc-1.jpg", "upload/1/def-2.jpg"]
+
+
 def coco(path, *names):
     images = [{"id": number, "width": 40, "height": 32, "file_name": name} for number, name in enumerate(names)]
     path.parent.mkdir(exist_ok=True)

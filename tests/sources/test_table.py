@@ -640,3 +640,9 @@ def test_names_that_differ_in_capitals_alone_are_said(table):
     notes = read(table("x.csv", "path,label\n1.jpg,Cat\n2.jpg,cat\n1.jpg,dog\n")).notes
     assert any("'Cat' and 'cat' in 'label' differ in capitals, and are two classes" in note for note in notes)
     assert not any("capitals" in note for note in read(table("x.csv", "path,label\n1.jpg,Cat\n2.jpg,dog\n")).notes)
+
+
+def test_a_column_for_each_class_gives_a_label_each(table):
+    # Roboflow's _classes.csv, with blanks behind its commas.
+    source = read(table("x.csv", "filename, cat, dog\n1.jpg, 1, 0\n2.jpg, 1, 1\n"), labels=("*",))
+    assert rows(source) == [(0, (1.0, 0.0), "1.jpg"), (1, (1.0, 1.0), "2.jpg")]

@@ -234,6 +234,7 @@ def test_folder_of_a_devkit_is_looked_into(write, tmp_path):
         source = open_source(path)
         assert labels_by_location(source) == {"JPEGImages/a.jpg": LEFT_HALF}
         assert source.notes[0] == f"{path}: the annotations in {folder}/VOC2012 are packed"
+    assert open_source(folder, SourceOptions(labels="top")).classes == ("VOC2012", "code")
     write("VOC2007/Annotations/b.xml", "VOC2007/JPEGImages/b.jpg")
     with pytest.raises(SourceError, match="VOC2007 and VOC2012 are data sets of VOC; pack each by itself"):
         open_source(folder)
