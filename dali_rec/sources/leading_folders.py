@@ -19,11 +19,12 @@ _SEPARATORS = re.compile(r"[/\\]")  # of Windows too
 def leading_folders(location: str, folder: Path) -> int | None:
     """How many folders before ``location`` are to be left out so that the rest is a file in ``folder``.
 
-    None where there is no such file. The rest has a folder in it, or the last that is left out is called as ``folder``:
-    an image that only has the same name may be any. What is in train is not looked for in test.
+    None where there is no such file, or ``location`` is one as it stands; 0 where it only has the slashes of Windows.
+    The rest has a folder in it, or the last that is left out is called as ``folder``: an image that only has the same
+    name may be any. What is in train is not looked for in test.
     """
     if os.path.isfile(os.path.join(folder, location)):  # noqa: PTH113, PTH118  # False for what no file can be called
-        return 0
+        return None
     parts = _SEPARATORS.split(location)
     name = folder.absolute().name
     for count in range(len(parts)):
@@ -47,8 +48,14 @@ def without_leading(location: str, count: int) -> str:
 
 
 def shorten_all(locations: Sequence[str], count: int | None) -> list[str] | None:
-    """The paths, of which URLs stay as they are, without so many folders; None where two would become one, or none."""
+    """The paths, of which URLs stay as they are, without so many folders.
+
+    None where ``count`` is, where two would become one, or none, and where some are left out of train, others of test.
+    """
     if count is None:
+        return None
+    left_out = (part for one in locations for part in _SEPARATORS.split(one)[:count])
+    if len({*map(_split_of, left_out)} - {None}) > 1:
         return None
     shorter = [one if is_url(one) else without_leading(one, count) for one in locations]
     return shorter if all(shorter) and len(set(shorter)) == len(set(locations)) else None

@@ -51,6 +51,7 @@ def test_paths_of_another_place_are_found(make, tmp_path, locations, root, expec
         (["train/cat/1.jpg"], ["test/cat/1.jpg"], "test"),
         (["train2017/cat/1.jpg"], ["val2017/cat/1.jpg"], "val2017"),
         (["x/a/1.jpg", "y/a/1.jpg"], ["photos/a/1.jpg"], "photos"),  # two would become one
+        (["train/a/1.jpg", "test/b/2.jpg"], ["train/a/1.jpg", "train/b/2.jpg"], "train"),
     ],
 )
 def test_images_that_may_be_others_are_not_found(make, tmp_path, locations, names, root):
@@ -86,6 +87,11 @@ def test_file_names_of_coco_may_have_other_folders_before_them(make, tmp_path, r
     found, notes = files(path, None if root is None else tmp_path / root)
     assert found == names
     assert f"'images/v1/patch8/v1_1.jpg' is {tmp_path}/train/patch8/v1_1.jpg" in notes[0]
+
+
+def test_backslashes_in_names_that_are_there_stay(make, tmp_path):
+    make([], "a\\1.jpg", "a\\2.jpg")
+    assert files(coco(tmp_path / "x.json", "a\\1.jpg", "a\\2.jpg"))[0] == ["a\\1.jpg", "a\\2.jpg"]
 
 
 def test_two_folders_with_the_first_image_of_coco_are_refused(make, tmp_path):
