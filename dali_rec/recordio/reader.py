@@ -179,14 +179,14 @@ class RecordReader:
         return labels
 
     def _heads_at(self, offsets: NDArray[np.int64]) -> tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.bool_]]:
-        """The words of the file, where in them records begin, and which of these have header and labels in one part."""
+        """The words of the file, where in them records begin, and which of these are in one part and whole."""
         words = np.frombuffer(self.buffer, "<u4", self.size // 4)
         if len(words) < _HEADER_WORDS:
             words = np.zeros(_HEADER_WORDS, "<u4")
         at = np.minimum(offsets >> 2, len(words) - _HEADER_WORDS)
         length, flag = words[at + 1].astype(np.int64), words[at + 2].astype(np.int64)
         plain = (offsets & 3 == 0) & (at == offsets >> 2) & (words[at] == MAGIC)
-        plain &= (length < 1 << 29) & (length >= HEADER.size + 4 * flag) & (at + _HEADER_WORDS + flag <= len(words))
+        plain &= (length < 1 << 29) & (length >= HEADER.size + 4 * flag) & (at + 2 + (length + 3 >> 2) <= len(words))
         return words, at, plain
 
     @cached_property

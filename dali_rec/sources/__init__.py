@@ -14,7 +14,17 @@ from dali_rec.dataset import Dataset
 from dali_rec.errors import SourceError
 from dali_rec.sources.columns import TableOptions
 from dali_rec.sources.cub import is_cub, read_cub
-from dali_rec.sources.detection import EMPTY, FLAGGED, FORMATS, Empty, Flagged, Format, find_format, read_detection
+from dali_rec.sources.detection import (
+    EMPTY,
+    FLAGGED,
+    FORMATS,
+    Empty,
+    Flagged,
+    Format,
+    find_format,
+    find_inside,
+    read_detection,
+)
 from dali_rec.sources.folder import ARCHIVES, LOAD_ARCHIVES, read_folder
 from dali_rec.sources.folder_labels import FolderLabels
 from dali_rec.sources.items import ItemImages, read_items
@@ -59,6 +69,21 @@ __all__ = [
 ]
 
 _SUFFIXES = (".lst", *TABLE_SUFFIXES, PAIRS_SUFFIX)
+#: What to do with files of other kinds, by their ends.
+_REMEDIES = (
+    (ARCHIVES, f". {LOAD_ARCHIVES}"),
+    ((".zip", ".gz", ".tgz", ".bz2", ".xz", ".7z"), ". Unpack it first"),
+    (
+        (".mat", "-ubyte"),
+        ". Give the data set of torchvision that reads it to dali_rec.pack, or write a table of its labels",
+    ),
+    (
+        (".h5", ".hdf5", ".npz", ".npy", ".pkl", ".tfrecord", ".mdb"),
+        ". Read it in Python, and give dali_rec.pack a list of pairs of an image and its label",
+    ),
+    ((".xml", ".odgt"), ". Of boxes write COCO annotations, of classes a table"),
+    ((".xls", ".xlsx", ".ods"), ". Save it as CSV"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +151,11 @@ def _open_path(path: Path, options: SourceOptions) -> Source:
         raise SourceError(f"{path}: no such file or folder")
     root = None if options.root is None else as_path(options.root)
     annotations = find_format(path) if options.format == "auto" else options.format
+    if annotations is None and options.format == "auto" and path.is_dir() and not is_cub(path):
+        inside = find_inside(path) if options.labels == "levels" else None  # other labels are of folders
+        if inside is not None:
+            source = _open_path(inside, options)
+            return replace(source, notes=(f"{path}: the annotations in {inside} are packed", *source.notes))
     if annotations is None and not path.is_dir() and path.suffix.lower() not in _SUFFIXES:
         raise _unknown(path)
     _refuse_other_options(str(path), annotations or _kind(path), options)
@@ -159,9 +189,7 @@ def _named(name: str, source: Source, classes: tuple[str, ...] | None) -> Source
 
 
 def _unknown(path: Path) -> SourceError:
-    remedy = f". {LOAD_ARCHIVES}" if path.suffix.lower() in ARCHIVES else ""
-    if path.suffix.lower() == ".mat" or path.name.endswith("-ubyte"):
-        remedy = ". Give the data set of torchvision that reads it to dali_rec.pack, or write a table of its labels"
+    remedy = next((what for ends, what in _REMEDIES if path.name.lower().endswith(ends)), "")
     return SourceError(f"{path}: not a folder, {', '.join(_SUFFIXES)}, .rec; those are what can be packed{remedy}")
 
 

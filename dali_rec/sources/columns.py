@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from dali_rec.errors import SourceError
 from dali_rec.images import LOADABLE_EXTENSIONS
-from dali_rec.sources.pixels import is_base64
+from dali_rec.sources.pixels import is_base64, is_pixels
 from dali_rec.sources.remote import is_url
 from dali_rec.sources.sample import SPLIT_NAMES
 from dali_rec.sources.split_column import is_split
@@ -43,7 +43,15 @@ _LOCATION_SYNONYMS = frozenset(
 _FILE_ID_SYNONYMS = (frozenset({"imageid", "imgid", "idcode", "isicid", "img", "imageindex"}), frozenset({"id"}))
 # Of pandas' index once it has been written and read again, as is "".
 _PANDAS_INDEX = re.compile(r"unnamed:0(?:\.\d+)*")
-_BOX_COLUMNS = frozenset({"xmin", "ymin", "xmax", "ymax"})
+_BOX_COLUMNS = (
+    frozenset({"xmin", "ymin", "xmax", "ymax"}),
+    frozenset({"x1", "y1", "x2", "y2"}),
+    frozenset({"roi.x1", "roi.y1", "roi.x2", "roi.y2"}),
+    frozenset({"x", "y", "width", "height"}),
+    frozenset({"bbox"}),
+)
+#: Of Open Images' labels of whole images, where 0 says that people did not find the class in the image.
+_VERIFIED_COLUMNS = ("labelname", "confidence")
 _SPLIT_SYNONYMS = frozenset({"split", "datasplit", "subset", "partition", "dataset", "mluse"})
 #: Of columns that say yes or no, as fastai has them.
 _SPLIT_FLAGS = frozenset(f"is{name}" for name in SPLIT_NAMES)
@@ -168,15 +176,24 @@ def named_columns(where: str, names: tuple[str, ...], options: TableOptions) -> 
         )
     if options.labels == ALL_LABELS:
         notes += (f"{where}: the labels are {_shown(found.labels)}",)
-    if {_plain(name) for name in names}.difference(map(_plain, found.labels)) >= _BOX_COLUMNS:
+    others = {_plain(name) for name in names}.difference(map(_plain, found.labels))
+    if any(others >= corners for corners in _BOX_COLUMNS):
         notes += (f"{where}: the columns of boxes are passed over; boxes are read from COCO, VOC and YOLO annotations",)
     return Columns(names, found, is_header=True, notes=notes, are_file_ids=are_file_ids)
+
+
+def verified_column(columns: Columns) -> str | None:
+    """The column that says whether a label holds, as in Open Images; None where there is none, or it is a label."""
+    by_plain = {_plain(name): name for name in columns.names}
+    found = [by_plain.get(name) for name in _VERIFIED_COLUMNS]
+    return None if None in found or found[1] in columns.options.labels else found[1]
 
 
 def _with_others(names: tuple[str, ...], options: TableOptions) -> TableOptions:
     """With the column of the splits, and what is left for the labels: all where all are wanted, or a single one."""
     split = _find_split(names, options)
-    others = [name for name in names if name not in (options.location, options.id, split) and not _is_index(name)]
+    taken = (options.location, options.id, split)
+    others = [name for name in names if name not in taken and not _is_index(name) and not _describes(name, names)]
     if options.labels == ALL_LABELS and others:
         return replace(options, split=split, labels=tuple(others))
     is_label = options.labels == _DEFAULT_LABELS and len(others) == 1 and options.location in names
@@ -192,6 +209,11 @@ def _called(names: tuple[str, ...], wanted: str) -> str:
 def _is_index(name: str) -> bool:
     """Whether a column is one that only numbers the rows."""
     return _plain(name) in (DEFAULT_ID, "") or _PANDAS_INDEX.fullmatch(_plain(name)) is not None
+
+
+def _describes(name: str, names: tuple[str, ...]) -> bool:
+    """Whether a column only describes another, as in SageMaker's manifests."""
+    return name.endswith("-metadata") and name.removesuffix("-metadata") in names
 
 
 def _find_location(where: str, names: tuple[str, ...], options: TableOptions) -> tuple[str, bool]:
@@ -290,7 +312,7 @@ def _columns_by_order(fields: tuple[str, ...], images: Sequence[int], options: T
 
 def _may_be_image(field: str, root: str) -> bool:
     """Whether a field is a URL, pixels, base64, a name with an image's extension, or a file that is there."""
-    if is_url(field) or field.startswith("[") or is_base64(field):
+    if is_url(field) or field.startswith("[") or is_pixels(field) or is_base64(field):
         return True
     extension = os.path.splitext(field)[1].lower()  # noqa: PTH122
     if extension in IMAGE_EXTENSIONS:

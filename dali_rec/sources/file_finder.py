@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dali_rec.sources.columns import IMAGE_EXTENSIONS
+from dali_rec.sources.leading_folders import leading_folders, shorten_all
 from dali_rec.sources.remote import is_url
 from dali_rec.sources.sample import SPLIT_NAMES
 from dali_rec.sources.walk import is_hidden, shown
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _TRIED = 20
+_FEW = 5  # folders, of which one may well be of something else
 
 
 @dataclass(slots=True)
@@ -32,7 +34,8 @@ def find_files(path: Path, locations: list[str], root: Path | None) -> FoundFile
 
     Where one of the first 20 locations is there, relative to ``root`` or to the table, all are taken as they stand.
     Otherwise names without an extension may be those of files with one, which may lie in folders below; without
-    ``root``, in a folder "images" beside that of the table, too. What is not found stays as it is.
+    ``root``, in a folder "images" beside that of the table, too. Where none of the first is found so, they may lie in
+    the folder above, or be paths of another place: see ``leading_folders``. What is not found stays as it is.
 
     Raises ValueError where a location may be several files.
     """
@@ -45,16 +48,32 @@ def find_files(path: Path, locations: list[str], root: Path | None) -> FoundFile
     top = folder if len(folders) == 1 else beside.parent
     files = _Files(top, folders)
     if not any(files.find(location) for location in first):
-        return None
+        return _elsewhere(path, locations, folder, is_chosen=root is not None)
     found = [files.find(location) or location for location in locations]
     at = next(number for number, location in enumerate(locations) if found[number] != location)
     note = f"{path}: its images are found by their names: {locations[at][:80]!r} is {top / found[at]}"
-    # An image that is missing in train may be called as one in test.
-    places = sorted({one.partition("/")[0] for one, location in zip(found, locations, strict=True) if one != location})
-    among = (
-        f", and others in {shown(places)}" if len({name.lower() for name in places} & SPLIT_NAMES.keys()) > 1 else ""
-    )
+    # An image that is missing in train may be called as one in test, or as its mask.
+    inside = {one.rpartition("/")[0] for one, location in zip(found, locations, strict=True) if one != location}
+    tops = sorted({place.partition("/")[0] for place in inside})
+    are_splits = len({name.lower() for name in tops} & SPLIT_NAMES.keys()) > 1
+    places = tops if are_splits else sorted(inside) if 1 < len(inside) <= _FEW else []
+    among = f", and others in {shown(places)}" if places else ""
     return FoundFiles(str(top), found, (note + among,))
+
+
+def _elsewhere(path: Path, locations: list[str], folder: Path, *, is_chosen: bool) -> FoundFiles | None:
+    """The files that lie above, or in ``folder`` without the folders that stand before all of them."""
+    above = folder.absolute().parent
+    first = next((one for one in locations[:_TRIED] if os.path.isfile(os.path.join(above, one))), None)  # noqa: PTH113, PTH118
+    if first is not None and not is_chosen:
+        return FoundFiles(str(above), locations, (f"{path}: its images are found in {above}: {first[:80]!r}",))
+    counts = ((one, leading_folders(one, folder)) for one in locations[:_TRIED] if not is_url(one))
+    first, count = next(((one, count) for one, count in counts if count is not None), ("", 0))
+    shorter = shorten_all(locations, count) if first else None
+    if shorter is None:
+        return None
+    place = folder / shorter[locations.index(first)]
+    return FoundFiles(str(folder), shorter, (f"{path}: its images are found elsewhere: {first[:80]!r} is {place}",))
 
 
 @dataclass(slots=True)

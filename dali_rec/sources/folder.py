@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from dali_rec.errors import SourceError
 from dali_rec.images import LOADABLE_EXTENSIONS
+from dali_rec.sources.annotation_files import unread_annotations
 from dali_rec.sources.folder_labels import FolderLabels, choose_labels
 from dali_rec.sources.sample import SPLIT_NAMES, Sample, SampleTable, Source, Split
 from dali_rec.sources.walk import FolderTree, folder_names, scan, shown, walk
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 #: Folders beside each other in data sets for segmentation.
-_PARTS = frozenset({"images", "image", "imgs", "masks", "mask", "annotations", "labels", "segmentations", "gt"})
+_PARTS = re.compile(
+    r"images?|imgs?|jpegimages|leftimg8bit|masks?|annotations?|labels?|segmentation\w*|gt\w*|ground_?truth"
+)
 #: Files that hold many images, and what to do with them.
 ARCHIVES = (".parquet", ".arrow", ".tar")
 LOAD_ARCHIVES = "Load it with datasets.load_dataset of Hugging Face, and give that to dali_rec.pack (docs/packing.md)"
@@ -59,6 +62,7 @@ def read_folder(folder: Path, labels: FolderLabels = "levels", classes: Sequence
     labeller = choose_labels(trees, labels, classes)
     if not splits:
         notes += _look_like_no_classes(trees[0], are_levels=labeller.label_classes is not None)
+        notes += _splits_below(trees[0])
         notes += _numbered_otherwise(folder, labeller.classes) if classes is None and labels == "levels" else []
     samples, bounds = SampleTable(), []
     for tree in trees:
@@ -73,6 +77,7 @@ def read_folder(folder: Path, labels: FolderLabels = "levels", classes: Sequence
     others = [name for tree in trees for name in tree.others]
     if others:
         notes.append(f"{len(others)} files that are not images by their extension were left out: {shown(others)}")
+        notes += unread_annotations(trees)
     return Source(
         samples,
         str(folder),
@@ -119,17 +124,28 @@ def _look_like_no_classes(tree: FolderTree, *, are_levels: bool) -> list[str]:
     others = [name for name in tree.classes if name.lower() not in SPLIT_NAMES]
     if found and (are_levels or len({SPLIT_NAMES[name.lower()] for name in found}) > 1):
         return [f"{tree.top}: {shown(found)} became labels and no splits, as {shown(others)} lies beside; move it away"]
-    drawn = sorted({parts[0] for parts, _ in tree.images if parts and parts[0].lower() in _PARTS})
+    drawn = sorted({parts[0] for parts, _ in tree.images if parts and _PARTS.fullmatch(parts[0].lower())})
     if len(drawn) > 1:
         return [f"{tree.top}: {shown(drawn)} became labels; if they are images and what was drawn of them, pack one"]
     like = {
-        name: {SPLIT_NAMES[word] for word in _WORDS.findall(name.lower()) if word in SPLIT_NAMES} for name in others
+        name: {SPLIT_NAMES[word] for word in _WORDS.findall(name.lower()) if word in SPLIT_NAMES}
+        for name in tree.classes
     }
     if len(set().union(*like.values())) < 2:  # one alone may be a class, such as the vehicle
         return []
     told = shown([name for name, splits in like.items() if splits])
     remedy = "pack each by itself, or call them train, val and test, with no other folder beside them"
     return [f"{tree.top}: {told} became labels and no splits: {remedy}"]
+
+
+def _splits_below(tree: FolderTree) -> list[str]:
+    """Say it where folders called as splits lie below others (cat/train, cat/test), and part nothing."""
+    for level in range(1, max(tree.depths)):
+        names = sorted({parts[level] for parts, _ in tree.images if len(parts) > level})
+        if len({SPLIT_NAMES.get(name.lower()) for name in names} - {None}) > 1:
+            found = shown([name for name in names if name.lower() in SPLIT_NAMES])
+            return [f"{tree.top}: {found} lie below other folders and are no splits: for splits, put them at the top"]
+    return []
 
 
 def _numbered_otherwise(folder: Path, classes: Sequence[str] | None) -> list[str]:

@@ -53,7 +53,8 @@ def choose_labels(trees: list[FolderTree], labels: FolderLabels, classes: Sequen
 
 def _label_0(trees: list[FolderTree]) -> FolderLabeller:
     count = sum(len(names) for tree in trees for _, names in tree.images)
-    note = f"{trees[0].top} has no class folders in it: its {count} images all get label 0"
+    place = trees[0].top if len(trees) == 1 else trees[0].top.parent
+    note = f"{place} has no class folders in it: its {count} images all get label 0"
     tables = [tree.top / name for tree in trees for name in tree.others if name.lower().endswith(_TABLES)]
     hint = f"; if {tables[0]} has their labels, pack that" if tables else ""
     return FolderLabeller(lambda _parts: (0.0,), notes=(note + hint,))
@@ -126,6 +127,8 @@ def _single_column(
     numbers = {name: float(number) for number, name in enumerate(names)}
     empty = [name for name in names if name not in with_images]
     notes = [f"{len(empty)} classes have no images: {shown(empty)}"] if empty else []
+    if classes is None:
+        notes += _numbered_names(trees[0].top, names)
     first = {name_of(parts) for parts, _ in trees[0].images}
     if len(with_images) == 1:
         notes.append(f"{trees[0].top}: all images are of one class, {next(iter(with_images))!r}")
@@ -133,6 +136,16 @@ def _single_column(
     if new:
         notes.append(f"{len(new)} classes have no images in {trees[0].top} and keep a number: {shown(new)}")
     return FolderLabeller(lambda parts: (numbers[name_of(parts)],), names, notes=tuple(notes))
+
+
+def _numbered_names(top: Path, names: tuple[str, ...]) -> list[str]:
+    """Say it where folders are called by numbers, as those of Flowers-102, and have others for labels."""
+    if not all(name.isdecimal() for name in names):
+        return []
+    label = next((label for label, name in enumerate(names) if int(name) != label), None)
+    if label is None:
+        return []
+    return [f"{top}: the class {names[label]!r} has label {label}, by its place among names; --classes FILE fixes it"]
 
 
 def _flat_split(trees: list[FolderTree]) -> SourceError:

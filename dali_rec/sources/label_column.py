@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import math
 import re
 from array import array
@@ -12,6 +14,7 @@ import numpy as np
 
 from dali_rec._numbers import parse_float
 from dali_rec.errors import SourceError
+from dali_rec.sources.sample import SPLIT_NAMES
 from dali_rec.sources.text_list import shared_folders
 
 if TYPE_CHECKING:
@@ -19,7 +22,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _FEW = 20  # rows of which each may well be of another class
-_NUMBERS = re.compile(r"-?[\d.]+(?:[,;] ?-?[\d.]+)+")
+_NUMBERS = re.compile(r"-?[\d.]+(?:(?:[,;] ?| )-?[\d.]+)+")
+_BOX = r"[^\W\d]\S*(?: -?\d[\d.]*){4}"
+_BOXES = re.compile(rf"{_BOX}(?: {_BOX})*")
+_BETWEEN_NAMES = re.compile(r"[ ,;|]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +38,14 @@ class NumberedLabels:
 
 
 class LabelColumn:
-    """Labels as they stand, each different one kept once."""
+    """Labels as they stand, each different one kept once.
 
-    def __init__(self, name: str) -> None:
+    is_named: whether the user named the column, and did not leave it to be found.
+    """
+
+    def __init__(self, name: str, *, is_named: bool = True) -> None:
         self.name = name
+        self._is_named = is_named
         self._number_of: dict[str, int] = {}
         self._numbers = array("I")
         self._line_of: list[int] = []
@@ -78,6 +88,7 @@ class LabelColumn:
             if len(numbers) == len(names):
                 return NumberedLabels([numbers[number] for number in self._numbers], None)
             self._refuse_odd_ones(path, names, [value is not None for value in plain])
+            self._refuse_no_classes(path, names)
         table = tuple(classes) if classes is not None else tuple(sorted(names))
         place = {name: float(number) for number, name in enumerate(table)}
         for name, line in zip(names, self._line_of, strict=True):
@@ -88,13 +99,20 @@ class LabelColumn:
     def _doubts(self, path: Path, names: list[str]) -> tuple[str, ...]:
         """Say it where names look like something else than classes."""
         notes = []
-        several = [name for name in names if "|" in name or _NUMBERS.fullmatch(name)]
+        several = [name for name in names if "|" in name or _NUMBERS.fullmatch(name)] or _combinations(names)
         if several:
-            what = "names" if "|" in several[0] else "numbers"
+            what = "numbers" if _NUMBERS.fullmatch(several[0]) else "names"
             notes.append(
-                f"{path}: {len(several):,} of the labels in {self.name!r} are several {what}, {several[0][:80]!r} for "
-                "one, each of which became a class; for several labels an image make a column of 0 and 1 for each"
+                f"{path}: {len(several):,} of the labels in {self.name!r} look like several {what}, "
+                f"{several[0][:80]!r} for one, and each became a class; for several labels an image make a column of 0 "
+                "and 1 for each"
             )
+        alike: dict[str, str] = {}
+        twins = [(one, alike.setdefault(one.casefold().strip(), one)) for one in names]
+        twin = next((pair for pair in twins if pair[0] != pair[1]), None)
+        if twin is not None:
+            what = f"{twin[1]!r} and {twin[0]!r} in {self.name!r}"
+            notes.append(f"{path}: {what} differ in capitals, and are two classes")
         if len(names) > max(_FEW, len(self._numbers) // 2):
             notes.append(
                 f"{path}: the column {self.name!r} has {len(names):,} different names in {len(self._numbers):,} rows; "
@@ -107,6 +125,20 @@ class LabelColumn:
         for name, line in zip(names, self._line_of, strict=True):
             if any("\ud800" <= character <= "\udfff" for character in name):
                 raise SourceError(f"{path}, line {line}: the label {name[:80]!r} is not UTF-8; save the table as UTF-8")
+
+    def _refuse_no_classes(self, path: Path, names: list[str]) -> None:
+        """Raise SourceError where all labels are splits that were not asked for, or names with boxes behind them."""
+        splits = {SPLIT_NAMES.get(name.lower()) for name in names}
+        if not self._is_named and None not in splits and len(splits) > 1:
+            raise SourceError(
+                f"{path}: the labels in {self.name!r} are {', '.join(names[:3])}, which are splits and no classes; "
+                f"name the labels by --label-column, and the splits by --split-column {self.name!r}"
+            )
+        if all(map(_BOXES.fullmatch, names)):
+            raise SourceError(
+                f"{path}: the labels in {self.name!r} have boxes behind them, as {names[0][:80]!r} has; write a table "
+                "with the name alone, or COCO annotations for the boxes"
+            )
 
     def _refuse_odd_ones(self, path: Path, names: list[str], is_number: list[bool]) -> None:
         """Raise SourceError for the first label that is no finite number, if more rows have numbers than names."""
@@ -122,6 +154,30 @@ class LabelColumn:
             f"{path}, line {self._line_of[odd]}: the label {names[odd][:80]!r} is {what}; correct it, or, if the "
             "labels are names of classes, give them all in a file by --classes"
         )
+
+
+def nested(value: object) -> object:
+    """The list or object that a text in a table is, and other values as they are."""
+    if not isinstance(value, str) or value[:1] not in ("[", "{") or value[-1] not in ("]", "}"):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        pass
+    try:  # as pandas writes lists
+        return ast.literal_eval(value)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return value
+
+
+def _combinations(names: Sequence[str]) -> list[str]:
+    """The names that are made of others: of names that are there alone, or where all are made of a few words."""
+    words = {name: _BETWEEN_NAMES.split(name) for name in names}
+    several = [name for name in names if len(words[name]) > 1]
+    alone = {name for name in names if len(words[name]) == 1}
+    made = [name for name in several if alone.issuperset(words[name])]
+    are_few = 2 * len({word for split in words.values() for word in split}) <= len(names)
+    return several if several and are_few else made
 
 
 def finite_number(text: str) -> float | None:

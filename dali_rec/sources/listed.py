@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dali_rec._numbers import each
+from dali_rec._numbers import each, parse_float
 from dali_rec._shard_names import dataset_name
+from dali_rec.errors import RecordError
 from dali_rec.recordio.header import MAX_ID
 from dali_rec.recordio.index import signed
 
@@ -22,15 +23,20 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from dali_rec.dataset import Dataset
+    from dali_rec.shard import Shard
+
+_COMPARED = 100  # records of a shard
 
 
 def original_paths(dataset: Dataset, ids: NDArray[np.uint64]) -> Iterator[str]:
     """The path that each record's image had, by the lists beside the files; empty where none says it.
 
-    ids: of the records, as lists have them (``listed_ids``), shape (N,).
+    A list with other labels is that of another packing. ids: of the records, as lists have them (``listed_ids``),
+    shape (N,).
     """
     end = 0
-    for path, shards in itertools.groupby(dataset.shards, lambda shard: _list_beside(shard.path)):
+    for path, group in itertools.groupby(dataset.shards, lambda shard: _list_beside(shard.path)):
+        shards = list(group)
         lengths = [len(shard) for shard in shards]
         start, end = end, end + sum(lengths)
         with ListedPaths(ids[start:end].view(np.int64), path) as listed:
@@ -38,6 +44,9 @@ def original_paths(dataset: Dataset, ids: NDArray[np.uint64]) -> Iterator[str]:
             # as several views may have one record.
             parts = np.split(ids[start:end], np.cumsum(lengths)[:-1])
             starts = np.where(np.concatenate([*map(_is_repeated, parts)]), -1, listed.starts)
+            of_shards = np.split(starts, np.cumsum(lengths)[:-1])
+            if not all(_has_labels_of(listed, *one) for one in zip(shards, of_shards, strict=True)):
+                starts = np.full(len(starts), -1, np.int64)
             yield from (listed.path_at(line).decode("utf-8", "surrogateescape") for line in each(starts))
 
 
@@ -45,6 +54,19 @@ def _is_repeated(ids: NDArray[np.uint64]) -> NDArray[np.bool_]:
     """Whether each of these ids stands several times among them."""
     _, places, counts = np.unique(ids, return_inverse=True, return_counts=True)
     return np.asarray(counts[places] > 1, np.bool_)
+
+
+def _has_labels_of(listed: ListedPaths, shard: Shard, starts: NDArray[np.int64]) -> bool:
+    """Whether the lines of a shard's records have their first labels, by some hundred of them."""
+    rows = np.flatnonzero(starts >= 0)
+    rows = rows[:: max(len(rows) // _COMPARED, 1)]
+    try:
+        labels = shard.take(rows).first_labels()
+    except RecordError:  # which whoever reads the records says
+        return True
+    return all(
+        listed.label_at(start) == label for start, label in zip(starts[rows].tolist(), labels.tolist(), strict=True)
+    )
 
 
 def _list_beside(rec: Path) -> Path | None:
@@ -97,6 +119,15 @@ class ListedPaths:
         line = self._text[start : end if end >= 0 else len(self._text)]
         path = line[line.rfind(b"\t") + 1 :].rstrip(b"\r")
         return path if path.strip() and line.count(b"\t") > 1 else b""
+
+    def label_at(self, start: int) -> float | None:
+        """The first label in the line that begins there, as float32 holds it; None where it is no number."""
+        end = self._text.find(b"\t", start)
+        field = self._text[end + 1 : self._text.find(b"\t", end + 1)]
+        try:
+            return float(np.float32(parse_float(field.decode("ascii", "replace"))))
+        except ValueError:
+            return None
 
     def close(self) -> None:
         """Let go of the list."""

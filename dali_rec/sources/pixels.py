@@ -6,6 +6,7 @@ import base64
 import binascii
 import io
 import json
+import math
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 _PLACE = re.compile(r"#(\d+)\+(\d+)\Z")
 _CHANNELS = 3
+# As FER2013 has it: a number for each pixel of a square.
+_SQUARE = re.compile(r"\d{1,3}(?: \d{1,3}){3,}")
 _DATA_URL = re.compile(r"data:[^,]{0,100};base64,", re.IGNORECASE)
 # How JPEG, PNG, GIF, WebP and TIFF files begin in base64. A path may, too, but then has a dot for its extension.
 _BASE64 = re.compile(r"(?:/9j/|iVBORw0KGgo|R0lGOD|UklGR|SUkqA|TU0AK)(?:[A-Za-z0-9+/=\s]{200}|[A-Za-z0-9+/=\s]{50,}\Z)")
@@ -105,6 +108,12 @@ def is_base64(text: str) -> bool:
     return _DATA_URL.match(text) is not None or _BASE64.match(text) is not None
 
 
+def is_pixels(text: str) -> bool:
+    """Whether a text is the pixels of an image: nested lists, or numbers with blanks between them."""
+    # By the end as well: a name may begin with a bracket.
+    return (text.startswith("[") and text.rstrip().endswith("]")) or _SQUARE.fullmatch(text) is not None
+
+
 def from_base64(text: str) -> bytes:
     """The file that a text holds in base64, by itself or as a data: URL. Raises ValueError for what is none."""
     prefix = _DATA_URL.match(text)
@@ -125,10 +134,12 @@ def encode_png(image: Image.Image) -> bytes:
 def to_pixels(value: Any) -> NDArray[np.uint8]:
     """Nested lists, or their text, as uint8 of shape (height, width) or (height, width, 3).
 
+    Numbers with blanks between them are the rows of a square, one behind the other.
+
     Raises ValueError for other shapes, ragged rows, and values that are not whole numbers within 0 and 255.
     """
     try:
-        nested = json.loads(value) if isinstance(value, str) else value
+        nested = _parsed(value) if isinstance(value, str) else value
     except RecursionError:
         raise ValueError("lists within lists, too deep to be read; expected height × width (× 3)") from None
     try:
@@ -142,3 +153,13 @@ def to_pixels(value: Any) -> NDArray[np.uint8]:
     if array.min() < 0 or array.max() > 255:
         raise ValueError(f"pixel values from {array.min()} to {array.max()}; expected 0 to 255")
     return array.astype(np.uint8)
+
+
+def _parsed(text: str) -> Any:
+    if not _SQUARE.fullmatch(text):
+        return json.loads(text)
+    numbers = [*map(int, text.split())]
+    side = math.isqrt(len(numbers))
+    if side * side != len(numbers):
+        raise ValueError(f"{len(numbers):,} pixels are no square; write height × width as nested lists")
+    return [numbers[start : start + side] for start in range(0, len(numbers), side)]

@@ -27,7 +27,8 @@ _BETWEEN_OBJECTS = re.compile(rb"[\s,]*")
 _BRACKETS = re.compile(r"[\[\]]")
 _BOM = b"\xef\xbb\xbf"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
-JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
+#: The last is SageMaker's, of JSON lines.
+JSON_SUFFIXES = (".json", ".jsonl", ".ndjson", ".manifest")
 #: Of lines of a path and labels with blanks between them, as ImageNet's train.txt has them for Caffe.
 TEXT_SUFFIX = ".txt"
 TABLE_SUFFIXES = (".csv", ".tsv", TEXT_SUFFIX, *JSON_SUFFIXES)
@@ -190,7 +191,10 @@ def _objects(path: Path, data: mmap.mmap | bytes) -> Iterator[Row[dict[str, Any]
         if is_array and first == b"]" and _skip(data, at + 1) == len(data):
             return
         if first != b"{":
-            raise SourceError(f"{path}, line {line}: expected an object {{…}}, found {data[at : at + 20]!r}")
+            raise SourceError(
+                f"{path}, line {line}: expected an object for each image, such as "
+                f'{{"label": "cat", "location": "1.jpg"}}, found {data[at : at + 20]!r}'
+            )
         end = _end_of_object(data, at)
         if end is None:
             raise SourceError(f"{path}, line {line}: the object that begins here does not end; is the file cut short?")

@@ -11,6 +11,8 @@ from dali_rec.errors import SourceError
 from dali_rec.sources.sample import SPLIT_NAMES, Split
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from numpy.typing import NDArray
 
 # Those of folders, and what Google's AutoML has in the first column of its tables.
@@ -80,3 +82,25 @@ class SplitColumn:
             f"{path}: the column {self.name!r} names no train, val or test, and all rows become one data set; "
             f"--split-column {self.name!r} makes splits of what it names"
         )
+
+
+class ColumnsPassedOver:
+    """The columns of a table that become nothing, of which one may be that of the splits by what is in it."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._like_splits = set(names)
+        self._rows = 0
+
+    def add(self, values: Mapping[str, object]) -> None:
+        """Look at the next row; the first thousand will do."""
+        if self._rows < _MOST and self._like_splits:
+            self._rows += 1
+            self._like_splits = {name for name in self._like_splits if is_split(str(values.get(name)))}
+
+    def notes(self, path: str) -> list[str]:
+        """What the user should hear of a column that looks like one of splits."""
+        return [
+            f"{path}: the column {name!r} looks like one of splits, and all rows become one data set; --split-column "
+            f"{name!r} divides them"
+            for name in sorted(self._like_splits if self._rows else ())
+        ]

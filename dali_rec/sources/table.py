@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dali_rec.errors import SourceError
-from dali_rec.sources.columns import DEFAULT_ID, TableOptions
+from dali_rec.sources.columns import DEFAULT_ID, TableOptions, verified_column
 from dali_rec.sources.file_finder import FoundFiles, find_files
 from dali_rec.sources.id_column import IdColumn
-from dali_rec.sources.label_column import LabelColumn
-from dali_rec.sources.pixels import PixelTable, is_base64
+from dali_rec.sources.label_column import LabelColumn, finite_number, nested
+from dali_rec.sources.pixels import PixelTable, is_base64, is_pixels
 from dali_rec.sources.remote import is_url
 from dali_rec.sources.rows import JSON_SUFFIXES, delimiter_in
 from dali_rec.sources.sample import SPLIT_NAMES, Sample, SampleTable, Source, Split
-from dali_rec.sources.split_column import SplitColumn
+from dali_rec.sources.split_column import ColumnsPassedOver, SplitColumn
 from dali_rec.sources.table_rows import TableRows, open_rows
+from dali_rec.sources.walk import folder_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,14 +46,14 @@ def read_table(path: Path, root: Path | None, options: TableOptions, classes: Se
     """
     folder = str(root if root is not None else path.parent)
     found = open_rows(path, folder, options)
-    table = _Table(path, folder, found, any_splits=options.split is not None)
+    table = _Table(path, folder, found, options)
     for row in found.rows:
         table.add(row)
     for name in found.classes:
         table.labels[0].declare(name)
     if not table.locations:
         raise SourceError(f"{path}: no rows in it")
-    notes = [*found.columns.notes]
+    notes = [*found.columns.notes, *table.notes]
     if found.labels_are_folders:
         notes.append(_shorten_folders(path, table.labels[0], classes))
     columns = [column.resolve(path, classes) for column in table.labels]
@@ -104,11 +105,15 @@ def _shorten_folders(path: Path, labels: LabelColumn, classes: Sequence[str] | N
 
 def _lists_beside(path: Path) -> list[str]:
     """Say it where a table is the train or val of a data set, and another beside it is numbered by itself too."""
-    wanted = _without_splits(path.name)
-    if wanted == path.name.lower():
-        return []
-    with os.scandir(path.parent) as entries:
-        beside = sorted(one.name for one in entries if one.name != path.name and _without_splits(one.name) == wanted)
+    wanted, beside = _without_splits(path.name), []
+    if wanted != path.name.lower():
+        with os.scandir(path.parent) as entries:
+            alike = (one.name for one in entries if one.name != path.name and _without_splits(one.name) == wanted)
+            beside = sorted(alike)
+    folder = path.absolute().parent
+    if folder.name.lower() in SPLIT_NAMES:  # train/metadata.csv and test/metadata.csv
+        others = (name for name in folder_names(folder.parent) if name != folder.name and name.lower() in SPLIT_NAMES)
+        beside += [f"{name}/{path.name}" for name in others if (folder.parent / name / path.name).is_file()]
     if not beside:
         return []
     note = f"{path}: its classes have the numbers of the names in it; where {beside[0]} has others, give both the same"
@@ -132,21 +137,20 @@ def _repeats(path: Path, locations: Sequence[str]) -> tuple[str, ...]:
     return (f"{path}: {len(again):,} rows name an image that a row before names, and become records too: {first}, …",)
 
 
-def _is_image(location: str) -> bool:
-    """Whether a location is the image itself: pixels, or a file in base64."""
-    # Pixels by the end as well: a name may begin with a bracket.
-    return (location.startswith("[") and location.rstrip().endswith("]")) or is_base64(location)
-
-
 class _Table:
     """What is gathered from the rows of a table."""
 
-    def __init__(self, path: Path, root: str, found: TableRows, *, any_splits: bool) -> None:
+    def __init__(self, path: Path, root: str, found: TableRows, wanted: TableOptions) -> None:
         options = found.columns.options
-        self.labels = [LabelColumn(name) for name in options.labels]
+        self.labels = [LabelColumn(name, is_named=name in wanted.labels) for name in options.labels]
         self.locations: list[str] = []
         self.ids = IdColumn(options.id)
-        self.splits = SplitColumn(options.split, may_be_any=any_splits) if options.split else None
+        self.splits = SplitColumn(options.split, may_be_any=wanted.split is not None) if options.split else None
+        used = (options.location, options.id, *options.labels)
+        others = [] if wanted.split is not None or options.split else found.columns.names
+        self._passed_over = ColumnsPassedOver(name for name in others if name not in used)
+        self._verified = verified_column(found.columns)
+        self._absent = 0
         self.pixels: PixelTable | None = None
         self._path = path
         self._root = root
@@ -155,6 +159,9 @@ class _Table:
 
     def add(self, row: Row[dict[str, Any]]) -> None:
         """Add a row. Raises SourceError, with its line, for what is missing or makes no sense."""
+        if self._verified is not None and finite_number(str(row.values.get(self._verified))) == 0:
+            self._absent += 1
+            return
         where = f"{self._path}, line {row.line}"
         location = self._value(row.values, self._options.location, where, "--location-column")
         self._add_id(row, where)
@@ -162,8 +169,9 @@ class _Table:
             if self.splits.name not in row.values:
                 raise self._no_column(row.values, self.splits.name, where, "--split-column")
             self.splits.add(row.values[self.splits.name], row.line)
+        self._passed_over.add(row.values)
         for column in self.labels:
-            label = self._value(row.values, column.name, where, "--label-column")
+            label = nested(self._value(row.values, column.name, where, "--label-column"))
             if isinstance(label, (list, dict)):
                 raise SourceError(
                     f"{where}: {column.name!r} is a {type(label).__name__}; expected a number or a name; several "
@@ -172,6 +180,15 @@ class _Table:
             column.add(label, row.line)
         self.locations.append(self._location(location, row, where))
 
+    @property
+    def notes(self) -> list[str]:
+        """What the user should hear of rows and columns that were left out."""
+        notes = self._passed_over.notes(str(self._path))
+        if self._absent:
+            why = f"whose {self._verified!r} is 0, which says that the class is not in the image"
+            notes.append(f"{self._path}: {self._absent:,} rows {why}, were left out")
+        return notes
+
     def _location(self, value: Any, row: Row[dict[str, Any]], where: str) -> str:
         """What a sample has for the location that stands in a row."""
         if isinstance(value, (dict, bool)):
@@ -179,7 +196,7 @@ class _Table:
                 f"{where}: {self._options.location!r} is a {type(value).__name__}; expected a path, a URL, or pixels "
                 "as nested lists"
             )
-        if isinstance(value, list) or (isinstance(value, str) and _is_image(value)):
+        if isinstance(value, list) or (isinstance(value, str) and (is_pixels(value) or is_base64(value))):
             if self.pixels is None:
                 self.pixels = self._pixel_table()
             return self.pixels.location(row.start, row.length)

@@ -13,7 +13,7 @@ from dali_rec.errors import SourceError
 from dali_rec.sources.columns import IMAGE_EXTENSIONS, Columns, TableOptions, find_columns, named_columns
 from dali_rec.sources.json_maps import paths_and_labels
 from dali_rec.sources.rows import JSON_SUFFIXES, TEXT_SUFFIX, Row, read_lines, read_objects
-from dali_rec.sources.text_list import find_layout, folder_of
+from dali_rec.sources.text_list import find_layout, folder_of, path_and_label
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -92,7 +92,7 @@ def _text_rows(path: Path, root: str, options: TableOptions) -> TableRows:
         raise _no_rows(path)
     layout = find_layout(str(path), lines, root, options)
     every = itertools.islice(read_lines(path, len(layout.columns.names)), layout.before, None)
-    rows = _by_name(path, every, layout.columns.names)
+    rows = _by_name(path, _with_whole_labels(path, every, root, layout.columns), layout.columns.names)
     columns = replace(layout.columns, notes=(*layout.columns.notes, *_rows_as_comments(path)))
     if layout.labels_are_folders:
         rows = _with_folders(path, rows, layout.columns.options)
@@ -118,8 +118,27 @@ def _delimited_rows(path: Path, root: str, options: TableOptions) -> TableRows:
         raise _no_rows(path)
     second = ahead[1].values if len(ahead) > 1 else None
     columns = find_columns(f"{path}, line {ahead[0].line}", ahead[0].values, second, root, options)
-    rows = itertools.chain(ahead[1:] if columns.is_header else ahead, every)
+    rows: Iterable[Row[list[str]]] = itertools.chain(ahead[1:] if columns.is_header else ahead, every)
+    if path.suffix.lower() == TEXT_SUFFIX:
+        rows = _with_whole_labels(path, rows, root, columns)
     return TableRows(columns, _by_name(path, rows, columns.names))
+
+
+def _with_whole_labels(
+    path: Path, rows: Iterable[Row[list[str]]], root: str, columns: Columns
+) -> Iterator[Row[list[str]]]:
+    """The rows of a .txt; where these are a path and a label, both as they stand, with blanks in them."""
+    is_pair = columns.names == (columns.options.location, *columns.options.labels) and len(columns.names) == 2
+    for row in rows:
+        if is_pair and len(row.values) == 2:
+            pair = path_and_label(row.values[0], row.values[1], root)
+            if pair is None:
+                raise SourceError(
+                    f"{path}, line {row.line}: {' '.join(row.values)[:80]!r} ends with several numbers; expected a "
+                    "path and a label; name all columns by --columns"
+                )
+            row.values[:] = pair
+        yield row
 
 
 def _by_name(path: Path, rows: Iterable[Row[list[str]]], names: tuple[str, ...]) -> Iterator[Row[dict[str, Any]]]:

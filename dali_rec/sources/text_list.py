@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,9 @@ from dali_rec.sources.columns import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_WORD = re.compile(r"\S+")
+_NUMBERS = re.compile(r"[-+]?[\d.,]+(?:[eE][-+]?\d+)?")  # one, or several with commas between them
+
 
 @dataclass(frozen=True, slots=True)
 class TextLayout:
@@ -33,9 +37,10 @@ class TextLayout:
 def find_layout(path: str, lines: Sequence[str], root: str, options: TableOptions) -> TextLayout:
     """The layout by the first three lines, of which there is one at least.
 
-    A path and as many labels as ``options`` names stand on each line, with blanks between them; or a path alone, and
-    its folder is the label. The columns may have names on the first line, or on the second after their number of rows,
-    as those of CelebA and DeepFashion have; a column of the paths without a name comes before them.
+    A path and as many labels as ``options`` names stand on each line, with blanks between them, and in a label that is
+    the only one (see ``path_and_label``); or a path alone, and its folder is the label. The columns may have names on
+    the first line, or on the second after their number of rows, as those of CelebA and DeepFashion have; a column of
+    the paths without a name comes before them.
 
     Raises SourceError where there are more fields than that, and for columns that are not there.
     """
@@ -60,14 +65,33 @@ def find_layout(path: str, lines: Sequence[str], root: str, options: TableOption
     more = len(fields[0]) - len(columns)
     others = (f"other{number}" for number in range(more))
     example = ",".join((*columns, *others)).replace(ALL_LABELS[0], "label")
-    if more > 0 and not _is_image(location) and not _is_file(root, location):
+    is_whole = len(columns) == 2 and path_and_label(location, fields[0][-1], root) is not None
+    if more > 0 and not is_whole and not _is_image(location) and not _is_file(root, location):
         raise SourceError(
             f"{path}, line 1: {len(fields[0])} fields, {lines[0][:80]!r}; expected a path and a label. Name all "
             f"columns in their order, as in --columns {example[:200]}"
         )
     if _is_image(location) and _is_image(fields[0][-1]):
         raise several_images(f"{path}, line 1", fields[0][-1], columns)
-    return TextLayout(Columns(columns, options, is_header=False))
+    are_file_ids = not any(map(_is_image, fields[0]))
+    return TextLayout(Columns(columns, options, is_header=False, are_file_ids=are_file_ids))
+
+
+def path_and_label(before: str, last: str, root: str) -> tuple[str, str] | None:
+    """The path and the label of a line, of which ``last`` is the last word and ``before`` what stands before it.
+
+    Both may hold blanks: the path ends with the first word that ends as an image's file does; where none does, it is
+    the first word, or all of ``before`` if that is a file below ``root``. None where several numbers end the line,
+    which are columns and no label.
+    """
+    words = list(_WORD.finditer(before))
+    at = next((number for number, word in enumerate(words) if _is_image(word[0])), None)
+    if len(words) < 2 or at == len(words) - 1 or (at is None and _is_file(root, before)):
+        return before, last
+    if _NUMBERS.fullmatch(words[-1][0]) and _NUMBERS.fullmatch(last):
+        return None
+    end = words[at or 0].end()
+    return before[:end], f"{before[end:].strip()} {last}"
 
 
 def folder_of(location: str, where: str) -> str:

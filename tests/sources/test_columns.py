@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from support import jpeg
 
@@ -123,10 +125,21 @@ def test_root_that_is_no_folder_is_refused(table, tmp_path):
         open_source(table("cat,1.jpg\n"), SourceOptions(root="http://host.example/x"))
 
 
-@pytest.mark.parametrize("name", ["labels.mat", "train-images-idx3-ubyte"])
-def test_files_that_torchvision_reads_are_refused_with_the_way(tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [
+        ("labels.mat", "Give the data set of torchvision that reads it to dali_rec.pack"),
+        ("train-images-idx3-ubyte", "Give the data set of torchvision that reads it to dali_rec.pack"),
+        ("x.tar", "Load it with datasets.load_dataset"),
+        ("x.tar.gz", "Unpack it first"),
+        ("camelyon.h5", "Read it in Python"),
+        ("annotation_train.odgt", "Of boxes write COCO annotations"),
+        ("x.xlsx", "Save it as CSV"),
+    ],
+)
+def test_files_of_other_kinds_are_refused_with_the_way(tmp_path, name, way):
     (tmp_path / name).write_bytes(b"x")
-    with pytest.raises(SourceError, match=r"Give the data set of torchvision that reads it to dali_rec\.pack"):
+    with pytest.raises(SourceError, match=re.escape(f". {way}")):
         open_source(tmp_path / name)
 
 

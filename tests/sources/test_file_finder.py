@@ -156,3 +156,12 @@ def test_a_file_that_is_found_ends_as_the_table_says_and_is_the_only_one(tmp_pat
         return
     for location, path in zip(locations, found.locations, strict=True):
         assert alike(location) == ([path] if path in whole else [])
+
+
+def test_images_in_other_folders_than_the_first_are_said(files):
+    # Where an image is missing, its mask may be called as it was.
+    source = open_source(files("id,label\na,0\nb,1\n", "train/images/a.png", "train/masks/b.png"))
+    assert "and others in train/images, train/masks" in source.notes[-1]
+    many = [f"{number}/{number}.png" for number in range(6)]
+    source = open_source(files("id,label\n" + "".join(f"{number},0\n" for number in range(6)), *many))
+    assert "others" not in source.notes[-1]

@@ -392,3 +392,68 @@ def test_split_without_images_is_named(make, tmp_path):
     (folder / "val").mkdir()
     with pytest.raises(SourceError, match="the split 'val' has no images; take it away"):
         dali_rec.pack(folder, tmp_path / "out")
+
+
+# What lies among the images and is not read
+
+
+@pytest.mark.parametrize(
+    "text", ["labelTxt/1.txt", "ann/1.jpg.json", "images/1.xml", "label_2/1.txt"]
+)  # DOTA, Supervisely, …, KITTI
+def test_files_called_as_images_are_said_not_to_be_read(make, text):
+    folder = make("images/1.jpg", "images/2.jpg")
+    (folder / text).parent.mkdir(exist_ok=True)
+    (folder / text).write_text("plane 1 2 3 4\n")
+    said = f"1 files are called as images, {text} for one, and not read"
+    assert any(said in note for note in read_folder(folder).notes)
+    (folder / text).rename(folder / "images" / "readme.txt")
+    assert not any("called as images" in note for note in read_folder(folder).notes)
+
+
+@pytest.mark.parametrize("name", ["annotations/instances_val2017.json", "val2017/_annotations.coco.json"])
+def test_annotations_of_coco_in_a_folder_are_said_not_to_be_read(make, name):
+    folder = make("val2017/1.jpg", "val2017/2.jpg")
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text('{"info": {}, "images": []}')
+    assert any(f"{folder / name} has annotations of COCO" in note for note in read_folder(folder).notes)
+
+
+@pytest.mark.parametrize("labels", ["levels", "leaf", "top"])
+def test_splits_below_classes_are_said(make, labels):
+    folder = make("cat/train/1.jpg", "cat/test/2.jpg", "dog/train/3.jpg")
+    said = "test, train lie below other folders and are no splits"
+    assert any(said in note for note in read_folder(folder, labels).notes)
+
+
+def test_drawings_beside_images_are_said(make):
+    folder = make("JPEGImages/1.jpg", "SegmentationClass/1.png", "other/1.jpg")
+    assert any("JPEGImages, SegmentationClass became labels; if they are" in note for note in read_folder(folder).notes)
+
+
+def test_images_of_all_splits_are_counted_where_none_has_classes(make):
+    folder = make("train/1.jpg", "train/2.jpg", "test/3.jpg")
+    assert f"{folder} has no class folders in it: its 3 images all get label 0" in read_folder(folder).notes
+
+
+def test_folders_called_as_splits_and_somehow_after_them_are_said(make):
+    # Dogs vs. Cats at Kaggle.
+    (note, *_) = read_folder(make("train/cat.0.jpg", "test1/1.jpg")).notes
+    assert "test1, train became labels and no splits: pack each by itself" in note
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["1", "10", "2"], "the class '1' has label 0, by its place among names"),  # Flowers-102
+        (["0", "1", "10", "2"], "the class '10' has label 2, by its place"),
+        (["00000", "00001"], None),  # GTSRB
+        (["1", "10", "cat"], None),
+    ],
+)
+def test_classes_called_by_other_numbers_than_their_labels_are_said(make, names, said):
+    folder = make(*(f"{name}/1.jpg" for name in names))
+    source = read_folder(folder)
+    assert source.classes == tuple(names)
+    assert any("by its place" in note for note in source.notes) == (said is not None)
+    assert said is None or any(said in note for note in source.notes)
+    assert not any("by its place" in note for note in read_folder(folder, classes=sorted(names, key=len)).notes)

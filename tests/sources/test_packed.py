@@ -249,6 +249,18 @@ def test_list_gives_no_path_to_records_that_share_an_id(tmp_path):
     assert (tmp_path / "out.lst").read_text() == "".join(f"{key}\t{key}\tx.rec#0\n" for key in range(3))
 
 
+@pytest.mark.parametrize("label", ["7", "a.jpg"])
+def test_list_of_another_packing_gives_no_paths(packed, tmp_path, label):
+    # The ids are the same, 0 to N - 1, and the images others; or the columns are others, as in InsightFace's lists.
+    lines = packed.with_suffix(".lst").read_text().splitlines()
+    lines[-1] = f"11\t{label}\tcat/cat_004.jpg"
+    packed.with_suffix(".lst").write_text("\n".join(lines) + "\n")
+    dali_rec.pack(packed, tmp_path / "again")
+    assert (tmp_path / "again.lst").read_text().splitlines()[0] == "0\t0\tphotos.rec#0"
+    dali_rec.unpack(packed, tmp_path / "files")
+    assert (tmp_path / "files" / "ant" / "00000000.jpg").is_file()
+
+
 PATHS = ("a b.jpg", "#1.jpg", "d/e#5.jpg", "d//f.jpg", "n\udcff.jpg")
 
 

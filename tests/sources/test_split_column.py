@@ -118,3 +118,21 @@ def test_each_row_is_in_the_split_that_it_names_and_in_no_other(values):
         wanted.setdefault(called.get(value.strip().lower(), value.strip()), []).append(row)
     assert {part.name: order[part.start : part.stop].tolist() for part in parts} == wanted
     assert sum(part.stop - part.start for part in parts) == len(values)
+
+
+@pytest.mark.parametrize(
+    ("header", "values", "is_said"),
+    [
+        ("set", ("train", "test", "train"), True),
+        ("evaluation_status", ("train", "train", "Train"), True),
+        ("set", ("train", "blue", "test"), False),
+        ("set", ("", "", ""), False),
+    ],
+)
+def test_columns_of_other_names_that_look_like_splits_are_said(table, header, values, is_said):
+    path = table(f"path,label,{header}\n" + "".join(f"{number}.jpg,a,{one}\n" for number, one in enumerate(values)))
+    said = f"the column {header!r} looks like one of splits"
+    assert any(said in note for note in open_source(path).notes) == is_said
+    for options in (TableOptions(split=""), TableOptions(split=header)):
+        if options.split == "" or all(values):
+            assert not any(said in note for note in open_source(path, SourceOptions(table=options)).notes)

@@ -9,7 +9,7 @@ from support import jpeg, peak_memory, picture
 
 import dali_rec
 from dali_rec.cli import main
-from dali_rec.errors import DatasetError, SourceError
+from dali_rec.errors import DatasetError, ImageRejectedError, SourceError
 from dali_rec.manifest import read_manifest
 from dali_rec.sources import SourceOptions, TableOptions, open_source, read_table
 from dali_rec.sources.pixels import to_pixels
@@ -487,13 +487,85 @@ def test_lines_of_path_and_label_with_blanks_between(tmp_path):
 
 def test_names_that_look_like_no_classes_are_said(table):
     combined = read(table("x.csv", "Edema|Mass,1.jpg\nEdema,2.jpg\n"))
-    assert "1 of the labels in 'label' are several names, 'Edema|Mass'" in combined.notes[-1]
+    assert "1 of the labels in 'label' look like several names, 'Edema|Mass'" in combined.notes[-1]
     boxed = "".join(f"n{number} {number} 1 499,1.jpg\n" for number in range(30))
     assert any("30 different names in 30 rows" in note for note in read(table("x.csv", boxed)).notes)
 
 
-def test_columns_of_boxes_are_said_to_be_passed_over(table):
-    source = read(table("x.csv", "filename,class,xmin,ymin,xmax,ymax\n1.jpg,cat,1,2,3,4\n"))
+@pytest.mark.parametrize(
+    ("labels", "first"),
+    [
+        (["16 0", "7 1 2 0", "2"], "numbers, '16 0'"),  # Human Protein Atlas
+        (["scab", "rust", "scab rust"], "names, 'scab rust'"),  # Plant Pathology 2021
+        (["haze a", "haze b", "clear a", "clear b", "haze a b", "clear a b", "a haze", "b haze"], "names, 'haze a'"),
+    ],
+)
+def test_names_of_several_classes_are_said(table, labels, first):
+    source = read(table("x.csv", "path,tags\n" + "".join(f"1.jpg,{label}\n" for label in labels)))
+    assert any(f"look like several {first}" in note for note in source.notes)
+
+
+@pytest.mark.parametrize("labels", [["hot dog", "cat", "Siamese cat"], ["Boeing 707-320", "Boeing 777", "DC-10"]])
+def test_names_with_blanks_are_names(table, labels):
+    source = read(table("x.csv", "path,label\n" + "".join(f"1.jpg,{label}\n" for label in labels)))
+    assert not any("look like several" in note for note in source.notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("x.csv", 'image,choice\n1.jpg,"{""choices"": [""Cat"", ""Dog""]}"\n'),  # Label Studio
+        ("x.csv", "image,choice\n1.jpg,\"['Cat', 'Dog']\"\n"),  # pandas
+        ("x.jsonl", '{"source-ref": "1.jpg", "class": "[1, 0]"}\n'),  # SageMaker
+    ],
+)
+def test_lists_in_quotes_are_no_classes(table, name, text):
+    with pytest.raises(SourceError, match=r"line \d: '(choice|class)' is a (dict|list); expected a number or a name"):
+        read(table(name, text))
+
+
+def test_names_in_brackets_are_names(table):
+    assert read(table("x.csv", "image,label\n1.jpg,[UNK]\n2.jpg,{a}\n")).classes == ("[UNK]", "{a}")
+
+
+def test_names_with_boxes_behind_them_are_no_classes(table):
+    # LOC_val_solution.csv of ImageNet at Kaggle.
+    text = "ImageId,PredictionString\n1,n01751748 111 108 230 366 \n2,n09193705 0 14 499 300 n09193705 1 2 3 4\n"
+    with pytest.raises(SourceError, match="have boxes behind them, as 'n01751748 111 108 230 366' has"):
+        read(table("x.csv", text))
+
+
+def test_splits_become_no_classes_unasked(table):
+    text = "image_name evaluation_status\n1.jpg train\n2.jpg val\n"  # DeepFashion
+    with pytest.raises(SourceError, match="'evaluation_status' are train, val, which are splits and no classes"):
+        read(table("x.txt", text))
+    assert read(table("x.txt", text), labels=("evaluation_status",)).classes == ("train", "val")
+
+
+def test_rows_of_classes_that_are_not_in_the_image_are_left_out(table):
+    # Open Images.
+    text = "ImageID,Source,LabelName,Confidence\n1,verification,/m/01,1\n1,verification,/m/02,0\n2,machine,/m/03,0.7\n"
+    source = read(table("x.csv", text), labels=("LabelName",))
+    assert [(one.location, source.classes[int(one.labels[0])]) for one in source.samples] == [
+        ("1.jpg", "/m/01"),
+        ("2.jpg", "/m/03"),
+    ]
+    assert any("1 rows whose 'Confidence' is 0, which says that the class is not in" in note for note in source.notes)
+    assert len(read(table("x.csv", text), labels=("Confidence",)).samples) == 3
+    assert len(read(table("x.csv", text.replace("LabelName", "label"))).samples) == 3
+
+
+def test_columns_that_describe_others_are_no_labels(table):
+    # SageMaker's augmented manifest.
+    text = '{"source-ref": "1.jpg", "kind": 4, "kind-metadata": {"class-name": "cat"}}\n'
+    assert rows(read(table("x.manifest", text))) == [(0, (4.0,), "1.jpg")]
+
+
+@pytest.mark.parametrize(
+    "columns", ["xmin,ymin,xmax,ymax", "Roi.X1,Roi.Y1,Roi.X2,Roi.Y2", "x,y,width,height", "x1,y1,x2,y2"]
+)
+def test_columns_of_boxes_are_said_to_be_passed_over(table, columns):
+    source = read(table("x.csv", f"filename,class,{columns}\n1.jpg,cat,1,2,3,4\n"))
     assert "the columns of boxes are passed over" in source.notes[-1]
     assert read(table("x.csv", "filename,xmin,ymin,xmax,ymax\n1.jpg,1,2,3,4\n"), labels=("*",)).notes[:-1] == (
         f"{source.root}/x.csv, line 1: the column 'filename' is taken for 'location'",
@@ -538,3 +610,39 @@ def test_classes_of_two_lists_are_said_to_be_numbered_apart(table, tmp_path, nam
     assert (f"where {other} has others" in notes) == is_said
     path.write_text("1,1.jpg\n")
     assert "has others" not in "".join(read(path).notes)
+
+
+def test_classes_of_tables_in_folders_of_splits_are_said_to_be_numbered_apart(tmp_path):
+    # Hugging Face's metadata.csv, Roboflow's _annotations.csv.
+    for split in ("train", "test"):
+        (tmp_path / split).mkdir()
+        (tmp_path / split / "metadata.csv").write_text("file_name,label\n1.jpg,cat\n")
+    assert "where train/metadata.csv has others" in "".join(read(tmp_path / "test" / "metadata.csv").notes)
+    (tmp_path / "train" / "metadata.csv").unlink()
+    assert "has others" not in "".join(read(tmp_path / "test" / "metadata.csv").notes)
+
+
+def test_numbers_with_blanks_between_are_a_square(table):
+    # FER2013.
+    path = table("x.csv", "emotion,pixels,Usage\n3,0 64 128 255,Training\n5,1 2 3 4 5,Training\n")
+    said = "'Usage' looks like one of splits"
+    assert any(said in note for note in read(path, labels=("emotion",), location="pixels").notes)
+    options = SourceOptions(table=TableOptions(labels=("emotion",), location="pixels", split="Usage"))
+    source = open_source(path, options)
+    assert [split.name for split in source.splits] == ["train"]
+    first, second = source.samples
+    assert np.array(Image.open(io.BytesIO(source.pixels.read(first.location)))).tolist() == [[0, 64], [128, 255]]
+    with pytest.raises(ImageRejectedError, match="5 pixels are no square"):
+        source.pixels.read(second.location)
+
+
+def test_names_that_differ_in_capitals_alone_are_said(table):
+    notes = read(table("x.csv", "path,label\n1.jpg,Cat\n2.jpg,cat\n1.jpg,dog\n")).notes
+    assert any("'Cat' and 'cat' in 'label' differ in capitals, and are two classes" in note for note in notes)
+    assert not any("capitals" in note for note in read(table("x.csv", "path,label\n1.jpg,Cat\n2.jpg,dog\n")).notes)
+
+
+def test_a_column_for_each_class_gives_a_label_each(table):
+    # Roboflow's _classes.csv, with blanks behind its commas.
+    source = read(table("x.csv", "filename, cat, dog\n1.jpg, 1, 0\n2.jpg, 1, 1\n"), labels=("*",))
+    assert rows(source) == [(0, (1.0, 0.0), "1.jpg"), (1, (1.0, 1.0), "2.jpg")]

@@ -142,7 +142,7 @@ def test_columns_that_an_error_proposes_are_names(write):
 def test_labels_of_several_numbers_are_said(write):
     # YOLO's lists for Keras have the boxes there.
     source = read(write("1.jpg 10,20,30,40,0\n2.jpg 1,2,3,4,1\n", "1.jpg", "2.jpg"))
-    assert "2 of the labels in 'label' are several numbers, '10,20,30,40,0' for one" in source.notes[-1]
+    assert "2 of the labels in 'label' look like several numbers, '10,20,30,40,0' for one" in source.notes[-1]
 
 
 def test_labels_before_paths_are_read_as_the_error_says(write):
@@ -157,3 +157,36 @@ def test_lines_behind_a_hash_that_name_images_are_counted(write):
     assert rows(source) == [("1.jpg", (0.0,))]
     assert "2 lines that begin with # were passed over: #2.jpg 1, …" in "".join(source.notes)
     assert "passed over" not in "".join(read(write("# comment\n1.jpg 0\n")).notes)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # FGVC-Aircraft, whose first line may have one word for its label and others several.
+        ("01 Boeing 707-320\n02 DHC-6\n", [("images/01.jpg", "Boeing 707-320"), ("images/02.jpg", "DHC-6")]),
+        ("01 Boeing\n02 de Havilland\n", [("images/01.jpg", "Boeing"), ("images/02.jpg", "de Havilland")]),
+        ("01.jpg cat\n02.jpg hot dog 2\n", [("images/01.jpg", "cat"), ("images/02.jpg", "hot dog 2")]),
+        ("a b.jpg cat\nb c.jpg\thot dog\n", [("images/a b.jpg", "cat"), ("images/b c.jpg", "hot dog")]),
+    ],
+)
+def test_labels_may_hold_blanks(write, text, expected):
+    path = write(text, *(name for name, _ in expected))
+    assert rows(read(path)) == expected
+    assert rows(read(path, columns=("location", "label"))) == expected
+
+
+def test_path_without_extension_that_is_there_may_hold_blanks(write):
+    source = read(write("a b 1\nc 2\n", "a b", "c"))
+    assert rows(source) == [("a b", (1.0,)), ("c", (2.0,))]
+
+
+def test_numbers_behind_a_label_are_columns(write):
+    with pytest.raises(SourceError, match="line 1: 3 fields"):  # boxes of keras-yolo3
+        read(write("a.jpg 50,100,150,200,0 30,50,200,120,3\n"))
+    with pytest.raises(SourceError, match=r"line 2: 'b.jpg 3 4 5' ends with several numbers.*--columns"):
+        read(write("a.jpg 0\nb.jpg 3 4 5\n"))
+
+
+def test_names_in_a_text_that_no_image_has_are_refused(write):
+    with pytest.raises(SourceError, match=r"no file in .* is called as '01'.*--root"):
+        read(write("01 Boeing 707\n", "images/7.jpg"))

@@ -9,6 +9,7 @@ from dali_rec.sources.detection.boxes import EMPTY, FLAGGED, Empty, Flagged, cou
 from dali_rec.sources.detection.coco import is_coco, read_coco
 from dali_rec.sources.detection.voc import is_voc, read_voc
 from dali_rec.sources.detection.yolo import is_yolo, read_yolo
+from dali_rec.sources.walk import folder_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +26,7 @@ __all__ = [
     "Format",
     "count_objects",
     "find_format",
+    "find_inside",
     "is_coco",
     "is_voc",
     "is_yolo",
@@ -36,6 +38,7 @@ __all__ = [
 
 Format = Literal["auto", "coco", "voc", "yolo"]
 FORMATS = ("auto", "coco", "voc", "yolo")
+_DEEPEST = 4  # folders in which nothing but a folder is
 
 
 def find_format(path: Path) -> Literal["coco", "voc", "yolo"] | None:
@@ -45,6 +48,29 @@ def find_format(path: Path) -> Literal["coco", "voc", "yolo"] | None:
     if is_voc(path):
         return "voc"
     return "yolo" if is_yolo(path) else None
+
+
+def find_inside(path: Path) -> Path | None:
+    """The folder in a folder that has the annotations: its only one, as archives leave it, or VOC's; None without any.
+
+    Raises SourceError where several folders are VOC's, as VOC2007 and VOC2012 in VOCdevkit.
+    """
+    for _ in range(_DEEPEST):
+        names = folder_names(path)
+        several = [name for name in names if (path / name / "JPEGImages").is_dir() and is_voc(path / name)]
+        if len(several) > 1:
+            raise SourceError(
+                f"{path}: {' and '.join(several)} are data sets of VOC; pack each by itself, and put them together by "
+                "dali-rec merge"
+            )
+        if several:
+            return path / several[0]
+        if len(names) != 1:
+            return None
+        path /= names[0]
+        if find_format(path) is not None:
+            return path
+    return None
 
 
 def read_detection(

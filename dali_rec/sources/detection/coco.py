@@ -6,6 +6,7 @@ The annotations are boxes, or classes of whole images, as those of iNaturalist a
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,8 +16,7 @@ from dali_rec.sources.detection.boxes import Box, BoxSamples, Empty, Flagged, to
 from dali_rec.sources.detection.coco_file import (
     annotation_of,
     entries_of,
-    file_name,
-    find_root,
+    file_names,
     is_coco,
     load_coco,
     number_categories,
@@ -28,6 +28,8 @@ from dali_rec.sources.sample import Sample, SampleTable, Source
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 __all__ = ["is_coco", "read_coco"]
 
@@ -47,8 +49,9 @@ def read_coco(
     Their ids may be text, which is not kept.
 
     root: where the file names begin; by default the folder beside the file, or beside the file's folder, that has the
-    first image: ``annotations/instances_val2017.json`` finds ``val2017/``. classes: the category names in the order of
-    their numbers; by default in the order of the category ids. flagged, empty: see ``BoxSamples``; a crowd is flagged.
+    first image: ``annotations/instances_val2017.json`` finds ``val2017/`` (see ``file_names``). classes: the category
+    names in the order of their numbers; by default in the order of the category ids. flagged, empty: see
+    ``BoxSamples``; a crowd is flagged.
 
     Raises SourceError, with the entry, for an annotation of an image or category that is not there, one without a box
     where others have one, another class of an image where there are no boxes, and whatever is not the number or text
@@ -63,14 +66,16 @@ def read_coco(
     annotations = entries_of(path, content, "annotations")
     has_boxes = not annotations or any(annotation_of(one).get("bbox") is not None for one in annotations)
     rows = rows_by_id(path, images, ids_may_be_text=not has_boxes)
-    root = root if root is not None else find_root(path, file_name(images[0], f"{path}: images[0]"))
+    root, files = file_names(path, images, root, notes)
     if has_boxes:
         boxes = _boxes(path, annotations, rows, label_of)
         annotations.clear()
         gathered = BoxSamples(root, flagged, empty)
+        wheres = [f"{path}: images[{row}] (id {image['id']})" for row, image in enumerate(images)]
+        sizes = [_size(image, where) for image, where in zip(images, wheres, strict=True)]
+        notes += _look_otherwise(path, boxes, sizes)
         for row, image in enumerate(images):
-            where = f"{path}: images[{row}] (id {image['id']})"
-            gathered.add(image["id"], file_name(image, where), boxes.of(row), where, _size(image, where))
+            gathered.add(image["id"], files[row], boxes.of(row), wheres[row], sizes[row])
         samples, keys_are_given = gathered.samples, True
         notes += gathered.notes
     else:
@@ -83,9 +88,12 @@ def read_coco(
                 "too, or take those out if images have one class each"
             )
         keys_are_given = not any(isinstance(key, str) for key in rows)
-        samples = _class_samples(path, images, _classes(path, annotations, rows, label_of), keys_are_given)
+        samples = _class_samples(images, files, _classes(path, annotations, rows, label_of), keys_are_given)
         if len(samples) < len(images):
             notes.append(f"{path}: {len(images) - len(samples):,} images have no annotation and were left out")
+    if len(set(files)) < len(files):
+        twice = next(name for name, count in Counter(files).items() if count > 1)
+        notes.append(f"{path}: several images are of one file, each with its own annotations: {twice}")
     return Source(
         samples,
         str(root),
@@ -99,16 +107,21 @@ def read_coco(
 class _Boxes:
     """The boxes of all annotations by image, in columns: about 60 bytes each, where a Box takes 400.
 
-    rows: the place in the list of images of each one's. values: of each the class, the corners, and whether it is
-    flagged.
+    rows: the place in the list of images of each one's, afterwards ``images``. values: of each the class, the corners,
+    and whether it is flagged.
     """
 
     def __init__(self, path: Path, rows: array[int], values: array[float]) -> None:
         self._path = path
-        of_image = np.frombuffer(rows, np.int64) if rows else np.zeros(0, np.int64)
+        self.images = np.frombuffer(rows, np.int64) if rows else np.zeros(0, np.int64)
         self._values = np.frombuffer(values, np.float64).reshape(-1, 6) if rows else np.zeros((0, 6))
-        self._order = np.argsort(of_image, kind="stable")
-        self._rows = of_image[self._order]
+        self._order = np.argsort(self.images, kind="stable")
+        self._rows = self.images[self._order]
+
+    @property
+    def corners(self) -> NDArray[np.float64]:
+        """xmin, ymin, xmax, ymax of each, in the order of the file."""
+        return self._values[:, 1:5]
 
     def of(self, row: int) -> Iterator[Box]:
         """Those of the image at this place in the list, in the order of the file."""
@@ -139,6 +152,22 @@ def _boxes(path: Path, annotations: list[Any], rows: dict[Any, int], label_of: d
     return _Boxes(path, images, values)
 
 
+def _look_otherwise(path: Path, boxes: _Boxes, sizes: list[tuple[float, float] | None]) -> list[str]:
+    """Say it where boxes look like [xmin, ymin, xmax, ymax]. Raises SourceError where they are parts of the image."""
+    corners = boxes.corners
+    if len(corners) and corners.min() >= 0 and corners.max() <= 1 and (corners % 1).any():
+        raise SourceError(
+            f"{path}: all boxes lie within one pixel; COCO's are [x, y, width, height] in pixels, and these look like "
+            "parts of the width and the height: multiply them"
+        )
+    ends = np.array([(np.inf, np.inf) if size is None else size for size in sizes])[boxes.images]
+    outside = int((corners[:, 2:] > ends + 1).any(axis=1).sum())
+    if 2 * outside < len(corners) or not (corners[:, 2:] / 2 >= corners[:, :2]).all():
+        return []
+    what = f"{outside:,} of {len(corners):,} boxes reach outside their images"
+    return [f"{path}: {what}: they look like corners, and COCO's are [x, y, width, height]"] if outside else []
+
+
 def _classes(
     path: Path, annotations: list[dict[str, Any]], rows: dict[Any, int], label_of: dict[int, int]
 ) -> dict[int, int]:
@@ -156,12 +185,12 @@ def _classes(
 
 
 def _class_samples(
-    path: Path, images: list[dict[str, Any]], classes: dict[int, int], keys_are_given: bool
+    images: list[dict[str, Any]], files: list[str], classes: dict[int, int], keys_are_given: bool
 ) -> SampleTable:
     samples = SampleTable()
     for row, label in sorted(classes.items()):
         key = images[row]["id"] if keys_are_given else len(samples)
-        samples.append(Sample(key, (float(label),), file_name(images[row], f"{path}: images[{row}]")))
+        samples.append(Sample(key, (float(label),), files[row]))
     return samples
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dali_rec.errors import SourceError
 from dali_rec.recordio.header import MAX_ID
 from dali_rec.sources.detection.boxes import class_numbers
+from dali_rec.sources.leading_folders import leading_folders, shorten_all, without_leading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -178,25 +179,43 @@ def _text(entry: dict[str, Any], name: str, where: str) -> str:
     return value
 
 
-def find_root(path: Path, first: str) -> Path:
-    """Where the file names begin: the folder near the annotations that has the first image.
+def file_names(path: Path, images: list[dict[str, Any]], root: Path | None, notes: list[str]) -> tuple[Path, list[str]]:
+    """Where the file names begin, and those of all images: in ``root``, or in the folder that has the first.
 
-    Raises SourceError where none has, and where several have an image of that name.
+    Folders that stand before all of them are left out where the rest is there: see ``leading_folders``. Raises
+    SourceError where no folder has the first image, and where several have one of that name.
     """
+    names = [file_name(image, f"{path}: images[{row}]") for row, image in enumerate(images)]
+    root = root if root is not None else _find_root(path, names[0])
+    shorter = shorten_all(names, leading_folders(names[0], root))
+    if shorter is None or shorter == names:
+        return root, names
+    notes.append(f"{path}: its images are found elsewhere: {names[0][:80]!r} is {root / shorter[0]}")
+    return root, shorter
+
+
+def _find_root(path: Path, first: str) -> Path:
+    """The folder near the annotations that has the first image."""
     subset = path.stem.removeprefix("instances_").removeprefix("person_keypoints_")
     beside = [path.parent, path.parent / "images", path.parent / subset]
     above = path.parent.parent
-    beside += [above / subset, above / "images" / subset, above / "images", above]
+    beside += [above / subset, above / "images" / subset, above / "images", above, above / subset.rpartition("_")[2]]
     # os.path, which says no to a name with a null character where a Path raises.
-    found = [folder for folder in beside if os.path.isfile(folder / first)]  # noqa: PTH113
-    other = next((folder for folder in found[1:] if not (folder / first).samefile(found[0] / first)), None)
+    found = {folder: folder / first for folder in beside if os.path.isfile(folder / first)}  # noqa: PTH113
+    if not found:
+        counts = {folder: leading_folders(first, folder) for folder in beside}
+        found = {
+            folder: folder / without_leading(first, count) for folder, count in counts.items() if count is not None
+        }
+    folder, file = next(iter(found.items()), (None, None))
+    other = next((one for one, place in found.items() if file is not None and not place.samefile(file)), None)
     if other is not None:
         raise SourceError(
-            f"{path}: its first image, {first[:100]!r}, is in {found[0]} and in {other}; say --root FOLDER, where "
-            "the file names begin"
+            f"{path}: its first image, {first[:100]!r}, is in {folder} and in {other}; say --root FOLDER, where the "
+            "file names begin"
         )
-    if found:
-        return found[0]
+    if folder is not None:
+        return folder
     raise SourceError(
         f"{path}: its first image, {first[:100]!r}, is neither beside it nor in {beside[2]} or {beside[3]}; say "
         "--root FOLDER, where the file names begin"

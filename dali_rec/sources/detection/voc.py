@@ -1,11 +1,13 @@
 """Pascal VOC annotations: a folder with Annotations/ID.xml, JPEGImages/ID.jpg and ImageSets/Main/train.txt, ….
 
-(The VOC2012 development kit, devkit_doc.pdf, section 8.)
+(The VOC2012 development kit, devkit_doc.pdf, section 8.) Or of these .xml alone: see ``find_parts``.
 """
 
 from __future__ import annotations
 
 import os
+import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
@@ -13,6 +15,7 @@ from xml.parsers import expat
 from dali_rec.errors import SourceError
 from dali_rec.images import LOADABLE_EXTENSIONS
 from dali_rec.sources.detection.boxes import Box, BoxSamples, Empty, Flagged, class_numbers, parse_number
+from dali_rec.sources.detection.voc_parts import VocPart, find_parts, left_out
 from dali_rec.sources.sample import Source, Split
 from dali_rec.sources.text_lines import text_lines
 from dali_rec.sources.walk import is_hidden
@@ -23,12 +26,16 @@ if TYPE_CHECKING:
 
 _MOST_BYTES = 64 << 20
 _SPLITS = ("train", "val", "test")
+_OF_ONE_CLASS = re.compile(r"\s(?:-1|0|1)\Z")  # as the lines of ImageSets/Main/dog_train.txt
 
 
 def is_voc(path: Path) -> bool:
     """Whether a folder has VOC's parts, or a file is one of the image sets of such a folder."""
     folder = _folder_of(path)
-    return folder is not None and (folder / "Annotations").is_dir() and (folder / "JPEGImages").is_dir()
+    try:
+        return folder is not None and any(part.has_annotations(folder) for part in find_parts(folder))
+    except SourceError:
+        return False
 
 
 def read_voc(
@@ -37,7 +44,8 @@ def read_voc(
     """The images of a VOC folder with their boxes.
 
     path: the folder, or one of its image sets, such as ``ImageSets/Main/trainval.txt``. A folder with the image sets
-    train, val or test is parted into these; without them it is all that Annotations/ has. classes: the names in the
+    train, val or test is parted into these; without them it is all that has an annotation, by the splits that folders
+    are called. classes: the names in the
     order of their numbers; by default sorted. flagged, empty: see ``BoxSamples``; a difficult object is flagged.
 
     VOC counts pixels from 1 and its boxes hold their last pixel: (1, 1, width, height) is the whole image.
@@ -46,29 +54,34 @@ def read_voc(
     without annotations, and values that make no sense.
     """
     folder = _folder_of(path)
-    if folder is None or not (folder / "Annotations").is_dir():
-        raise SourceError(f"{path}: not a VOC folder: expected Annotations/ and JPEGImages/ in it")
-    splits, notes = _image_sets(folder, path)
-    parsed = [(name, [(key, *_read_annotation(folder, key, of)) for key, of in keys]) for name, keys in splits]
+    places = [] if folder is None else find_parts(folder)
+    if folder is None or not places:
+        raise SourceError(f"{path}: not a VOC folder: expected Annotations/ and JPEGImages/ in it, or images with .xml")
+    splits, notes = _image_sets(folder, path, places)
+    parsed = [
+        (part, [(key, *_read_annotation(folder / part.annotations, key, of)) for key, of in keys])
+        for part, keys in splits
+    ]
     found = sorted({one.name for _, entries in parsed for _, _, objects in entries for one in objects})
     numbers = class_numbers(found, classes, folder)
     gathered = BoxSamples(folder, flagged, empty)
-    files = {name.name for name in os.scandir(folder / "JPEGImages")} if (folder / "JPEGImages").is_dir() else set()
+    files = {part.images: part.files(folder) for part in places}
     parts = []
-    for name, entries in parsed:
+    for part, entries in parsed:
         start = len(gathered.samples)
         for key, size, objects in entries:
             boxes = [one.box(numbers[one.name]) for one in objects]
-            where = str(folder / "Annotations" / f"{key}.xml")
-            gathered.add(len(gathered.samples), _image(key, files), boxes, where, size)
-        if name is not None:
-            parts.append(Split(name, start, len(gathered.samples)))
+            where = str(folder / part.annotations / f"{key}.xml")
+            location = f"{part.images}/{_image(key, files[part.images])}".removeprefix("/")
+            gathered.add(len(gathered.samples), location, boxes, where, size)
+        if part.split is not None:
+            parts.append(Split(part.split, start, len(gathered.samples)))
     return Source(
         gathered.samples,
         str(folder),
         tuple(found if classes is None else classes),
         shuffled_by_default=True,
-        notes=(*notes, *_without_annotation(folder, files), *gathered.notes),
+        notes=(*notes, *_without_annotation(folder, places, files), *gathered.notes),
         splits=tuple(parts),
         has_boxes=True,
     )
@@ -83,24 +96,26 @@ def _folder_of(path: Path) -> Path | None:
     return None
 
 
-def _image_sets(folder: Path, path: Path) -> tuple[list[tuple[str | None, list[tuple[str, str]]]], list[str]]:
-    """By split: the names of the images, and where they were named. And what the user should hear."""
+def _image_sets(
+    folder: Path, path: Path, places: list[VocPart]
+) -> tuple[list[tuple[VocPart, list[tuple[str, str]]]], list[str]]:
+    """The names of the images of each part, and where they were named. And what the user should hear."""
+    place = places[0]
     if path != folder and path.is_file():
-        return [(None, _names(path))], []
-    named = sorted(file.stem for file in (folder / "Annotations").glob("*.xml") if not is_hidden(file.name))
+        return [(place, _names(path))], []
     sets = folder / "ImageSets" / "Main"
-    found: list[tuple[str | None, list[tuple[str, str]]]] = [
-        (split, _names(sets / f"{split}.txt")) for split in _SPLITS if (sets / f"{split}.txt").is_file()
+    found = [
+        (replace(place, split=split), _names(sets / f"{split}.txt"))
+        for split in _SPLITS
+        if (sets / f"{split}.txt").is_file()
     ]
     if not found and (sets / "trainval.txt").is_file():
-        found = [(None, _names(sets / "trainval.txt"))]
+        found = [(place, _names(sets / "trainval.txt"))]
     if not found:
-        if not named:
-            raise SourceError(f"{folder / 'Annotations'}: no .xml files in it")
-        return [(None, [(name, str(folder / "Annotations")) for name in named])], []
-    found = [(split, names) for split, names in found if names]
+        return [(part, part.named(folder)) for part in places], left_out(folder, places)
+    found = [(part, names) for part, names in found if names]
     inside = {name for _, names in found for name, _ in names}
-    outside = [name for name in named if name not in inside]
+    outside = [name for name, _ in place.named(folder) if name not in inside]
     if not outside:
         return found, []
     return found, [
@@ -108,11 +123,14 @@ def _image_sets(folder: Path, path: Path) -> tuple[list[tuple[str | None, list[t
     ]
 
 
-def _without_annotation(folder: Path, files: set[str]) -> tuple[str, ...]:
+def _without_annotation(folder: Path, places: list[VocPart], files: dict[str, set[str]]) -> tuple[str, ...]:
     """Say which images are left out as no XML is theirs."""
-    annotated = {file.stem for file in (folder / "Annotations").glob("*.xml")}
-    parts = ((name, *os.path.splitext(name)) for name in sorted(files) if not is_hidden(name))  # noqa: PTH122  # faster
-    bare = [name for name, stem, suffix in parts if suffix.lower() in LOADABLE_EXTENSIONS and stem not in annotated]
+    bare = []
+    for place in places:
+        annotated = {file.stem for file in (folder / place.annotations).glob("*.xml")}
+        seen = sorted(name for name in files[place.images] if not is_hidden(name))
+        parts = ((name, *os.path.splitext(name)) for name in seen)  # noqa: PTH122  # faster
+        bare += [name for name, stem, end in parts if end.lower() in LOADABLE_EXTENSIONS and stem not in annotated]
     return (f"{len(bare):,} images have no annotation and were left out: {bare[0]}, …",) if bare else ()
 
 
@@ -122,6 +140,8 @@ def _names(path: Path) -> list[tuple[str, str]]:
         name, where = line.strip(), f"{path}, line {number}"
         if not name:
             continue
+        if _OF_ONE_CLASS.search(name):
+            raise SourceError(f"{where}: {name!r} says whether one class is in an image; pack a set of names alone")
         if name in names:
             raise SourceError(f"{where}: the image {name!r} stands twice")
         if "/" in name or "\0" in name:
@@ -153,9 +173,9 @@ class _Object:
         return self._box._replace(label=label)
 
 
-def _read_annotation(folder: Path, key: str, of: str) -> tuple[tuple[float, float] | None, list[_Object]]:
+def _read_annotation(annotations: Path, key: str, of: str) -> tuple[tuple[float, float] | None, list[_Object]]:
     """The size that the annotation gives, None where it gives none or 0, and its objects."""
-    path = folder / "Annotations" / f"{key}.xml"
+    path = annotations / f"{key}.xml"
     try:
         tree = _parse(path)
     except FileNotFoundError:
@@ -199,5 +219,5 @@ def _image(key: str, files: set[str]) -> str:
     for extension in (".jpg", *sorted(LOADABLE_EXTENSIONS)):
         for name in (key + extension, key + extension.upper()):
             if name in files:
-                return f"JPEGImages/{name}"
-    return f"JPEGImages/{key}.jpg"
+                return name
+    return f"{key}.jpg"

@@ -1,7 +1,8 @@
 """YOLO annotations: images/A.jpg and labels/A.txt with a line for each object: class, centre x, y, width, height.
 
-All but the class in parts of the image's width and height, as Darknet and Ultralytics write it. Ultralytics' outlines
-(class and three or more points) become the boxes around them; of its keypoints the box before them is read.
+Or A.txt beside A.jpg. All but the class in parts of the image's width and height, as Darknet and Ultralytics write it.
+Ultralytics' outlines (class and three or more points) become the boxes around them; of its keypoints the box before
+them is read.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from typing import TYPE_CHECKING
 from dali_rec.errors import SourceError
 from dali_rec.images import LOADABLE_EXTENSIONS
 from dali_rec.sources.detection.boxes import Box, BoxSamples, Empty, parse_number
+from dali_rec.sources.detection.layouts import entries_of, files_beside, split_folders
 from dali_rec.sources.detection.yolo_names import has_keypoints, read_names
 from dali_rec.sources.detection.yolo_yaml import find_yaml, labels_of, listed_images, read_yaml
-from dali_rec.sources.sample import SPLIT_NAMES, Source, Split
-from dali_rec.sources.walk import is_folder, is_hidden, unreadable, walk
+from dali_rec.sources.sample import Source, Split
+from dali_rec.sources.walk import is_hidden, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,11 +30,14 @@ _FARTHEST = 1.5  # how far the points of an outline may lie outside, in widths o
 def is_yolo(path: Path) -> bool:
     """Whether a folder has images/ and labels/ with .txt files, itself or in folders called train, val or test.
 
-    Or whether it is a .yaml, or has one, that says where the images are.
+    Or images with .txt files of boxes beside them; or whether it is a .yaml, or has one, that says where images are.
     """
     try:
-        if any(name.endswith(".txt") for _, _, labels in _parts(path) for name in _files(labels)):
-            return True
+        for _, images, labels in _parts(path):
+            if images == labels:
+                return _are_boxes(images)
+            if any(name.endswith(".txt") for name in _files(labels)):
+                return True
     except (SourceError, OSError):
         pass
     try:
@@ -45,6 +50,23 @@ def is_yolo(path: Path) -> bool:
         return True  # and reading it says why it cannot be
 
 
+def _are_boxes(folder: Path) -> bool:
+    """Whether the first .txt with a line in it, of those beside images, has boxes, and no caption or class."""
+    texts = files_beside(folder, ".txt")
+    try:
+        return any(_read_label(folder / text, None, has_keypoints=True) for text in texts)
+    except SourceError:
+        return False
+
+
+def _left_out(path: Path, parts: list[tuple[str | None, Path, Path]]) -> list[str]:
+    """Say which folders of splits are left out, as they have no labels."""
+    inside = split_folders(path) if path.is_dir() and parts[0][0] is not None else []
+    used = {part for _, images, _ in parts for part in (images, *images.parents)}
+    names = [name for _, name in inside if path / name not in used]
+    return [f"{path}: {', '.join(names)} left out, without labels/ or a .txt beside an image"] if names else []
+
+
 def _has_labels(part: tuple[str | None, Path, Path]) -> bool:
     """Whether an image of a part may have a label file."""
     _, images, labels = part
@@ -55,9 +77,10 @@ def read_yolo(path: Path, classes: Sequence[str] | None = None, empty: Empty = "
     """The images of a YOLO folder with their boxes.
 
     path: a folder of ``images/`` and ``labels/``, in which there may be folders called train, val and test, or a folder
-    of ``train/images/``, ``train/labels/`` and so on; then it is parted into these. Or a .yaml that says where train,
-    val and test are (see ``read_yaml``), or a folder with one. The class names are those of
-    data.yaml (``names:``) or classes.txt, unless ``classes`` gives them. An image without a .txt has no objects.
+    of ``train/images/``, ``train/labels/`` and so on; then it is parted into these. Or a folder of images with their
+    .txt beside them, as Darknet has it, or ``train/``, ``val/`` and ``test/`` of such. Or a .yaml that says where
+    train, val and test are (see ``read_yaml``), or a folder with one. The class names are those of data.yaml
+    (``names:``) or classes.txt, unless ``classes`` gives them. An image without a .txt has no objects.
     empty: see ``BoxSamples``.
 
     Raises SourceError, with file and line, for what is not five numbers or an outline, for classes without a name, and
@@ -81,7 +104,7 @@ def read_yolo(path: Path, classes: Sequence[str] | None = None, empty: Empty = "
         str(top),
         names,
         shuffled_by_default=True,
-        notes=(*notes, *reader.notes),
+        notes=(*notes, *_left_out(path, parts), *reader.notes),
         splits=tuple(splits),
         has_boxes=True,
     )
@@ -140,7 +163,7 @@ class _Reader:
         """What the user should hear."""
         notes = list(self.gathered.notes)
         for entries, what in (
-            (self._unlabelled, "images have no .txt in labels/ and so no objects"),
+            (self._unlabelled, "images have no .txt of labels and so no objects"),
             (self._unmatched, "label files have no image"),
         ):
             if entries:
@@ -180,24 +203,32 @@ def _parts(path: Path) -> list[tuple[str | None, Path, Path]]:
         raise SourceError(f"{path}: not a folder; a YOLO data set is a folder with images/ and labels/ in it")
     images, labels = path / "images", path / "labels"
     if images.is_dir() and labels.is_dir():
-        inside = _split_names(images)
+        inside = split_folders(images)
         if inside and not _beside(images, inside):
             return [(split, images / name, labels / name) for split, name in inside]
         return [(None, images, labels)]
     parts: list[tuple[str | None, Path, Path]] = [
         (split, path / name / "images", path / name / "labels")
-        for split, name in _split_names(path)
+        for split, name in split_folders(path)
         if (path / name / "images").is_dir() and (path / name / "labels").is_dir()
     ]
     if not parts:
-        raise SourceError(f"{path}: expected images/ and labels/ in it, or train/images/, train/labels/ and so on")
+        parts = [(split, path / name, path / name) for split, name in split_folders(path)]
+        parts = [part for part in parts if files_beside(part[1], ".txt")]
+    if not parts and files_beside(path, ".txt"):
+        parts = [(None, path, path)]
+    if not parts:
+        raise SourceError(
+            f"{path}: expected images/ and labels/ in it, or train/images/, train/labels/ and so on, or a .txt beside "
+            "each image"
+        )
     return parts
 
 
 def _of_one_set(parts: list[tuple[str | None, Path, Path]]) -> tuple[str, ...]:
     """Say it where folders look like splits and are none, as something else lies beside them."""
     split, images, _ = parts[0]
-    inside = _split_names(images) if split is None else []
+    inside = split_folders(images) if split is None else []
     if not inside:
         return ()
     other = _beside(images, inside)[0]
@@ -205,29 +236,10 @@ def _of_one_set(parts: list[tuple[str | None, Path, Path]]) -> tuple[str, ...]:
     return (note,)
 
 
-def _split_names(folder: Path) -> list[tuple[str, str]]:
-    """The (split, folder name) of the folders in ``folder`` that are splits by their names, train first."""
-    names = sorted(entry.name for entry in _entries(folder) if is_folder(entry))
-    plain = {name: name.lower().rstrip("0123456789") for name in names}  # COCO's have a year: train2017
-    found = [(SPLIT_NAMES[plain[name]], name) for name in names if plain[name] in SPLIT_NAMES]
-    splits = [split for split, _ in found]
-    if len(set(splits)) < len(splits):
-        raise SourceError(f"{folder}: several of the folders {', '.join(name for _, name in found)} mean one split")
-    return sorted(found, key=lambda item: ("train", "val", "test").index(item[0]))
-
-
 def _beside(images: Path, splits: list[tuple[str, str]]) -> list[str]:
     """What lies in a folder of images beside the folders that are splits by their names."""
     names = {name for _, name in splits}
-    return sorted(entry.name for entry in _entries(images) if not is_hidden(entry.name) and entry.name not in names)
-
-
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except OSError as error:
-        raise unreadable(folder, error) from None
+    return sorted(entry.name for entry in entries_of(images) if not is_hidden(entry.name) and entry.name not in names)
 
 
 def _files(folder: Path) -> Iterator[str]:

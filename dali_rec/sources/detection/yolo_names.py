@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 
 #: What a .yaml is called that a folder has.
 YAML_FILES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
-_TEXT_FILES = ("classes.txt", "obj.names", "labels/classes.txt")
+_TEXT_FILES = ("classes.txt", "obj.names", "_darknet.labels")
+_TEXT_FOLDERS = ("", "labels", "train")
 _KEY = re.compile(r"names\s*:(.*)")
 _KEYPOINTS = re.compile(r"kpt_shape\s*:")
 _COUNT = re.compile(r"nc\s*:\s*(\d+)")
@@ -30,7 +32,7 @@ def read_names(path: Path) -> tuple[str, ...] | None:
         if names is not None:
             return names
     folder = path.parent if path.is_file() else path
-    for name in _TEXT_FILES:
+    for name in (os.path.join(inside, name) for inside in _TEXT_FOLDERS for name in _TEXT_FILES):  # noqa: PTH118
         if (folder / name).is_file():
             lines = [line.strip() for line in text_lines(folder / name)]
             while lines and not lines[-1]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from dali_rec.errors import SourceError
 from dali_rec.sources.detection.yaml_forms import scalars, without_comment
 from dali_rec.sources.detection.yolo_names import YAML_FILES
+from dali_rec.sources.leading_folders import leading_folders, shorten_all
 from dali_rec.sources.text_lines import text_lines
 
 if TYPE_CHECKING:
@@ -59,11 +60,15 @@ def read_yaml(path: Path) -> tuple[Path, list[tuple[str, Path]], tuple[str, ...]
 
 
 def listed_images(path: Path) -> Iterator[tuple[Path, Path]]:
-    """The images on the lines of a .txt, relative to it, and their label files: those in labels/ for images/."""
-    for line in text_lines(path):
-        if line.strip():
-            image = path.parent / line.strip()
-            yield image, labels_of(image).with_suffix(".txt")
+    """The images on the lines of a .txt, relative to it, and their label files: those in labels/ for images/.
+
+    Folders that stand before all of them are left out where the rest is there: see ``leading_folders``.
+    """
+    lines = [line.strip() for line in text_lines(path) if line.strip()]
+    count = leading_folders(lines[0], path.parent) if lines else None
+    for line in shorten_all(lines, count) or lines:
+        image = path.parent / line
+        yield image, labels_of(image).with_suffix(".txt")
 
 
 def labels_of(image: Path) -> Path:

@@ -75,7 +75,8 @@ SIDE = st.floats(-1000, 1000, allow_nan=False)
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(SIDE, SIDE, SIDE, SIDE), max_size=4))
 def test_every_box_that_is_packed_lies_in_its_image(write, boxes):
-    source = read_coco(write([annotation(139, 3, list(box)) for box in boxes]), flagged="keep")
+    in_pixels = annotation(7, 3, [0, 0, 40, 32])  # as a file is refused whose boxes are all within 0 and 1
+    source = read_coco(write([*(annotation(139, 3, list(box)) for box in boxes), in_pixels]), flagged="keep")
     packed = np.array(source.samples[0].labels[4:], np.float32).reshape(-1, 5)
     expected = np.array([(x, y, x + width, y + height) for x, y, width, height in boxes]).reshape(-1, 4)
     expected = np.clip(expected / [40, 32, 40, 32], 0, 1)
@@ -488,3 +489,27 @@ def test_annotation_among_the_images_is_named(write):
 def test_annotation_that_is_no_plain_one_is_named(write, odd):
     with pytest.raises(SourceError, match=r"annotations\[1\]"):
         read_coco(write([annotation(7, 18, [1, 2, 3, 4]), annotation(7, 18, [1, 2, 3, 4]) | odd]))
+
+
+def test_boxes_in_parts_of_the_image_are_refused(write):
+    with pytest.raises(SourceError, match=r"all boxes lie within one pixel; .*parts of the width and the height"):
+        read_coco(write([annotation(139, 3, [0.1, 0.2, 0.5, 0.25]), annotation(7, 3, [0, 0, 1, 1])]))
+
+
+@pytest.mark.parametrize(
+    ("boxes", "are_corners"),
+    [
+        ([[10, 10, 40, 30], [20, 20, 38, 32]], True),
+        ([[10, 10, 30, 20], [20, 20, 30, 32]], True),
+        ([[10, 10, 30, 22], [0, 0, 9, 9], [1, 1, 2, 2]], False),
+        ([[30, 10, 20, 20], [30, 20, 20, 8]], False),  # wider than the rest of the image, but no corners
+    ],
+)
+def test_corners_for_width_and_height_are_said(write, boxes, are_corners):
+    notes = read_coco(write([annotation(139, 3, box) for box in boxes])).notes
+    assert any("boxes reach outside their images: they look like corners" in note for note in notes) == are_corners
+
+
+def test_several_images_of_one_file_are_said(write):
+    source = read_coco(write([], [image(1, "0.jpg"), image(2, "0.jpg")]))
+    assert any("several images are of one file, each with its own annotations: 0.jpg" in note for note in source.notes)

@@ -170,3 +170,77 @@ def test_folder_without_annotations_is_refused(voc, tmp_path):
 def test_root_is_refused_with_a_folder(voc):
     with pytest.raises(SourceError, match="--root"):
         open_source(voc({"a": SIZE}), SourceOptions(root="/"))
+
+
+ONE = f"<annotation>{SIZE}{thing('cat', (1, 1, 20, 32))}</annotation>"
+LEFT_HALF = [4, 6, 40, 32, 0, 0, 0, 0.5, 1, 0]
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Writes JPEGs of 40 × 32, and the text of .xml files."""
+
+    def write(*names):
+        for seed, name in enumerate(names):
+            path = tmp_path / "set" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(ONE.encode() if path.suffix == ".xml" else jpeg(seed))
+        return tmp_path / "set"
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("names", "images", "splits"),
+    [
+        (["a.jpg", "a.xml"], ["a.jpg"], []),  # LabelImg
+        (["annotations/a.xml", "images/a.png"], ["images/a.png"], []),  # Kaggle
+        (["Annotations/a.xml", "images/a.jpg"], ["images/a.jpg"], []),
+        (  # Roboflow
+            ["valid/b.jpg", "valid/b.xml", "train/a.jpg", "train/a.xml"],
+            ["train/a.jpg", "valid/b.jpg"],
+            ["train", "val"],
+        ),
+        (
+            ["train/Annotations/a.xml", "train/JPEGImages/a.jpg", "test/annotations/b.xml", "test/images/b.jpg"],
+            ["train/JPEGImages/a.jpg", "test/images/b.jpg"],
+            ["train", "test"],
+        ),
+    ],
+)
+def test_annotations_may_lie_elsewhere(write, names, images, splits):
+    source = open_source(write(*names))
+    assert labels_by_location(source) == dict.fromkeys(images, LEFT_HALF)
+    assert (source.classes, [split.name for split in source.splits]) == (("cat",), splits)
+    assert source.notes == ()
+
+
+def test_what_has_no_annotation_beside_others_is_said(write):
+    source = open_source(write("train/a.jpg", "train/a.xml", "train/b.jpg", "test/c.jpg"))
+    assert list(labels_by_location(source)) == ["train/a.jpg"]
+    assert "test left out, without .xml files" in source.notes[0]
+    assert source.notes[1] == "1 images have no annotation and were left out: b.jpg, …"
+
+
+def test_other_xml_beside_images_is_no_annotation(write):
+    folder = write("a.jpg", "a.xml")
+    (folder / "a.xml").write_text("<caption>cat</caption>")
+    assert not open_source(folder).has_boxes
+
+
+def test_folder_of_a_devkit_is_looked_into(write, tmp_path):
+    folder = write("VOC2012/Annotations/a.xml", "VOC2012/JPEGImages/a.jpg", "code/x.jpg")
+    for path in (folder, tmp_path):
+        source = open_source(path)
+        assert labels_by_location(source) == {"JPEGImages/a.jpg": LEFT_HALF}
+        assert source.notes[0] == f"{path}: the annotations in {folder}/VOC2012 are packed"
+    assert open_source(folder, SourceOptions(labels="top")).classes == ("VOC2012", "code")
+    write("VOC2007/Annotations/b.xml", "VOC2007/JPEGImages/b.jpg")
+    with pytest.raises(SourceError, match="VOC2007 and VOC2012 are data sets of VOC; pack each by itself"):
+        open_source(folder)
+
+
+def test_image_set_of_one_class_is_refused(voc):
+    folder = voc({"a": SIZE + thing()}, {"dog_train": ["a  1"]})
+    with pytest.raises(SourceError, match=r"dog_train\.txt, line 1: 'a  1' says whether one class is in an image"):
+        open_source(folder / "ImageSets" / "Main" / "dog_train.txt")

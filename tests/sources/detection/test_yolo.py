@@ -338,3 +338,39 @@ def test_folders_of_classes_with_a_yaml_are_no_yolo_set(tmp_path):
     assert (source.classes, source.has_boxes) == (("cat", "dog"), False)
     with pytest.raises(SourceError, match=r"no image has a \.txt .* pack that folder"):
         open_source(tmp_path / "data.yaml")
+
+
+HALF = "1 0.5 0.5 0.5 0.5\n"
+CENTRE = [4, 5, 40, 32, 1, 0.25, 0.25, 0.75, 0.75]
+
+
+@pytest.mark.parametrize(
+    ("images", "names", "splits"),
+    [
+        (["a.jpg", "b.png"], "classes.txt", []),  # LabelImg
+        (["train/a.jpg", "valid/b.jpg"], "train/_darknet.labels", ["train", "val"]),  # Roboflow
+        (["obj_train_data/a.jpg", "obj_test_data/b.jpg"], "obj.names", ["train", "test"]),  # CVAT
+    ],
+)
+def test_texts_may_lie_beside_the_images(tmp_path, images, names, splits):
+    texts = {f"{Path(name).with_suffix('.txt')}": HALF for name in images}
+    source = open_source(write(tmp_path, images, {**texts, names: "cat\ndog\n"}))
+    assert {one.location: list(one.labels) for one in source.samples} == dict.fromkeys(images, CENTRE)
+    assert source.classes == ("cat", "dog")
+    assert [split.name for split in source.splits] == splits
+    assert source.notes == ()
+
+
+def test_captions_beside_images_are_no_boxes(tmp_path):
+    folder = write(tmp_path, ["a.jpg", "b.jpg"], {"a.txt": "", "b.txt": "a photo of 5 cats"})
+    assert not open_source(folder).has_boxes
+    with pytest.raises(SourceError, match=r"b\.txt, line 1: the class is 'a'"):
+        open_source(folder, SourceOptions(format="yolo"))
+
+
+@pytest.mark.parametrize("image", ["test/images/c.jpg", "test/c.jpg"])
+def test_splits_without_labels_are_said(tmp_path, image):
+    folder = write(tmp_path, ["train/images/a.jpg", image], {"train/labels/a.txt": HALF})
+    source = open_source(folder)
+    assert [one.location for one in source.samples] == ["train/images/a.jpg"]
+    assert "test left out, without labels/" in source.notes[0]
