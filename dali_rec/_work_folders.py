@@ -9,17 +9,24 @@ from pathlib import Path
 
 from dali_rec.errors import DatasetError
 
-PACKING, ARRANGING = ".packing", ".arranging"
+PACKING, ARRANGING, FETCHING = ".packing", ".arranging", ".fetching"
+#: What was begun.
+JOB = "job.json"
 #: What is held while a run is at it, and what says, from when nothing but moving is left until all is done, what moves.
 LOCK, JOURNAL = "lock", "publishing.json"
 
-_FILES = (LOCK, "job.json", JOURNAL)
+_FILES = (LOCK, JOB, JOURNAL)
+_COMMANDS = {
+    PACKING: "'dali-rec pack --resume'",
+    ARRANGING: "the merge, split or shuffle",
+    FETCHING: "'dali-rec fetch'",
+}
 
 
 def is_work_folder(path: str | os.PathLike[str]) -> bool:
     """Whether a data set is being made in this folder, or was until its run was killed."""
     # The name first: this is asked of every file of a source.
-    return os.fspath(path).endswith((PACKING, ARRANGING)) and any((Path(path) / name).exists() for name in _FILES)
+    return os.fspath(path).endswith(tuple(_COMMANDS)) and any((Path(path) / name).exists() for name in _FILES)
 
 
 def require_whole(path: Path) -> None:
@@ -36,7 +43,7 @@ def refuse_half_moved(prefix: Path, *, own: str | None = None) -> None:
     """
     # OUT-train is made in the folder of OUT, with OUT-val.
     for stem in itertools.accumulate(prefix.name.split("-"), "{}-{}".format):
-        for suffix, command in ((PACKING, "'dali-rec pack --resume'"), (ARRANGING, "the merge, split or shuffle")):
+        for suffix, command in _COMMANDS.items():
             folder = prefix.with_name(stem + suffix)
             if folder.name != own and _moves(folder / JOURNAL, prefix.name):
                 raise DatasetError(

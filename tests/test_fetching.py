@@ -20,9 +20,10 @@ import pytest
 from support import DATA, make_class_folder, peak_memory
 
 import dali_rec
-from dali_rec import fetching
 from dali_rec.cli import main
 from dali_rec.errors import DatasetError, DatasetNotFoundError, MissingDependencyError, OutputExistsError
+from dali_rec.fetching import download, run, target
+from dali_rec.packing import pack_insightface
 from dali_rec.sources import remote, remote_file
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
@@ -34,6 +35,7 @@ class Web:
 
     def __init__(self, folder):
         self.folder, self.ranges, self.seconds, self.sent = Path(folder), True, 0.0, {}
+        self.requests, self.is_dated = [], True
         self.cut, self.spoil, self.status, self.before = None, None, {}, lambda name: None
         web = self
 
@@ -57,6 +59,7 @@ class Web:
     def serve(self, request):
         name = request.path.partition("?")[0].lstrip("/")
         path = self.folder / name
+        self.requests.append(name)
         self.before(name)
         if name in self.status or not path.is_file():
             request.send_response(self.status.get(name, 404))
@@ -74,7 +77,8 @@ class Web:
         else:
             request.send_response(200)
         request.send_header("Content-Length", str(len(data)))
-        request.send_header("Last-Modified", email.utils.formatdate(path.stat().st_mtime, usegmt=True))
+        if self.is_dated:
+            request.send_header("Last-Modified", email.utils.formatdate(path.stat().st_mtime, usegmt=True))
         request.end_headers()
         length = len(data)
         if self.cut == name and length > 1:
@@ -83,8 +87,8 @@ class Web:
             data = bytes(len(data))
         for at in range(0, length, 4096):
             time.sleep(self.seconds)
-            request.wfile.write(data[at : min(at + 4096, length)])
             self.sent[name] = self.sent.get(name, 0) + min(4096, length - at)
+            request.wfile.write(data[at : min(at + 4096, length)])
         request.close_connection = length < len(data)
 
     @property
@@ -119,12 +123,13 @@ def web(there):
 @pytest.fixture(autouse=True)
 def pieces(monkeypatch):
     """Small pieces, so that small files have several."""
-    monkeypatch.setattr(fetching, "_PIECE", 4096)
+    monkeypatch.setattr(download, "PIECE", 4096)
     monkeypatch.setattr(remote_file, "_RETRIES", 1)
 
 
 def contents(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    """The files of a folder but for the record of what was fetched."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.suffix != ".fetched"}
 
 
 def size_of_recs(folder):
@@ -178,10 +183,11 @@ def test_transfer_that_is_cut_goes_on(web, here, there, ranges):
 def test_what_is_here_costs_no_more_than_the_manifest(web, here, monkeypatch):
     dali_rec.fetch(f"{web.url}/x", here)
     web.sent.clear()
-    monkeypatch.setattr(fetching, "hash_file", pytest.fail)
-    monkeypatch.setattr(fetching, "locked", pytest.fail)
+    monkeypatch.setattr(target, "hash_file", pytest.fail)
+    monkeypatch.setattr(run, "locked", pytest.fail)
+    web.requests.clear()
     dali_rec.fetch(f"{web.url}/x", here)
-    assert web.sent.keys() == {"x.json"}
+    assert web.requests == ["x.json"]
 
 
 def test_copy_made_by_other_means_is_taken_by_its_checksums(web, here, there):
@@ -262,16 +268,14 @@ def test_data_set_of_mxnet_without_a_manifest(web, here, capsys):
     assert re.fullmatch(r"[0-9]+ records: .*/single\.rec\n", capsys.readouterr().out)
 
 
-def test_changed_data_set_without_a_manifest_is_replaced_when_told(web, here, tmp_path):
+def test_changed_data_set_without_a_manifest_replaces_the_old_one(web, here, tmp_path):
     web.folder = tmp_path / "there"
     for name in ("single", "multi"):
         for suffix in (".rec", ".idx"):
             shutil.copyfile(DATA / f"{name}{suffix}", web.folder / f"y{suffix}")
         if name == "single":
             dali_rec.fetch(f"{web.url}/y", here)
-    with pytest.raises(OutputExistsError, match=r"y\.rec is here already"):
-        dali_rec.fetch(f"{web.url}/y", here)
-    dali_rec.fetch(f"{web.url}/y", here, overwrite=True)
+    dali_rec.fetch(f"{web.url}/y", here)
     assert (here / "y.rec").read_bytes() == (DATA / "multi.rec").read_bytes()
 
 
@@ -282,12 +286,56 @@ def test_path_is_a_source_too(here, there, capsys):
     assert contents(here) == contents(there)
 
 
+@pytest.mark.parametrize("has_manifest", [True, False])
+def test_property_of_a_face_set_says_how_many_classes(web, here, there, tmp_path, has_manifest):
+    pack_insightface(tmp_path / "photos", there / "faces")
+    (there / "property").write_text("85742,112,112")
+    if not has_manifest:
+        (there / "faces.json").unlink()
+    # Names come before the property.
+    assert dali_rec.fetch(f"{web.url}/faces", here).num_classes == (2 if has_manifest else 85742)
+    assert (here / "property").read_text() == "85742,112,112"
+    web.sent.clear()
+    dali_rec.fetch(f"{web.url}/faces", here)
+    assert sum(count for name, count in web.sent.items() if name != "faces.json") <= 4  # looked up
+
+
+def test_second_face_set_does_not_change_the_property_of_the_first(here, there, tmp_path):
+    for name in ("a", "b"):
+        pack_insightface(tmp_path / "photos", there / name / name)
+    dali_rec.fetch(there / "a" / "a", here)
+    (there / "b" / "property").write_text("85742,112,112")
+    with pytest.raises(OutputExistsError, match="property is here already"):
+        dali_rec.fetch(there / "b" / "b", here)
+    assert (here / "property").read_text() == (there / "a" / "property").read_text()
+
+
+def test_server_without_times_is_known_again_by_sizes(web, here):
+    web.is_dated, web.folder = False, DATA
+    dali_rec.fetch(f"{web.url}/single", here)
+    web.sent.clear()
+    dali_rec.fetch(f"{web.url}/single", here)
+    assert web.sent == {"single.rec": 1, "single.idx": 1}  # looked up
+
+
+def test_index_that_the_source_has_not_may_be_made_here(web, here, there):
+    for path in there.glob("*.idx"):
+        path.unlink()
+    dali_rec.fetch(f"{web.url}/x", here)
+    assert main(["index", *map(str, here.glob("*.rec"))]) == 0
+    before = contents(here)
+    web.sent.clear()
+    dali_rec.fetch(f"{web.url}/x", here)
+    assert web.sent.keys() == {"x.json"}
+    assert contents(here) == before
+
+
 # Killed, several at once, damaged.
 
 
 def begin(url, out):
-    small = "fetching._PIECE = 4096; fetching._CONNECTIONS = 2"
-    code = f"from dali_rec import fetching, fetch; {small}; fetch({url!r}, {str(out)!r})"
+    small = "download.PIECE = 4096; download.CONNECTIONS = 2"
+    code = f"from dali_rec import fetch; from dali_rec.fetching import download; {small}; fetch({url!r}, {str(out)!r})"
     return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
 
 
@@ -295,16 +343,14 @@ def begin(url, out):
 def test_fetch_that_is_killed_goes_on(web, here, there, ranges):
     web.ranges, web.seconds = ranges, 0.02
     process = begin(f"{web.url}/x", here)
-    half = size_of_recs(there) // 2
-    while web.sent_of_recs < half:
+    while size_of_recs(here / "x.fetching") < size_of_recs(there) // 4:
         time.sleep(0.01)
         assert process.poll() is None
     process.send_signal(signal.SIGKILL)
     process.communicate()
     time.sleep(0.2)
     assert {path.name for path in here.iterdir()} == {"x.fetching", "x.fetching.lock"}
-    staged = sum(path.stat().st_size for path in (here / "x.fetching").glob("*.rec.*"))
-    assert staged
+    staged = size_of_recs(here / "x.fetching")
     web.seconds = 0
     web.sent.clear()
     dali_rec.fetch(f"{web.url}/x", here)
@@ -335,31 +381,80 @@ def test_processes_at_once_fetch_it_once(web, here, there):
     assert web.sent_of_recs == size_of_recs(there) + 4  # each was looked up once
 
 
-@pytest.mark.parametrize("step", [2, 10, 11, 15, 20])
-def test_fetch_killed_while_files_get_their_names_goes_on(web, here, there, monkeypatch, step):
-    dali_rec.fetch(f"{web.url}/x", here)
-    repack(there, 15)
-    steps = []
+class KilledError(BaseException):
+    pass
+
+
+def fetch_killed_at(step, url, out):
+    """Fetch, and die before the file operation of this number. Gives whether it came to that."""
+    count = [0]
 
     def counted(function):
-        def call(path, *arguments, **options):
-            steps.append(f"{function.__name__} {path.name}")
-            if len(steps) == step:
-                raise KeyboardInterrupt
-            return function(path, *arguments, **options)
+        def call(*arguments, **options):
+            count[0] += 1
+            if count[0] == step:
+                raise KilledError
+            return function(*arguments, **options)
 
         return call
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "replace", counted(Path.replace))
-        patch.setattr(Path, "unlink", counted(Path.unlink))
-        with pytest.raises(KeyboardInterrupt):
-            dali_rec.fetch(f"{web.url}/x", here)
-    assert (here / "x.json").exists() is (step <= 10)
-    web.sent.clear()
-    assert len(dali_rec.fetch(f"{web.url}/x", here)) == 30
-    assert contents(here) == contents(there)
-    assert web.sent_of_recs <= 4  # looked up
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("replace", "unlink", "rmdir", "mkdir"):
+            patch.setattr(Path, name, counted(getattr(Path, name)))
+        try:
+            dali_rec.fetch(url, out)
+        except KilledError:
+            return True
+    return False
+
+
+@pytest.mark.parametrize("kind", ["shards", "one file", "no manifest"])
+def test_fetch_killed_at_any_step_leaves_no_mixture_and_goes_on(tmp_path, kind):
+    there, here, before = tmp_path / "there", tmp_path / "here", tmp_path / "before"
+    shards = 2 if kind == "shards" else None
+
+    def pack(classes):
+        photos = make_class_folder(tmp_path / "-".join(classes), classes)
+        dali_rec.pack(photos, there / "x", shards=shards, overwrite=True)
+        if kind == "no manifest":
+            (there / "x.json").unlink()
+
+    pack({"ant": 3, "bee": 4})
+    dali_rec.fetch(there / "x", f"{before}/")
+    pack({"cow": 5})
+    new = contents(there)
+    whole = [(7, None), (5, None)] if kind == "no manifest" else [(7, ("ant", "bee")), (5, ("cow",))]
+    for step in range(1, 100):
+        shutil.rmtree(here, ignore_errors=True)
+        shutil.copytree(before, here)
+        if not fetch_killed_at(step, there / "x", here):
+            break
+        with contextlib.suppress(DatasetNotFoundError, DatasetError):
+            found = dali_rec.open(here / "x")
+            assert (len(found), found.classes) in whole
+        assert len(dali_rec.fetch(there / "x", here)) == 5
+        (here / "x.fetching.lock").unlink(missing_ok=True)  # of a process that was killed when all was done
+        assert contents(here) == new
+        assert not (here / "x.fetching").exists()
+    assert 10 < step < 99
+
+
+def test_what_was_half_moved_is_not_opened_nor_packed_over(here, there, tmp_path):
+    steps = iter(range(1, 99))
+    while not (here / "x.fetching" / "publishing.json").exists():
+        assert fetch_killed_at(next(steps), there / "x", here)
+    for action in (lambda: dali_rec.open(here / "x"), lambda: dali_rec.pack(tmp_path / "photos", here / "x")):
+        with pytest.raises(DatasetError, match=r"interrupted.* run 'dali-rec fetch' to .*/here/x again"):
+            action()
+
+
+def test_half_fetched_folder_is_no_class(there, tmp_path):
+    photos = tmp_path / "photos"
+    steps = iter(range(1, 99))
+    while not (photos / "x.fetching" / "job.json").exists():
+        assert fetch_killed_at(next(steps), there / "x", photos)
+    dali_rec.pack(photos, tmp_path / "again")
+    assert dali_rec.open(tmp_path / "again").classes == ("ant", "bee")
 
 
 def test_damage_on_the_way_is_noticed_and_only_that_file_fetched_again(web, here, there):
@@ -384,7 +479,7 @@ def test_change_while_it_is_fetched_is_said(web, here, there):
             repack(there, 15)
 
     web.before = change
-    with pytest.raises(DatasetError, match=r"x\.json was changed while it was fetched|cut short or replaced there"):
+    with pytest.raises(DatasetError, match=r"/x was changed while it was fetched|cut short or replaced there"):
         dali_rec.fetch(f"{web.url}/x", here)
     assert not list((here).glob("*.*c"))
     assert len(dali_rec.fetch(f"{web.url}/x", here)) == 30
@@ -402,7 +497,7 @@ def test_change_of_a_data_set_without_a_manifest_is_said(web, here, tmp_path):
             os.utime(web.folder / "single.rec")
 
     web.before = change
-    with pytest.raises(DatasetError, match=r"single\.rec was changed while it was fetched"):
+    with pytest.raises(DatasetError, match=r"/single was changed while it was fetched"):
         dali_rec.fetch(f"{web.url}/single", here)
 
 
@@ -417,6 +512,31 @@ def test_another_data_set_is_not_replaced_unasked(web, here, there, tmp_path):
     assert contents(here) == before
     dali_rec.fetch(f"{web.url}/x", here, overwrite=True)
     assert contents(here) == contents(there)
+
+
+def test_data_set_of_this_name_from_elsewhere_is_not_replaced_unasked(here, there, tmp_path):
+    dali_rec.fetch(there / "x", here)
+    before = contents(here)
+    dali_rec.pack(make_class_folder(tmp_path / "others", {"cow": 9}), tmp_path / "elsewhere" / "x")
+    with pytest.raises(OutputExistsError, match=r"x\.json is here already, and is not what was fetched from .*/elsew"):
+        dali_rec.fetch(tmp_path / "elsewhere" / "x", here)
+    assert contents(here) == before
+
+
+def test_what_was_appended_here_is_not_replaced_unasked(here, there, tmp_path):
+    dali_rec.fetch(there / "x", here)
+    dali_rec.pack(make_class_folder(tmp_path / "more", {"cow": 5}), here / "x", append=True)
+    with pytest.raises(OutputExistsError, match=r"x\.json is here already"):
+        dali_rec.fetch(there / "x", here)
+    assert len(dali_rec.open(here / "x")) == 45
+
+
+def test_folder_of_somebody_else_is_left_alone(here, there):
+    (here / "x.fetching").mkdir()
+    (here / "x.fetching" / "notes.txt").write_text("mine")
+    with pytest.raises(OutputExistsError, match=r"x\.fetching is needed as a work folder but holds other files"):
+        dali_rec.fetch(there / "x", here)
+    assert (here / "x.fetching" / "notes.txt").read_text() == "mine"
 
 
 @pytest.mark.parametrize("name", ["../x.rec", "a/x.rec", "..\\x.rec", "x.sh"])
@@ -492,7 +612,7 @@ def test_disk_that_gets_full_is_said_and_the_rest_comes_later(web, here, there, 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left on device") as caught:
         dali_rec.fetch(f"{web.url}/x", here)
-    assert Path(caught.value.filename).parent == here
+    assert Path(caught.value.filename).parent == here / "x.fetching"
     dali_rec.fetch(f"{web.url}/x", here)
     assert contents(here) == contents(there)
 

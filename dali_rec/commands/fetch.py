@@ -15,7 +15,7 @@ def fetch(
     out: Annotated[str, typer.Argument(help="Folder to bring it to, or prefix of the files to make.")],
     *,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a data set of the same name that was not fetched.")
+        bool, typer.Option("--overwrite", help="Replace a data set of the same name that was not fetched from there.")
     ] = False,
 ) -> None:
     """Bring a packed data set from an object store or a web server to this machine.

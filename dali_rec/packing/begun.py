@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dali_rec._work_folders import JOURNAL, PACKING
+from dali_rec._work_folders import JOB, JOURNAL, PACKING
 from dali_rec.manifest import parse_manifest
 from dali_rec.packing.publication import Publication
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from dali_rec.packing.job import Job
     from dali_rec.packing.store import Store
 
-JOB = "job.json"
 _OVERWRITES = "overwrites"
 
 

@@ -14,10 +14,10 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING
 
-from dali_rec._work_folders import JOURNAL, LOCK
+from dali_rec._work_folders import JOB, JOURNAL, LOCK
 from dali_rec.errors import DatasetError, OutputExistsError
 from dali_rec.packing.bad_images import rejections_file
-from dali_rec.packing.begun import JOB, format_begun, read_begun, work_folder
+from dali_rec.packing.begun import format_begun, read_begun, work_folder
 from dali_rec.packing.publication import Moves, Publication, staged_manifest
 from dali_rec.packing.report import REPORT_SUFFIX, ShardReport
 from dali_rec.packing.shard import input_digest

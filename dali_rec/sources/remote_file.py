@@ -1,10 +1,8 @@
-"""Large files behind URLs: what there is, a range of it, and all of it from servers that give no ranges."""
+"""Files behind URLs: what there is, a range of it, and all of it, from servers that give no ranges."""
 
 from __future__ import annotations
 
 import contextlib
-from datetime import datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dali_rec.sources.remote import filesystem_for, persist, shown, wait_or_raise
@@ -14,17 +12,20 @@ if TYPE_CHECKING:
 
 _RETRIES = 4
 _CHUNK = 1 << 20
-_TIMES = ("LastModified", "last_modified", "mtime", "created")  # of S3, Azure, Google and files, memory
+_VERSIONS = ("LastModified", "last_modified", "mtime", "created")  # of S3, Azure, Google and files, memory
 # Compressed on the way, a text would have another length than the server says.
 _AS_IT_IS = {"Accept-Encoding": "identity"}
 
 
 class RemoteFile(NamedTuple):
-    """A file behind a URL. modified: seconds since 1970, 0 if not said. has_ranges: whether parts can be asked for."""
+    """A file behind a URL. version: when it was written, as the server says it, or its ETag; empty if it says neither.
+
+    has_ranges: whether parts can be asked for.
+    """
 
     url: str
     size: int
-    modified: int
+    version: str
     has_ranges: bool = True
 
 
@@ -33,11 +34,26 @@ def is_http(url: str) -> bool:
     return url.lower().startswith(("http://", "https://"))
 
 
-def look_up(url: str) -> RemoteFile | None:
-    """The file behind a URL, None if there is none. Raises PermissionError, or OSError where nobody can tell."""
+def look_up(url: str, *, is_optional: bool = False) -> RemoteFile | None:
+    """The file behind a URL, None if there is none. Raises PermissionError, or OSError where nobody can tell.
+
+    is_optional: None also where it is forbidden to read it: so object stores may say that they have no such file.
+    """
     try:
         return persist(lambda: _look_up(url), url, _RETRIES)
     except FileNotFoundError:
+        return None
+    except PermissionError:
+        if is_optional:
+            return None
+        raise
+
+
+def read_if_any(url: str) -> bytes | None:
+    """All bytes of a small file; None if there is none, or none for us. Raises OSError where nobody can tell."""
+    try:
+        return persist(lambda: _read(url), url, _RETRIES)
+    except (FileNotFoundError, PermissionError):
         return None
 
 
@@ -78,13 +94,17 @@ def _look_up(url: str) -> RemoteFile | None:
         return sync(filesystem.loop, _ask, filesystem, url)  # type: ignore[no-any-return]
     filesystem.invalidate_cache()
     info = filesystem.info(url)
-    modified = next((info[name] for name in _TIMES if info.get(name)), 0)
-    return None if info["type"] == "directory" else RemoteFile(url, info["size"], _seconds(modified))
+    version = next((info[name] for name in _VERSIONS if info.get(name)), "")
+    return None if info["type"] == "directory" else RemoteFile(url, info["size"], str(version))
 
 
-def _seconds(when: object) -> int:
-    seconds = when.timestamp() if isinstance(when, datetime) else when
-    return int(seconds) if isinstance(seconds, (int, float)) else 0
+def _read(url: str) -> bytes:
+    filesystem = _filesystem(url)
+    if is_http(url):
+        from fsspec.asyn import sync
+
+        return sync(filesystem.loop, _get, filesystem, url)  # type: ignore[no-any-return]
+    return filesystem.cat_file(url)  # type: ignore[no-any-return]
 
 
 def _read_range(url: str, start: int, end: int) -> bytes:
@@ -108,8 +128,14 @@ async def _ask(filesystem: Any, url: str) -> RemoteFile:
         size = in_range if has_ranges else response.headers.get("Content-Length", "")
         if not size.isdecimal():
             raise OSError("the server does not say how long it is")
-        said = response.headers.get("Last-Modified")
-        return RemoteFile(url, int(size), _seconds(said and parsedate_to_datetime(said)), has_ranges)
+        version = response.headers.get("Last-Modified") or response.headers.get("ETag", "")
+        return RemoteFile(url, int(size), version, has_ranges)
+
+
+async def _get(filesystem: Any, url: str) -> bytes:
+    async with _request(filesystem, url) as response:
+        data: bytes = await response.read()
+        return data
 
 
 async def _get_range(filesystem: Any, url: str, start: int, end: int) -> bytes:
@@ -125,9 +151,10 @@ async def _get_range(filesystem: Any, url: str, start: int, end: int) -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def _request(filesystem: Any, url: str, start: int, end: int) -> AsyncIterator[Any]:
+async def _request(filesystem: Any, url: str, start: int = 0, end: int | None = None) -> AsyncIterator[Any]:
     session = await filesystem.set_session()
-    async with session.get(url, headers={**_AS_IT_IS, "Range": f"bytes={start}-{end - 1}"}) as response:
+    span = {} if end is None else {"Range": f"bytes={start}-{end - 1}"}
+    async with session.get(url, headers={**_AS_IT_IS, **span}) as response:
         if response.status in (404, 410):
             raise FileNotFoundError(shown(url))
         if response.status in (401, 403):
