@@ -13,6 +13,7 @@ PACKING, ARRANGING = ".packing", ".arranging"
 #: What is held while a run is at it, and what says, from when nothing but moving is left until all is done, what moves.
 LOCK, JOURNAL = "lock", "publishing.json"
 
+_ARRANGE = "the merge, split, shuffle or pack --format insightface"
 _FILES = (LOCK, "job.json", JOURNAL)
 
 
@@ -36,7 +37,7 @@ def refuse_half_moved(prefix: Path, *, own: str | None = None) -> None:
     """
     # OUT-train is made in the folder of OUT, with OUT-val.
     for stem in itertools.accumulate(prefix.name.split("-"), "{}-{}".format):
-        for suffix, command in ((PACKING, "'dali-rec pack --resume'"), (ARRANGING, "the merge, split or shuffle")):
+        for suffix, command in ((PACKING, "'dali-rec pack --resume'"), (ARRANGING, _ARRANGE)):
             folder = prefix.with_name(stem + suffix)
             if folder.name != own and _moves(folder / JOURNAL, prefix.name):
                 raise DatasetError(
