@@ -18,7 +18,7 @@ LOCK, JOURNAL = "lock", "publishing.json"
 _FILES = (LOCK, JOB, JOURNAL)
 _COMMANDS = {
     PACKING: "'dali-rec pack --resume'",
-    ARRANGING: "the merge, split or shuffle",
+    ARRANGING: "the merge, split, shuffle or pack --format insightface",
     FETCHING: "'dali-rec fetch'",
 }
 

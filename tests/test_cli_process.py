@@ -76,6 +76,7 @@ def run_with_file_limit(size, *arguments):
         (100, ["pack", "photos", "x"], "x.packing/job.json"),
         (4000, ["pack", "photos", "x"], "x.packing/x.rec"),
         (4000, ["pack", "photos", "x", "--shards", "2"], "x.packing/x-00000-of-00002.rec"),
+        (4000, ["pack", "photos", "x", "--format=insightface"], "x.arranging/x.packed.packing/x.packed.rec"),
         (4000, ["merge", "out/photos", "x"], "x.arranging/x.rec.0"),
         (4000, ["shuffle", "out/photos", "x"], "x.arranging/x.rec.0"),
         (4000, ["split", "out/photos", "x", "--shards", "1"], "x.arranging/x.rec.0"),

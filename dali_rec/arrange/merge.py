@@ -18,9 +18,9 @@ from dali_rec.arrange.headers import with_ids, with_labels
 from dali_rec.arrange.inputs import Input, notes_on_identities, open_input
 from dali_rec.arrange.report import ArrangeReport
 from dali_rec.arrange.sharding import Sharding
-from dali_rec.arrange.target import Target
 from dali_rec.arrange.writer import SetWriter
 from dali_rec.errors import DatasetError
+from dali_rec.packing.arranged import ArrangeTarget
 
 if TYPE_CHECKING:
     import os
@@ -66,7 +66,7 @@ def merge(
     """
     began = time.perf_counter()
     sharding = Sharding.of(shards, shard_size, shard_records)
-    target = Target(as_path(out))
+    target = ArrangeTarget(as_path(out))
     target.clear()
     with contextlib.ExitStack() as stack:
         alone = sharding if len(datasets) == 1 and not renumber else None

@@ -6,17 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from dali_rec.manifest import Manifest
-
-
-@dataclass(frozen=True, slots=True)
-class ArrangedSet:
-    """One data set that was written."""
-
-    manifest_path: Path
-    manifest: Manifest
+    from dali_rec.packing.arranged import ArrangedSet
 
 
 @dataclass(frozen=True, slots=True)

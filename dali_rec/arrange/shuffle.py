@@ -25,8 +25,8 @@ from dali_rec.arrange.inputs import notes_on_identities, open_input
 from dali_rec.arrange.report import ArrangeReport
 from dali_rec.arrange.scatter import Scatter
 from dali_rec.arrange.sharding import Sharding
-from dali_rec.arrange.target import Target
 from dali_rec.arrange.writer import SetWriter
+from dali_rec.packing.arranged import ArrangeTarget
 from dali_rec.packing.options import SHUFFLE_SEED
 from dali_rec.packing.sizing import bounds_by_bytes
 
@@ -81,7 +81,7 @@ def shuffle(
     limit = parse_size(memory)
     if limit < LEAST_MEMORY:
         raise ValueError(f"memory is {memory}: at least {LEAST_MEMORY >> 20}MiB")
-    target = Target(as_path(out))
+    target = ArrangeTarget(as_path(out))
     target.clear()
     with contextlib.ExitStack() as stack:
         one = stack.enter_context(open_input(dataset, sharding=sharding))

@@ -15,9 +15,9 @@ from dali_rec.arrange.frames import read_frames
 from dali_rec.arrange.inputs import notes_on_identities, open_input
 from dali_rec.arrange.report import ArrangeReport
 from dali_rec.arrange.sharding import Sharding
-from dali_rec.arrange.target import Target
 from dali_rec.arrange.writer import SetWriter
 from dali_rec.errors import DatasetError
+from dali_rec.packing.arranged import ArrangeTarget
 from dali_rec.packing.options import SHUFFLE_SEED
 from dali_rec.packing.split import STRATIFIED_BOXES, check_shares, split_rows
 
@@ -71,7 +71,7 @@ def split(
         check_shares(shares)
     elif stratify:
         raise ValueError("stratify says how to split: it needs shares")
-    target = Target(as_path(out), shares or ())
+    target = ArrangeTarget(as_path(out), shares or ())
     target.clear()
     with contextlib.ExitStack() as stack:
         unparted = sharding if shares is None else None

@@ -8,20 +8,19 @@ file ``property`` with "classes,height,width". (face2rec2 of deepinsight/insight
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dali_rec._files import as_path, atomic_write, require_output_name, write_text_atomically
+from dali_rec._files import as_path, atomic_write, write_text_atomically
 from dali_rec.dataset import listed_ids
-from dali_rec.errors import OutputExistsError, SourceError, TooManyBadImagesError
+from dali_rec.errors import SourceError, TooManyBadImagesError
 from dali_rec.images import inspect_image
-from dali_rec.manifest import Manifest, ShardEntry, replaceable_files
+from dali_rec.manifest import Manifest, ShardEntry
 from dali_rec.opening import open_dataset
+from dali_rec.packing.arranged import ArrangeTarget
 from dali_rec.packing.bad_images import rejections_file
 from dali_rec.packing.pack import pack
 from dali_rec.packing.run import PackReport, run_pack
@@ -32,7 +31,8 @@ from dali_rec.sources.listed import original_paths
 from dali_rec.sources.remote import is_url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from dali_rec.packing.options import PackOptions, RunOptions
     from dali_rec.sources import SourceOptions
 
+_PROPERTY = "property"
 _REFUSED = {
     "shards": 1,
     "shard_size": None,
@@ -53,13 +54,14 @@ _REFUSED = {
 
 
 def pack_insightface(
-    source: str | os.PathLike[str], out: str | os.PathLike[str], *, overwrite: bool = False, **options: Any
+    source: object, out: str | os.PathLike[str], *, overwrite: bool = False, **options: Any
 ) -> PackReport:
     """Pack the images of ``source`` into OUT.rec as InsightFace has it, OUT.idx, OUT.lst, OUT.json and ``property``.
 
     source, out, options: as for ``pack``, but for shards and splits: the layout is one file. All images must have one
-    size; ``resize=112, resize_mode="fill", upscale=True`` makes it so. The images are packed once beside OUT, then
-    copied in order, so that for a while they are on disk twice.
+    size; ``resize=112, resize_mode="fill", upscale=True`` makes it so. The images are packed in the folder
+    OUT.arranging, then copied in order, so that for a while they are on disk twice. What a run that was killed has left
+    there the next one removes or, if it is but to be moved, moves.
 
     Raises what ``pack`` does, ValueError for shards and splits, SourceError where images differ in size or have no
     class.
@@ -67,11 +69,11 @@ def pack_insightface(
     for name, usual in _REFUSED.items():
         if options.get(name) not in (usual, None):
             raise ValueError(f"{name} is {options[name]!r}: InsightFace's layout is one file; pack without it")
-    return _pack_and_arrange(lambda prefix: pack(source, prefix, **options), out, overwrite=overwrite)
+    return _pack_and_arrange(lambda prefix: pack(source, prefix, **options), source, out, overwrite=overwrite)
 
 
 def run_pack_insightface(
-    source: str | os.PathLike[str],
+    source: object,
     out: str | os.PathLike[str],
     options: PackOptions,
     source_options: SourceOptions,
@@ -83,28 +85,37 @@ def run_pack_insightface(
     fresh = replace(run, overwrite=False)
     return _pack_and_arrange(
         lambda prefix: run_pack(source, prefix, options, source_options, fresh, progress=progress),
+        source,
         out,
         overwrite=run.overwrite,
     )
 
 
 def _pack_and_arrange(
-    packing: Callable[[Path], PackReport], out: str | os.PathLike[str], *, overwrite: bool
+    packing: Callable[[Path], PackReport],
+    source: object,
+    out: str | os.PathLike[str],
+    *,
+    overwrite: bool,
 ) -> PackReport:
-    """Let ``packing`` pack to a prefix beside ``out``, and write that anew to ``out``."""
+    """Let ``packing`` pack to a prefix in the work folder of ``out``, and write that anew."""
     if is_url(os.fspath(out)):
         raise ValueError(
             f"{os.fspath(out)}: InsightFace's layout is written to a file system; copy it there afterwards"
         )
-    out = require_output_name(as_path(out))
+    out = as_path(out)
     began = time.perf_counter()
-    _refuse_to_replace(out, overwrite=overwrite)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}.packing-", dir=out.parent) as folder:
+    read = [as_path(source)] if isinstance(source, (str, os.PathLike)) else []
+    target = _target(out, read, overwrite=overwrite)
+    with target.working() as folder:
+        prefix = folder / f"{out.name}.packed"
+        made, kept = (place.with_name(rejections_file(place.name)) for place in (prefix, out))
         try:
-            report = packing(Path(folder) / out.name)
+            report = packing(prefix)
         except TooManyBadImagesError as error:
-            raise TooManyBadImagesError(_keep_rejections(Path(folder), out, str(error))) from None
+            if made.exists():
+                made.replace(kept)
+            raise TooManyBadImagesError(str(error).replace(str(made), str(kept))) from None
         if len(report.sets) != 1:
             splits = ", ".join(str(one.split) for one in report.sets)
             raise SourceError(
@@ -112,23 +123,17 @@ def _pack_and_arrange(
                 "folders"
             )
         packed = report.sets[0]
+        if packed.rejections:
+            made.replace(folder / kept.name)
         with open_dataset(packed.location) as dataset:
-            manifest = write_insightface(dataset, out, overwrite=overwrite)
-        _keep_rejections(Path(folder), out)
-    rejected = str(out.with_name(rejections_file(out.name))) if packed.rejections else None
-    location = str(out.with_name(out.name + ".json"))
-    arranged = replace(packed, location=location, manifest=manifest, rejected=rejected)
-    return replace(report, sets=(arranged,), seconds=time.perf_counter() - began)
-
-
-def _keep_rejections(folder: Path, out: Path, message: str = "") -> str:
-    """Move the list of rejected images beside OUT, or remove an old one; returns the message with its new place."""
-    made, kept = (place / rejections_file(out.name) for place in (folder, out.parent))
-    if made.exists():
-        made.replace(kept)
-    else:
-        kept.unlink(missing_ok=True)
-    return message.replace(str(made), str(kept))
+            (arranged,) = target.publish([_write(dataset, folder, out.name)])
+    packed = replace(
+        packed,
+        location=str(arranged.manifest_path),
+        manifest=arranged.manifest,
+        rejected=str(kept) if packed.rejections else None,
+    )
+    return replace(report, sets=(packed,), seconds=time.perf_counter() - began)
 
 
 def write_insightface(dataset: Dataset, out: str | os.PathLike[str], *, overwrite: bool = False) -> Manifest:
@@ -138,27 +143,34 @@ def write_insightface(dataset: Dataset, out: str | os.PathLike[str], *, overwrit
     images differ in size, OutputExistsError.
     """
     out = as_path(out)
-    _refuse_to_replace(out, overwrite=overwrite)
-    rec, manifest_path = (out.with_name(out.name + suffix) for suffix in (".rec", ".json"))
-    replaced = replaceable_files(manifest_path)
-    for file in (rec, *map(out.with_name, sorted(replaced))):
-        if any(shard.path.exists() and file.exists() and shard.path.samefile(file) for shard in dataset.shards):
-            raise OutputExistsError(f"{file} is what is being read; choose another name")
-    out.parent.mkdir(parents=True, exist_ok=True)
+    target = _target(out, [shard.path for shard in dataset.shards], overwrite=overwrite)
+    with target.working() as folder:
+        (arranged,) = target.publish([_write(dataset, folder, out.name)])
+    return arranged.manifest
+
+
+def _target(out: Path, inputs: Iterable[Path], *, overwrite: bool) -> ArrangeTarget:
+    target = ArrangeTarget(out, beside=[_PROPERTY])
+    target.clear()
+    target.check(inputs, overwrite=overwrite)
+    return target
+
+
+def _write(dataset: Dataset, folder: Path, name: str) -> Manifest:
+    """Write the .rec, the .idx, the list and the property file of the data set ``name``; gives its manifest."""
     classes = dataset.class_indices
     order = np.argsort(classes, kind="stable")
-    with RecordWriter(rec) as writer:
+    with RecordWriter(folder / f"{name}.rec") as writer:
         height, width = _write_images(writer, dataset, order, classes)
         _write_identities(writer, classes[order])
-        manifest_path.unlink(missing_ok=True)  # that of what is replaced
     count = len(dataset.classes) if dataset.classes is not None else int(classes.max()) + 1
-    write_text_atomically(out.with_name("property"), f"{count},{height},{width}\n")
-    with atomic_write(out.with_name(out.name + ".lst")) as listed:
+    write_text_atomically(folder / _PROPERTY, f"{count},{height},{width}\n")
+    with atomic_write(folder / f"{name}.lst") as listed:
         listed.writelines(format_list(_listed(dataset, order, classes)))
     options = dict(dataset.manifest.options) if dataset.manifest is not None else {}
     manifest = Manifest(
         records=len(dataset),
-        shards=(ShardEntry(rec.name, writer.index_path.name, len(dataset), writer.position, writer.sha256),),
+        shards=(ShardEntry(f"{name}.rec", writer.index_path.name, len(dataset), writer.position, writer.sha256),),
         label_width=1,
         label_kind="class",
         max_width=width,
@@ -167,12 +179,7 @@ def write_insightface(dataset: Dataset, out: str | os.PathLike[str], *, overwrit
         classes=dataset.classes,
         options={**options, "format": "insightface"},
     )
-    if dataset.manifest is not None:
-        manifest = replace(manifest, created_by=dataset.manifest.created_by)
-    for name in replaced - {rec.name, writer.index_path.name}:
-        out.with_name(name).unlink(missing_ok=True)
-    manifest.write(manifest_path)
-    return manifest
+    return manifest if dataset.manifest is None else replace(manifest, created_by=dataset.manifest.created_by)
 
 
 def _write_images(
@@ -225,12 +232,3 @@ def _listed(dataset: Dataset, order: NDArray[np.intp], classes: NDArray[np.int64
 def _paths(dataset: Dataset) -> list[str]:
     """The original path of each image, empty where no list beside the data set says it."""
     return list(original_paths(dataset, listed_ids(dataset)))
-
-
-def _refuse_to_replace(out: Path, *, overwrite: bool) -> None:
-    if overwrite:
-        return
-    names = [out.name + suffix for suffix in (".rec", ".idx", ".lst", ".json")]
-    for file in (out.with_name(name) for name in (*names, "property")):
-        if file.exists():
-            raise OutputExistsError(f"{file} exists already; choose another name or say --overwrite")

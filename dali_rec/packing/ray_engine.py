@@ -120,7 +120,7 @@ def _result(ray: Any, reference: Any, task: Task) -> ShardReport:
         reason = " ".join(str(error).split())[:300]
         raise EngineError(
             f"{task.shard.name}: its task died {_RETRIES + 1} times ({type(error).__name__}: {reason}); mend the "
-            "cluster and go on with --resume"
+            "cluster and run it again"
         ) from None
     return report
 

@@ -14,7 +14,7 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING
 
-from dali_rec._work_folders import JOB, JOURNAL, LOCK
+from dali_rec._work_folders import JOB, JOURNAL, LOCK, is_work_folder
 from dali_rec.errors import DatasetError, OutputExistsError
 from dali_rec.packing.bad_images import rejections_file
 from dali_rec.packing.begun import format_begun, read_begun, work_folder
@@ -163,11 +163,13 @@ class WorkFolder:
         raise DatasetError(f"{path}: this is not the job that was begun: {'; '.join(differences)}. {remedy}")
 
     def _leave(self) -> None:
-        """Remove the folder, unless another run can go on from it."""
+        """Remove the folder, unless another run can go on from it; none does in the work folder of another command."""
         if self._is_removed or self.run.is_shared:
             return
         finished = self._finished_shards
-        if JOURNAL in self.store.names(self.name):
+        if is_work_folder(self.store.path("")):
+            self._remove()
+        elif JOURNAL in self.store.names(self.name):
             logger.warning(
                 "all shards are finished, and some files are still to be moved from %s; go on with --resume",
                 self.store.path(self.name),

@@ -31,9 +31,7 @@ class Preparation(NamedTuple):
 
     image: ImageOptions
     fetching: FetchOptions
-    remedy: str = (
-        "if it is memory that was short, take fewer --workers. --resume goes on from the shards that are finished"
-    )
+    remedy: str = "if it is memory that was short, take fewer --workers"
 
     def read(self, request: tuple[Origin, Sequence[str]]) -> list[ReadImage]:
         """Read the encoded images."""

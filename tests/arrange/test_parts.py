@@ -16,9 +16,9 @@ from dali_rec.arrange import merge, shuffle, split
 from dali_rec.arrange.frames import read_frames
 from dali_rec.arrange.locations import Locations
 from dali_rec.arrange.sharding import Sharding, ShardState
-from dali_rec.arrange.target import Target
 from dali_rec.errors import OutputExistsError
 from dali_rec.manifest import Manifest
+from dali_rec.packing.arranged import ArrangeTarget
 from dali_rec.packing.plan import plan_shards
 from dali_rec.packing.sizing import bounds_by_bytes, bounds_by_count
 
@@ -121,7 +121,7 @@ def test_list_goes_with_the_records(tmp_path):
 
 
 def _hold(prefix, ready, done):
-    with Target(prefix).working():
+    with ArrangeTarget(prefix).working():
         ready.set()
         done.wait(30)
 
@@ -146,14 +146,14 @@ def test_two_processes_do_not_write_the_same_set(tmp_path):
 def test_of_two_runs_at_a_time_the_second_does_not_replace_what_the_first_made(tmp_path, monkeypatch):
     for name, keys in (("a", [0]), ("b", [0, 1])):
         write_set(tmp_path / name, [payload(key, [0.0], b"") for key in keys], keys)
-    check_space, first = Target.check_space, [lambda: merge([tmp_path / "a"], tmp_path / "out")]
+    check_space, first = ArrangeTarget.check_space, [lambda: merge([tmp_path / "a"], tmp_path / "out")]
 
     def run_first(target, size):
         if first:
             first.pop()()
         check_space(target, size)
 
-    monkeypatch.setattr(Target, "check_space", run_first)  # after the check, and before the lock
+    monkeypatch.setattr(ArrangeTarget, "check_space", run_first)  # after the check, and before the lock
     with pytest.raises(OutputExistsError, match="exists already"):
         merge([tmp_path / "b"], tmp_path / "out")
     assert contents(tmp_path / "out") == contents(tmp_path / "a")

@@ -4,6 +4,7 @@ import errno
 import itertools
 import re
 import shutil
+from functools import partial
 
 import pytest
 from kills import Killed, kill_at
@@ -13,6 +14,8 @@ from support import make_class_folder
 import dali_rec
 from dali_rec.arrange import merge, shuffle, split
 from dali_rec.errors import DatasetError, DatasetNotFoundError, OutputExistsError
+from dali_rec.faces import read_property
+from dali_rec.packing import pack_insightface
 from dali_rec.packing.store import LocalStore
 
 HALVES = {"train": 0.5, "val": 0.5}
@@ -28,6 +31,12 @@ def make_shuffled(inputs, out, **options):
 
 def make_halves(inputs, out, **options):
     split(inputs[1], out, shares=HALVES, **options)
+
+
+def make_faces(inputs, out, **options):
+    photos = inputs[1].parent.with_name("photos-b")
+    (photos / "bee" / "bad.jpg").write_bytes(b"no image")
+    pack_insightface(photos, out, max_bad=9, resize=24, resize_mode="fill", **options)
 
 
 @pytest.fixture
@@ -67,22 +76,26 @@ def standing(prefix):
     try:
         with dali_rec.open(prefix) as dataset:
             records = [(record.key, bytes(record.image)) for record in dataset]
-            return dataset.manifest, records, prefix.with_suffix(".lst").read_bytes()
+            size = read_property(prefix.with_suffix(".rec"))
+            return dataset.manifest, records, prefix.with_suffix(".lst").read_bytes(), size
     except FileNotFoundError:
         return None
     except DatasetError as error:
-        remedy = "a run was interrupted.*; to finish it run the merge, split or shuffle to .*x again$"
-        return "told" if re.search(remedy, str(error)) else str(error)
+        remedy = "to finish it run the merge, split, shuffle or pack --format insightface to .*x again$"
+        return "told" if re.search(f"a run was interrupted.*; {remedy}", str(error)) else str(error)
 
 
 @pytest.mark.parametrize(
     ("before", "make", "options"),
     [
         (None, make_merged, {}),
-        ({}, make_merged, {"shards": 2}),
-        ({"shards": 2}, make_shuffled, {}),
-        ({"shards": 2}, make_shuffled, {"shards": 2}),
-        ({"split": HALVES}, make_halves, {}),
+        (dali_rec.pack, make_merged, {"shards": 2}),
+        (partial(dali_rec.pack, shards=2), make_shuffled, {}),
+        (partial(dali_rec.pack, shards=2), make_shuffled, {"shards": 2}),
+        (partial(dali_rec.pack, split=HALVES), make_halves, {}),
+        (None, make_faces, {}),
+        (partial(dali_rec.pack, shards=2), make_faces, {}),
+        (pack_insightface, make_faces, {}),
     ],
 )
 def test_killed_at_any_change_leaves_old_or_new_or_says_so_and_ends_in_the_same_bytes(
@@ -90,7 +103,7 @@ def test_killed_at_any_change_leaves_old_or_new_or_says_so_and_ends_in_the_same_
 ):
     (tmp_path / "before").mkdir()
     if before is not None:
-        dali_rec.pack(tmp_path / "photos-a", tmp_path / "before" / "x", **before)
+        before(tmp_path / "photos-a", tmp_path / "before" / "x")
         options = {**options, "overwrite": True}
     shutil.copytree(tmp_path / "before", tmp_path / "whole")
     make(inputs, tmp_path / "whole" / "x", **options)
@@ -141,7 +154,7 @@ def test_what_is_not_moved_yet_when_a_run_is_stopped_is_kept_and_moved_by_the_ne
     make_merged(inputs, tmp_path / "whole" / "x")
     stop_before("x.rec", error, lambda: make_merged(inputs, out, overwrite=True))
     assert f"some files are still to be moved from {out}.arranging; say the command again" in caplog.text
-    with pytest.raises(DatasetError, match=r"x: a run was interrupted, .* shuffle to .*x again$"):
+    with pytest.raises(DatasetError, match=r"x: a run was interrupted, .* insightface to .*x again$"):
         dali_rec.verify(out)
     for prefix in inputs:  # no longer needed
         prefix.with_suffix(".rec").unlink()
@@ -189,7 +202,7 @@ def test_journal_from_elsewhere_moves_and_removes_nothing_elsewhere(inputs, tmp_
     out = tmp_path / "out" / "x"
     stop_before("x.rec", Killed(), lambda: make_merged(inputs, out))
     journal = out.with_name("x.arranging") / "publishing.json"
-    journal.write_text(journal.read_text().replace('"obsolete": []', f'"obsolete": ["{file}"]'.replace("\\", "\\\\")))
+    journal.write_text(journal.read_text().replace('"obsolete": [', f'"obsolete": ["{file}", '.replace("\\", "\\\\")))
     with pytest.raises(DatasetError, match=r"publishing\.json: damaged.* no name of a file\); remove its folder"):
         make_merged(inputs, out)
 

@@ -12,6 +12,7 @@ from dali_rec.compat.mxnet import recordio
 from dali_rec.errors import DatasetError, OutputExistsError, SourceError, TooManyBadImagesError
 from dali_rec.inspection import verify
 from dali_rec.packing import pack_insightface, write_insightface
+from dali_rec.packing.store import LocalStore
 
 
 @pytest.fixture
@@ -115,6 +116,27 @@ def test_nothing_is_replaced_unasked(people, tmp_path):
         pack_insightface(people, tmp_path / "train")
     pack_insightface(people, tmp_path / "train", overwrite=True)
     assert (tmp_path / "property").read_text() == "3,32,32\n"
+
+
+def test_list_that_is_packed_is_not_replaced_by_the_list_of_the_faces(people, tmp_path):
+    (tmp_path / "train.lst").write_text("5\t0\tpeople/ann/ann_000.jpg\n")
+    with pytest.raises(OutputExistsError, match=r"train\.lst is what is being read"):
+        pack_insightface(tmp_path / "train.lst", tmp_path / "train", overwrite=True)
+
+
+def test_interruption_leaves_nothing_and_names_no_option_that_is_refused(people, tmp_path, monkeypatch, caplog):
+    write = LocalStore.write
+
+    def stop(self, name, data):
+        if name.endswith("packing/publishing.json"):  # the shard is finished
+            raise KeyboardInterrupt
+        write(self, name, data)
+
+    monkeypatch.setattr(LocalStore, "write", stop)
+    with pytest.raises(KeyboardInterrupt):
+        pack_insightface(people, tmp_path / "out" / "train")
+    assert caplog.text == ""
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_shards_of_a_data_set_that_is_replaced_are_gone(people, tmp_path):

@@ -1,15 +1,15 @@
-"""The data sets that a command makes: in a work folder until all is done, then under their names."""
+"""The data sets that a command makes of packed ones: in a work folder until all is done, then under their names."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dali_rec._files import check_space, require_output_name
 from dali_rec._shard_names import without_number
 from dali_rec._work_folders import ARRANGING, JOURNAL, LOCK, refuse_half_moved
-from dali_rec.arrange.report import ArrangedSet
 from dali_rec.errors import OutputExistsError
 from dali_rec.manifest import replaceable_files
 from dali_rec.packing.bad_images import rejections_file
@@ -25,18 +25,27 @@ if TYPE_CHECKING:
 logger = logging.getLogger("dali_rec")
 
 
-class Target:
+@dataclass(frozen=True, slots=True)
+class ArrangedSet:
+    """One data set that was written."""
+
+    manifest_path: Path
+    manifest: Manifest
+
+
+class ArrangeTarget:
     """The data sets that are made of the prefix ``out``, and the folder OUT.arranging in which they lie until then.
 
     It is on the same file system, so that the last step is renames; a run that was killed leaves nothing else. One that
     is killed at the last step is finished by the next: see ``Publication``.
 
-    names: of the data sets, one for each of ``splits``, or that of ``out``.
+    names: of the data sets, one for each of ``splits``, or that of ``out``. beside: further files of each.
     """
 
-    def __init__(self, out: Path, splits: Iterable[str] = ()) -> None:
+    def __init__(self, out: Path, splits: Iterable[str] = (), beside: Sequence[str] = ()) -> None:
         self.prefix = require_output_name(out)
         self.names = tuple(f"{out.name}-{split}" for split in splits) or (out.name,)
+        self._beside = tuple(beside)
         self._store = LocalStore(out.parent)
         self._folder = out.name + ARRANGING
         self._journal = f"{self._folder}/{JOURNAL}"
@@ -84,7 +93,7 @@ class Target:
     def _present(self, name: str) -> list[Path]:
         """Every file that a data set of this name has or would have."""
         folder = self.prefix.parent
-        names = {f"{name}{suffix}" for suffix in (".json", ".lst", ".rec", ".idx")}
+        names = {*self._beside, *(f"{name}{suffix}" for suffix in (".json", ".lst", ".rec", ".idx"))}
         names |= replaceable_files(folder / f"{name}.json")
         return sorted(
             entry
@@ -123,6 +132,7 @@ class Target:
                     )
                 for leftover in set(store.names(folder)) - {LOCK}:
                     store.remove(f"{folder}/{leftover}")
+                    store.remove_folder(f"{folder}/{leftover}")
                 yield store.directory / folder
             finally:
                 self._leave()
@@ -138,9 +148,10 @@ class Target:
             self._store.remove_folder(self._folder, [LOCK])
 
     def publish(self, manifests: Sequence[Manifest]) -> tuple[ArrangedSet, ...]:
-        """Write the manifest of each data set, and give all files in the work folder their names.
+        """Write the manifest of each data set, and give its files in the work folder their names.
 
-        The files of data sets that are replaced are gone afterwards. Raises OutputExistsError as ``check`` does, before
+        These are the list, the shards, those ``beside`` them and, if it is there, the list of rejected images. The
+        files of data sets that are replaced are gone afterwards. Raises OutputExistsError as ``check`` does, before
         anything is moved.
         """
         self._check_again()
@@ -152,10 +163,10 @@ class Target:
 
     def _stage(self, name: str, manifest: Manifest) -> Moves:
         manifest.write(self._store.directory / self._folder / staged_manifest(name))
-        files = [f"{name}.lst", *(file for shard in manifest.shards for file in (shard.rec, shard.idx))]
-        obsolete = {path.name for path in self._present(name)}
-        if obsolete:
-            obsolete.add(rejections_file(name))
+        files = [f"{name}.lst", *(file for shard in manifest.shards for file in (shard.rec, shard.idx)), *self._beside]
+        if self._store.exists(f"{self._folder}/{rejections_file(name)}"):
+            files.append(rejections_file(name))
+        obsolete = {rejections_file(name), *(path.name for path in self._present(name))}
         return Moves(name, tuple(files), tuple(sorted(obsolete - {*files, f"{name}.json"})), grows=False)
 
     def _move(self) -> None:
