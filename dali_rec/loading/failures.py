@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import logging
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ from dali_rec._dali import DALI_ERRORS, dali_reason, import_dali
 from dali_rec._shard_names import dataset_name
 from dali_rec.errors import DatasetError, ImageRejectedError, LoaderError, RecordError
 from dali_rec.images import check_image
+from dali_rec.loading.batch import Part
 from dali_rec.loading.decoding import parsed
 from dali_rec.loading.feed import RecordFeed
 from dali_rec.loading.graph import build_fed_pipeline
@@ -21,7 +22,7 @@ from dali_rec.manifest import is_manifest
 from dali_rec.recordio.index import unsigned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -35,7 +36,7 @@ _ENTRIES_TRIED = 9
 _FAILED_SAMPLE = re.compile(r"Failed to decode sample #(\d+)")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class BadRecord:
     """A record that cannot be decoded: its row in the data set, id, file and offset there, and why."""
 
@@ -57,17 +58,29 @@ class FailedRun(NamedTuple):
     error: Exception
 
 
-class Remade(NamedTuple):
-    """A run that was made again without its bad records.
+class Made(NamedTuple):
+    """What a run made.
 
-    ``outputs``: DALI's, None where nothing is left. ``rows``: of the records of the whole run. ``left``: which of
-    its samples are in the outputs, ascending, shape (samples left,). ``bad``: the records that are not.
+    ``outputs``: DALI's, None where nothing is left. ``rows``: of the records of the whole run, None where nobody needs
+    them. ``left``: which of its samples are in the outputs, ascending, shape (samples left,). ``bad``: the records that
+    are not.
     """
 
     outputs: Any
-    rows: NDArray[np.int64]
+    rows: NDArray[np.int64] | None
     left: NDArray[np.int64]
-    bad: list[BadRecord]
+    bad: Sequence[BadRecord] = ()
+
+    def part(self, samples: range) -> Part | None:
+        """What is left of these samples of the run, None where nothing is."""
+        first, last = self.left.searchsorted([samples.start, samples.stop]).tolist()
+        rows = None if self.rows is None else self.rows[self.left[first:last]]
+        return Part(self.outputs, range(first, last), rows) if last > first else None
+
+    def bad_of(self, samples: range) -> list[BadRecord]:
+        """The bad records of these samples, each once."""
+        rows = () if self.rows is None else self.rows[samples.start : samples.stop]
+        return [record for record in self.bad if record.row in rows]
 
 
 class Recovery:
@@ -89,7 +102,7 @@ class Recovery:
         image: ImageSpec,
         seed: int,
         stream: Any = None,
-    ) -> Remade:
+    ) -> Made:
         """The run without its bad records.
 
         rows_of_run: finds the rows of its records. stream: the framework's, as for every run. Raises LoaderError where
@@ -108,10 +121,10 @@ class Recovery:
             bad += found
             left = left[~np.isin(rows[left], [record.row for record in found])]
             if not len(left):
-                return Remade(None, rows, left, bad)
+                return Made(None, rows, left, bad)
             try:
-                made = run_once(self._dataset, rows[left], image, self._execution, seed, stream)
-                return Remade(made, rows, left, bad)
+                outputs = run_once(self._dataset, rows[left], image, self._execution, seed, stream)
+                return Made(outputs, rows, left, bad)
             except DALI_ERRORS as another:
                 error = another
                 found = stopped_at(self._dataset, rows[left], error)
@@ -197,6 +210,7 @@ def run_once(
 ) -> Any:
     """The outputs of one run of these rows, from a pipeline made for it. Raises RuntimeError where DALI fails."""
     feed = RecordFeed(dataset, itertools.repeat(rows), held=8)
+    execution = dataclasses.replace(execution, batch_size=len(rows), at_once=1, prefetch=1)
     return build_fed_pipeline(feed, dataset, image, execution, seed).run(stream)
 
 

@@ -128,7 +128,7 @@ class Loader:
         with wrong bytes in the middle may be decoded to wrong pixels all the same; ``dali_rec.verify`` finds these.
     threads: for decoding and resizing on the CPU; by default as tuned, or one a core, and beside a GPU the rank's share
         of the cores, 16 at most.
-    prefetch: batches made ahead; by default as tuned, or 2.
+    prefetch: batches made ahead; by default as tuned, or 2. More where a run makes several (``batches_at_once``).
     tuned: True takes the settings that ``dali-rec bench DATASET --tune`` kept for this machine, False none; or a
         ``Tuned``. They make no other batches, only faster ones.
 
@@ -283,7 +283,7 @@ class Loader:
 
     def _stand(self) -> _Stand:
         """Where the loader stands; a batch whose making was interrupted is not taken."""
-        return self._before or _Stand(self._place, self._runs.mark(self._place))
+        return self._before or _Stand(self._place, self._runs.mark())
 
     @property
     def batch_size(self) -> int:

@@ -42,7 +42,7 @@ _SEED_STEP = 1_000_003
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Place:
-    """Where a run of the pipeline stands: the next batch is ``batch`` of ``epoch``.
+    """Where a pipeline stands: the next batch is ``batch`` of ``epoch``.
 
     ``began``: the epoch with which this pipeline began, which is part of its seeds. ``start``: rows of epoch ``began``
     that other ranks' arrangement had taken before; 0 unless a state was loaded into another number of ranks.

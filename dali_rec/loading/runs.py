@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from dali_rec._dali import DALI_ERRORS
 from dali_rec.errors import DaliRecError, LoaderError
-from dali_rec.loading.batch import Part
-from dali_rec.loading.failures import FailedRun, Recovery
+from dali_rec.loading.failures import FailedRun, Made, Recovery
 from dali_rec.loading.graph import rank_seed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from dali_rec.loading.batch import Part
     from dali_rec.loading.readers import Place, Reader
     from dali_rec.loading.specs import ImageSpec
 
@@ -33,14 +32,16 @@ class Mark(NamedTuple):
 
 
 class _Run(NamedTuple):
-    """A run that was made from ``first`` on; ``mark`` is from before it.
+    """A run whose first batch is at ``first``; ``mark`` is from before it.
 
-    ``cut``: the batch at a place, samples ``begin`` to ``end`` of the run; None where nothing is left of it.
+    ``made``: what it made; where DALI failed, without the bad records, or why there is nothing at all. ``failed``: how
+    DALI failed, None where it did not.
     """
 
     first: Place
     mark: Mark
-    cut: Callable[[Place, int, int], Part | None]
+    made: Made | str
+    failed: FailedRun | None = None
 
 
 class Runs:
@@ -64,16 +65,20 @@ class Runs:
         self._recovery = recovery
         self._seeds = seeds
         self._needs_rows = needs_rows
-        self._pipeline = reader.build(mark.place, image, mark.checkpoint)
+        place = mark.place
+        if place.batch < reader.made(place):  # otherwise the next epoch comes
+            place = self._first(place)  # a state of another rank may stand within a run
+        self._pipeline = reader.build(place, image, mark.checkpoint)
+        self._checkpointed, self._failures = place, mark.failures
         for _ in range(mark.failures):
-            with contextlib.suppress(RuntimeError):
+            with contextlib.suppress(*DALI_ERRORS):
                 self._pipeline.run()
-        self._checkpointed, self._failures = mark.place, mark.failures
+        # That of which the next batch is; None where that begins another.
         self._run: _Run | None = None
 
-    def mark(self, place: Place) -> Mark:
-        """From where the batch at ``place``, which comes next, can be made again."""
-        if self._run is not None and self._holds(self._run, place):
+    def mark(self) -> Mark:
+        """From where the batch that comes next can be made again."""
+        if self._run is not None:
             return self._run.mark
         return Mark(self._checkpointed, self._failures, self._pipeline.checkpoint())
 
@@ -83,54 +88,43 @@ class Runs:
         stream: the framework's. Raises LoaderError where the batch cannot be made, which then counts as taken, and
         RecordError of our own reader.
         """
-        if self._run is None or not self._holds(self._run, place):
-            self._run = self._make(place, stream)
-        begin = (place.batch - self._run.first.batch) * self._reader.execution.batch_size
-        return self._run.cut(place, begin, begin + self._reader.valid(place))
+        run = self._run or self._make(self._first(place), stream)
+        following = dataclasses.replace(place, batch=place.batch + 1)
+        goes_on = self._first(following) == run.first and following.batch < self._reader.made(place)
+        # After its last batch a run's memory is free, but for the batches that somebody has.
+        self._run = run if goes_on else None
+        begin = (place.batch - run.first.batch) * self._reader.execution.batch_size
+        samples = range(begin, begin + self._reader.valid(place))
+        if not samples:
+            return None
+        if isinstance(run.made, str):
+            raise LoaderError(run.made) from (run.failed and run.failed.error)
+        if run.failed is not None:
+            self._recovery.leave_out(run.made.bad_of(samples), run.failed._replace(batch=place.batch))
+        return run.made.part(samples)
 
-    def _holds(self, run: _Run, place: Place) -> bool:
-        return place.epoch == run.first.epoch and 0 <= place.batch - run.first.batch < self._reader.execution.at_once
+    def _first(self, place: Place) -> Place:
+        """The first batch of the run in which that at ``place`` is."""
+        return dataclasses.replace(place, batch=place.batch - place.batch % self._reader.execution.at_once)
 
-    def _make(self, place: Place, stream: Any) -> _Run:
-        """The run in which the batch at ``place`` is. A state may have been saved between two batches of a run."""
-        at_once = self._reader.execution.at_once
-        first = dataclasses.replace(place, batch=place.batch - place.batch % at_once)
-        mark = Mark(self._checkpointed, self._failures, self._pipeline.checkpoint())
-        self._run = None  # its memory is free for the next, but for the batches of it that somebody has
+    def _make(self, first: Place, stream: Any) -> _Run:
+        """The run whose first batch is at ``first``, which is the pipeline's next."""
+        mark = self.mark()
         try:
             outputs = self._pipeline.run(stream)
         except DaliRecError:  # of our own reader: the file itself is damaged
             raise
         except DALI_ERRORS as error:
             self._failures += 1
-            return _Run(first, mark, self._made_again(FailedRun(first.epoch, first.batch, error), first, stream))
-        self._checkpointed, self._failures = dataclasses.replace(first, batch=first.batch + at_once), 0
-        rows = self._reader.rows(outputs[-1]) if self._needs_rows else None
-
-        def cut(_place: Place, begin: int, end: int) -> Part | None:
-            end = min(end, len(outputs[0]))
-            return Part(outputs, range(begin, end), None if rows is None else rows[begin:end]) if end > begin else None
-
-        return _Run(first, mark, cut)
-
-    def _made_again(self, failed: FailedRun, first: Place, stream: Any) -> Callable[[Place, int, int], Part | None]:
+            failed = FailedRun(first.epoch, first.batch, error.with_traceback(None))
+        else:
+            self._checkpointed = dataclasses.replace(first, batch=first.batch + self._reader.execution.at_once)
+            self._failures = 0
+            rows = self._reader.rows(outputs[-1]) if self._needs_rows else None
+            return _Run(first, mark, Made(outputs, rows, np.arange(len(outputs[0]))))
         seed = rank_seed(*self._seeds, first.epoch, first.batch)
         try:
-            remade = self._recovery.remake(failed, lambda: self._reader.rows_at(first), self._image, seed, stream)
+            made = self._recovery.remake(failed, lambda: self._reader.rows_at(first), self._image, seed, stream)
         except LoaderError as error:
-            return functools.partial(_fail, error)
-
-        def cut(place: Place, begin: int, end: int) -> Part | None:
-            rows = remade.rows[begin:end]
-            bad = [record for record in remade.bad if record.row in rows]
-            self._recovery.leave_out(bad, failed._replace(batch=place.batch))
-            first, last = remade.left.searchsorted([begin, begin + len(rows)]).tolist()
-            return (
-                Part(remade.outputs, range(first, last), remade.rows[remade.left[first:last]]) if last > first else None
-            )
-
-        return cut
-
-
-def _fail(error: LoaderError, *_: Any) -> NoReturn:
-    raise error
+            return _Run(first, mark, str(error), failed)
+        return _Run(first, mark, made, failed)

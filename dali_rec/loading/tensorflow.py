@@ -119,11 +119,12 @@ def as_dataset(loader: Loader) -> Any:
 def as_endless_dataset(loader: Loader) -> Any:
     """The loader as a tf.data.Dataset without end, one epoch after the other: Keras wants ``steps_per_epoch`` with it.
 
-    DALI's TensorFlow plugin makes the batches where it is installed and the loader allows it: no Python in between,
-    and images stay on the GPU. That takes ``last_batch="pad"`` (``even=True`` with several ranks) and a fresh loader
-    in the order of DALI's reader, whose ``state_dict`` then stands still; on the CPU also ``resizer="dali"``, which is
-    the slower way there. Otherwise the loader itself makes them, as for ``as_dataset``; the logger "dali_rec" says why
-    (level INFO). The batches are the same both ways.
+    DALI's TensorFlow plugin makes the batches where it is installed and the loader allows it: no Python in between, and
+    images stay on the GPU. That takes ``last_batch="pad"`` (``even=True`` with several ranks) and a fresh loader in the
+    order of DALI's reader, whose ``state_dict`` then stands still; on the CPU also ``resizer="dali"``, which is the
+    slower way there, and batches so large that they are made one at a time (``batches_at_once``). Otherwise the loader
+    itself makes them, as for ``as_dataset``; the logger "dali_rec" says why (level INFO). The batches are the same both
+    ways.
 
     Raises ValueError for a loader whose batches are not one tensor of images and one of labels.
     """

@@ -130,6 +130,17 @@ def test_padding_that_repeats_a_bad_record_is_not_counted(tmp_path):
     assert loader.skipped == (109,)
 
 
+def test_state_of_longer_runs_skips_bad_records_too(damaged):
+    with runs_of(5):
+        loader = loader_of(damaged, on_error="skip")
+    state = loader.state_dict()
+    with runs_of(1):
+        resumed = loader_of(damaged, on_error="skip")
+    resumed.load_state_dict(state)
+    assert ids_of(resumed) == ids_of(loader)
+    assert sorted(resumed.skipped) == [103, 104, 111]
+
+
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(batch=st.integers(0, 7), shuffle=st.sampled_from([False, True, "global"]), at_once=st.integers(1, 4))
 def test_resume_is_exact_among_bad_records(damaged, batch, shuffle, at_once):
@@ -258,6 +269,18 @@ def test_what_nobody_can_name_is_an_error(damaged, monkeypatch):
         loader = loader_of(damaged, shuffle=False, on_error="skip")
     with pytest.raises(LoaderError, match=r"they have the ids \[100, 101, 102, 103\]… DALI said: "):
         ids_of(loader)
+
+
+def test_epochs_follow_one_whose_last_batch_nobody_can_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(failures, "bad_records", lambda *_: [])
+    monkeypatch.setattr(failures, "stopped_at", lambda *_: [])
+    with runs_of(4):  # of 5 batches, so the second has padding alone behind the last
+        loader = loader_of(write(tmp_path / "x.rec", {19}), shuffle=False)
+    for _ in range(2):
+        loop = iter(loader)
+        assert [len(ids) for _, _, ids in itertools.islice(loop, 4)] == [4, 4, 4, 4]
+        with pytest.raises(LoaderError, match=r"they have the ids \[116, 117, 118, 119, "):
+            next(loop)
 
 
 def test_bad_records_are_looked_for_once_through_the_data(damaged, monkeypatch):

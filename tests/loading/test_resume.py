@@ -139,6 +139,43 @@ def test_global_order_resumes_on_another_number_of_ranks(data, before, after, ba
     assert sorted(itertools.chain(*following)) == list(range(29))
 
 
+@pytest.mark.parametrize("at_once", [1, 2, 3])
+@pytest.mark.parametrize("batch", [1, 2, 3, 4, 5])
+def test_global_order_resumes_from_the_state_of_another_rank(data, batch, at_once):
+    def ranks():
+        with runs_of(at_once):
+            return [loader_of(data, shuffle="global", rank=r, world_size=2, batch_size=3) for r in (0, 1)]
+
+    whole = [take(loader, 2) for loader in ranks()]
+    first = ranks()[0]
+    state = [first.state_dict() for _ in itertools.islice(first, batch)][-1]
+    for loader, (epoch, following) in zip(ranks(), whole, strict=True):
+        loader.load_state_dict(state)
+        wanted = [epoch[batch:], following] if batch < len(epoch) else [following]
+        assert [[ids for ids, _ in one] for one in take(loader, len(wanted))] == [
+            [ids for ids, _ in one] for one in wanted
+        ]
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 5])
+@pytest.mark.parametrize("shuffle", [False, True, "global"])
+def test_whole_epochs_follow_a_state_or_a_size_of_the_last_batch(data, shuffle, at_once):
+    def loader():
+        with runs_of(at_once):
+            return loader_of(data, shuffle=shuffle)
+
+    first, grown = loader(), loader()
+    state = [first.state_dict() for _ in first][-1]
+    resumed = loader()
+    resumed.load_state_dict(state)
+    wanted = take(first, 2)
+    assert_same(take(resumed, 2), wanted)
+    for number, _ in enumerate(grown, start=1):
+        if number == len(grown):
+            grown.set_image_size(12)
+    assert [[ids for ids, _ in epoch] for epoch in take(grown, 2)] == [[ids for ids, _ in epoch] for epoch in wanted]
+
+
 def test_global_order_is_the_same_on_any_number_of_ranks(data):
     def steps(world_size):
         epochs = [
