@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
@@ -149,17 +148,18 @@ class StoredSize(NamedTuple):
 
 
 def stored_size(path: Path) -> StoredSize | None:
-    """The size that an image file gives in its head, read without decoding; None where it cannot be read."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # nothing is decoded
-        try:
-            descriptor, _ = open_regular(path)
-            with os.fdopen(descriptor, "rb") as file, Image.open(file) as image:
-                # Only what stands in the head: asked for more, Pillow decodes a whole PNG.
-                has_exif = "exif" in image.info or image.format == "TIFF"
-                return StoredSize(*image.size, pillow_orientation(image) if has_exif else 1)
-        except _DECODING_ERRORS:  # UnidentifiedImageError is an OSError
-            return None
+    """The size that an image file gives in its head, read without decoding; None where it cannot be read.
+
+    Pillow warns of large images.
+    """
+    try:
+        descriptor, _ = open_regular(path)
+        with os.fdopen(descriptor, "rb") as file, Image.open(file) as image:
+            # Only what stands in the head: asked for more, Pillow decodes a whole PNG.
+            has_exif = "exif" in image.info or image.format == "TIFF"
+            return StoredSize(*image.size, pillow_orientation(image) if has_exif else 1)
+    except _DECODING_ERRORS:  # UnidentifiedImageError is an OSError
+        return None
 
 
 def decode_image(data: Buffer) -> NDArray[np.uint8]:

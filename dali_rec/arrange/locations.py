@@ -17,13 +17,16 @@ if TYPE_CHECKING:
 
 
 class Locations:
-    """The last column of a .lst for each record of ``dataset``, found by id; ``FILE.rec#id`` where it has none."""
+    """The last column of a .lst for each record of ``dataset``, found by id; ``FILE.rec#id`` where it has none.
+
+    A list with other labels is that of another packing, and has none.
+    """
 
     def __init__(self, dataset: Dataset, path: Path) -> None:
         self._keys = dataset.keys
         self._names = [shard.path.name.encode("utf-8", "surrogateescape") for shard in dataset.shards]
         self._ends = np.cumsum([len(shard) for shard in dataset.shards])
-        self._listed = ListedPaths(self._keys.view(np.int64), path)
+        self._listed = ListedPaths(dataset.shards, self._keys, path, keys_may_differ=True)
 
     def close(self) -> None:
         """Let go of the list."""

@@ -53,13 +53,13 @@ class LabelReader:
         self._name = dataset.name
         self._ragged = ragged
         self._are_classes = are_classes
-        self._override = None if lst is None else _labels_by_row(dataset, lst)
+        self._override = None if lst is None else _ListedLabels(dataset, lst)
         # An image of InsightFace's may be labelled [class, aligned], and others of the same file [class].
         self._first_only = dataset.is_face_set and lst is None
         if are_classes is None and ragged == "error":
             self._are_classes = _look_like_classes(dataset)
         if self._override is not None:
-            self._are_classes = all(len(labels) == 1 and float(labels[0]).is_integer() for labels in self._override)
+            self._are_classes = self._override.are_classes
 
     @property
     def needs_rows(self) -> bool:
@@ -68,12 +68,14 @@ class LabelReader:
 
     def one(self, dataset: Dataset) -> NDArray[Any] | PaddedLabels | list[NDArray[np.float32]]:
         """The labels of the first record, as a batch of one has them."""
-        return self._convert([dataset[0].labels if self._override is None else self._override[0]])
+        if self._override is None:
+            return self._convert([dataset[0].labels])
+        return self._convert(self._override.of(np.zeros(1, np.int64)))
 
     def of_rows(self, rows: NDArray[np.int64]) -> NDArray[Any] | PaddedLabels | list[NDArray[np.float32]]:
         """The labels that the list has for these rows."""
         assert self._override is not None
-        return self._convert([self._override[row] for row in rows.tolist()])
+        return self._convert(self._override.of(rows))
 
     def of_samples(self, labels: Any, samples: range) -> NDArray[Any] | PaddedLabels | list[NDArray[np.float32]]:
         """The labels of these samples, from the pipeline's output."""
@@ -125,15 +127,38 @@ def _pad(labels: NDArray[np.float32] | Sequence[NDArray[np.float32]]) -> PaddedL
     return PaddedLabels(values, mask)
 
 
-def _labels_by_row(dataset: Dataset, path: str | os.PathLike[str]) -> list[NDArray[np.float32]]:
-    """The labels that a .lst has for each record of the data set, in its order, found by id."""
-    samples = read_list(as_path(path)).samples
-    labels_of = {sample.key: np.array(sample.labels, np.float32) for sample in samples}
-    ids = listed_ids(dataset).tolist()
-    missing = [key for key in ids if key not in labels_of]
-    if missing:
-        raise DatasetError(
-            f"{path}: no line for {len(missing)} of the {len(dataset)} records of {dataset.name}, id {missing[0]} "
-            "among them; each record needs one"
-        )
-    return [labels_of[key] for key in ids]
+class _ListedLabels:
+    """The labels that a .lst has for each record of the data set, found by id, in columns: 20 bytes a record of one.
+
+    Raises DatasetError where a record has no line.
+    """
+
+    def __init__(self, dataset: Dataset, path: str | os.PathLike[str]) -> None:
+        samples = read_list(as_path(path)).samples
+        ids, keys = listed_ids(dataset), samples.keys
+        order = np.argsort(keys)
+        lines = order[np.minimum(np.searchsorted(keys, ids, sorter=order), len(keys) - 1)]
+        missing = ids[keys[lines] != ids]
+        if len(missing):
+            raise DatasetError(
+                f"{path}: no line for {len(missing)} of the {len(dataset)} records of {dataset.name}, id {missing[0]} "
+                "among them; each record needs one"
+            )
+        labels, starts, ends = samples.labels_end_to_end
+        self._labels = labels.astype(np.float32)
+        self._starts, self._ends = starts[lines], ends[lines]
+
+    @property
+    def are_classes(self) -> bool:
+        """Whether each record has one label and all are whole numbers."""
+        first = self._labels[self._starts]
+        is_whole = np.isfinite(first) & (first == np.floor(first))
+        return bool(is_whole.all()) and bool((self._ends - self._starts == 1).all())
+
+    def of(self, rows: NDArray[np.int64]) -> NDArray[np.float32] | list[NDArray[np.float32]]:
+        """The labels of the records at these positions: of shape (rows, labels), or a list where numbers differ."""
+        starts, ends = self._starts[rows], self._ends[rows]
+        widths = ends - starts
+        if len(rows) and (widths == widths[0]).all():
+            return self._labels[starts[:, np.newaxis] + np.arange(widths[0])]
+        return [self._labels[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]

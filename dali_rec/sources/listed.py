@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import mmap
+import struct
 from array import array
 from typing import TYPE_CHECKING
 
@@ -11,12 +12,12 @@ import numpy as np
 
 from dali_rec._numbers import each, parse_float
 from dali_rec._shard_names import dataset_name
-from dali_rec.errors import RecordError
+from dali_rec.recordio.framing import MAGIC, MAX_RECORD_LENGTH
 from dali_rec.recordio.header import MAX_ID
 from dali_rec.recordio.index import signed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -26,47 +27,27 @@ if TYPE_CHECKING:
     from dali_rec.shard import Shard
 
 _COMPARED = 100  # records of a shard
+# How a record begins: its magic and length, the image header, and the first label behind it, if there is one.
+_START = struct.Struct("<IIIfQQf")
 
 
 def original_paths(dataset: Dataset, ids: NDArray[np.uint64]) -> Iterator[str]:
     """The path that each record's image had, by the lists beside the files; empty where none says it.
 
-    A list with other labels is that of another packing. ids: of the records, as lists have them (``listed_ids``),
-    shape (N,).
+    ids: of the records, as lists have them (``listed_ids``), shape (N,).
     """
     end = 0
     for path, group in itertools.groupby(dataset.shards, lambda shard: _list_beside(shard.path)):
         shards = list(group)
-        lengths = [len(shard) for shard in shards]
-        start, end = end, end + sum(lengths)
-        with ListedPaths(ids[start:end].view(np.int64), path) as listed:
-            # A line of an id that several records have, such as the 0 of all, is that of one of them at most. By shard,
-            # as several views may have one record.
-            parts = np.split(ids[start:end], np.cumsum(lengths)[:-1])
-            starts = np.where(np.concatenate([*map(_is_repeated, parts)]), -1, listed.starts)
-            of_shards = np.split(starts, np.cumsum(lengths)[:-1])
-            if not all(_has_labels_of(listed, *one) for one in zip(shards, of_shards, strict=True)):
-                starts = np.full(len(starts), -1, np.int64)
-            yield from (listed.path_at(line).decode("utf-8", "surrogateescape") for line in each(starts))
+        start, end = end, end + sum(map(len, shards))
+        with ListedPaths(shards, ids[start:end], path) as listed:
+            yield from (listed.path_at(line).decode("utf-8", "surrogateescape") for line in each(listed.starts))
 
 
 def _is_repeated(ids: NDArray[np.uint64]) -> NDArray[np.bool_]:
     """Whether each of these ids stands several times among them."""
     _, places, counts = np.unique(ids, return_inverse=True, return_counts=True)
     return np.asarray(counts[places] > 1, np.bool_)
-
-
-def _has_labels_of(listed: ListedPaths, shard: Shard, starts: NDArray[np.int64]) -> bool:
-    """Whether the lines of a shard's records have their first labels, by some hundred of them."""
-    rows = np.flatnonzero(starts >= 0)
-    rows = rows[:: max(len(rows) // _COMPARED, 1)]
-    try:
-        labels = shard.take(rows).first_labels()
-    except RecordError:  # which whoever reads the records says
-        return True
-    return all(
-        listed.label_at(start) == label for start, label in zip(starts[rows].tolist(), labels.tolist(), strict=True)
-    )
 
 
 def _list_beside(rec: Path) -> Path | None:
@@ -76,19 +57,50 @@ def _list_beside(rec: Path) -> Path | None:
 
 
 class ListedPaths:
-    """The last column of a .lst for the records with these ids, int64 of shape (N,) as an Index has them.
+    """The last column of a .lst for the records of these shards.
 
-    ``starts``: where the line of each begins in the list, int64 of shape (N,); -1 where there is none. Takes 8 bytes of
-    memory a record; the list itself is mapped. path: the list; without one there is no line.
+    ids: of the records, as the list has them, uint64 of shape (N,). path: the list; without one there is no line.
+    keys_may_differ: where the ids are those of the index, lines are only held to records whose header has the same id.
+
+    ``starts``: where the line of each begins in the list, int64 of shape (N,); -1 where there is none, for an id that
+    several records have, and for all of a list with other labels, which is that of another packing. Takes 8 bytes of
+    memory a record; the list itself is mapped.
     """
 
-    def __init__(self, ids: NDArray[np.int64], path: Path | None) -> None:
+    def __init__(
+        self, shards: Sequence[Shard], ids: NDArray[np.uint64], path: Path | None, *, keys_may_differ: bool = False
+    ) -> None:
         self._text: bytes | mmap.mmap = b""
         self.starts = np.full(len(ids), -1, np.int64)
         if path is not None and path.is_file() and path.stat().st_size:
             with path.open("rb") as file:
                 self._text = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            self._find_lines(ids)
+            self._find_lines(ids.view(np.int64))
+            bounds = np.cumsum([len(shard) for shard in shards])[:-1]
+            # A line of an id that several records have, such as the 0 of all, is that of one of them at most. By shard,
+            # as several views may have one record.
+            self.starts[np.concatenate([*map(_is_repeated, np.split(ids, bounds))])] = -1
+            of_shards = zip(shards, np.split(self.starts, bounds), strict=True)
+            if not all(self._has_labels_of(*one, keys_may_differ=keys_may_differ) for one in of_shards):
+                self.starts[:] = -1
+
+    def _has_labels_of(self, shard: Shard, starts: NDArray[np.int64], *, keys_may_differ: bool) -> bool:
+        """Whether the lines of a shard's records have their first labels, by some hundred of them."""
+        rows = np.flatnonzero(starts >= 0)
+        rows = rows[:: max(len(rows) // _COMPARED, 1)]
+        columns = (starts, shard.index.keys, shard.index.offsets)
+        # Not through the reader's map, whose pages count as memory of this process.
+        with shard.path.open("rb", buffering=0) as file:
+            for start, key, offset in zip(*(column[rows].tolist() for column in columns), strict=True):
+                file.seek(offset)
+                magic, length, flag, label, own_id, _, behind = _START.unpack(file.read(_START.size).ljust(_START.size))
+                # What is split is passed over, and what is damaged whoever reads the records says.
+                is_plain = magic == MAGIC and length <= MAX_RECORD_LENGTH
+                if not is_plain or (keys_may_differ and signed(own_id) != key) or not self.path_at(start):
+                    continue
+                if self._label_at(start) != (behind if flag else label):
+                    return False
+        return True
 
     def _find_lines(self, wanted: NDArray[np.int64]) -> None:
         keys, starts, position = array("q"), array("q"), 0
@@ -120,7 +132,7 @@ class ListedPaths:
         path = line[line.rfind(b"\t") + 1 :].rstrip(b"\r")
         return path if path.strip() and line.count(b"\t") > 1 else b""
 
-    def label_at(self, start: int) -> float | None:
+    def _label_at(self, start: int) -> float | None:
         """The first label in the line that begins there, as float32 holds it; None where it is no number."""
         end = self._text.find(b"\t", start)
         field = self._text[end + 1 : self._text.find(b"\t", end + 1)]

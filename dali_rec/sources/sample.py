@@ -142,9 +142,8 @@ class SampleTable:
 
     def with_objects_relabelled(self, new_labels: Sequence[int]) -> SampleTable:
         """The same samples, whose labels are boxes, with class ``new_labels[i]`` for each object of class i."""
-        ends = np.frombuffer(self._label_ends, np.uint64).astype(np.int64)
-        starts = np.concatenate([np.zeros(1, np.int64), ends[:-1]])
-        labels = np.frombuffer(self._labels, np.float64).copy()
+        labels, starts, ends = self.labels_end_to_end
+        labels = labels.copy()
         rows = np.repeat(np.arange(len(self)), ends - starts)
         heads = np.minimum(starts[rows], max(len(labels) - 2, 0))
         header, width = labels[heads].astype(np.int64), labels[heads + 1].astype(np.int64)
@@ -164,11 +163,20 @@ class SampleTable:
         return frozenset(np.unique(np.diff(ends, prepend=np.uint64(0))).tolist())
 
     @property
+    def labels_end_to_end(self) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+        """The labels of all samples, float64, and where those of each begin and end in them, int64 of shape (N,) each.
+
+        The labels are the table's own memory.
+        """
+        ends = np.frombuffer(self._label_ends, np.uint64).astype(np.int64)
+        starts = np.concatenate([np.zeros(1, np.int64), ends])[:-1]
+        return np.frombuffer(self._labels, np.float64), starts, ends
+
+    @property
     def first_labels(self) -> NDArray[np.float64]:
         """The first label of each sample, float64 of shape (N,); -1 where a sample has none."""
-        ends = np.frombuffer(self._label_ends, dtype=np.uint64).astype(np.int64)
-        starts = np.concatenate([np.zeros(1, np.int64), ends[:-1]])
-        labels = np.append(np.frombuffer(self._labels, dtype=np.float64), -1.0)
+        labels, starts, ends = self.labels_end_to_end
+        labels = np.append(labels, -1.0)
         return np.where(ends > starts, labels[np.minimum(starts, len(labels) - 1)], -1.0)
 
     @property

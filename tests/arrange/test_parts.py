@@ -113,11 +113,51 @@ def test_list_is_not_believed_of_an_index_that_numbers_anew(tmp_path, how):
 
 def test_list_goes_with_the_records(tmp_path):
     write_set(tmp_path / "a", [payload(key, [key / 4], b"") for key in range(3)], [0, 1, 2])
-    (tmp_path / "a.lst").write_text("2\t0\tc.jpg\n0\t0\ta b.jpg\n")
+    (tmp_path / "a.lst").write_text("2\t0.5\tc.jpg\n0\t0\ta b.jpg\n")
     merge([tmp_path / "a"], tmp_path / "b")
     assert (tmp_path / "b.lst").read_text() == "0\t0\ta b.jpg\n1\t0.25\ta.rec#1\n2\t0.5\tc.jpg\n"
     merge([tmp_path / "b"], tmp_path / "c", renumber=True)
     assert files(tmp_path / "c")[".lst"] == files(tmp_path / "b")[".lst"]
+
+
+ARRANGING = {
+    "merge": lambda data, out: merge([data], out),
+    "split": lambda data, out: split(data, out, shares={"train": 0.5, "val": 0.5}),
+    "shuffle": shuffle,
+}
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+@pytest.mark.parametrize("how", list(ARRANGING))
+@pytest.mark.parametrize("is_own", [True, False])
+def test_list_of_another_packing_gives_no_paths(tmp_path, how, shards, is_own):
+    """Packed anew in another order, say: the ids are the same, and the labels show that the images are others."""
+    write_set(tmp_path / "a", [payload(key, [float(key)], b"") for key in range(9)], list(range(9)), shards=shards)
+    (tmp_path / "a.lst").write_text("".join(f"{key}\t{key if is_own else 8 - key}\t{key}.jpg\n" for key in range(9)))
+    ARRANGING[how](tmp_path / "a", tmp_path / "b")
+    lines = [line.split("\t") for file in tmp_path.glob("b*.lst") for line in file.read_text().splitlines()]
+    assert sorted(label for _, label, _ in lines) == [str(key) for key in range(9)]
+    assert all((path == f"{label}.jpg") if is_own else path.endswith(f".rec#{label}") for _, label, path in lines)
+
+
+def test_list_is_held_only_to_records_that_the_index_calls_by_their_ids(tmp_path):
+    """MXNet's rec2idx numbered anew a file of which the second half had lost its first record."""
+    ids = [0, 1, 2, 4, 5]
+    write_set(tmp_path / "a", [payload(key, [float(key)], b"") for key in ids], [0, 1, 2, 3, 4])
+    (tmp_path / "a.lst").write_text("".join(f"{key}\t{key}\t{key}.jpg\n" for key in range(6)))
+    merge([tmp_path / "a"], tmp_path / "b", renumber=True)
+    paths = [line.split("\t")[2] for line in (tmp_path / "b.lst").read_text().splitlines()]
+    assert paths == ["0.jpg", "1.jpg", "2.jpg", "a.rec#3", "a.rec#4"]
+
+
+def test_line_of_an_id_that_several_records_have_is_of_none(tmp_path):
+    write_set(tmp_path / "a", [payload(key, [0.0], b"") for key in (0, 0, 1)], [0, 0, 1])
+    (tmp_path / "a.lst").write_text("0\t0\tzero.jpg\n1\t0\tone.jpg\n")
+    with dali_rec.open(tmp_path / "a") as dataset:
+        locations = Locations(dataset, tmp_path / "a.lst")
+        (frames,) = read_frames(dataset)
+        assert locations.of(frames) == [b"a.rec#0", b"a.rec#0", b"one.jpg"]
+        locations.close()
 
 
 def _hold(prefix, ready, done):

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from dali_rec._numbers import parse_float
 from dali_rec.errors import SourceError
-from dali_rec.images import StoredSize, stored_size
 from dali_rec.sources.sample import Sample, SampleTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
+
+    from dali_rec.images import StoredSize
 
 HEADER_WIDTH = 4
 #: What becomes of boxes that VOC calls difficult and COCO a crowd.
@@ -60,16 +61,15 @@ class _Tally:
 class BoxSamples:
     """Gathers images with boxes as samples.
 
-    root: what their locations are relative to. flagged: "column" gives each object a sixth number, 1 where it is
-    flagged; "keep" treats flagged objects as any other; "drop" leaves them out; None: there are no flags. empty: images
-    without objects are kept, with the header alone, or dropped.
+    flagged: "column" gives each object a sixth number, 1 where it is flagged; "keep" treats flagged objects as any
+    other; "drop" leaves them out; None: there are no flags. empty: images without objects are kept, with the header
+    alone, or dropped.
     """
 
-    def __init__(self, root: Path, flagged: Flagged | None, empty: Empty = "keep") -> None:
+    def __init__(self, flagged: Flagged | None, empty: Empty = "keep") -> None:
         if flagged is not None and flagged not in FLAGGED:
             raise ValueError(f"flagged is {flagged!r}: expected one of {', '.join(map(repr, FLAGGED))}")
         self.samples = SampleTable()
-        self._root = root
         self._flagged = flagged
         self._keeps_empty = empty == "keep"
         self._without_objects = _Tally()
@@ -80,10 +80,18 @@ class BoxSamples:
         self._undecided = _Tally()
 
     def add(
-        self, key: int, location: str, boxes: Iterable[Box], where: str, declared: tuple[float, float] | None = None
+        self,
+        key: int,
+        location: str,
+        boxes: Iterable[Box],
+        where: str,
+        declared: tuple[float, float] | None,
+        stored: StoredSize | None,
     ) -> None:
-        """Add an image; ``boxes`` in pixels of an image of the size ``declared``, or of the file's where it is None."""
-        stored = stored_size(self._root / location)
+        """Add an image of the size ``stored``; None where its file cannot be read.
+
+        boxes: in pixels of an image of the size ``declared``, or of the file's where it is None.
+        """
         orientation = 1
         frame = declared
         if stored is not None:
@@ -94,9 +102,8 @@ class BoxSamples:
         size = stored.upright if stored is not None else frame
         self._append(key, location, self._placed(boxes, frame, orientation, size), size)
 
-    def add_relative(self, key: int, location: str, boxes: Iterable[Box]) -> None:
+    def add_relative(self, key: int, location: str, boxes: Iterable[Box], stored: StoredSize | None) -> None:
         """Add an image whose boxes are in parts of the upright image already."""
-        stored = stored_size(self._root / location)
         if stored is None:
             self.samples.append(Sample(key, (), location))
             return

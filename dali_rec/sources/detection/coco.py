@@ -23,6 +23,7 @@ from dali_rec.sources.detection.coco_file import (
     row_and_label,
     rows_by_id,
 )
+from dali_rec.sources.detection.sizes import read_sizes
 from dali_rec.sources.sample import Sample, SampleTable, Source
 
 if TYPE_CHECKING:
@@ -70,12 +71,13 @@ def read_coco(
     if has_boxes:
         boxes = _boxes(path, annotations, rows, label_of)
         annotations.clear()
-        gathered = BoxSamples(root, flagged, empty)
+        gathered = BoxSamples(flagged, empty)
         wheres = [f"{path}: images[{row}] (id {image['id']})" for row, image in enumerate(images)]
         sizes = [_size(image, where) for image, where in zip(images, wheres, strict=True)]
         notes += _look_otherwise(path, boxes, sizes)
-        for row, image in enumerate(images):
-            gathered.add(image["id"], files[row], boxes.of(row), wheres[row], sizes[row])
+        with read_sizes(map(root.joinpath, files), path) as found:
+            for row, stored in enumerate(found):
+                gathered.add(images[row]["id"], files[row], boxes.of(row), wheres[row], sizes[row], stored)
         samples, keys_are_given = gathered.samples, True
         notes += gathered.notes
     else:

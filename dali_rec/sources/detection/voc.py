@@ -14,14 +14,16 @@ from xml.parsers import expat
 
 from dali_rec.errors import SourceError
 from dali_rec.images import LOADABLE_EXTENSIONS
+from dali_rec.sources.ahead import read_ahead
 from dali_rec.sources.detection.boxes import Box, BoxSamples, Empty, Flagged, class_numbers, parse_number
+from dali_rec.sources.detection.sizes import read_sizes
 from dali_rec.sources.detection.voc_parts import VocPart, find_parts, left_out
 from dali_rec.sources.sample import Source, Split
 from dali_rec.sources.text_lines import text_lines
 from dali_rec.sources.walk import is_hidden
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 _MOST_BYTES = 64 << 20
@@ -58,22 +60,20 @@ def read_voc(
     if folder is None or not places:
         raise SourceError(f"{path}: not a VOC folder: expected Annotations/ and JPEGImages/ in it, or images with .xml")
     splits, notes = _image_sets(folder, path, places)
-    parsed = [
-        (part, [(key, *_read_annotation(folder / part.annotations, key, of)) for key, of in keys])
-        for part, keys in splits
-    ]
+    parsed = [(part, _read_annotations(folder / part.annotations, keys)) for part, keys in splits]
     found = sorted({one.name for _, entries in parsed for _, _, objects in entries for one in objects})
     numbers = class_numbers(found, classes, folder)
-    gathered = BoxSamples(folder, flagged, empty)
+    gathered = BoxSamples(flagged, empty)
     files = {part.images: part.files(folder) for part in places}
     parts = []
     for part, entries in parsed:
         start = len(gathered.samples)
-        for key, size, objects in entries:
-            boxes = [one.box(numbers[one.name]) for one in objects]
-            where = str(folder / part.annotations / f"{key}.xml")
-            location = f"{part.images}/{_image(key, files[part.images])}".removeprefix("/")
-            gathered.add(len(gathered.samples), location, boxes, where, size)
+        locations = [f"{part.images}/{_image(key, files[part.images])}".removeprefix("/") for key, _, _ in entries]
+        with read_sizes(map(folder.joinpath, locations), folder) as sizes:
+            for (key, size, objects), location, stored in zip(entries, locations, sizes, strict=True):
+                boxes = [one.box(numbers[one.name]) for one in objects]
+                where = str(folder / part.annotations / f"{key}.xml")
+                gathered.add(len(gathered.samples), location, boxes, where, size, stored)
         if part.split is not None:
             parts.append(Split(part.split, start, len(gathered.samples)))
     return Source(
@@ -173,8 +173,16 @@ class _Object:
         return self._box._replace(label=label)
 
 
-def _read_annotation(annotations: Path, key: str, of: str) -> tuple[tuple[float, float] | None, list[_Object]]:
-    """The size that the annotation gives, None where it gives none or 0, and its objects."""
+#: The name of an image, the size that its annotation gives (None where it gives none, or 0), and its objects.
+_Annotation = tuple[str, "tuple[float, float] | None", list[_Object]]
+
+
+def _read_annotations(annotations: Path, keys: Iterable[tuple[str, str]]) -> list[_Annotation]:
+    with read_ahead(lambda one: _read_annotation(annotations, *one), keys, f"{annotations}: .xml files read") as found:
+        return list(found)
+
+
+def _read_annotation(annotations: Path, key: str, of: str) -> _Annotation:
     path = annotations / f"{key}.xml"
     try:
         tree = _parse(path)
@@ -188,7 +196,7 @@ def _read_annotation(annotations: Path, key: str, of: str) -> tuple[tuple[float,
         if width < 0 or height < 0:
             raise SourceError(f"{path}: {width:g} × {height:g} is no size of an image")
         size = (width, height) if width and height else None
-    return size, [_Object(one, f"{path}: object {number}") for number, one in enumerate(tree.findall("object"), 1)]
+    return key, size, [_Object(one, f"{path}: object {number}") for number, one in enumerate(tree.findall("object"), 1)]
 
 
 def _parse(path: Path) -> Element:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import itertools
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dali_rec.errors import SourceError
-from dali_rec.images import LOADABLE_EXTENSIONS
+from dali_rec.images import LOADABLE_EXTENSIONS, StoredSize, stored_size
 from dali_rec.sources.detection.boxes import Box, BoxSamples, Empty, parse_number
 from dali_rec.sources.detection.layouts import entries_of, files_beside, split_folders
+from dali_rec.sources.detection.sizes import read_sized
 from dali_rec.sources.detection.yolo_names import has_keypoints, read_names
 from dali_rec.sources.detection.yolo_yaml import find_yaml, labels_of, listed_images, read_yaml
 from dali_rec.sources.sample import Source, Split
@@ -110,11 +111,19 @@ def read_yolo(path: Path, classes: Sequence[str] | None = None, empty: Empty = "
     )
 
 
+class _Entry(NamedTuple):
+    """An image and its label file, if it has one, or if, where ``may_be_missing``, it is there."""
+
+    image: Path
+    text: Path | None
+    may_be_missing: bool = False
+
+
 class _Reader:
     """Gathers the images of folders with the boxes of their label files."""
 
     def __init__(self, top: Path, names: Sequence[str] | None, empty: Empty, *, has_keypoints: bool) -> None:
-        self.gathered = BoxSamples(top, None, empty)
+        self.gathered = BoxSamples(None, empty)
         self.images = 0
         self._top = top
         self._names = names
@@ -124,26 +133,32 @@ class _Reader:
 
     def read(self, images: Path, labels: Path) -> None:
         """Add the images of one folder, by their names, or those of a list, in its order."""
-        if images.is_file():
-            for image, text in listed_images(images):
-                self._add(image, text if text.is_file() else None)
-            return
+        entries = _listed(images) if images.is_file() else self._found(images, labels)
+        with read_sized(self._read_one, entries, self._top) as found:
+            for location, boxes, stored in found:
+                self.images += 1
+                if boxes is None:
+                    self._unlabelled.append(location)
+                self.gathered.add_relative(len(self.gathered.samples), location, boxes or [], stored)
+
+    def _found(self, images: Path, labels: Path) -> Iterator[_Entry]:
         texts = {name for name in _files(labels) if name.endswith(".txt")}
         for name in _files(images):
             stem, extension = os.path.splitext(name)  # noqa: PTH122  # much faster than a Path
             if extension.lower() in LOADABLE_EXTENSIONS:
                 label = f"{stem}.txt"
-                self._add(images / name, labels / label if label in texts else None)
+                yield _Entry(images / name, labels / label if label in texts else None)
                 texts.discard(label)
         self._unmatched += [str(labels / label) for label in sorted(texts) if label != "classes.txt"]
 
-    def _add(self, image: Path, text: Path | None) -> None:
+    def _read_one(self, entry: _Entry) -> tuple[str, list[Box] | None, StoredSize | None]:
+        """Where an image is, its boxes, None where there is no label file, and its size. Called by several threads."""
+        image, text, may_be_missing = entry
         location = image.relative_to(self._top).as_posix() if image.is_relative_to(self._top) else str(image.absolute())
-        self.images += 1
-        if text is None:
-            self._unlabelled.append(location)
-        boxes = [] if text is None else _read_label(text, self._names, has_keypoints=self._has_keypoints)
-        self.gathered.add_relative(len(self.gathered.samples), location, boxes)
+        boxes = None
+        if text is not None and (not may_be_missing or text.is_file()):
+            boxes = _read_label(text, self._names, has_keypoints=self._has_keypoints)
+        return location, boxes, stored_size(image)
 
     def refuse_strange_texts(self) -> None:
         """Raise SourceError where no text belongs to an image: they are lists of images, or have other names."""
@@ -171,6 +186,10 @@ class _Reader:
         if self._names is None:
             notes.append(f"{self._top}: no data.yaml or classes.txt in it: the classes have numbers and no names")
         return tuple(notes)
+
+
+def _listed(path: Path) -> Iterator[_Entry]:
+    return (_Entry(image, text, may_be_missing=True) for image, text in listed_images(path))
 
 
 def _find_parts(path: Path) -> tuple[Path, list[tuple[str | None, Path, Path]], tuple[str, ...]]:
