@@ -30,5 +30,6 @@ def say_overlap(source: Source) -> Source:
     held = source.pixels
     location = source.samples[int(order[at])].location
     listed = location if held is None or not held.holds(location) else held.listed(location)
-    note = f"{source.root}: {len(again):,} images are in several splits; {listed[:200]} is in {names}"
+    count = len(np.unique(hashes[again]))
+    note = f"{source.root}: {count:,} images are in several splits; {listed[:200]} is in {names}"
     return replace(source, notes=(*source.notes, note))

@@ -44,7 +44,7 @@ class Row(Generic[Values]):
     values: Values
 
 
-def read_lines(path: Path, columns: int = 2) -> Iterator[Row[list[str]]]:
+def read_lines(path: Path, columns: int) -> Iterator[Row[list[str]]]:
     """The rows of a CSV, TSV or .txt. Raises SourceError, with the line, where one cannot be read.
 
     columns: how many a .txt has; the first of them, a path, may hold blanks, and lines that begin with # are none.

@@ -204,6 +204,8 @@ def test_wrong_direction_and_flag_are_errors(tmp_path):
         mx.recordio.MXRecordIO(tmp_path / "x.rec", "a")
     with pytest.raises(ValueError, match="open for reading"):
         mx.recordio.MXRecordIO(DATA / "single.rec", "r").write(b"x")
+    with pytest.raises(ValueError, match="open for reading"):
+        mx.recordio.MXIndexedRecordIO(DATA / "single.idx", DATA / "single.rec", "r").tell()
 
 
 @pytest.mark.parametrize("line", ["1_0\t0", "1\t0_0", "cat\t0"])

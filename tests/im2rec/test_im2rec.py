@@ -82,6 +82,11 @@ def test_ratios_and_chunks_part_the_list_under_mxnets_names(tree, tmp_path):
     }
 
 
+def test_ratios_that_leave_nothing_write_no_list_of_it(tree, tmp_path):
+    main([str(tmp_path / "x"), str(tree), "--list", "--recursive", "--train-ratio", "0.5", "--test-ratio", "0.5"])
+    assert sorted(path.name for path in tmp_path.glob("*.lst")) == ["x_test.lst", "x_train.lst"]
+
+
 def test_ratio_of_the_test_alone_leaves_one_list_as_in_mxnet(tree, tmp_path, capsys):
     assert main([str(tmp_path / "x"), str(tree), "--list", "--recursive", "--test-ratio", "0.2"]) == 0
     assert "--test-ratio has no effect without --train-ratio" in capsys.readouterr().out
@@ -278,6 +283,16 @@ def test_columns_may_be_parted_by_any_white_space(tree, tmp_path):
     assert cpp(tmp_path, "5   1.5  2 a b.jpg\n6\t3\t4\t4.jpg\n", f"{tree}/", "label_width=2", "unchanged=1") == 0
     found = records(tmp_path / "x.rec")
     assert found == {5: ([1.5], jpeg(9)), 6: ([3.0], (tree / "4.jpg").read_bytes())}
+
+
+def test_images_are_cropped_only_where_they_are_resized(tree, tmp_path):
+    # As in im2rec.cc.
+    shapes = []
+    for options in ((), ("resize=20",)):
+        assert cpp(tmp_path, "5 1 4.jpg\n", f"{tree}/", "center_crop=1", *options) == 0
+        image = records(tmp_path / "x.rec")[5][1]
+        shapes.append(cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR).shape)
+    assert shapes == [(45, 60, 3), (20, 20, 3)]
 
 
 def test_output_may_have_any_name_and_the_root_needs_no_slash(tree, tmp_path):

@@ -83,6 +83,19 @@ def test_face_set_says_its_identities_and_counts_its_images():
     assert [one.records for one in found.classes] == [4, 4, 4]
 
 
+def test_labels_are_those_of_samples_alone(tmp_path):
+    with RecordWriter(tmp_path / "x.rec") as writer:
+        for key, label in enumerate((1.0, 3.0)):
+            writer.write_image(jpeg(key), label, key)
+        writer.write_image(b"", [9.0, 9.0], 2)  # no image
+        writer.write(b"short", 3)  # no header
+    found = dali_rec.info(tmp_path / "x.rec")
+    assert (found.images, found.not_images) == (2, {"no image": 1, "no header": 1})
+    assert (found.labels.width, found.labels.width_at_most, found.labels.ragged) == (1, 1, False)
+    assert (found.labels.lowest, found.labels.highest, found.labels.unusable) == (1.0, 3.0, 0)
+    assert [one.records for one in found.classes] == [1, 1]
+
+
 @pytest.mark.parametrize("with_index", [True, False])
 def test_records_without_an_image_header_are_counted(tmp_path, with_index):
     rec = tmp_path / "magic.rec"
@@ -254,9 +267,10 @@ def test_fill_bytes_and_long_segments_are_walked(tmp_path):
     photo = jpeg()
     filled = photo[:2] + b"\xff" * 9 + photo[2:]
     padded = photo[:2] + b"\xff\xe5\xff\xff" + bytes(0xFFFD) + photo[2:]
-    frames = frames_of(photo, filled, padded)
+    bare = photo[:2] + b"\xff\x01\xff\xd3" + photo[2:]  # markers without a length
+    frames = frames_of(photo, filled, padded, bare)
     assert frames.found.all()
-    assert (frames.width.tolist(), frames.height.tolist()) == ([40] * 3, [32] * 3)
+    assert (frames.width.tolist(), frames.height.tolist()) == ([40] * 4, [32] * 4)
 
 
 @given(cut=st.integers(2, 700), at=st.integers(2, 650), byte=st.integers(0, 255))

@@ -135,6 +135,8 @@ def test_link_in_the_folder_is_not_followed_out_of_it(photos, tmp_path):
 
 def test_nothing_is_written_over_without_force(photos, tmp_path):
     dali_rec.pack(photos, tmp_path / "x")
+    (tmp_path / "empty").mkdir()
+    assert dali_rec.unpack(tmp_path / "x", tmp_path / "empty").images == 11
     (tmp_path / "files").mkdir()
     (tmp_path / "files" / "thesis.tex").write_text("years of work")
     with pytest.raises(OutputExistsError, match="is not empty; choose another folder, or --force"):

@@ -83,6 +83,16 @@ def test_header_fault_has_the_id_of_the_index(tmp_path):
     assert places(dali_rec.verify(tmp_path / "x.rec")) == [("header", offset, 6)]
 
 
+@pytest.mark.parametrize("beyond", [0, 1 << 40])
+def test_header_fault_has_no_id_where_the_index_is_of_another_file(tmp_path, beyond):
+    with dali_rec.RecordWriter(tmp_path / "x.rec") as writer:
+        offsets = [writer.write_image(jpeg(seed), 0.0, 5 + seed) for seed in range(3)]
+    damage.overwrite(tmp_path / "x.rec", offsets[1] + 8, struct.pack("<I", 1 << 20))
+    (tmp_path / "x.idx").write_text(f"7\t{beyond + offsets[1] - 4}\n8\t{beyond + offsets[2] - 4}\n")
+    found = places(dali_rec.verify(tmp_path / "x.rec"))
+    assert ("header", offsets[1], None) in found
+
+
 @pytest.mark.parametrize("decode", [True, False])
 def test_damaged_image_is_named_by_offset_and_id_if_it_is_decoded(packed, rec, decode):
     record = damage.flipped_image(rec)

@@ -6,10 +6,10 @@ from dali_rec.loading.epoch import EpochPlan
 SHARING = st.tuples(st.integers(1, 200), st.integers(1, 9), st.integers(1, 40)).filter(lambda s: s[0] >= s[1])
 
 
-def plans(sharing, last_batch="partial", *, rotate=True, at_once=1):
+def plans(sharing, last_batch="partial", *, rotate=True, even=False, at_once=1):
     records, world_size, batch_size = sharing
-    shared = (world_size, batch_size, last_batch, rotate)
-    return [EpochPlan(records, rank, *shared, at_once=at_once) for rank in range(world_size)]
+    shared = (world_size, batch_size, last_batch, rotate, even, at_once)
+    return [EpochPlan(records, rank, *shared) for rank in range(world_size)]
 
 
 @given(SHARING, st.integers(0, 20), st.booleans())
@@ -27,6 +27,24 @@ def test_batches_add_up_to_what_the_rule_says(sharing, epoch, last_batch, at_onc
         wanted = {"partial": size, "drop": size - size % full, "pad": size + -size % full}
         assert sum(handed_out) == wanted[last_batch]
         assert all(count == full for count in handed_out[: max(0, plan.batches(epoch) - 1)])
+
+
+@given(SHARING, st.integers(0, 20), st.sampled_from(["partial", "drop", "pad"]), st.integers(1, 5))
+def test_even_hands_out_as_many_batches_on_every_rank(sharing, epoch, last_batch, at_once):
+    own = [plan.batches(epoch) for plan in plans(sharing, last_batch, at_once=at_once)]
+    wanted = min(own) if last_batch == "drop" else max(own)
+    for plan, before in zip(plans(sharing, last_batch, even=True, at_once=at_once), own, strict=True):
+        handed_out = [plan.valid(epoch, batch) for batch in range(plan.pipeline_batches)]
+        assert plan.batches(epoch) == sum(count > 0 for count in handed_out) == wanted
+        rows = plan.shard_size(epoch) + wanted - before  # the last record once more for each batch that it lacks
+        assert sum(handed_out) == (rows if last_batch == "partial" else wanted * plan.batch_size)
+
+
+@given(SHARING, st.sampled_from(["partial", "drop", "pad"]), st.booleans(), st.booleans(), st.integers(1, 5))
+def test_whole_is_what_hands_out_all_that_the_pipeline_makes(sharing, last_batch, rotate, even, at_once):
+    for plan in plans(sharing, last_batch, rotate=rotate, even=even, at_once=at_once):
+        made = {plan.valid(epoch, batch) for epoch in range(sharing[1]) for batch in range(plan.pipeline_batches)}
+        assert plan.is_whole == (made == {plan.batch_size})
 
 
 @given(SHARING, st.integers(1, 5))

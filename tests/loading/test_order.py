@@ -60,6 +60,29 @@ def test_batches_have_the_size_that_the_rule_says(deal, last_batch):
         assert all(0 < size <= deal[2] for size in sizes)
 
 
+def test_rows_are_dealt_out_as_the_table_says():
+    assert [rows_of(one) for one in deals((23, 2, 4))] == [
+        [[0, 1, 2, 3], [8, 9, 10, 11], [16, 17, 18]],
+        [[4, 5, 6, 7], [12, 13, 14, 15], [19, 20, 21, 22]],
+    ]
+
+
+@given(DEALS, st.sampled_from(["partial", "drop", "pad"]), st.booleans(), st.data())
+def test_each_rank_gets_its_slice_of_each_step(deal, last_batch, even, data):
+    count, world_size, batch_size = deal
+    start = data.draw(st.integers(0, count))
+    full, left = divmod(count - start, world_size * batch_size)
+    last = list(range(count - left, count))
+    for one in deals(deal, last_batch, even=even, start=start):
+        places = [start + (step * world_size + one.rank) * batch_size for step in range(full)]
+        wanted = [list(range(place, place + batch_size)) for place in places]
+        first, end = left * one.rank // world_size, left * (one.rank + 1) // world_size
+        share = last[first : max(end, first + even)]
+        if share and last_batch != "drop":
+            wanted.append(share + share[-1:] * (batch_size - len(share)) if last_batch == "pad" else share)
+        assert rows_of(one) == wanted
+
+
 @given(DEALS, st.sampled_from(["partial", "drop", "pad"]))
 def test_even_gives_every_rank_as_many_batches(deal, last_batch):
     all_rows = [rows_of(one) for one in deals(deal, last_batch, even=True)]
@@ -68,14 +91,16 @@ def test_even_gives_every_rank_as_many_batches(deal, last_batch):
         assert set(flat(flat(all_rows))) == set(range(deal[0]))
 
 
-@given(DEALS, st.integers(1, 9), st.data())
-def test_another_number_of_ranks_goes_on_where_the_first_stood(deal, later_ranks, data):
-    first = deals(deal)
-    done = data.draw(st.integers(0, min(one.batches for one in first)))
-    taken = flat(flat(rows_of(one, done) for one in first))
-    start = first[0].taken(done)
-    assert sorted(taken) == list(range(start)) or done * deal[1] * deal[2] > deal[0]
-    rest = flat(flat(rows_of(one) for one in deals((deal[0], later_ranks, 3), start=start)))
+@given(DEALS, st.lists(st.integers(1, 9), min_size=1, max_size=3), st.data())
+def test_another_number_of_ranks_goes_on_where_the_last_stood(deal, later_ranks, data):
+    taken, start = [], 0
+    for ranks in (deal[1], *later_ranks):
+        stage = deals((deal[0], ranks, deal[2]), start=start)
+        done = data.draw(st.integers(0, min(one.batches for one in stage)))
+        taken += flat(flat(rows_of(one, done) for one in stage))
+        start = stage[0].taken(done)
+        assert sorted(taken) == list(range(start))
+    rest = flat(flat(rows_of(one) for one in deals((deal[0], 2, 3), start=start)))
     assert sorted(taken + rest) == list(range(deal[0]))
 
 

@@ -51,6 +51,7 @@ def test_paths_of_another_place_are_found(make, tmp_path, locations, root, expec
         (["train/cat/1.jpg"], ["test/cat/1.jpg"], "test"),
         (["train2017/cat/1.jpg"], ["val2017/cat/1.jpg"], "val2017"),
         (["x/a/1.jpg", "y/a/1.jpg"], ["photos/a/1.jpg"], "photos"),  # two would become one
+        (["x/a/1.jpg", "2.jpg"], ["photos/a/1.jpg"], "photos"),  # one would become none
         (["train/a/1.jpg", "test/b/2.jpg"], ["train/a/1.jpg", "train/b/2.jpg"], "train"),
     ],
 )

@@ -1,6 +1,8 @@
 from collections import deque
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from support import DATA, traced_peak
 
 from dali_rec.errors import SourceError
@@ -54,6 +56,27 @@ def test_bad_line_is_named(tmp_path, line, message):
     with pytest.raises(SourceError, match=r"x\.lst, line 3: ") as error:
         read_list(written(tmp_path, f"0\t0\ta.jpg\n\n{line}\n"))
     assert message in str(error.value)
+
+
+WORDS = st.text(st.characters(blacklist_categories=["Cs", "Cc", "Z"]), min_size=1)
+ROWS = st.integers(1, 4).flatmap(
+    lambda width: st.lists(
+        st.tuples(st.lists(st.integers(-9, 9), min_size=width, max_size=width), st.lists(WORDS, min_size=1)),
+        min_size=1,
+    )
+)
+
+
+@given(ROWS, st.sampled_from([" ", "\t", "  \t "]))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_columns_parted_by_blanks_are_read_by_their_number(tmp_path, rows, blank):
+    # As im2rec.cc reads them; but a path may hold blanks.
+    path = tmp_path / "x.lst"
+    lines = (blank.join(map(str, (key, *labels, " ".join(words)))) for key, (labels, words) in enumerate(rows))
+    path.write_text("\n".join(lines), "utf-8")
+    samples = read_list(path, label_width=len(rows[0][0])).samples
+    wanted = [(key, tuple(map(float, labels)), " ".join(words)) for key, (labels, words) in enumerate(rows)]
+    assert [(one.key, one.labels, one.location) for one in samples] == wanted
 
 
 def test_list_reads_back_what_was_written(tmp_path):

@@ -33,9 +33,16 @@ def test_record_of_two_views_is_said(tmp_path):
 def test_overlap_is_said_where_there_is_one(parts):
     samples = SampleTable.of(Sample(0, (0.0,), name) for part in parts for name in part)
     ends = [sum(map(len, parts[:number])) for number in range(len(parts) + 1)]
-    splits = tuple(Split(str(number), *ends[number : number + 2]) for number in range(len(parts)))
-    names = [name for part in parts for name in set(part)]
-    assert bool(overlap(say_overlap(Source(samples, ".", splits=splits)))) == (len(set(names)) < len(names))
+    splits = tuple(Split(f"s{number}", *ends[number : number + 2]) for number in range(len(parts)))
+    split_of, several, first = {}, set(), None
+    for number, part in enumerate(parts):
+        for name in part:
+            before = split_of.setdefault(name, number)
+            if before != number:
+                several.add(name)
+                first = first or f"{name} is in s{before} and s{number}"
+    notes = overlap(say_overlap(Source(samples, ".", splits=splits)))
+    assert notes == ([f".: {len(several)} images are in several splits; {first}"] if several else [])
 
 
 @pytest.mark.parametrize("count", [0, 1])

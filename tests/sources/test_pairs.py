@@ -17,8 +17,8 @@ from support import jpeg
 
 import dali_rec
 from dali_rec.cli import main
-from dali_rec.errors import SourceError
-from dali_rec.sources import open_source
+from dali_rec.errors import ImageRejectedError, SourceError
+from dali_rec.sources import open_source, pairs
 from dali_rec.sources.pickled import read_pickle
 
 IMAGES = [jpeg(number, (32, 32)) for number in range(6)]
@@ -215,6 +215,21 @@ def test_any_damage_to_a_set_is_read_or_refused(tmp_path_factory, data):
 def test_what_is_no_verification_set_is_said(tmp_path, content, message):
     with pytest.raises(SourceError, match=message):
         open_source(write(tmp_path / "x.bin", content))
+
+
+def test_image_whose_bytes_are_damaged_is_rejected(tmp_path):
+    # Of Python 2: a list of two strings, and one of a truth.
+    (tmp_path / "x.bin").write_bytes(rb"((lS'\xzz'" + b"\naS'a'\na(lI01\nat.")
+    source = open_source(tmp_path / "x.bin")
+    with pytest.raises(ImageRejectedError, match=r"image at byte \d+ of .*x\.bin: "):
+        source.pixels.read(source.samples[0].location)
+
+
+def test_image_that_claims_too_many_bytes_is_rejected(tmp_path, monkeypatch):
+    monkeypatch.setattr(pairs, "MAX_IMAGE_BYTES", len(IMAGES[0]) - 1)
+    source = open_source(write(tmp_path / "x.bin", (IMAGES, FLAGS)))
+    with pytest.raises(ImageRejectedError, match="too many for an image"):
+        source.pixels.read(source.samples[0].location)
 
 
 def test_one_image_repeated_without_end_is_refused(tmp_path):

@@ -109,7 +109,7 @@ def test_columns_can_be_named(table):
     path = table("x.csv", "file,breed,species,number\n1.jpg,manx,cat,7\n2.jpg,beagle,dog,9\n")
     source = read(path, labels=("species", "breed"), location="file", id="number")
     assert rows(source) == [(7, (0.0, 1.0), "1.jpg"), (9, (1.0, 0.0), "2.jpg")]
-    assert source.label_classes == (("cat", "dog"), ("beagle", "manx"))
+    assert (source.classes, source.label_classes) == (None, (("cat", "dog"), ("beagle", "manx")))
     assert source.keys_are_given
 
 
@@ -646,3 +646,4 @@ def test_a_column_for_each_class_gives_a_label_each(table):
     # Roboflow's _classes.csv, with blanks behind its commas.
     source = read(table("x.csv", "filename, cat, dog\n1.jpg, 1, 0\n2.jpg, 1, 1\n"), labels=("*",))
     assert rows(source) == [(0, (1.0, 0.0), "1.jpg"), (1, (1.0, 1.0), "2.jpg")]
+    assert (source.classes, source.label_classes) == (None, None)

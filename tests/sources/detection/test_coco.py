@@ -480,6 +480,14 @@ def test_boxes_take_little_memory_each(write):
     assert peak < 2 * path.stat().st_size + 200 * count  # the file as bytes and as text, and the boxes
 
 
+@given(rows=st.lists(st.tuples(st.sampled_from([7, 139]), st.integers(0, 39)), min_size=20, max_size=60))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
+def test_boxes_of_each_image_are_in_the_order_of_the_file(write, rows):
+    source = read_coco(write([annotation(key, 3, [x, 8, 1, 16]) for key, x in rows]))
+    for sample in source.samples:
+        assert list(sample.labels[5::6]) == [x / 40 for key, x in rows if key == sample.key]
+
+
 def test_annotation_among_the_images_is_named(write):
     with pytest.raises(SourceError, match=r"images\[1\] is an annotation"):
         read_coco(write(images=[image(7, "1.jpg"), annotation(7, 18, [1, 2, 3, 4])]))

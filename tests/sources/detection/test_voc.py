@@ -86,6 +86,16 @@ def test_one_image_set_can_be_packed_by_its_file(voc):
     assert len(source.samples) == 2
 
 
+@pytest.mark.parametrize("place", ["lists/mine/x.txt", "ImageSets/x.txt", "ImageSets/Main/x.csv"])
+def test_other_tables_in_the_folder_are_what_they_say(voc, place):
+    folder = voc({"a": SIZE + thing(), "b": SIZE})
+    path = folder / place
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("a.jpg,7\n" if path.suffix == ".csv" else "a.jpg 7\n")
+    source = open_source(path, SourceOptions(root=folder / "JPEGImages"))
+    assert [(sample.location, sample.labels) for sample in source.samples] == [("a.jpg", (7.0,))]
+
+
 @pytest.mark.parametrize("size", ["", "<size><width>0</width><height>0</height></size>"])
 def test_a_size_that_is_zero_or_left_out_is_that_of_the_file(voc, size):
     folder = voc({"a": size + thing("dog", (11, 9, 30, 24))})
