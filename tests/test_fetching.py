@@ -233,17 +233,21 @@ def test_other_name_here(web, here):
     assert web.sent.keys() == {"x.json"}
 
 
+FETCH_IN_A_FORK = """
+import os, pathlib, sys
+import dali_rec
+url, folder = sys.argv[1:]
+dali_rec.fetch(url, folder)
+pathlib.Path(folder, "x-00001-of-00004.rec").unlink()
+child = os.fork()
+dali_rec.fetch(url, folder) if not child else sys.exit(os.waitpid(child, 0)[1])
+"""
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_forked_process_fetches_too(web, here, there):
-    dali_rec.fetch(f"{web.url}/x", here)
-    (here / "x-00001-of-00004.rec").unlink()
-    child = os.fork()
-    if not child:
-        with contextlib.suppress(BaseException):
-            dali_rec.fetch(f"{web.url}/x", here)
-            os._exit(0)
-        os._exit(1)
-    assert os.waitpid(child, 0)[1] == 0
+    command = [sys.executable, "-c", FETCH_IN_A_FORK, f"{web.url}/x", str(here)]
+    subprocess.run(command, check=True, timeout=60)
     assert contents(here) == contents(there)
 
 

@@ -7,19 +7,35 @@ from support import make_class_folder
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "many_cores"
 
 
+def tables(images, *options):
+    """The lines of what it prints, as cells."""
+    command = [sys.executable, str(TOOL), "--images", str(images), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines()]
+
+
+def rows(lines, name):
+    at = next(number for number, line in enumerate(lines) if line and line[0] == f"{name}: threads")
+    return lines[at + 2 : at + 4]
+
+
 def test_a_codec_that_sleeps_sets_the_rate(tmp_path):
     images = make_class_folder(tmp_path / "images", {"a": 4}, (700, 600))
-    command = [sys.executable, str(TOOL), "--images", str(images), "--count", "320", "--milliseconds", "12"]
-    done = subprocess.run([*command, "--threads", "1", "4"], capture_output=True, text=True, check=True)
-    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines()]
+    parts = ["--parts", "packing", "verifying"]
+    lines = tables(images, "--count", "320", "--milliseconds", "12", "--threads", "1", "4", *parts)
     for name, milliseconds in (("packing", 12), ("verifying", 8)):
-        at = lines.index([f"{name}: threads", *lines[-4][1:]])
-        rows = lines[at + 2 : at + 4]
-        assert [row[0] for row in rows] == ["1", "4"]
-        for row in rows:
+        assert [row[0] for row in rows(lines, name)] == ["1", "4"]
+        for row in rows(lines, name):
             allowed = int(row[0]) * 1000 / milliseconds
             assert row[3:] == ["1", f"{allowed:.0f}"]
-            for rate in row[1:3]:
-                assert (
-                    0.5 * allowed < float(rate.replace(",", "")) <= 1.5 * allowed
-                )  # the end is timed when some are begun already
+            # The end is timed when some are begun already.
+            assert all(0.5 * allowed < float(rate.replace(",", "")) <= 1.5 * allowed for rate in row[1:3])
+
+
+def test_a_decoder_that_sleeps_sets_the_rate(tmp_path):
+    images = make_class_folder(tmp_path / "images", {"a": 4}, (700, 600))
+    lines = tables(images, "--count", "1024", "--milliseconds", "3", "--threads", "4", "--parts", "loading")
+    ((threads, *rates, at_once, allowed),) = rows(lines, "loading")
+    assert (threads, allowed) == ("4", "2,000")
+    assert int(at_once) > 1
+    assert all(1000 < float(rate.replace(",", "")) <= 2200 for rate in rates)
