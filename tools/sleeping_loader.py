@@ -1,7 +1,8 @@
 """A Loader whose decoder sleeps, for tools/many_cores: `sleeping_loader.py DATASET BATCH THREADS MILLISECONDS SECONDS`.
 
 Each image takes as long as its bytes are of the mean, times MILLISECONDS, on a thread of DALI's that finds a core, and
-becomes a few grey pixels. All else is real. Prints images/s of runs of one batch and of the Loader's own, in turn.
+becomes a few grey pixels. All else is real. Prints images/s of one pipeline that makes a batch a run, of one that makes
+as many in a run as the Loader makes at once, and of the Loader as it is, and how many these are; in turn.
 """
 
 from __future__ import annotations
@@ -78,14 +79,18 @@ def main() -> None:
     milliseconds, seconds = float(sys.argv[4]), float(sys.argv[5])
     mean = sum(shard.reader.size for shard in dataset.shards) / len(dataset)
     make_decoder_sleep(1000 * milliseconds / mean)
-    several = loader.with_several_at_once
+    in_turn = loader.with_several_at_once
 
     def one_by_one(execution: Any, *_: Any) -> Any:
         return dataclasses.replace(execution, at_once=1)
 
-    rates: tuple[list[float], list[float]] = ([], [])
+    def in_one_run(execution: Any, *rest: Any) -> Any:
+        chosen = in_turn(execution, *rest)
+        return dataclasses.replace(chosen, at_once=chosen.at_once * chosen.pipelines, pipelines=1)
+
+    rates: tuple[list[float], ...] = ([], [], [])
     for _ in range(ROUNDS):
-        for choose, measured in zip((one_by_one, several), rates, strict=True):
+        for choose, measured in zip((one_by_one, in_one_run, in_turn), rates, strict=True):
             loader.with_several_at_once = choose
             made = dali_rec.Loader(
                 dataset, batch, SIDE, framework="numpy", device="cpu", threads=threads, tuned=False, shuffle_buffer=256

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import math
 import tempfile
 import time
@@ -67,7 +68,7 @@ class Stage:
 
 
 def reading_stage(dataset: Dataset, options: BenchOptions) -> Stage:
-    """Records into host memory, by DALI's reader, nothing decoded; as many in a run as the Loader takes."""
+    """Records into host memory, by DALI's reader, nothing decoded; by as many pipelines as the Loader has."""
     return _bare_stage("read", dataset, options, None)
 
 
@@ -87,35 +88,42 @@ def _bare_stage(name: str, dataset: Dataset, options: BenchOptions, decode: str 
     image = ImageSpec(image_sides(options.image_size), options.augment, options.dtype)
     execution = Execution(device, options.batch_size, options.threads, tuned=settings)
     execution = with_several_at_once(execution, dataset, image)
-    pipeline = dali.Pipeline(
-        batch_size=execution.images_at_once,
-        num_threads=execution.num_threads,
-        device_id=device.index,
-        seed=0,
-    )
+    # As the Loader has them: each works ahead, with its share of the threads, here over its share of the records.
+    pipelines = [
+        dali.Pipeline(
+            batch_size=execution.images_at_once,
+            num_threads=execution.of_one_pipeline.num_threads,
+            device_id=device.index,
+            seed=0,
+        )
+        for _ in range(min(execution.pipelines, len(dataset)))
+    ]
     with tempfile.TemporaryDirectory(prefix="dali-rec-") as folder:
         index = Path(folder, "derived.idx")
         files = write_derived_index(dataset, index)
-        with pipeline:
-            encoded, labels = dali.fn.readers.mxnet(
-                path=files,
-                index_path=[str(index)],
-                random_shuffle=True,
-                initial_fill=SHUFFLE_BUFFER,
-            )
-            decoder = Decoder(dali, device, decoder_options(dataset, execution), cuts=cuts)
-            if decode == "train":
-                images = decoder.random_crop(parsed(dali, encoded), train.area, train.aspect)
-            elif decode == "eval":
-                images = decoder.whole(parsed(dali, encoded))
-            else:
-                images = encoded
-            pipeline.set_outputs(images, labels)
-        pipeline.build()
+        for number, pipeline in enumerate(pipelines):
+            with pipeline:
+                encoded, labels = dali.fn.readers.mxnet(
+                    path=files,
+                    index_path=[str(index)],
+                    random_shuffle=True,
+                    initial_fill=SHUFFLE_BUFFER,
+                    shard_id=number,
+                    num_shards=len(pipelines),
+                )
+                decoder = Decoder(dali, device, decoder_options(dataset, execution), cuts=cuts)
+                if decode == "train":
+                    images = decoder.random_crop(parsed(dali, encoded), train.area, train.aspect)
+                elif decode == "eval":
+                    images = decoder.whole(parsed(dali, encoded))
+                else:
+                    images = encoded
+                pipeline.set_outputs(images, labels)
+            pipeline.build()
     last: list[Any] = []
 
     def batches() -> Iterator[int]:
-        while True:
+        for pipeline in itertools.cycle(pipelines):
             last[:] = [pipeline.run()[0]]
             yield from [options.batch_size] * execution.at_once
 
@@ -123,7 +131,7 @@ def _bare_stage(name: str, dataset: Dataset, options: BenchOptions, decode: str 
         if last:
             last[0].as_cpu()  # waits for the GPU
 
-    return Stage(name, batches().__next__, finish, execution.at_once)
+    return Stage(name, batches().__next__, finish, execution.at_once * len(pipelines))
 
 
 def pipeline_stage(dataset: Dataset, options: BenchOptions) -> Stage:

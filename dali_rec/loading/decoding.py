@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -73,10 +75,9 @@ def parsed(dali: Any, encoded: Any) -> Any:
     """
     fn, types = dali.fn, dali.types
     shape = fn.peek_image_shape(encoded, image_type=types.ANY_DATA)
-    smallest, largest = (reduce(shape, keep_dims=True) for reduce in (fn.reductions.min, fn.reductions.max))
-    sound = fn.cast((smallest > 0) & (largest < _LARGEST_SIDE), dtype=types.FLOAT)
+    sound = ((shape > 0) & (shape < _LARGEST_SIDE)) * np.float32(1)
     # The decoder waits for what it gets, and so for this; bytes cannot be reshaped to none.
-    return fn.reshape(encoded, rel_shape=sound)
+    return fn.reshape(encoded, rel_shape=fn.reductions.min(sound, keep_dims=True))
 
 
 def cuts_in_decoder(device: Device, wanted: bool | None) -> bool:

@@ -210,7 +210,7 @@ def run_once(
 ) -> Any:
     """The outputs of one run of these rows, from a pipeline made for it. Raises RuntimeError where DALI fails."""
     feed = RecordFeed(dataset, itertools.repeat(rows), held=8)
-    execution = dataclasses.replace(execution, batch_size=len(rows), at_once=1, prefetch=1)
+    execution = dataclasses.replace(execution, batch_size=len(rows), at_once=1, prefetch=1, pipelines=1)
     return build_fed_pipeline(feed, dataset, image, execution, seed).run(stream)
 
 

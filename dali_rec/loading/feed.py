@@ -68,6 +68,9 @@ class RecordFeed:
         self._held.append(batch)
         return batch.images, batch.labels, batch.rows
 
+    def checkpoint(self) -> None:
+        """None: its schedule begins anywhere."""
+
     def end(self) -> None:
         """End the threads; what was handed out stays alive."""
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -9,7 +9,7 @@ import tempfile
 import warnings
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -22,11 +22,13 @@ from dali_rec.loading.decoding import Decoder, decoder_options, parsed
 from dali_rec.loading.derived_index import write_derived_index
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from dali_rec.dataset import Dataset
-    from dali_rec.loading.feed import RecordFeed
+    from dali_rec.loading.pipelines import Source
     from dali_rec.loading.specs import Execution, ImageSpec, ReaderSpec
+
+ReaderOutput = Literal["encoded", "labels", "source"]
 
 # The buffer of data sets that are smaller.
 _LEAST_FILL = 4096
@@ -48,10 +50,7 @@ def build_pipeline(
 
     Raises DatasetError where there are fewer records than ranks.
     """
-    if len(dataset) < reader.world_size:
-        raise DatasetError(
-            f"{dataset.name}: {len(dataset)} records cannot be shared among {reader.world_size} ranks; use fewer ranks"
-        )
+    _check_ranks(dataset, reader)
     with tempfile.TemporaryDirectory(prefix="dali-rec-") as folder:
         index = Path(folder, "derived.idx")
         files = write_derived_index(dataset, index)
@@ -86,17 +85,20 @@ def build_plugin_pipeline(
 
 
 def build_fed_pipeline(
-    feed: RecordFeed,
+    feed: Source,
     dataset: Dataset,
     image: ImageSpec,
     execution: Execution,
     seed: int,
     checkpoint: bytes | None = None,
+    origin: Literal["INT64", "UINT8"] | None = "INT64",
 ) -> Any:
-    """Build the pipeline over a feed of our own (loading/feed.py).
+    """Build the pipeline over a feed: of our own (loading/feed.py), or what DALI's reader gives (``ReaderSource``).
 
-    Its outputs are the images, labels as float32, and the record's row in the data set as int64 of shape (1,).
+    Its outputs are the images, labels as float32, and the feed's third output as it is, unless ``origin``, its DALI
+    type, is None: of our own feed the record's row in the data set as int64 of shape (1,).
     """
+    kinds = ["UINT8", "FLOAT", *filter(None, [origin])]
 
     def read(dali: Any) -> tuple[Any, ...]:
         types = dali.types
@@ -104,12 +106,12 @@ def build_fed_pipeline(
         # feed keeps alive what it handed out.
         outputs = dali.fn.external_source(
             source=feed,
-            num_outputs=3,
+            num_outputs=len(kinds),
             batch=True,
             batch_info=True,
             no_copy=True,
-            dtype=[types.UINT8, types.FLOAT, types.INT64],
-            ndim=[1, 1, 1],
+            dtype=[getattr(types, kind) for kind in kinds],
+            ndim=[1] * len(kinds),
         )
         return tuple(outputs)
 
@@ -119,18 +121,46 @@ def build_fed_pipeline(
     return pipeline
 
 
-def build_reader_pipeline(dataset: Dataset, reader: ReaderSpec, batch_size: int) -> Any:
-    """DALI's reader alone, in the order in which ``build_pipeline`` has it; its output is what a RecordFinder takes."""
+def build_reader_pipeline(
+    dataset: Dataset,
+    reader: ReaderSpec,
+    batch_size: int,
+    outputs: Sequence[ReaderOutput],
+    checkpoint: bytes | None = None,
+) -> Any:
+    """DALI's reader alone, in the order in which ``build_pipeline`` has it; "source" is what a RecordFinder takes.
+
+    checkpoint: of one like it. Raises DatasetError where there are fewer records than ranks.
+    """
+    _check_ranks(dataset, reader)
     dali = import_dali()
     with tempfile.TemporaryDirectory(prefix="dali-rec-") as folder:
         index = Path(folder, "derived.idx")
         files = write_derived_index(dataset, index)
-        pipeline = dali.Pipeline(batch_size=batch_size, num_threads=1, device_id=None, seed=0)
-        with pipeline:
-            encoded, _labels = _read(dali.fn, files, index, reader, len(dataset))
-            pipeline.set_outputs(dali.fn.get_property(encoded, key="source_info"))
+
+        def graph() -> tuple[Any, ...]:
+            encoded, labels = _read(dali.fn, files, index, reader, len(dataset))
+            source = dali.fn.get_property(encoded, key="source_info")
+            nodes = {"encoded": encoded, "labels": labels, "source": source}
+            return tuple(nodes[name] for name in outputs)
+
+        pipeline = dali.pipeline_def(graph)(
+            batch_size=batch_size,
+            num_threads=1,
+            device_id=None,
+            seed=0,
+            enable_checkpointing=True,
+            checkpoint=checkpoint,
+        )
         pipeline.build()
     return pipeline
+
+
+def _check_ranks(dataset: Dataset, reader: ReaderSpec) -> None:
+    if len(dataset) < reader.world_size:
+        raise DatasetError(
+            f"{dataset.name}: {len(dataset)} records cannot be shared among {reader.world_size} ranks; use fewer ranks"
+        )
 
 
 def _build(

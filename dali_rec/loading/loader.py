@@ -43,7 +43,6 @@ from dali_rec.loading.specs import (
     image_sides,
 )
 from dali_rec.loading.state import (
-    at_once_of,
     check_state,
     checkpoint_of,
     data_fingerprint,
@@ -52,6 +51,7 @@ from dali_rec.loading.state import (
     made_by,
     make_state,
     place_of,
+    runs_of,
 )
 from dali_rec.loading.tuned import Tuned, choose_tuned
 
@@ -128,7 +128,7 @@ class Loader:
         with wrong bytes in the middle may be decoded to wrong pixels all the same; ``dali_rec.verify`` finds these.
     threads: for decoding and resizing on the CPU; by default as tuned, or one a core, and beside a GPU the rank's share
         of the cores, 16 at most.
-    prefetch: batches made ahead; by default as tuned, or 2. More where a run makes several (``batches_at_once``).
+    prefetch: batches made ahead; by default as tuned, or 2. More where several are made at once (``batches_at_once``).
     tuned: True takes the settings that ``dali-rec bench DATASET --tune`` kept for this machine, False none; or a
         ``Tuned``. They make no other batches, only faster ones.
 
@@ -248,7 +248,7 @@ class Loader:
         self._loops, self._process = 0, os.getpid()
         self._recovery = Recovery(self.dataset, execution, skips=on_error == "skip")
         logger.info(
-            "Loader: %s; rank %d of %d (%s); decode and resize on the %s (%s); %d threads, %d batches a run, %d runs "
+            "Loader: %s; rank %d of %d (%s); decode and resize on the %s (%s); %d threads, %d batches at once, %d runs "
             "ahead; tuned: %s (%s)",
             self.dataset,
             *self._ranks,
@@ -292,8 +292,8 @@ class Loader:
 
     @property
     def batches_at_once(self) -> int:
-        """How many batches one run of the pipeline makes: on the CPU several small ones, which is faster."""
-        return self._reader.execution.at_once
+        """How many batches are made at the same time: on the CPU several, which is faster."""
+        return self._reader.execution.at_once * self._reader.execution.pipelines
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -468,10 +468,10 @@ class Loader:
         In a loop, the batch in hand counts as taken. Every rank saves its own; with ``shuffle="global"`` or drawing, a
         state of any rank serves any number of ranks.
         """
-        stand = self._stand()
+        stand, execution = self._stand(), self._reader.execution
         extra = {
             "image_size": list(self._image.size),
-            "made_by": made_by(self._image, self.batches_at_once),
+            "made_by": made_by(self._image, execution.at_once, execution.pipelines),
             "skipped": list(self._recovery.skipped),
             "checkpointed": [stand.mark.place.epoch, stand.mark.place.batch],
             "failures_since": stand.mark.failures,
@@ -513,7 +513,7 @@ class Loader:
             mark = Mark(place)  # the random numbers are another rank's
         if mark.checkpoint is not None:
             self._image = image_of(state, self._image, self.device, self.dataset.name)
-            self._reader = self._reader.making_at_once(at_once_of(state))
+            self._reader = self._reader.making(*runs_of(state))
         self._image = dataclasses.replace(self._image, size=tuple(state["image_size"]))
         self._recovery.skipped = [int(key) for key in state["skipped"]]
         self._place = place

@@ -23,6 +23,7 @@ from dali_rec.loading.graph import (
     build_reader_pipeline,
     rank_seed,
 )
+from dali_rec.loading.pipelines import OnePipeline, Pipelines, PipelinesInTurn, Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from dali_rec.dataset import Dataset
     from dali_rec.loading.dealing import Deal
     from dali_rec.loading.epoch import EpochPlan
+    from dali_rec.loading.graph import ReaderOutput
     from dali_rec.loading.order import SampleOrder
     from dali_rec.loading.specs import Execution, ImageSpec, ReaderSpec
 
@@ -68,8 +70,11 @@ class Reader(Protocol):
     def valid(self, place: Place) -> int:
         """How many samples of the batch at ``place`` are handed out."""
 
-    def build(self, place: Place, image: ImageSpec, checkpoint: bytes | None) -> Any:
-        """A pipeline whose next run begins at ``place``; with a checkpoint, with the random numbers of that."""
+    def build(self, place: Place, image: ImageSpec, checkpoint: bytes | None, failures: int) -> Pipelines:
+        """Pipelines whose next run begins at ``place``; with a checkpoint, with the random numbers of that.
+
+        failures: how many runs have failed between the checkpoint and ``place``.
+        """
 
     def rows(self, origin: Any) -> NDArray[np.int64]:
         """The rows in the data set of a run, from the last output of the pipeline."""
@@ -77,8 +82,27 @@ class Reader(Protocol):
     def rows_at(self, place: Place) -> NDArray[np.int64]:
         """The rows in the data set of the run that begins at ``place``, found without the pipeline's help."""
 
-    def making_at_once(self, batches: int) -> Reader:
-        """This reader, with so many batches in a run."""
+    def making(self, at_once: int, pipelines: int) -> Reader:
+        """This reader, with so many batches in a run, and so many pipelines."""
+
+
+class ReaderSource(Source):
+    """What DALI's reader gives, as the source of several pipelines."""
+
+    def __init__(self, pipeline: Any) -> None:
+        self._pipeline = pipeline
+
+    def __call__(self, _info: Any) -> tuple[Any, ...]:
+        """What the next run takes; see ``Source``."""
+        return tuple(self._pipeline.run())
+
+    def checkpoint(self) -> bytes:
+        """DALI's checkpoint; see ``Source``."""
+        made: bytes = self._pipeline.checkpoint()
+        return made
+
+    def end(self) -> None:
+        """DALI ends its threads itself."""
 
 
 class _Replay:
@@ -124,16 +148,33 @@ class BufferReader(Reader):
         """Samples of a batch that are handed out; see ``Reader``."""
         return self._plan.valid(place.epoch, place.batch)
 
-    def build(self, place: Place, image: ImageSpec, checkpoint: bytes | None) -> Any:
-        """The pipeline; see ``Reader``."""
-        return build_pipeline(
-            self._dataset,
-            image,
-            self._spec_from(place.began),
-            self.execution,
-            with_source=self._with_source,
-            checkpoint=checkpoint,
-        )
+    def build(self, place: Place, image: ImageSpec, checkpoint: bytes | None, failures: int) -> Pipelines:
+        """The pipelines; see ``Reader``."""
+        spec, with_source = self._spec_from(place.began), self._with_source
+        if self.execution.pipelines == 1:
+            pipeline = build_pipeline(
+                self._dataset, image, spec, self.execution, with_source=with_source, checkpoint=checkpoint
+            )
+            return OnePipeline(pipeline, failures)
+        outputs: tuple[ReaderOutput, ...] = ("encoded", "labels", "source") if with_source else ("encoded", "labels")
+
+        def source(checkpoint: bytes | None) -> ReaderSource:
+            images = self.execution.images_at_once
+            return ReaderSource(build_reader_pipeline(self._dataset, spec, images, outputs, checkpoint))
+
+        def build(feed: Source, numbers: tuple[int, int], checkpoint: bytes | None) -> Any:
+            seed = rank_seed(spec.seed, spec.rank, *numbers)
+            return build_fed_pipeline(
+                feed,
+                self._dataset,
+                image,
+                self.execution.of_one_pipeline,
+                seed,
+                checkpoint,
+                "UINT8" if with_source else None,
+            )
+
+        return PipelinesInTurn(source, build, self.execution, checkpoint)
 
     @property
     def is_whole(self) -> bool:
@@ -155,14 +196,15 @@ class BufferReader(Reader):
         wanted = (place.epoch - place.began) * self._plan.runs + place.batch // self.execution.at_once
         if self._replay is None or self._replay.began != place.began or self._replay.runs > wanted:
             size = self.execution.images_at_once
-            pipeline = build_reader_pipeline(self._dataset, self._spec_from(place.began), size)
+            pipeline = build_reader_pipeline(self._dataset, self._spec_from(place.began), size, ["source"])
             self._replay = _Replay(pipeline, place.began)
         return self.rows(self._replay.run(wanted))
 
-    def making_at_once(self, batches: int) -> BufferReader:
-        """With so many batches in a run; see ``Reader``."""
-        plan = dataclasses.replace(self._plan, at_once=batches)
-        return BufferReader(self._dataset, self._spec, plan, self.execution, with_source=self._with_source)
+    def making(self, at_once: int, pipelines: int) -> BufferReader:
+        """With so many batches in a run, and pipelines; see ``Reader``."""
+        plan = dataclasses.replace(self._plan, at_once=at_once)
+        execution = dataclasses.replace(self.execution, pipelines=pipelines)
+        return BufferReader(self._dataset, self._spec, plan, execution, with_source=self._with_source)
 
     def _spec_from(self, began: int) -> ReaderSpec:
         # DALI counts epochs from its own beginning; a pipeline begun later must not repeat the first one's order.
@@ -201,15 +243,23 @@ class OrderReader(Reader):
         """Samples of a batch that are handed out; see ``Reader``."""
         return self._deal.batch_size
 
-    def build(self, place: Place, image: ImageSpec, checkpoint: bytes | None) -> Any:
-        """The pipeline; see ``Reader``."""
-        # The epoch is put in order while the pipeline is made: ten million rows take a third of a second.
+    def build(self, place: Place, image: ImageSpec, checkpoint: bytes | None, failures: int) -> Pipelines:
+        """The pipelines; see ``Reader``."""
+        # The epoch is put in order while they are made: ten million rows take a third of a second.
         ahead = ThreadPoolExecutor(1, thread_name_prefix="dali-rec-order")
         rows = ahead.submit(self._order.rows, place.epoch)
         ahead.shutdown(wait=False)
         feed = RecordFeed(self._dataset, self._schedule(place, rows), held=self.execution.queue_depth + 4)
-        seed = rank_seed(self._order.seed, self._deal.rank, place.began, place.start)
-        return build_fed_pipeline(feed, self._dataset, image, self.execution, seed, checkpoint)
+        seeds = (self._order.seed, self._deal.rank, place.began, place.start)
+        if self.execution.pipelines == 1:
+            pipeline = build_fed_pipeline(feed, self._dataset, image, self.execution, rank_seed(*seeds), checkpoint)
+            return OnePipeline(pipeline, failures)
+
+        def build(feed: Source, numbers: tuple[int, int], checkpoint: bytes | None) -> Any:
+            seed = rank_seed(*seeds, *numbers)
+            return build_fed_pipeline(feed, self._dataset, image, self.execution.of_one_pipeline, seed, checkpoint)
+
+        return PipelinesInTurn(lambda _: feed, build, self.execution, checkpoint)
 
     def rows(self, origin: Any) -> NDArray[np.int64]:
         """Rows from the last output of the pipeline; see ``Reader``."""
@@ -219,9 +269,9 @@ class OrderReader(Reader):
         """Rows of a run, without the pipeline; see ``Reader``."""
         return self._run_at(place, self._order.rows(place.epoch)).astype(np.int64)
 
-    def making_at_once(self, batches: int) -> OrderReader:
-        """With so many batches in a run; see ``Reader``."""
-        execution = dataclasses.replace(self.execution, at_once=batches)
+    def making(self, at_once: int, pipelines: int) -> OrderReader:
+        """With so many batches in a run, and pipelines; see ``Reader``."""
+        execution = dataclasses.replace(self.execution, at_once=at_once, pipelines=pipelines)
         return OrderReader(self._dataset, self._order, self._deal, execution)
 
     def _run_at(self, place: Place, order: NDArray[Any]) -> NDArray[np.integer]:

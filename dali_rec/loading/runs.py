@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,9 +19,9 @@ if TYPE_CHECKING:
 
 
 class Mark(NamedTuple):
-    """From where a pipeline can go on: DALI's checkpoint, None for a new pipeline.
+    """From where pipelines can go on: their checkpoint, None for new ones.
 
-    ``place``: of the batch with which the next run begins. ``failures``: how many runs have failed since; DALI's
+    ``place``: of the batch with which the next run begins. ``failures``: how many runs have failed since; DALI's own
     checkpoint stays behind where they fail.
     """
 
@@ -45,7 +44,7 @@ class _Run(NamedTuple):
 
 
 class Runs:
-    """The pipeline of a reader, from ``mark`` on.
+    """The pipelines of a reader, from ``mark`` on.
 
     seeds: of what is made again after a failure. needs_rows: whether batches have to say which records they are of.
     """
@@ -68,11 +67,8 @@ class Runs:
         place = mark.place
         if place.batch < reader.made(place):  # otherwise the next epoch comes
             place = self._first(place)  # a state of another rank may stand within a run
-        self._pipeline = reader.build(place, image, mark.checkpoint)
-        self._checkpointed, self._failures = place, mark.failures
-        for _ in range(mark.failures):
-            with contextlib.suppress(*DALI_ERRORS):
-                self._pipeline.run()
+        self._pipelines = reader.build(place, image, mark.checkpoint, mark.failures)
+        self._checkpointed = place
         # That of which the next batch is; None where that begins another.
         self._run: _Run | None = None
 
@@ -80,7 +76,7 @@ class Runs:
         """From where the batch that comes next can be made again."""
         if self._run is not None:
             return self._run.mark
-        return Mark(self._checkpointed, self._failures, self._pipeline.checkpoint())
+        return Mark(self._checkpointed, self._pipelines.failures, self._pipelines.checkpoint())
 
     def batch(self, place: Place, stream: Any) -> Part | None:
         """The batch at ``place``, which comes after the last one; None where it has nothing to hand out.
@@ -108,18 +104,18 @@ class Runs:
         return dataclasses.replace(place, batch=place.batch - place.batch % self._reader.execution.at_once)
 
     def _make(self, first: Place, stream: Any) -> _Run:
-        """The run whose first batch is at ``first``, which is the pipeline's next."""
+        """The run whose first batch is at ``first``, which is the pipelines' next."""
         mark = self.mark()
+        failed = None
         try:
-            outputs = self._pipeline.run(stream)
+            outputs = self._pipelines.run(stream)
         except DaliRecError:  # of our own reader: the file itself is damaged
             raise
         except DALI_ERRORS as error:
-            self._failures += 1
             failed = FailedRun(first.epoch, first.batch, error.with_traceback(None))
-        else:
+        if self._pipelines.failures == 0:
             self._checkpointed = dataclasses.replace(first, batch=first.batch + self._reader.execution.at_once)
-            self._failures = 0
+        if failed is None:
             rows = self._reader.rows(outputs[-1]) if self._needs_rows else None
             return _Run(first, mark, Made(outputs, rows, np.arange(len(outputs[0]))))
         seed = rank_seed(*self._seeds, first.epoch, first.batch)

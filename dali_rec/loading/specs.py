@@ -122,7 +122,7 @@ class ReaderSpec:
 class Execution:
     """How DALI runs it; ``tuned`` as in loading/tuned.py, and ``threads`` and ``prefetch`` go before it.
 
-    ``at_once``: batches that one run makes (loading/at_once.py).
+    ``at_once``: batches that one run makes, ``pipelines``: how many make the runs in turn (loading/at_once.py).
     """
 
     device: Device
@@ -131,6 +131,7 @@ class Execution:
     prefetch: int | None = None
     tuned: Tuned = DEFAULTS
     at_once: int = 1
+    pipelines: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "batch_size", whole_number("batch_size", self.batch_size))
@@ -155,11 +156,25 @@ class Execution:
         return self.batch_size * self.at_once
 
     @property
+    def working_pipelines(self) -> int:
+        """How many pipelines work at the same time: all of them, unless there is but one thread."""
+        return self.pipelines if self.num_threads > 1 else 1
+
+    @property
+    def of_one_pipeline(self) -> Execution:
+        """How DALI runs each of several pipelines: with its share of the threads, begun run by run."""
+        threads = -(-self.num_threads // self.working_pipelines)
+        return dataclasses.replace(self, threads=threads, prefetch=1, pipelines=1)
+
+    @property
     def queue_depth(self) -> int:
         """Runs made ahead, which is as many batches as are asked for, or more."""
         batches = self.prefetch or self.tuned.prefetch or DEFAULT_PREFETCH
+        runs = -(-batches // self.at_once)
+        if self.pipelines > 1:
+            return max(self.working_pipelines, runs - 1)  # beside the one that is handed out
         # Of two, one is made while the other is handed out.
-        return max(min(batches, 2), -(-batches // self.at_once))
+        return max(min(batches, 2), runs)
 
     @property
     def in_force(self) -> Tuned:

@@ -114,22 +114,28 @@ def describe_image(image: ImageSpec) -> dict[str, Any]:
     }
 
 
-def made_by(image: ImageSpec, at_once: int) -> dict[str, Any]:
+def made_by(image: ImageSpec, at_once: int, pipelines: int) -> dict[str, Any]:
     """Which of the ways to images is taken. Not an option, but DALI's checkpoint is of its operators and its runs.
 
-    at_once: batches a run.
+    at_once: batches a run. pipelines: how many make the runs.
     """
-    return {"resizer": image.resizer, "crop_in_decoder": image.crop_in_decoder, "at_once": at_once}
+    return {
+        "resizer": image.resizer,
+        "crop_in_decoder": image.crop_in_decoder,
+        "at_once": at_once,
+        "pipelines": pipelines,
+    }
 
 
-def at_once_of(state: Mapping[str, Any]) -> int:
-    """Batches a run where the state was saved."""
-    return int(state.get("made_by", {}).get("at_once", 1))
+def runs_of(state: Mapping[str, Any]) -> tuple[int, int]:
+    """Batches a run, and pipelines, where the state was saved."""
+    made = state.get("made_by", {})
+    return int(made.get("at_once", 1)), int(made.get("pipelines", 1))
 
 
 def image_of(state: Mapping[str, Any], image: ImageSpec, device: Device, name: str) -> ImageSpec:
     """``image``, made as where the state was saved. Raises LoaderError where it cannot be made so on ``device``."""
-    theirs = {**made_by(image, at_once=1), **state.get("made_by", {})}
+    theirs = {**made_by(image, 1, 1), **state.get("made_by", {})}
     try:
         resizer = choose_resizer(theirs["resizer"], on_gpu=device.is_gpu)
     except (ValueError, MissingDependencyError) as error:

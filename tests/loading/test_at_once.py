@@ -35,10 +35,10 @@ def data(tmp_path_factory):
     return folder / "out" / "x"
 
 
-def loader_of(data, at_once, **options):
-    options = {"batch_size": 4, "image_size": 8, "framework": "numpy", "augment": "eval", **options}
-    with runs_of(at_once):
-        return Loader(data, device="cpu", threads=1, shuffle_buffer=9, **options)
+def loader_of(data, at_once, pipelines=1, **options):
+    options = {"batch_size": 4, "image_size": 8, "framework": "numpy", "augment": "eval", "threads": 1, **options}
+    with runs_of(at_once, pipelines):
+        return Loader(data, device="cpu", shuffle_buffer=9, **options)
 
 
 def plain(batches):
@@ -47,7 +47,8 @@ def plain(batches):
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    at_once=st.integers(2, 9),
+    at_once=st.integers(1, 9),
+    pipelines=st.integers(1, 4),
     batch_size=st.integers(1, 9),
     ranks=st.sampled_from([(0, 1), (0, 2), (1, 2), (2, 3)]),
     options=st.fixed_dictionaries(
@@ -57,12 +58,14 @@ def plain(batches):
             "even": st.booleans(),
             "with_ids": st.booleans(),
             "subset": st.sampled_from([None, 0.7]),
+            "threads": st.integers(1, 3),
+            "prefetch": st.sampled_from([None, 1, 11]),
         }
     ),
 )
-def test_batches_are_those_that_are_made_one_by_one(data, at_once, batch_size, ranks, options):
+def test_batches_are_those_that_are_made_one_by_one(data, at_once, pipelines, batch_size, ranks, options):
     options = {"batch_size": batch_size, "rank": ranks[0], "world_size": ranks[1], **options}
-    several, single = loader_of(data, at_once, **options), loader_of(data, 1, **options)
+    several, single = loader_of(data, at_once, pipelines, **options), loader_of(data, 1, **options)
     for _ in range(2):
         assert len(several) == len(single)
         assert plain(several) == plain(single)
@@ -158,22 +161,23 @@ def records(path, size, count=20):
 
 
 @pytest.mark.parametrize(
-    ("size", "batch_size", "image", "wanted"),
+    ("size", "batch_size", "image", "at_once", "pipelines"),
     [
-        (0, 64, ImageSpec((224, 224)), 4),
-        (0, 8, ImageSpec((224, 224)), 32),
-        (0, 100, ImageSpec((224, 224)), 2),
-        (0, 300, ImageSpec((224, 224)), 1),
-        (0, 16, ImageSpec((448, 448)), 4),  # of 2.4 MB each
-        (0, 16, ImageSpec((448, 448), dtype="uint8", resizer="dali"), 16),
-        (0, 16, ImageSpec((448, 448), augment="ssl"), 2),  # two views
-        (1_000_000, 4, ImageSpec((224, 224)), 5),  # photographs of a megabyte
-        (1_000_000, 64, ImageSpec((224, 224)), 1),
+        (0, 64, ImageSpec((224, 224)), 1, 4),
+        (0, 8, ImageSpec((224, 224)), 8, 4),
+        (0, 80, ImageSpec((224, 224)), 1, 3),
+        (0, 256, ImageSpec((224, 224)), 1, 2),
+        (0, 300, ImageSpec((224, 224)), 1, 1),
+        (0, 4, ImageSpec((448, 448)), 4, 4),  # of 2.4 MB each
+        (0, 16, ImageSpec((448, 448), dtype="uint8", resizer="dali"), 4, 4),
+        (0, 16, ImageSpec((448, 448), augment="ssl"), 1, 2),  # two views
+        (1_000_000, 4, ImageSpec((224, 224)), 1, 4),  # photographs of a megabyte
+        (1_000_000, 64, ImageSpec((224, 224)), 1, 1),
     ],
 )
-def test_runs_are_as_long_as_memory_allows(tmp_path, size, batch_size, image, wanted):
-    execution = Execution(CPU, batch_size)
-    assert with_several_at_once(execution, records(tmp_path / "x.rec", size), image).at_once == wanted
+def test_runs_are_as_long_and_as_many_as_memory_allows(tmp_path, size, batch_size, image, at_once, pipelines):
+    execution = with_several_at_once(Execution(CPU, batch_size), records(tmp_path / "x.rec", size), image)
+    assert (execution.at_once, execution.pipelines) == (at_once, pipelines)
 
 
 def test_a_gpu_makes_one_batch_at_a_time(tmp_path):

@@ -149,6 +149,7 @@ def test_state_that_needs_what_is_not_there_is_refused(data):
 
 def test_state_that_dali_does_not_take_is_refused(data):
     loader = loader_of(data / "x")
+    assert list(loader)
     state = loader.state_dict()
     state["made_by"]["resizer"] = "dali"
     with pytest.raises(LoaderError, match=r"DALI does not go on from the state .* start the epoch anew"):

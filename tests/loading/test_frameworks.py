@@ -193,9 +193,9 @@ def plugin_or_skip():
         pytest.skip("DALI's TensorFlow plugin is not installed")
 
 
-def keras_loader(packed, at_once=1, **options):
+def keras_loader(packed, runs=(1, 1), **options):
     options = {"last_batch": "pad", "seed": 7, "resizer": "dali", **options}
-    with runs_of(at_once):
+    with runs_of(*runs):
         return Loader(packed, 5, 8, framework="tensorflow", device="cpu", threads=2, **options)
 
 
@@ -228,7 +228,8 @@ def test_the_plugin_makes_the_batches_of_the_loader(packed, caplog, options):
         ({"on_error": "skip"}, "skips"),
         ({"batch_mix": "mixup"}, "mixed"),
         ({"resizer": "auto"}, "not resized by DALI"),
-        ({"at_once": 3}, "at once"),
+        ({"runs": (3, 1)}, "at once"),
+        ({"runs": (1, 2)}, "at once"),
     ],
 )
 def test_without_the_plugin_the_loader_makes_the_batches(packed, caplog, options, reason):

@@ -65,22 +65,27 @@ def stop_at(loader, epoch, batch):
     batch_size=st.integers(1, 9),
     epoch=st.integers(0, 2),
     part=st.floats(0, 1),
-    at_once=st.integers(1, 4),
+    runs=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    threads=st.integers(1, 2),
 )
-def test_resume_is_exact_to_the_sample_and_the_crop(data, shuffle, last_batch, ranks, batch_size, epoch, part, at_once):
+def test_resume_is_exact_to_the_sample_and_the_crop(
+    data, shuffle, last_batch, ranks, batch_size, epoch, part, runs, threads
+):
     options = {
+        "threads": threads,
         "shuffle": shuffle,
         "last_batch": last_batch,
         "rank": ranks[0],
         "world_size": ranks[1],
         "batch_size": batch_size,
     }
-    with runs_of(at_once):
+    with runs_of(*runs):
         loaders = [loader_of(data, **options) for _ in range(2)]
     whole = take(loaders[0], epoch + 2)
     batch = round(part * len(whole[epoch]))
     state = stop_at(loaders[1], epoch, batch)
-    resumed = loader_of(data, **options)  # which takes the length of runs from the state
+    # It takes the length of runs, and the pipelines, from the state.
+    resumed = loader_of(data, **{**options, "threads": 3 - threads})
     resumed.load_state_dict(state)
     if batch < len(whole[epoch]):
         assert resumed.epoch == epoch
@@ -139,11 +144,11 @@ def test_global_order_resumes_on_another_number_of_ranks(data, before, after, ba
     assert sorted(itertools.chain(*following)) == list(range(29))
 
 
-@pytest.mark.parametrize("at_once", [1, 2, 3])
+@pytest.mark.parametrize("runs", [(1, 1), (2, 1), (3, 1), (1, 4), (2, 3)])
 @pytest.mark.parametrize("batch", [1, 2, 3, 4, 5])
-def test_global_order_resumes_from_the_state_of_another_rank(data, batch, at_once):
+def test_global_order_resumes_from_the_state_of_another_rank(data, batch, runs):
     def ranks():
-        with runs_of(at_once):
+        with runs_of(*runs):
             return [loader_of(data, shuffle="global", rank=r, world_size=2, batch_size=3) for r in (0, 1)]
 
     whole = [take(loader, 2) for loader in ranks()]
@@ -157,11 +162,11 @@ def test_global_order_resumes_from_the_state_of_another_rank(data, batch, at_onc
         ]
 
 
-@pytest.mark.parametrize("at_once", [1, 3, 5])
+@pytest.mark.parametrize("runs", [(1, 1), (3, 1), (5, 1), (1, 3), (2, 2)])
 @pytest.mark.parametrize("shuffle", [False, True, "global"])
-def test_whole_epochs_follow_a_state_or_a_size_of_the_last_batch(data, shuffle, at_once):
+def test_whole_epochs_follow_a_state_or_a_size_of_the_last_batch(data, shuffle, runs):
     def loader():
-        with runs_of(at_once):
+        with runs_of(*runs):
             return loader_of(data, shuffle=shuffle)
 
     first, grown = loader(), loader()
@@ -276,8 +281,8 @@ def test_augmentation_of_a_state_is_told_by_its_numbers(data):
 
 def interrupt(loader, monkeypatch, *, after):
     """Let Ctrl-C come while the next run is made, before DALI's step or after it."""
-    pipeline = loader._runs._pipeline
-    run = pipeline.run
+    pipelines = loader._runs._pipelines
+    run = pipelines.run
 
     def interrupted(*arguments):
         monkeypatch.undo()
@@ -285,16 +290,18 @@ def interrupt(loader, monkeypatch, *, after):
             run(*arguments)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pipeline, "run", interrupted)
+    monkeypatch.setattr(pipelines, "run", interrupted)
 
 
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("shuffle", [True, "global"])
-@pytest.mark.parametrize(("taken", "at_once"), [(3, 1), (7, 1), (4, 2), (6, 3)])  # of 8 batches
+@pytest.mark.parametrize(
+    ("taken", "runs"), [(3, (1, 1)), (7, (1, 1)), (4, (2, 1)), (6, (3, 1)), (3, (1, 2)), (4, (2, 4))]
+)  # of 8 batches
 def test_state_saved_on_interruption_goes_on_with_the_batch_that_was_not_had(
-    data, monkeypatch, shuffle, taken, at_once, after
+    data, monkeypatch, shuffle, taken, runs, after
 ):
-    with runs_of(at_once):
+    with runs_of(*runs):
         whole = take(loader_of(data, shuffle=shuffle), 2)
         loader = loader_of(data, shuffle=shuffle)
     loop = iter(loader)
