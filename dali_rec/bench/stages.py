@@ -19,12 +19,13 @@ from dali_rec.loading.decoding import Decoder, cuts_in_decoder, decoder_options,
 from dali_rec.loading.derived_index import write_derived_index
 from dali_rec.loading.device import choose_device
 from dali_rec.loading.specs import Execution, ImageSpec, image_sides
-from dali_rec.loading.tuned import Tuned, choose_tuned
+from dali_rec.loading.tuned import DEFAULTS, Tuned, choose_tuned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from dali_rec.dataset import Dataset
+    from dali_rec.loading.device import Device
 
 SHUFFLE_BUFFER = 1024
 
@@ -80,14 +81,19 @@ def decoding_stage(dataset: Dataset, options: BenchOptions) -> Stage:
     return _bare_stage("decode", dataset, options, options.augment)
 
 
+def execution_of(dataset: Dataset, device: Device, options: BenchOptions, settings: Tuned = DEFAULTS) -> Execution:
+    """How DALI runs for a Loader with these options."""
+    image = ImageSpec(image_sides(options.image_size), options.augment, options.dtype)
+    execution = Execution(device, options.batch_size, options.threads, tuned=settings)
+    return with_several_at_once(execution, dataset, image)
+
+
 def _bare_stage(name: str, dataset: Dataset, options: BenchOptions, decode: str | None) -> Stage:
     dali = import_dali()
     device, train = choose_device(options.device), NAMED["train"]
     settings, _ = choose_tuned(wanted=True, dataset=dataset, device=device, world_size=1)  # as the Loader beside it
     cuts = cuts_in_decoder(device, settings.crop_in_decoder)
-    image = ImageSpec(image_sides(options.image_size), options.augment, options.dtype)
-    execution = Execution(device, options.batch_size, options.threads, tuned=settings)
-    execution = with_several_at_once(execution, dataset, image)
+    execution = execution_of(dataset, device, options, settings)
     # As the Loader has them: each works ahead, with its share of the threads, here over its share of the records.
     pipelines = [
         dali.Pipeline(

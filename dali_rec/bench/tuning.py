@@ -13,7 +13,7 @@ from dali_rec.bench.crop_probe import why_not_in_decoder
 from dali_rec.bench.machine import Machine, this_machine
 from dali_rec.bench.measure import FEWEST_BATCHES, SHORTEST_ROUND, time_round, warm_up
 from dali_rec.bench.search import Candidate, Comparison, Knob, Search, Trial
-from dali_rec.bench.stages import BenchOptions, loader_stage
+from dali_rec.bench.stages import BenchOptions, execution_of, loader_stage
 from dali_rec.dataset import Dataset
 from dali_rec.errors import DatasetError
 from dali_rec.loading.decoding import DEVICE_PADDING, decoder_options
@@ -210,7 +210,10 @@ def setting_knobs(dataset: Dataset, device: Device, options: BenchOptions) -> li
         usual = default_threads(device)
         others = sorted({usual // 2, usual * 3 // 4, usual + max(1, usual // 2)} - {0, usual})
         knobs.append(Knob("threads", usual, tuple(others)))
-    knobs.append(Knob("prefetch", DEFAULT_PREFETCH, (3, 4), paced=True))
+    execution = execution_of(dataset, device, options)
+    at_once = execution.at_once * execution.pipelines  # less than that is made ahead anyway
+    ahead = (3, 4) if at_once == 1 else (2 * at_once,)
+    knobs.append(Knob("prefetch", DEFAULT_PREFETCH, ahead, paced=True))
     return knobs
 
 
