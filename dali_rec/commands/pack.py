@@ -56,7 +56,7 @@ ClassesOption = Annotated[
         help="File with the class names in the order of their numbers, one a line; or the .json of a packed data set."
     ),
 ]
-AnyFormat = Literal["auto", "coco", "voc", "yolo", "insightface"]
+AnyFormat = Literal[Format, "insightface"]
 FormatOption = Annotated[
     AnyFormat,
     typer.Option(
@@ -92,7 +92,8 @@ def pack(
     source: Annotated[
         Path,
         typer.Argument(
-            help="Folder of images, .lst, .csv, .tsv, .txt, .json, .jsonl, COCO, VOC, YOLO, .rec, or .bin of faces."
+            help="Folder of images, .lst, .csv, .tsv, .txt, .json, .jsonl, COCO, VOC, YOLO and other annotations of "
+            "boxes, .rec, or .bin of faces."
         ),
     ],
     out: Annotated[
@@ -150,7 +151,7 @@ def pack(
     flagged: Annotated[
         Flagged,
         typer.Option(
-            help="Boxes that VOC calls difficult and COCO a crowd: mark them in a sixth column, keep or drop."
+            help="Boxes that VOC calls difficult, COCO a crowd, others ignored: mark in a sixth column, keep or drop."
         ),
     ] = "column",
     empty: Annotated[

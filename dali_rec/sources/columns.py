@@ -184,7 +184,9 @@ def named_columns(where: str, names: tuple[str, ...], options: TableOptions) -> 
         notes += (f"{where}: the labels are {_shown(found.labels)}",)
     others = {_plain(name) for name in names}.difference(map(_plain, found.labels))
     if any(others >= corners for corners in _BOX_COLUMNS):
-        notes += (f"{where}: the columns of boxes are passed over; boxes are read from COCO, VOC and YOLO annotations",)
+        notes += (
+            f"{where}: the columns of boxes are passed over; --format csv reads corners, others COCO, VOC and YOLO",
+        )
     return Columns(names, found, is_header=True, notes=notes, are_file_ids=are_file_ids)
 
 
