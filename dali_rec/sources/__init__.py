@@ -33,6 +33,7 @@ from dali_rec.sources.folder import ARCHIVES, LOAD_ARCHIVES, read_folder
 from dali_rec.sources.folder_labels import FolderLabels
 from dali_rec.sources.items import ItemImages, read_items
 from dali_rec.sources.lst import format_label, format_list, read_list
+from dali_rec.sources.name_labels import compile_pattern
 from dali_rec.sources.overlap import say_overlap
 from dali_rec.sources.packed import names_packed, read_packed
 from dali_rec.sources.pairs import PAIRS_SUFFIX, read_pairs
@@ -94,6 +95,7 @@ _REMEDIES = (
 class SourceOptions:
     """How to read a source.
 
+    label_pattern: a regular expression whose groups are the labels of a folder's images, by their paths in it.
     root: where the relative paths of a list or table begin; by default beside it. labels, classes: see ``read_folder``.
     table: see ``read_table``. label_width: of a list whose columns are parted by any white space, see ``read_list``.
     format: of annotations for object detection; "auto" finds it by what is there. flagged: what becomes of boxes that
@@ -109,10 +111,15 @@ class SourceOptions:
     format: Format = "auto"
     flagged: Flagged = "column"
     empty: Empty = "keep"
+    label_pattern: str | None = None
 
     def __post_init__(self) -> None:
         if self.labels not in ("levels", "leaf", "top"):
             raise ValueError(f"labels is {self.labels!r}: expected 'levels', 'leaf' or 'top'")
+        if self.label_pattern is not None:
+            compile_pattern(self.label_pattern)
+            if self.labels != "levels":
+                raise ValueError("labels are those of folders, or found by label_pattern: choose one")
         for name, choices in (("format", FORMATS), ("flagged", FLAGGED), ("empty", EMPTY)):
             value = getattr(self, name)
             if value not in choices:
@@ -157,7 +164,9 @@ def _open_path(path: Path, options: SourceOptions) -> Source:
     root = None if options.root is None else as_path(options.root)
     annotations = _find_annotations(path, options)
     if annotations is None and options.format == "auto" and path.is_dir() and not is_cub(path):
-        inside = find_inside(path) if options.labels == "levels" else None  # other labels are of folders
+        # Other labels are of folders, or of the names of files.
+        is_asked = options.labels != "levels" or options.label_pattern is not None
+        inside = None if is_asked else find_inside(path)
         if inside is not None:
             source = _open_path(inside, options)
             return replace(source, notes=(f"{path}: the annotations in {inside} are packed", *source.notes))
@@ -170,8 +179,7 @@ def _open_path(path: Path, options: SourceOptions) -> Source:
         attribute = None if options.table == TableOptions() else options.table.labels[0]
         return read_detection(path, annotations, root, options.classes, options.flagged, options.empty, attribute)
     if path.is_dir():
-        by_lists = options.labels == "levels" and is_cub(path)
-        return read_cub(path, options.classes) if by_lists else read_folder(path, options.labels, options.classes)
+        return _read_images(path, options)
     if path.suffix.lower() == ".lst":
         return _named(str(path), read_list(path, root, options.label_width), options.classes)
     if path.suffix.lower() in TABLE_SUFFIXES:
@@ -179,9 +187,18 @@ def _open_path(path: Path, options: SourceOptions) -> Source:
     return read_pairs(path)
 
 
+def _read_images(folder: Path, options: SourceOptions) -> Source:
+    pattern = None if options.label_pattern is None else compile_pattern(options.label_pattern)
+    if options.labels == "levels" and pattern is None and is_cub(folder):
+        return read_cub(folder, options.classes)
+    return read_folder(folder, options.labels, options.classes, pattern)
+
+
 def _find_annotations(path: Path, options: SourceOptions) -> Kind | None:
     if options.format != "auto":
         return options.format
+    if options.label_pattern is not None:
+        return None
     found = find_format(path)
     # Columns that are asked for are of a table.
     return None if found == "csv" and options.table != TableOptions() else found
@@ -218,6 +235,7 @@ def _refuse_other_options(name: str, kind: str, options: SourceOptions) -> None:
     only_label = TableOptions(labels=options.table.labels)
     for kinds, is_given, names, what in (
         (("folder",), options.labels != "levels", "--leaf-labels and --top-labels go", "a folder of classes"),
+        (("folder",), options.label_pattern is not None, "--label-pattern goes", "a folder of images"),
         (
             ("table", "object", *(["via"] if options.table == only_label else [])),
             options.table != TableOptions(),
