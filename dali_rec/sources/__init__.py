@@ -201,7 +201,7 @@ def _find_annotations(path: Path, options: SourceOptions) -> Kind | None:
         return None
     found = find_format(path)
     # Columns that are asked for are of a table.
-    return None if found == "csv" and options.table != TableOptions() else found
+    return None if found in ("csv", "createml") and options.table != TableOptions() else found
 
 
 def _named(name: str, source: Source, classes: tuple[str, ...] | None) -> Source:

@@ -59,7 +59,9 @@ def read_box_csv(path: Path, root: Path | None = None) -> Annotations:
                 raise SourceError(f"{row.where}: a box without a class")
     _refuse_parts(path, [one for objects in images.values() for one in objects])
     subset = path.stem.removesuffix("_labels").removesuffix("_annotations")
-    return listed(path, list(images), list(images.values()), root, subset, sizes)
+    found = listed(path, list(images), list(images.values()), root, subset, sizes)
+    found.notes.append(f"{path}: each row is a box; --label-column NAME makes of each an image of one class instead")
+    return found
 
 
 class _Row(NamedTuple):

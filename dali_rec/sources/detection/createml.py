@@ -15,7 +15,10 @@ from dali_rec.sources.detection.json_file import list_in, load_json, numbers_in,
 if TYPE_CHECKING:
     from pathlib import Path
 
-_START = re.compile(rb'\s*\[\s*\{[^{\[]*"(annotations?)"\s*:\s*\[')
+# The keys of the first image, of which none is a label of it all, and what its first object begins with, if it has one.
+_START = re.compile(
+    rb'\s*\[\s*\{(?:(?!"label"|"class")[^{\[])*"annotations?"\s*:\s*\[\s*(?:\]|\{\s*"(?:label|coordinates)"\s*:)'
+)
 _IMAGE_NAMES = ("image", "imagefilename")
 _BOX = ("x", "y", "width", "height")
 

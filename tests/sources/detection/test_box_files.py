@@ -156,6 +156,17 @@ def test_createml_boxes_are_given_by_their_centre(write, image):
     assert boxes(open_source(path)) == {"0.jpg": [CAT, ("dog", 0, 0.75, 0.25, 1)], "1.jpg": []}
 
 
+def test_table_of_images_with_a_label_each_is_not_of_create_ml(write):
+    rows = [
+        {"image": "0.jpg", "label": "cat", "annotations": []},
+        {"image": "1.jpg", "label": "dog", "annotations": []},
+    ]
+    assert [sample.labels for sample in open_source(write("x.json", rows)).samples] == [(0.0,), (1.0,)]
+    path = write("x.json", [createml(("cat", 20, 16, 20, 16))])
+    with pytest.raises(SourceError, match="'annotations' is a list"):
+        open_source(path, SourceOptions(table=TableOptions(labels=("annotations",))))
+
+
 # CSV of boxes
 
 TENSORFLOW = """filename,width,height,class,xmin,ymin,xmax,ymax
@@ -196,6 +207,7 @@ def test_csv_of_boxes_is_a_table_where_columns_are_asked_for(write):
     path = write("x.csv", TENSORFLOW)
     source = open_source(path, SourceOptions(table=TableOptions(labels=("class",))))
     assert [sample.labels for sample in source.samples] == [(0.0,), (1.0,), (1.0,)]
+    assert any("each row is a box; --label-column NAME" in note for note in open_source(path).notes)
 
 
 def test_other_columns_of_boxes_are_asked_for_by_the_format(write):
@@ -307,6 +319,6 @@ def test_options_that_do_not_go_with_a_format_are_errors(write):
     with pytest.raises(SourceError, match="--flagged goes with COCO and VOC"):
         open_source(path, SourceOptions(flagged="drop"))
     with pytest.raises(SourceError, match="--columns, --label-column and the like go with a table"):
-        open_source(path, SourceOptions(table=TableOptions(labels=("a",))))
+        open_source(path, SourceOptions(format="createml", table=TableOptions(labels=("a",))))
     with pytest.raises(SourceError, match="not a file of annotations, as --format csv says"):
         open_source(path.parent, SourceOptions(format="csv"))
