@@ -74,6 +74,8 @@ __all__ = [
 ]
 
 _SUFFIXES = (".lst", *TABLE_SUFFIXES, PAIRS_SUFFIX)
+#: Formats of boxes whose files are tables as well.
+_ALSO_TABLES = ("csv", "createml", "openimages")
 #: What to do with files of other kinds, by their ends.
 _REMEDIES = (
     (ARCHIVES, f". {LOAD_ARCHIVES}"),
@@ -201,7 +203,7 @@ def _find_annotations(path: Path, options: SourceOptions) -> Kind | None:
         return None
     found = find_format(path)
     # Columns that are asked for are of a table.
-    return None if found in ("csv", "createml") and options.table != TableOptions() else found
+    return None if found in _ALSO_TABLES and options.table != TableOptions() else found
 
 
 def _named(name: str, source: Source, classes: tuple[str, ...] | None) -> Source:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from dali_rec.errors import SourceError
 from dali_rec.sources.detection.annotated import gather
+from dali_rec.sources.detection.bdd100k import is_bdd100k, read_bdd100k
 from dali_rec.sources.detection.box_csv import is_box_csv, read_box_csv
 from dali_rec.sources.detection.boxes import EMPTY, FLAGGED, Empty, Flagged, count_objects
 from dali_rec.sources.detection.coco import is_coco, read_coco
@@ -14,6 +15,7 @@ from dali_rec.sources.detection.crowdhuman import is_crowdhuman, read_crowdhuman
 from dali_rec.sources.detection.dota import is_dota, read_dota
 from dali_rec.sources.detection.kitti import is_kitti, read_kitti
 from dali_rec.sources.detection.labelme import is_labelme, read_labelme
+from dali_rec.sources.detection.openimages import is_openimages, read_openimages
 from dali_rec.sources.detection.via import is_via, read_via
 from dali_rec.sources.detection.visdrone import is_visdrone, read_visdrone
 from dali_rec.sources.detection.voc import is_voc, read_voc
@@ -64,13 +66,15 @@ Kind = Literal[
     "csv",
     "widerface",
     "crowdhuman",
+    "openimages",
+    "bdd100k",
 ]
 Format = Literal["auto", Kind]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 FORMATS: tuple[Format, ...] = ("auto", *KINDS)
 #: The formats whose objects may be flagged, and those of one file, whose paths --root completes.
-WITH_FLAGS: tuple[Kind, ...] = ("coco", "voc", "kitti", "dota", "visdrone", "widerface", "crowdhuman")
-WITH_ROOT: tuple[Kind, ...] = ("coco", "via", "createml", "csv", "widerface", "crowdhuman")
+WITH_FLAGS: tuple[Kind, ...] = ("coco", "voc", "kitti", "dota", "visdrone", "widerface", "crowdhuman", "openimages")
+WITH_ROOT: tuple[Kind, ...] = ("coco", "via", "createml", "csv", "widerface", "crowdhuman", "openimages", "bdd100k")
 _DEEPEST = 4  # folders in which nothing but a folder is
 
 
@@ -165,12 +169,16 @@ _IS: dict[Kind, Callable[[Path], bool]] = {
     "csv": is_box_csv,
     "widerface": is_widerface,
     "crowdhuman": is_crowdhuman,
+    "openimages": is_openimages,
+    "bdd100k": is_bdd100k,
 }
 _READ_FILE: dict[Kind, Callable[[Path, Path | None], Annotations]] = {
     "createml": read_createml,
     "csv": read_box_csv,
     "widerface": read_widerface,
     "crowdhuman": read_crowdhuman,
+    "openimages": read_openimages,
+    "bdd100k": read_bdd100k,
 }
 _READ_FOLDER: dict[Kind, Callable[[Path], Annotations]] = {
     "kitti": read_kitti,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Object(NamedTuple):
-    """An object: the name of its class, its corners in pixels, where it was read, and whether it is flagged."""
+    """An object: the name of its class, its corners, where it was read, and whether it is flagged."""
 
     name: str
     xmin: float
@@ -46,6 +46,7 @@ class Annotations:
     of this format may be flagged. names: the classes, where the format fixes them; otherwise those that are there.
     regions: names that are no classes but what is to be ignored, all of which is flagged; they are numbered last.
     notes: what the user should hear. is_folder: whether the order of the images is that of their names alone.
+    are_parts: whether corners are in parts of the upright image, and not in pixels.
     """
 
     root: Path
@@ -55,6 +56,7 @@ class Annotations:
     regions: Sequence[str] = ()
     notes: list[str] = field(default_factory=list)
     is_folder: bool = False
+    are_parts: bool = False
 
 
 def gather(path: Path, found: Annotations, classes: Sequence[str] | None, flagged: Flagged, empty: Empty) -> Source:
@@ -76,7 +78,10 @@ def gather(path: Path, found: Annotations, classes: Sequence[str] | None, flagge
                     Box(numbers.get(name, -1), xmin, ymin, xmax, ymax, is_flagged, where)  # -1: is dropped
                     for name, xmin, ymin, xmax, ymax, where, is_flagged in image.objects
                 )
-                gathered.add(len(gathered.samples), image.location, boxes, image.where, image.size, stored)
+                if found.are_parts:
+                    gathered.add_relative(len(gathered.samples), image.location, boxes, stored)
+                else:
+                    gathered.add(len(gathered.samples), image.location, boxes, image.where, image.size, stored)
         if split is not None:
             splits.append(Split(split, start, len(gathered.samples)))
     return Source(

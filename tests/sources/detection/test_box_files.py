@@ -271,6 +271,59 @@ def test_crowdhuman(write):
     assert (dropped.classes, sum(map(len, boxes(dropped).values()))) == (("person",), 2)
 
 
+# Open Images
+
+
+OPEN_IMAGES = """ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,IsGroupOf,\
+IsDepiction,IsInside
+000a,xclick,/m/01yrx,1,0.25,0.75,0.125,1.0,0,0,0,0,0
+000b,xclick,/m/0bt9lr,1,0.0,0.5,0.25,0.5,1,0,1,0,0
+000a,xclick,/m/0bt9lr,1,0.5,1.0,0.0,0.5,0,0,0,0,0
+"""
+
+
+@pytest.mark.parametrize("place", ["data", "data/train", "train"])
+def test_open_images(write, place):
+    path = write("oidv6-train-annotations-bbox.csv", OPEN_IMAGES, [f"{place}/000a.jpg", f"{place}/000b.jpg"])
+    expected = {
+        "000a.jpg": [("/m/01yrx", 0.25, 0.125, 0.75, 1, 0), ("/m/0bt9lr", 0.5, 0, 1, 0.5, 0)],
+        "000b.jpg": [("/m/0bt9lr", 0, 0.25, 0.5, 0.5, 1)],
+    }
+    assert boxes(open_source(path)) == expected
+    (path.parent / "class-descriptions-boxable.csv").write_text("/m/01yrx,Cat\n/m/0bt9lr,Dog\n/m/09j2d,Clothing\n")
+    source = open_source(path)
+    assert (source.classes, boxes(source)["000b.jpg"]) == (("Cat", "Dog"), [("Dog", 0, 0.25, 0.5, 0.5, 1)])
+    assert any("the names of classes are those of class-descriptions-boxable.csv" in note for note in source.notes)
+    table = open_source(path, SourceOptions(root=path.parents[1] / place, table=TableOptions(labels=("LabelName",))))
+    assert (table.has_boxes, len(table.samples)) == (False, 3)
+
+
+# BDD100K
+
+FRAMES = [
+    {
+        "name": "0.jpg",
+        "attributes": {"weather": "clear"},
+        "timestamp": 10000,
+        "labels": [
+            {"category": "car", "id": 0, "box2d": {"x1": 10, "y1": 8, "x2": 30, "y2": 24}},
+            {"category": "lane", "id": 1, "poly2d": [{"vertices": [[1, 2], [3, 4]], "types": "LL"}]},
+            {"category": "bus", "id": 2, "box2d": {"x1": 0.0, "y1": 0.0, "x2": 40.0, "y2": 16.0}},
+        ],
+    },
+    {"name": "1.jpg", "timestamp": 10000, "labels": None},
+]
+
+
+@pytest.mark.parametrize("content", [FRAMES, {"frames": FRAMES, "config": {}}])
+def test_bdd100k(write, content):
+    path = write("bdd100k_labels_images_train.json", content, ["images/100k/train/0.jpg", "images/100k/train/1.jpg"])
+    assert find_format(path) == "bdd100k"
+    source = open_source(path)
+    assert boxes(source) == {"0.jpg": [("car", 0.25, 0.25, 0.75, 0.75), ("bus", 0, 0, 1, 0.5)], "1.jpg": []}
+    assert any("1 labels have no box, as lanes, and were left out" in note for note in source.notes)
+
+
 # Errors
 
 
@@ -301,6 +354,10 @@ def test_crowdhuman(write):
         ("x.odgt", '{"ID": "0", "gtboxes": [{"tag": "cat"}]}', r"line 1: gtboxes\[0\]: its tag is 'cat'"),
         ("x.odgt", '{"ID": "0", "gtboxes": [{"tag": "person"}]}', r"gtboxes\[0\]: it has no list 'fbox'"),
         ("x.odgt", '{"ID": "0", "gtboxes": []}\n{"ID"', "line 2: not JSON"),
+        ("x.csv", OPEN_IMAGES.replace("0.75,0.125", "75,0.125"), "line 2: XMax is 75, which is no part of the width"),
+        ("x.csv", OPEN_IMAGES + "000c,x,,1,0,1,0,1,0,0,0,0,0\n", "line 5: no ImageID or no LabelName"),
+        ("x.json", [*FRAMES, {"labels": []}], r"\[2\]: it has no name"),
+        ("x.json", [*FRAMES, {"name": "2", "labels": [{"category": "a", "box2d": [1]}]}], r"labels\[0\]: expected x1"),
     ],
 )  # fmt: skip
 def test_bad_annotations_are_named(write, name, content, says):
