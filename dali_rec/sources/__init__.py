@@ -19,6 +19,7 @@ from dali_rec.sources.detection import (
     FLAGGED,
     FORMATS,
     KINDS,
+    WITH_ATTRIBUTE,
     WITH_FLAGS,
     WITH_ROOT,
     Empty,
@@ -239,7 +240,7 @@ def _refuse_other_options(name: str, kind: str, options: SourceOptions) -> None:
         (("folder",), options.labels != "levels", "--leaf-labels and --top-labels go", "a folder of classes"),
         (("folder",), options.label_pattern is not None, "--label-pattern goes", "a folder of images"),
         (
-            ("table", "object", *(["via"] if options.table == only_label else [])),
+            ("table", "object", *(WITH_ATTRIBUTE if options.table == only_label else ())),
             options.table != TableOptions(),
             "--columns, --label-column and the like go",
             "a table",

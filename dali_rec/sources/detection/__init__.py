@@ -13,6 +13,7 @@ from dali_rec.sources.detection.coco import is_coco, read_coco
 from dali_rec.sources.detection.createml import is_createml, read_createml
 from dali_rec.sources.detection.crowdhuman import is_crowdhuman, read_crowdhuman
 from dali_rec.sources.detection.dota import is_dota, read_dota
+from dali_rec.sources.detection.groundtruth import is_groundtruth, read_groundtruth
 from dali_rec.sources.detection.kitti import is_kitti, read_kitti
 from dali_rec.sources.detection.labelme import is_labelme, read_labelme
 from dali_rec.sources.detection.openimages import is_openimages, read_openimages
@@ -35,6 +36,7 @@ __all__ = [
     "FLAGGED",
     "FORMATS",
     "KINDS",
+    "WITH_ATTRIBUTE",
     "WITH_FLAGS",
     "WITH_ROOT",
     "Empty",
@@ -68,13 +70,26 @@ Kind = Literal[
     "crowdhuman",
     "openimages",
     "bdd100k",
+    "groundtruth",
 ]
 Format = Literal["auto", Kind]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 FORMATS: tuple[Format, ...] = ("auto", *KINDS)
 #: The formats whose objects may be flagged, and those of one file, whose paths --root completes.
 WITH_FLAGS: tuple[Kind, ...] = ("coco", "voc", "kitti", "dota", "visdrone", "widerface", "crowdhuman", "openimages")
-WITH_ROOT: tuple[Kind, ...] = ("coco", "via", "createml", "csv", "widerface", "crowdhuman", "openimages", "bdd100k")
+WITH_ROOT: tuple[Kind, ...] = (
+    "coco",
+    "via",
+    "createml",
+    "csv",
+    "widerface",
+    "crowdhuman",
+    "openimages",
+    "bdd100k",
+    "groundtruth",
+)
+#: Those in which the class of a box is an attribute that may be named.
+WITH_ATTRIBUTE: tuple[Kind, ...] = ("via", "groundtruth")
 _DEEPEST = 4  # folders in which nothing but a folder is
 
 
@@ -118,7 +133,8 @@ def read_detection(
     """The images and boxes of annotations of this format.
 
     root: where the file names of formats of one file begin. classes: the names in the order of their numbers. flagged,
-    empty: see ``BoxSamples``. attribute: of the VGG Image Annotator, which is the class.
+    empty: see ``BoxSamples``. attribute: of the VGG Image Annotator, which is the class; of Ground Truth, the name of
+    the job.
 
     Raises SourceError, with the file and the entry, for what cannot be understood.
     """
@@ -147,8 +163,8 @@ def _read(
         return read_yolo(path, classes, empty)
     if kind in WITH_ROOT and not path.is_file():
         raise SourceError(f"{path}: not a file of annotations, as --format {kind} says")
-    if kind == "via":
-        found = read_via(path, root, attribute)
+    if kind in WITH_ATTRIBUTE:
+        found = _READ_ATTRIBUTE[kind](path, root, attribute)
     elif kind in WITH_ROOT:
         found = _READ_FILE[kind](path, root)
     else:
@@ -171,6 +187,7 @@ _IS: dict[Kind, Callable[[Path], bool]] = {
     "crowdhuman": is_crowdhuman,
     "openimages": is_openimages,
     "bdd100k": is_bdd100k,
+    "groundtruth": is_groundtruth,
 }
 _READ_FILE: dict[Kind, Callable[[Path, Path | None], Annotations]] = {
     "createml": read_createml,
@@ -179,6 +196,10 @@ _READ_FILE: dict[Kind, Callable[[Path, Path | None], Annotations]] = {
     "crowdhuman": read_crowdhuman,
     "openimages": read_openimages,
     "bdd100k": read_bdd100k,
+}
+_READ_ATTRIBUTE: dict[Kind, Callable[[Path, Path | None, str | None], Annotations]] = {
+    "via": read_via,
+    "groundtruth": read_groundtruth,
 }
 _READ_FOLDER: dict[Kind, Callable[[Path], Annotations]] = {
     "kitti": read_kitti,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from dali_rec.errors import SourceError
 from dali_rec.sources.leading_folders import leading_folders, shorten_all, without_leading
+from dali_rec.sources.remote import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,13 +17,15 @@ if TYPE_CHECKING:
 def find_images(
     path: Path, names: Sequence[str], root: Path | None, subset: str, notes: list[str]
 ) -> tuple[Path, list[str]]:
-    """Where the file names begin, and all of them: in ``root``, or in the folder that has the first.
+    """Where the file names begin, and all of them: in ``root``, or in the folder that has the first, if it is no URL.
 
     subset: what a folder of these images may be called, such as val2017, near the annotations. Folders that stand
     before all of them are left out where the rest is there: see ``leading_folders``. Raises SourceError where no folder
     has the first image, and where several have one of that name.
     """
     names = list(names)
+    if root is None and is_url(names[0]):
+        return path.parent, names
     root = root if root is not None else _find_root(path, names[0], subset)
     shorter = shorten_all(names, leading_folders(names[0], root))
     if shorter is None or shorter == names:

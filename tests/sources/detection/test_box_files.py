@@ -324,6 +324,68 @@ def test_bdd100k(write, content):
     assert any("1 labels have no box, as lanes, and were left out" in note for note in source.notes)
 
 
+# SageMaker Ground Truth
+
+
+def groundtruth(image, *found, size=True, names=None, job="boxes"):
+    annotations = [
+        {"class_id": key, "left": left, "top": top, "width": width, "height": height}
+        for key, left, top, width, height in found
+    ]
+    content = {"image_size": [{"width": 40, "height": 32, "depth": 3}] if size else [], "annotations": annotations}
+    names = {"7": "dog", "2": "zebra"} if names is None else names
+    metadata = {"class-map": names, "type": "groundtruth/object-detection", "job-name": "labeling-job/x"}
+    return {"source-ref": image, job: content, f"{job}-metadata": metadata}
+
+
+LINES = [
+    groundtruth("s3://bucket/photos/0.jpg", (7, 10, 8, 20, 16), (2, 0, 0, 40, 16)),
+    {"source-ref": "s3://bucket/photos/2.jpg", "boxes-metadata": {"failure-reason": "too large"}},
+    groundtruth("s3://bucket/photos/1.jpg", names={}),
+]
+OF_LINES = [[("dog", 0.25, 0.25, 0.75, 0.75), ("zebra", 0, 0, 1, 0.5)], []]
+
+
+def json_lines(*entries):
+    return "".join(f"{json.dumps(entry)}\n" for entry in entries)
+
+
+@pytest.mark.parametrize("name", ["output.manifest", "output.jsonl"])
+def test_groundtruth(write, name):
+    path = write(name, json_lines(*LINES))
+    assert find_format(path) == "groundtruth"
+    remote = open_source(path)
+    assert boxes(remote) == dict(zip(["s3://bucket/photos/0.jpg", "s3://bucket/photos/1.jpg"], OF_LINES, strict=True))
+    assert remote.classes == ("zebra", "dog")  # by their ids
+    assert any("1 lines without boxes were left out; the first: " in note for note in remote.notes)
+    write(name, json_lines(*LINES), ["data/photos/0.jpg", "data/photos/1.jpg"])
+    for root, inside in ((path.parent, "photos/"), (path.parent / "photos", "")):
+        here = open_source(path, SourceOptions(root=root))
+        assert boxes(here) == dict(zip([f"{inside}0.jpg", f"{inside}1.jpg"], OF_LINES, strict=True))
+
+
+def test_groundtruth_of_paths_packs(write, tmp_path):
+    path = write("x.manifest", json_lines(groundtruth("0.jpg", (7, 10, 8, 20, 16)), groundtruth("1.jpg", size=False)))
+    report = dali_rec.pack(path, tmp_path / "out")
+    assert (report.records, report.manifest.classes) == (2, ("zebra", "dog"))
+    assert dali_rec.open(tmp_path / "out")[0].labels.tolist() == [4, 5, 40, 32, 1, 0.25, 0.25, 0.75, 0.75]
+
+
+def test_groundtruth_of_several_jobs_is_told_by_the_label_column(write):
+    line = {**groundtruth("0.jpg", (7, 10, 8, 20, 16)), **groundtruth("0.jpg", (2, 0, 0, 40, 32), job="other")}
+    path = write("x.manifest", json_lines(line))
+    with pytest.raises(SourceError, match=r"line 1: boxes under boxes and other; name the one .* by --label-column"):
+        open_source(path)
+    assert boxes(open_source(path, SourceOptions(table=TableOptions(labels=("other",))))) == {
+        "0.jpg": [("zebra", 0, 0, 1, 1)]
+    }
+
+
+def test_groundtruth_of_classes_is_a_table(write):
+    line = {"source-ref": "0.jpg", "animal": 1, "animal-metadata": {"class-name": "dog", "type": "groundtruth/image"}}
+    assert [sample.labels for sample in open_source(write("x.manifest", json_lines(line))).samples] == [(1.0,)]
+
+
 # Errors
 
 
@@ -356,6 +418,10 @@ def test_bdd100k(write, content):
         ("x.odgt", '{"ID": "0", "gtboxes": []}\n{"ID"', "line 2: not JSON"),
         ("x.csv", OPEN_IMAGES.replace("0.75,0.125", "75,0.125"), "line 2: XMax is 75, which is no part of the width"),
         ("x.csv", OPEN_IMAGES + "000c,x,,1,0,1,0,1,0,0,0,0,0\n", "line 5: no ImageID or no LabelName"),
+        ("x.jsonl", json_lines(LINES[0], groundtruth("", names={"7": "a"})), "2: the class 7 is 'a' here and 'dog'"),
+        ("x.jsonl", json_lines(groundtruth("1.jpg", (-1, 1, 2, 3, 4))), r"annotations\[0\]: class_id is '-1'"),
+        ("x.jsonl", json_lines(LINES[0], groundtruth("1.jpg", (7, 1, "2", 3, 4))), r"annotations\[0\]: top is '2'"),
+        ("x.jsonl", json_lines(groundtruth("s3://b/1.jpg", size=False)), "no image_size for s3://b/1.jpg"),
         ("x.json", [*FRAMES, {"labels": []}], r"\[2\]: it has no name"),
         ("x.json", [*FRAMES, {"name": "2", "labels": [{"category": "a", "box2d": [1]}]}], r"labels\[0\]: expected x1"),
     ],
