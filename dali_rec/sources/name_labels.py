@@ -49,14 +49,20 @@ def label_by_names(
     groups = sorted(pattern.groupindex.values()) or list(range(1, pattern.groups + 1))
     if classes is not None and len(groups) > 1:
         raise SourceError(f"{folder}: the label pattern has {len(groups)} groups, and --classes names those of one")
-    found = [pattern.search(path) for path in paths]
-    odd = [path for path, match in zip(paths, found, strict=True) if match is None or not all(match.group(*groups))]
+    columns: list[list[str]] = [[] for _ in groups]
+    odd, seen = [], dict[str, str]()  # of a million paths, a few labels
+    for path in paths:
+        match = pattern.search(path)
+        found = [] if match is None else [match[group] or "" for group in groups]
+        if not all(found) or match is None:
+            odd.append(path)
+        for column, text in zip(columns, found, strict=False):
+            column.append(seen.setdefault(text, text))
     if odd:
         raise SourceError(
             f"{folder}: {len(odd):,} of {len(paths):,} paths do not match the label pattern {pattern.pattern!r} with "
             f"something in each group, {odd[0]} for one; correct the pattern, or move them away"
         )
-    columns = [[match[group] for match in found if match is not None] for group in groups]
     numbered = [_numbers(folder, paths, column, classes) for column in columns]
     rows = list(zip(*(values for values, _ in numbered), strict=True))
     labels = ", ".join(column[0] for column in columns)
