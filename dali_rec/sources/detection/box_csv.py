@@ -76,7 +76,7 @@ class _Row(NamedTuple):
 
 def _rows(path: Path) -> Iterator[_Row]:
     with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.reader(file, skipinitialspace=True)
+        rows = csv.reader(file)
         try:
             first = next(rows, [])
             is_header = not _is_retinanet(first)

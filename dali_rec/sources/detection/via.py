@@ -101,7 +101,7 @@ def _json_regions(path: Path) -> Iterator[tuple[str, Any, dict[str, Any], str]]:
 
 def _csv_regions(path: Path) -> Iterator[tuple[str, Any, dict[str, Any], str]]:
     with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.DictReader(file, skipinitialspace=True)
+        rows = csv.DictReader(file)
         name_column = next((name for name in rows.fieldnames or () if name.lstrip("#") == "filename"), "filename")
         for row in rows:
             where = f"{path}, line {rows.line_num}"

@@ -94,6 +94,7 @@ def test_via(write, tmp_path, name, content):
     assert find_format(path) == "via"
     source = open_source(path)
     assert boxes(source) == {"0.jpg": [CAT, DOG], "1.jpg": []}
+    assert not source.shuffled_by_default
     assert any("1 points have no area and were left out" in note for note in source.notes)
     assert dali_rec.pack(path, tmp_path / "out").manifest.classes == ("cat", "dog")
 
@@ -256,7 +257,7 @@ def person(*box, tag="person", **extra):
 def test_crowdhuman(write):
     lines = [
         {"ID": "273271,c9db0", "gtboxes": [person(10, 8, 20, 16, box_id=0), person(0, 0, 40, 32, ignore=1)]},
-        {"ID": "1066405,1b8000", "gtboxes": [person(20, 16, 20, 16, tag="mask", ignore=1), person(-20, 0, 40, 64)]},
+        {"ID": "1066405,1b8000", "gtboxes": [person(20, 16, 20, 16, tag="mask"), person(-20, 0, 40, 64)]},
     ]
     images = [f"Images/{line['ID']}.jpg" for line in lines]
     path = write("annotation_train.odgt", "\n".join(map(json.dumps, lines)) + "\n", images)

@@ -51,7 +51,7 @@ def test_kitti(write, tmp_path, images, texts):
     folder = write({f"{images}/000000.jpg": None, f"{images}/000001.jpg": None, f"{texts}/000000.txt": KITTI})
     assert find_format(folder) == "kitti"
     source = open_source(folder)
-    assert source.classes == ("Car", "Pedestrian", "DontCare")
+    assert (source.classes, source.shuffled_by_default) == (("Car", "Pedestrian", "DontCare"), True)
     assert boxes(source) == {
         f"{images}/000000.jpg": [(*CAR, 0), (*PEDESTRIAN, 0), ("DontCare", 0, 0, 1, 0.25, 1)],
     }
