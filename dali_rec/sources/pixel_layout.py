@@ -8,7 +8,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dali_rec.errors import SourceError
-from dali_rec.sources.columns import Columns, TableOptions, is_no_label, is_path_name, named_columns
+from dali_rec.sources.columns import (
+    ALL_LABELS,
+    Columns,
+    TableOptions,
+    is_location_name,
+    is_no_label,
+    is_path_name,
+    named_columns,
+)
 from dali_rec.sources.pixel_columns import PixelColumns, pixel_value, square_of
 
 if TYPE_CHECKING:
@@ -47,7 +55,8 @@ def find_pixel_columns(
                 "of grey or RGB; write images that are none as nested lists, or as files"
             )
         return _collapsed(where, names, (start, stop), square, options, is_header=tuple(first) == names)
-    if options.columns is not None:
+    # Numbered columns beside one of images, or all of which are asked for as labels, are attributes.
+    if options.columns is not None or options.labels == ALL_LABELS or any(map(is_location_name, first)):
         return None
     is_header = second is not None and _are_names(first, second)
     run = _longest_run(names, _NUMBERED) if is_header else (0, len(first))

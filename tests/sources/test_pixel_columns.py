@@ -182,6 +182,13 @@ def test_tables_of_paths_or_few_numbers_are_no_pixels(table):
         read(table(range(63), range(1, 64)))
 
 
+def test_numbered_attributes_of_images_are_no_pixels(table, tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"")
+    path = table(["image_id", *(f"attr_{number}" for number in range(64))], ["a", *([0, 1] * 32)])
+    assert labels(read(path, labels=("*",))) == [(0.0, 1.0) * 32]
+    assert labels(read(path, labels=("attr_3",))) == [(1.0,)]
+
+
 def test_first_row_with_a_value_that_is_none_is_no_header(table):
     rows = rows_of(GREY)
     rows[0][5] = 300
