@@ -50,13 +50,20 @@ ShuffleOption = Annotated[
 ]
 LeafOption = Annotated[bool, typer.Option("--leaf-labels", help="A class for each folder that holds images.")]
 TopOption = Annotated[bool, typer.Option("--top-labels", help="A class for each folder at the top.")]
+PatternOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="REGEX",
+        help=r"Labels in the paths of images: each group is one, as in '([^/]+)_\d+\.jpg' or '^(\d+)_c(\d)'.",
+    ),
+]
 ClassesOption = Annotated[
     Path | None,
     typer.Option(
         help="File with the class names in the order of their numbers, one a line; or the .json of a packed data set."
     ),
 ]
-AnyFormat = Literal["auto", "coco", "voc", "yolo", "insightface"]
+AnyFormat = Literal[Format, "insightface"]
 FormatOption = Annotated[
     AnyFormat,
     typer.Option(
@@ -73,7 +80,7 @@ SECTIONS = {
         *("resize", "resize_mode", "upscale", "center_crop", "interpolation", "encoding", "quality", "color"),
         *("max_pixels", "trust", "device"),
     ),
-    "Labels": ("leaf_labels", "top_labels", "classes"),
+    "Labels": ("leaf_labels", "top_labels", "label_pattern", "classes"),
     "Lists and tables": (
         *("root", "label_column", "location_column", "id_column", "split_column", "columns", "label_width"),
     ),
@@ -92,7 +99,8 @@ def pack(
     source: Annotated[
         Path,
         typer.Argument(
-            help="Folder of images, .lst, .csv, .tsv, .txt, .json, .jsonl, COCO, VOC, YOLO, .rec, or .bin of faces."
+            help="Folder of images, .lst, .csv, .tsv, .txt, .json, .jsonl, COCO, VOC, YOLO and other annotations of "
+            "boxes, .rec, or .bin of faces."
         ),
     ],
     out: Annotated[
@@ -128,6 +136,7 @@ def pack(
     stratify: StratifyOption = False,
     leaf_labels: LeafOption = False,
     top_labels: TopOption = False,
+    label_pattern: PatternOption = None,
     classes: ClassesOption = None,
     root: Annotated[Path | None, typer.Option(help="Where the paths of a list or table begin.")] = None,
     label_column: Annotated[
@@ -150,7 +159,7 @@ def pack(
     flagged: Annotated[
         Flagged,
         typer.Option(
-            help="Boxes that VOC calls difficult and COCO a crowd: mark them in a sixth column, keep or drop."
+            help="Boxes that VOC calls difficult, COCO a crowd, others ignored: mark in a sixth column, keep or drop."
         ),
     ] = "column",
     empty: Annotated[
@@ -218,7 +227,7 @@ def pack(
     table = TableOptions(tuple(label_column or ("label",)), location_column, id_column, named, split_column)
     names = _read_classes(classes)
     annotations: Format = "auto" if data_format == "insightface" else data_format
-    source_options = SourceOptions(root, labels, names, table, label_width, annotations, flagged, empty)
+    source_options = SourceOptions(root, labels, names, table, label_width, annotations, flagged, empty, label_pattern)
     if dry_run:
         with progress_bar("listing", "images"):
             planned = plan_pack(source, out, options, source_options)
@@ -249,6 +258,7 @@ def list_images(
     stratify: StratifyOption = False,
     leaf_labels: LeafOption = False,
     top_labels: TopOption = False,
+    label_pattern: PatternOption = None,
     classes: ClassesOption = None,
 ) -> None:
     """Write a .lst of the images in a folder: id, labels and path, as im2rec does.
@@ -262,7 +272,8 @@ def list_images(
 
     prefix = as_path(out.with_suffix("") if out.suffix == ".lst" else out)
     options = PackOptions(shuffle=shuffle, seed=seed, split=parse_split(split), stratify=stratify)
-    source_options = SourceOptions(None, _labels(leaf=leaf_labels, top=top_labels), _read_classes(classes))
+    labels = _labels(leaf=leaf_labels, top=top_labels)
+    source_options = SourceOptions(None, labels, _read_classes(classes), label_pattern=label_pattern)
     with progress_bar("listing", "images"):
         source, plans = plan_pack(folder, prefix, options, source_options)
         written = write_lists(plans, prefix.parent)

@@ -49,6 +49,7 @@ def pack(
     split: Mapping[str, float] | None = None,
     stratify: bool = False,
     labels: FolderLabels = "levels",
+    label_pattern: str | None = None,
     classes: Sequence[str] | None = None,
     root: str | os.PathLike[str] | None = None,
     table: TableOptions | None = None,
@@ -72,10 +73,10 @@ def pack(
     """Pack the images of ``source`` into OUT.rec, OUT.idx, OUT.lst and the manifest OUT.json.
 
     source: the path of a folder of images, a .lst, or a table (.csv, .tsv, .txt, .json, .jsonl); see ``read_folder``,
-        ``read_list`` and ``read_table`` in dali_rec.sources for what they may be. Or images with boxes: a COCO file, or
-        a folder of VOC or YOLO. Or a data set that is packed already: a prefix, a manifest, a .rec file or a Dataset;
-        see ``read_packed``. Or one that is a Python object, of PyTorch or Hugging Face say: what has a length and
-        gives (image, label) at an index; see ``read_items``.
+        ``read_list`` and ``read_table`` in dali_rec.sources for what they may be. Or images with boxes: a COCO file, a
+        folder of VOC or YOLO, and others (docs/packing.md). Or a data set that is packed already: a prefix, a manifest,
+        a .rec file or a Dataset; see ``read_packed``. Or one that is a Python object, of PyTorch or Hugging Face say:
+        what has a length and gives (image, label) at an index; see ``read_items``.
     out: the prefix of the files to make; folders on the way to it are made. Also a URL that fsspec can write to, such
         as s3://bucket/folder/train: shards are made on this machine and uploaded whole.
     resize, resize_mode, upscale, center_crop, interpolation, encoding, quality, color, max_pixels: what is done to an
@@ -91,13 +92,15 @@ def pack(
         by ``seed``, and with ``stratify`` in the same shares of each class. A folder of train, val and test is parted
         anyway. All splits have one table of classes.
     labels: what the labels of a folder are: "levels", "leaf" or "top".
+    label_pattern: a regular expression that is looked for in the paths of a folder's images instead; each of its groups
+        is a label, or each that has a name.
     classes: the class names in the order of their numbers; by default sorted.
     root: where the relative paths of a list or table begin; by default beside it.
     table: which columns of a table mean what; by default label, location and id.
     label_width: of a list whose columns are parted by blanks: how many of them are labels.
-    format: "coco", "voc" or "yolo" for object detection; "auto" knows them by what is there.
-    flagged: boxes that VOC calls difficult and COCO a crowd: "column" marks them in a sixth number of each object,
-        "keep" takes them as any other, "drop" leaves them out.
+    format: "coco", "voc", "yolo" and others for object detection; "auto" knows them by what is there.
+    flagged: boxes that VOC calls difficult and COCO a crowd, or that are to be ignored: "column" marks them in a sixth
+        number of each object, "keep" takes them as any other, "drop" leaves them out.
     empty: images without objects: "keep", which MXNet's own iterators stop at, or "drop".
     fetch: how images behind URLs are fetched; see ``FetchOptions``.
     workers: threads, in processes of four where there are more; by default one a core. The output does not depend on
@@ -139,5 +142,6 @@ def pack(
     )
     run = RunOptions(resume, overwrite, node_rank, num_nodes, engine, address)
     names = None if classes is None else tuple(classes)
-    source_options = SourceOptions(root, labels, names, table or TableOptions(), label_width, format, flagged, empty)
+    columns = table or TableOptions()
+    source_options = SourceOptions(root, labels, names, columns, label_width, format, flagged, empty, label_pattern)
     return run_pack(source, out, options, source_options, run, append=append, progress=progress)

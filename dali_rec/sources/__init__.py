@@ -18,9 +18,14 @@ from dali_rec.sources.detection import (
     EMPTY,
     FLAGGED,
     FORMATS,
+    KINDS,
+    WITH_ATTRIBUTE,
+    WITH_FLAGS,
+    WITH_ROOT,
     Empty,
     Flagged,
     Format,
+    Kind,
     find_format,
     find_inside,
     read_detection,
@@ -29,6 +34,7 @@ from dali_rec.sources.folder import ARCHIVES, LOAD_ARCHIVES, read_folder
 from dali_rec.sources.folder_labels import FolderLabels
 from dali_rec.sources.items import ItemImages, read_items
 from dali_rec.sources.lst import format_label, format_list, read_list
+from dali_rec.sources.name_labels import compile_pattern
 from dali_rec.sources.overlap import say_overlap
 from dali_rec.sources.packed import names_packed, read_packed
 from dali_rec.sources.pairs import PAIRS_SUFFIX, read_pairs
@@ -69,6 +75,8 @@ __all__ = [
 ]
 
 _SUFFIXES = (".lst", *TABLE_SUFFIXES, PAIRS_SUFFIX)
+#: Formats of boxes whose files are tables as well.
+_ALSO_TABLES = ("csv", "createml", "openimages")
 #: What to do with files of other kinds, by their ends.
 _REMEDIES = (
     (ARCHIVES, f". {LOAD_ARCHIVES}"),
@@ -81,7 +89,7 @@ _REMEDIES = (
         (".h5", ".hdf5", ".npz", ".npy", ".pkl", ".tfrecord", ".mdb"),
         ". Read it in Python, and give dali_rec.pack a list of pairs of an image and its label",
     ),
-    ((".xml", ".odgt"), ". Of boxes write COCO annotations, of classes a table"),
+    ((".xml",), ". Of boxes write COCO annotations, of classes a table"),
     ((".xls", ".xlsx", ".ods"), ". Save it as CSV"),
 )
 
@@ -90,10 +98,12 @@ _REMEDIES = (
 class SourceOptions:
     """How to read a source.
 
+    label_pattern: a regular expression whose groups are the labels of a folder's images, by their paths in it.
     root: where the relative paths of a list or table begin; by default beside it. labels, classes: see ``read_folder``.
     table: see ``read_table``. label_width: of a list whose columns are parted by any white space, see ``read_list``.
     format: of annotations for object detection; "auto" finds it by what is there. flagged: what becomes of boxes that
-    VOC calls difficult and COCO a crowd, empty: of images without objects; see ``BoxSamples``.
+    VOC calls difficult and COCO a crowd, and of the like in other formats, empty: of images without objects; see
+    ``BoxSamples``.
     """
 
     root: str | os.PathLike[str] | None = None
@@ -104,10 +114,15 @@ class SourceOptions:
     format: Format = "auto"
     flagged: Flagged = "column"
     empty: Empty = "keep"
+    label_pattern: str | None = None
 
     def __post_init__(self) -> None:
         if self.labels not in ("levels", "leaf", "top"):
             raise ValueError(f"labels is {self.labels!r}: expected 'levels', 'leaf' or 'top'")
+        if self.label_pattern is not None:
+            compile_pattern(self.label_pattern)
+            if self.labels != "levels":
+                raise ValueError("labels are those of folders, or found by label_pattern: choose one")
         for name, choices in (("format", FORMATS), ("flagged", FLAGGED), ("empty", EMPTY)):
             value = getattr(self, name)
             if value not in choices:
@@ -117,9 +132,9 @@ class SourceOptions:
 def open_source(source: object, options: SourceOptions | None = None) -> Source:
     """The source at a path: a folder of images, a .lst, a table, data for detection, or InsightFace's pairs (.bin).
 
-    Tables are .csv, .tsv, .txt, .json and .jsonl. A COCO file, a .yaml of YOLO, and a folder with the parts of VOC or
-    YOLO, are known by what is in them, or by ``format``. A data set that is packed already is named by its prefix,
-    manifest or .rec file, or is a Dataset: see ``read_packed``. What else is no path is a Python object: see
+    Tables are .csv, .tsv, .txt, .json and .jsonl. Annotations of boxes, such as a COCO file or a folder with the parts
+    of VOC or YOLO, are known by what is in them, or by ``format``. A data set that is packed already is named by its
+    prefix, manifest or .rec file, or is a Dataset: see ``read_packed``. What else is no path is a Python object: see
     ``read_items``.
 
     Raises SourceError where there is nothing that can be packed, and for an option that this kind of source has not.
@@ -150,9 +165,11 @@ def _open_path(path: Path, options: SourceOptions) -> Source:
     if not path.exists():
         raise SourceError(f"{path}: no such file or folder")
     root = None if options.root is None else as_path(options.root)
-    annotations = find_format(path) if options.format == "auto" else options.format
+    annotations = _find_annotations(path, options)
     if annotations is None and options.format == "auto" and path.is_dir() and not is_cub(path):
-        inside = find_inside(path) if options.labels == "levels" else None  # other labels are of folders
+        # Other labels are of folders, or of the names of files.
+        is_asked = options.labels != "levels" or options.label_pattern is not None
+        inside = None if is_asked else find_inside(path)
         if inside is not None:
             source = _open_path(inside, options)
             return replace(source, notes=(f"{path}: the annotations in {inside} are packed", *source.notes))
@@ -162,15 +179,32 @@ def _open_path(path: Path, options: SourceOptions) -> Source:
     if root is not None and not root.is_dir():
         raise SourceError(f"--root {options.root}: no such folder; it is where the paths in {path} begin")
     if annotations is not None:
-        return read_detection(path, annotations, root, options.classes, options.flagged, options.empty)
+        attribute = None if options.table == TableOptions() else options.table.labels[0]
+        return read_detection(path, annotations, root, options.classes, options.flagged, options.empty, attribute)
     if path.is_dir():
-        by_lists = options.labels == "levels" and is_cub(path)
-        return read_cub(path, options.classes) if by_lists else read_folder(path, options.labels, options.classes)
+        return _read_images(path, options)
     if path.suffix.lower() == ".lst":
         return _named(str(path), read_list(path, root, options.label_width), options.classes)
     if path.suffix.lower() in TABLE_SUFFIXES:
         return read_table(path, root, options.table, options.classes)
     return read_pairs(path)
+
+
+def _read_images(folder: Path, options: SourceOptions) -> Source:
+    pattern = None if options.label_pattern is None else compile_pattern(options.label_pattern)
+    if options.labels == "levels" and pattern is None and is_cub(folder):
+        return read_cub(folder, options.classes)
+    return read_folder(folder, options.labels, options.classes, pattern)
+
+
+def _find_annotations(path: Path, options: SourceOptions) -> Kind | None:
+    if options.format != "auto":
+        return options.format
+    if options.label_pattern is not None:
+        return None
+    found = find_format(path)
+    # Columns that are asked for are of a table.
+    return None if found in _ALSO_TABLES and options.table != TableOptions() else found
 
 
 def _named(name: str, source: Source, classes: tuple[str, ...] | None) -> Source:
@@ -200,16 +234,27 @@ def _kind(path: Path) -> str:
 
 def _refuse_other_options(name: str, kind: str, options: SourceOptions) -> None:
     """Raise SourceError for an option that does not go with this kind of source, and would be passed over."""
-    detection = ("coco", "voc", "yolo")
-    with_classes = ("folder", ".lst", "table", "object", "packed", *detection)
+    with_classes = ("folder", ".lst", "table", "object", "packed", *KINDS)
+    only_label = TableOptions(labels=options.table.labels)
     for kinds, is_given, names, what in (
         (("folder",), options.labels != "levels", "--leaf-labels and --top-labels go", "a folder of classes"),
-        (("table", "object"), options.table != TableOptions(), "--columns, --label-column and the like go", "a table"),
+        (("folder",), options.label_pattern is not None, "--label-pattern goes", "a folder of images"),
+        (
+            ("table", "object", *(WITH_ATTRIBUTE if options.table == only_label else ())),
+            options.table != TableOptions(),
+            "--columns, --label-column and the like go",
+            "a table",
+        ),
         ((".lst",), options.label_width is not None, "--label-width goes", "a .lst"),
-        ((".lst", "table", "coco"), options.root is not None, "--root goes", "a list, table or COCO file"),
+        ((".lst", "table", *WITH_ROOT), options.root is not None, "--root goes", "a list, table or COCO file"),
         (with_classes, options.classes is not None, "--classes goes", "classes"),
-        (("coco", "voc"), options.flagged != "column", "--flagged goes", "COCO and VOC"),
-        (detection, options.empty != "keep", "--empty goes", "annotations of boxes"),
+        (
+            WITH_FLAGS,
+            options.flagged != "column",
+            "--flagged goes",
+            "COCO and VOC, and formats like these that flag boxes",
+        ),
+        (KINDS, options.empty != "keep", "--empty goes", "annotations of boxes"),
     ):
         if is_given and kind not in kinds:
             raise SourceError(f"{name}: {names} with {what}, which this is not; leave it out")

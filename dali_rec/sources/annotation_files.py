@@ -36,7 +36,7 @@ def unread_annotations(trees: Sequence[FolderTree]) -> list[str]:
     if not found:
         return []
     note = f"{len(found):,} files are called as images, {found[0]} for one, and not read"
-    return [f"{note}; boxes are read in the layouts of COCO, VOC and YOLO"]
+    return [f"{note}; boxes are read in the layouts of COCO, VOC, YOLO and others"]
 
 
 def _stem(path: str) -> str:

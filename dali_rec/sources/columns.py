@@ -18,6 +18,8 @@ from dali_rec.sources.split_column import is_split
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from dali_rec.sources.pixel_columns import PixelColumns
+
 _DEFAULT_LABELS, _DEFAULT_LOCATION = ("label",), "location"
 DEFAULT_ID = "id"
 #: What ``labels`` is for all columns that are nothing else.
@@ -53,6 +55,7 @@ _BOX_COLUMNS = (
 #: Of Open Images' labels of whole images, where 0 says that people did not find the class in the image.
 _VERIFIED_COLUMNS = ("labelname", "confidence")
 _SPLIT_SYNONYMS = frozenset({"split", "datasplit", "subset", "partition", "dataset", "mluse"})
+_NO_LABELS = _SPLIT_SYNONYMS.union(*_FILE_ID_SYNONYMS)
 #: Of columns that say yes or no, as fastai has them.
 _SPLIT_FLAGS = frozenset(f"is{name}" for name in SPLIT_NAMES)
 #: Of files that are taken for images where a table names them.
@@ -84,7 +87,8 @@ class Columns:
 
     names: of all columns, in their order. options: what they mean, by these names. is_header: whether the first row is
     where the names stand. notes: what the user should hear. are_file_ids: whether the location is a column of ids,
-    which may be the names of files or not.
+    which may be the names of files or not. pixels: where a column for each pixel stands for that of the location.
+    is_unlabelled: whether the last column is none of the table's: one of labels, all of which are 0.
     """
 
     names: tuple[str, ...]
@@ -92,6 +96,8 @@ class Columns:
     is_header: bool
     notes: tuple[str, ...] = ()
     are_file_ids: bool = False
+    pixels: PixelColumns | None = None
+    is_unlabelled: bool = False
 
 
 def find_columns(
@@ -178,7 +184,9 @@ def named_columns(where: str, names: tuple[str, ...], options: TableOptions) -> 
         notes += (f"{where}: the labels are {_shown(found.labels)}",)
     others = {_plain(name) for name in names}.difference(map(_plain, found.labels))
     if any(others >= corners for corners in _BOX_COLUMNS):
-        notes += (f"{where}: the columns of boxes are passed over; boxes are read from COCO, VOC and YOLO annotations",)
+        notes += (
+            f"{where}: the columns of boxes are passed over; --format csv reads corners, others COCO, VOC and YOLO",
+        )
     return Columns(names, found, is_header=True, notes=notes, are_file_ids=are_file_ids)
 
 
@@ -294,6 +302,16 @@ def _is_known(name: str, options: TableOptions) -> bool:
 def is_location_name(name: str) -> bool:
     """Whether a column of this name is by custom that of the locations."""
     return _plain(name) in {_DEFAULT_LOCATION}.union(_LOCATION_SYNONYMS, _FILE_ID_SYNONYMS[0])
+
+
+def is_path_name(name: str) -> bool:
+    """Whether a column of this name is by custom that of the paths, and none of ids."""
+    return _plain(name) in _LOCATION_SYNONYMS
+
+
+def is_no_label(name: str, options: TableOptions) -> bool:
+    """Whether a column of this name is one of ids or splits, or numbers the rows."""
+    return _is_index(name) or name in (options.id, options.split) or _plain(name) in _NO_LABELS
 
 
 def _columns_by_order(fields: tuple[str, ...], images: Sequence[int], options: TableOptions) -> tuple[str, ...] | None:

@@ -10,6 +10,7 @@ from dali_rec.errors import SourceError
 from dali_rec.images import LOADABLE_EXTENSIONS
 from dali_rec.sources.annotation_files import unread_annotations
 from dali_rec.sources.folder_labels import FolderLabels, choose_labels
+from dali_rec.sources.name_labels import label_by_names
 from dali_rec.sources.sample import SPLIT_NAMES, Sample, SampleTable, Source, Split
 from dali_rec.sources.walk import FolderTree, folder_names, scan, shown, walk
 
@@ -27,7 +28,12 @@ LOAD_ARCHIVES = "Load it with datasets.load_dataset of Hugging Face, and give th
 _WORDS = re.compile("[a-z]+")
 
 
-def read_folder(folder: Path, labels: FolderLabels = "levels", classes: Sequence[str] | None = None) -> Source:
+def read_folder(
+    folder: Path,
+    labels: FolderLabels = "levels",
+    classes: Sequence[str] | None = None,
+    pattern: re.Pattern[str] | None = None,
+) -> Source:
     """The images under ``folder`` with labels from the names of the folders that they lie in.
 
     labels: "levels" gives one label for each level of folders, numbered by sorted name as torchvision's ImageFolder
@@ -35,6 +41,8 @@ def read_folder(folder: Path, labels: FolderLabels = "levels", classes: Sequence
         of one name, as in FOLDER/images/class/image, gives none. "leaf" gives one label for each folder that holds
         images, named by its path, "top" one for each folder at the top, whatever lies in it.
     classes: the class names in the order of their numbers, where there is one label; by default sorted.
+    pattern: finds the labels in the paths of images instead, as the list of the data set has them (relative to
+        ``folder``), whatever folders they lie in: see ``label_by_names``.
 
     Images that lie directly in a folder without class folders all get label 0, and the notes say so. Where all folders
     at the top are called train, val or test, or as is usual for these, they are splits with one table of classes.
@@ -48,17 +56,19 @@ def read_folder(folder: Path, labels: FolderLabels = "levels", classes: Sequence
     splits = _split_folders(folder)
     inside = [] if splits else folder_names(folder)
     if len(inside) == 1 and _split_folders(folder / inside[0]):  # as an archive in a folder of its own leaves them
-        source = read_folder(folder / inside[0], labels, classes)
+        source = read_folder(folder / inside[0], labels, classes, pattern)
         _, beside = next(walk(folder))
         notes = [f"{folder}: the splits in {inside[0]} are packed", *_left_out(folder, beside)]
         return replace(source, notes=(*notes, *source.notes))
     trees = [scan(folder / name) for _, name in splits] if splits else [scan(folder)]
     if not any(tree.images for tree in trees):
         raise _no_images(folder, [name for tree in trees for name in tree.others])
-    notes = [note for tree in trees for note in _leave_out_loose(tree)]
+    notes = [] if pattern is not None else [note for tree in trees for note in _leave_out_loose(tree)]
     if splits:
         _, beside = next(walk(folder))
         notes += _left_out(folder, beside)
+    if pattern is not None:
+        return _by_pattern(folder, trees, splits, pattern, classes, notes)
     labeller = choose_labels(trees, labels, classes)
     if not splits:
         notes += _look_like_no_classes(trees[0], are_levels=labeller.label_classes is not None)
@@ -67,26 +77,67 @@ def read_folder(folder: Path, labels: FolderLabels = "levels", classes: Sequence
     samples, bounds = SampleTable(), []
     for tree in trees:
         start = len(samples)
-        prefix = "" if tree.top == folder else f"{tree.top.name}/"
         for parts, names in tree.images:
-            values = labeller.of(parts)
-            path = prefix + "".join(f"{part}/" for part in parts)
+            values, path = labeller.of(parts), _path(folder, tree, parts)
             for name in names:
                 samples.append(Sample(len(samples), values, path + name))
         bounds.append((start, len(samples)))
-    others = [name for tree in trees for name in tree.others]
-    if others:
-        notes.append(f"{len(others)} files that are not images by their extension were left out: {shown(others)}")
-        notes += unread_annotations(trees)
+    notes += _other_files(trees)
     return Source(
         samples,
         str(folder),
         labeller.classes,
         shuffled_by_default=True,
         notes=(*notes, *labeller.notes),
-        splits=tuple(Split(name, *bound) for (name, _), bound in zip(splits, bounds, strict=True)) if splits else (),
+        splits=_splits(splits, bounds),
         label_classes=labeller.label_classes,
     )
+
+
+def _by_pattern(
+    folder: Path,
+    trees: list[FolderTree],
+    splits: list[tuple[str, str]],
+    pattern: re.Pattern[str],
+    classes: Sequence[str] | None,
+    notes: list[str],
+) -> Source:
+    """The images with labels from their paths, whatever folders they lie in."""
+    paths: list[str] = []
+    bounds = []
+    for tree in trees:
+        start = len(paths)
+        paths += [_path(folder, tree, parts) + name for parts, names in tree.images for name in names]
+        bounds.append((start, len(paths)))
+    found = label_by_names(folder, paths, pattern, classes)
+    rows = zip(found.rows, paths, strict=True)
+    return Source(
+        SampleTable.of(Sample(number, labels, path) for number, (labels, path) in enumerate(rows)),
+        str(folder),
+        found.names[0] if len(found.names) == 1 else None,
+        shuffled_by_default=True,
+        notes=(*notes, *_other_files(trees), found.note),
+        splits=_splits(splits, bounds),
+        label_classes=found.names if len(found.names) > 1 and any(found.names) else None,
+    )
+
+
+def _path(folder: Path, tree: FolderTree, parts: tuple[str, ...]) -> str:
+    """The way from ``folder`` to one in a tree, with a slash at its end unless it is empty."""
+    return "".join(f"{part}/" for part in (*([] if tree.top == folder else [tree.top.name]), *parts))
+
+
+def _splits(splits: list[tuple[str, str]], bounds: list[tuple[int, int]]) -> tuple[Split, ...]:
+    return tuple(Split(name, *bound) for (name, _), bound in zip(splits, bounds, strict=True)) if splits else ()
+
+
+def _other_files(trees: list[FolderTree]) -> list[str]:
+    """Say which files were left out as they are no images, and which of them look like annotations."""
+    others = [name for tree in trees for name in tree.others]
+    if not others:
+        return []
+    left_out = f"{len(others)} files that are not images by their extension were left out: {shown(others)}"
+    return [left_out, *unread_annotations(trees)]
 
 
 def _split_folders(folder: Path) -> list[tuple[str, str]]:

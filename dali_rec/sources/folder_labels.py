@@ -56,7 +56,7 @@ def _label_0(trees: list[FolderTree]) -> FolderLabeller:
     place = trees[0].top if len(trees) == 1 else trees[0].top.parent
     note = f"{place} has no class folders in it: its {count} images all get label 0"
     tables = [tree.top / name for tree in trees for name in tree.others if name.lower().endswith(_TABLES)]
-    hint = f"; if {tables[0]} has their labels, pack that" if tables else ""
+    hint = f"; if {tables[0]} has their labels, pack that" if tables else "; --label-pattern finds labels in names"
     return FolderLabeller(lambda _parts: (0.0,), notes=(note + hint,))
 
 

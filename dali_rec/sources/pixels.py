@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+import bisect
 import io
 import json
 import math
 import re
+from array import array
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -16,6 +19,7 @@ import numpy as np
 from PIL import Image
 
 from dali_rec.errors import ImageRejectedError
+from dali_rec.sources.pixel_columns import PixelColumns
 from dali_rec.sources.rows import parse_row
 
 if TYPE_CHECKING:
@@ -55,13 +59,13 @@ class HeldImages(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PixelTable:
-    """Where images in a table are looked up: the table, and their column by name (JSON) or number (CSV).
+    """Where images in a table are looked up: the table, and their column by name (JSON) or number (CSV), or columns.
 
     delimiter: what stands between the fields of a CSV.
     """
 
     path: str
-    column: str | int
+    column: str | int | PixelColumns
     delimiter: str = ","
     stays_here: ClassVar[bool] = False
 
@@ -93,14 +97,37 @@ class PixelTable:
         try:
             with open(self.path, "rb") as file:  # noqa: PTH123
                 file.seek(start)
-                values: Any = parse_row(Path(self.path), file.read(length), self.delimiter)
+                row = file.read(length)
+            if isinstance(self.column, PixelColumns):
+                return encode_png(Image.fromarray(self.column.pixels(row, self.delimiter)))
+            values: Any = parse_row(Path(self.path), row, self.delimiter)
             image = values[self.column]
             if isinstance(image, str) and is_base64(image):
                 return from_base64(image)
             pixels = to_pixels(image)
-        except (OSError, ValueError, LookupError) as error:
+        except OSError as error:
             raise ImageRejectedError(f"image at byte {start} of {self.path}: {error}") from None
+        except (ValueError, LookupError) as error:
+            raise ImageRejectedError(f"image {self._place(start)} of {self.path}: {error}") from None
         return encode_png(Image.fromarray(pixels))
+
+    def _place(self, start: int) -> str:
+        """Where a row is, for a message: of a row of many columns its line, which is easier to find."""
+        if not isinstance(self.column, PixelColumns):
+            return f"at byte {start}"
+        return f"on line {bisect.bisect_right(_line_starts(self.path), start)}"
+
+
+@lru_cache(maxsize=1)
+def _line_starts(path: str) -> array[int]:
+    """Where the lines of a file begin, kept for the next row that is bad."""
+    starts = array("Q")
+    at = 0
+    with open(path, "rb") as file:  # noqa: PTH123
+        for line in file:
+            starts.append(at)
+            at += len(line)
+    return starts
 
 
 def is_base64(text: str) -> bool:

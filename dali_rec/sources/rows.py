@@ -53,6 +53,12 @@ def read_lines(path: Path, columns: int) -> Iterator[Row[list[str]]]:
         yield from _lines(path, data, columns)
 
 
+def read_raw_lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
+    """Of each line of a CSV or TSV that is not blank the number (from 1), the place in bytes, and the bytes."""
+    with _mapped(path) as data:
+        yield from _raw_lines(path, data)
+
+
 def read_objects(path: Path) -> Iterator[Row[dict[str, Any]]]:
     """The rows of JSON: of an array, or one after another. Raises SourceError, with the line, where one is none."""
     with _mapped(path) as data:
@@ -92,6 +98,19 @@ def delimiter_in(path: Path) -> str:
 def _lines(path: Path, data: mmap.mmap | bytes, columns: int) -> Iterator[Row[list[str]]]:
     delimiter = delimiter_in(path)
     is_text = path.suffix.lower() == TEXT_SUFFIX
+    for number, start, text in _raw_lines(path, data):
+        if is_text and text.startswith(b"#"):
+            continue
+        try:
+            line = text.decode("utf-8", "surrogateescape")
+            values = line.rsplit(maxsplit=columns - 1) if is_text else split_line(line, delimiter)
+        except ValueError as error:
+            raise SourceError(f"{path}, line {number}: {error}") from None
+        yield Row(number, start, len(text), values)
+
+
+def _raw_lines(path: Path, data: mmap.mmap | bytes) -> Iterator[tuple[int, int, bytes]]:
+    """The number, the place and the bytes of each line that is not blank."""
     start, number = len(_BOM) if data[: len(_BOM)] == _BOM else 0, 0
     while start < len(data):
         end = data.find(b"\n", start)
@@ -100,13 +119,8 @@ def _lines(path: Path, data: mmap.mmap | bytes, columns: int) -> Iterator[Row[li
         text = data[start:end]
         if number == 1 and end == len(data) and b"\r" in text.rstrip():
             raise SourceError(f"{path}: its lines end with a carriage return alone; save it with the line ends of Unix")
-        if text.strip() and not (is_text and text.startswith(b"#")):
-            try:
-                line = text.decode("utf-8", "surrogateescape")
-                values = line.rsplit(maxsplit=columns - 1) if is_text else split_line(line, delimiter)
-            except ValueError as error:
-                raise SourceError(f"{path}, line {number}: {error}") from None
-            yield Row(number, start, end - start, values)
+        if text.strip():
+            yield number, start, text
         start = end + 1
 
 

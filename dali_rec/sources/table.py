@@ -196,7 +196,8 @@ class _Table:
                 f"{where}: {self._options.location!r} is a {type(value).__name__}; expected a path, a URL, or pixels "
                 "as nested lists"
             )
-        if isinstance(value, list) or (isinstance(value, str) and (is_pixels(value) or is_base64(value))):
+        is_text_of_one = isinstance(value, str) and (is_pixels(value) or is_base64(value))
+        if is_text_of_one or isinstance(value, list) or self._columns.pixels is not None:
             if self.pixels is None:
                 self.pixels = self._pixel_table()
             return self.pixels.location(row.start, row.length)
@@ -210,6 +211,8 @@ class _Table:
 
     def _pixel_table(self) -> PixelTable:
         path, name = self._path, self._options.location
+        if self._columns.pixels is not None:
+            return PixelTable(str(path), self._columns.pixels, delimiter_in(path))
         if path.suffix.lower() in JSON_SUFFIXES:
             return PixelTable(str(path), name)
         return PixelTable(str(path), self._columns.names.index(name), delimiter_in(path))

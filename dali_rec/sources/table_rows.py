@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Any
 from dali_rec.errors import SourceError
 from dali_rec.sources.columns import IMAGE_EXTENSIONS, Columns, TableOptions, find_columns, named_columns
 from dali_rec.sources.json_maps import paths_and_labels
-from dali_rec.sources.rows import JSON_SUFFIXES, TEXT_SUFFIX, Row, read_lines, read_objects
+from dali_rec.sources.pixel_columns import PIXELS, PixelColumns
+from dali_rec.sources.pixel_layout import find_pixel_columns
+from dali_rec.sources.rows import (
+    JSON_SUFFIXES,
+    TEXT_SUFFIX,
+    Row,
+    delimiter_in,
+    read_lines,
+    read_objects,
+    read_raw_lines,
+)
 from dali_rec.sources.text_list import find_layout, folder_of, path_and_label
 
 if TYPE_CHECKING:
@@ -117,11 +127,34 @@ def _delimited_rows(path: Path, root: str, options: TableOptions) -> TableRows:
     if not ahead:
         raise _no_rows(path)
     second = ahead[1].values if len(ahead) > 1 else None
+    if path.suffix.lower() != TEXT_SUFFIX:
+        columns = find_pixel_columns(f"{path}, line {ahead[0].line}", ahead[0].values, second, options)
+        if columns is not None and columns.pixels is not None:
+            return TableRows(columns, _rows_of_pixels(path, columns, columns.pixels))
     columns = find_columns(f"{path}, line {ahead[0].line}", ahead[0].values, second, root, options)
     rows: Iterable[Row[list[str]]] = itertools.chain(ahead[1:] if columns.is_header else ahead, every)
     if path.suffix.lower() == TEXT_SUFFIX:
         rows = _with_whole_labels(path, rows, root, columns)
     return TableRows(columns, _by_name(path, rows, columns.names))
+
+
+def _rows_of_pixels(path: Path, columns: Columns, pixels: PixelColumns) -> Iterator[Row[dict[str, Any]]]:
+    """The rows without their pixels, of which the first are looked at: where these make no sense, none may."""
+    delimiter = delimiter_in(path)
+    lines = itertools.islice(read_raw_lines(path), int(columns.is_header), None)
+    is_first = True
+    for number, start, line in lines:
+        try:
+            values, _ = pixels.split(line, delimiter)
+            if is_first:
+                pixels.pixels(line, delimiter)
+        except ValueError as error:
+            raise SourceError(f"{path}, line {number}: {error}") from None
+        is_first = False
+        values.insert(pixels.before, PIXELS)
+        if columns.is_unlabelled:
+            values.append("0")
+        yield Row(number, start, len(line), dict(zip(columns.names, values, strict=True)))
 
 
 def _with_whole_labels(

@@ -133,7 +133,7 @@ def test_root_that_is_no_folder_is_refused(table, tmp_path):
         ("x.tar", "Load it with datasets.load_dataset"),
         ("x.tar.gz", "Unpack it first"),
         ("camelyon.h5", "Read it in Python"),
-        ("annotation_train.odgt", "Of boxes write COCO annotations"),
+        ("annotations.xml", "Of boxes write COCO annotations"),
         ("x.xlsx", "Save it as CSV"),
     ],
 )

@@ -432,7 +432,10 @@ def test_drawings_beside_images_are_said(make):
 
 def test_images_of_all_splits_are_counted_where_none_has_classes(make):
     folder = make("train/1.jpg", "train/2.jpg", "test/3.jpg")
-    assert f"{folder} has no class folders in it: its 3 images all get label 0" in read_folder(folder).notes
+    assert (
+        f"{folder} has no class folders in it: its 3 images all get label 0; --label-pattern finds labels in names"
+        in read_folder(folder).notes
+    )
 
 
 def test_folders_called_as_splits_and_somehow_after_them_are_said(make):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dali_rec.images import StoredSize
 
 HEADER_WIDTH = 4
-#: What becomes of boxes that VOC calls difficult and COCO a crowd.
+#: What becomes of boxes that VOC calls difficult and COCO a crowd, and of what others say is to be ignored.
 Flagged = Literal["column", "keep", "drop"]
 FLAGGED: tuple[Flagged, ...] = get_args(Flagged)
 #: What becomes of images without objects.

@@ -16,13 +16,14 @@ from dali_rec.sources.detection.boxes import Box, BoxSamples, Empty, Flagged, to
 from dali_rec.sources.detection.coco_file import (
     annotation_of,
     entries_of,
-    file_names,
+    file_name,
     is_coco,
     load_coco,
     number_categories,
     row_and_label,
     rows_by_id,
 )
+from dali_rec.sources.detection.image_root import find_images
 from dali_rec.sources.detection.sizes import read_sizes
 from dali_rec.sources.sample import Sample, SampleTable, Source
 
@@ -50,7 +51,7 @@ def read_coco(
     Their ids may be text, which is not kept.
 
     root: where the file names begin; by default the folder beside the file, or beside the file's folder, that has the
-    first image: ``annotations/instances_val2017.json`` finds ``val2017/`` (see ``file_names``). classes: the category
+    first image: ``annotations/instances_val2017.json`` finds ``val2017/`` (see ``find_images``). classes: the category
     names in the order of their numbers; by default in the order of the category ids. flagged, empty: see
     ``BoxSamples``; a crowd is flagged.
 
@@ -67,7 +68,9 @@ def read_coco(
     annotations = entries_of(path, content, "annotations")
     has_boxes = not annotations or any(annotation_of(one).get("bbox") is not None for one in annotations)
     rows = rows_by_id(path, images, ids_may_be_text=not has_boxes)
-    root, files = file_names(path, images, root, notes)
+    subset = path.stem.removeprefix("instances_").removeprefix("person_keypoints_")
+    names_of_files = [file_name(image, f"{path}: images[{row}]") for row, image in enumerate(images)]
+    root, files = find_images(path, names_of_files, root, subset, notes)
     if has_boxes:
         boxes = _boxes(path, annotations, rows, label_of)
         annotations.clear()

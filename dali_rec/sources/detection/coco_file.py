@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import re
 import struct
 from typing import TYPE_CHECKING, Any
@@ -12,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dali_rec.errors import SourceError
 from dali_rec.recordio.header import MAX_ID
 from dali_rec.sources.detection.boxes import class_numbers
-from dali_rec.sources.leading_folders import leading_folders, shorten_all, without_leading
+from dali_rec.sources.detection.json_file import load_json, text_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,17 +45,9 @@ def load_coco(path: Path) -> dict[str, Any]:
 
     Raises SourceError.
     """
-    try:
-        data = path.read_bytes()
-        text = data.decode(json.detect_encoding(data), "surrogatepass")
-        del data  # half of what the largest files would take
-        content = json.loads(text, object_hook=_slim)
-    except IsADirectoryError:
-        raise SourceError(f"{path} is a folder: COCO annotations are a .json file; name that, and --root") from None
-    except RecursionError:
-        raise SourceError(f"{path}: its lists are nested too deep; it is not a COCO file") from None
-    except ValueError as error:  # also UnicodeDecodeError
-        raise SourceError(f"{path}: not JSON ({error}); is the file cut short?") from None
+    if path.is_dir():
+        raise SourceError(f"{path} is a folder: COCO annotations are a .json file; name that, and --root")
+    content = load_json(path, _slim)
     if not isinstance(content, dict) or "images" not in content:
         raise SourceError(f"{path}: not a COCO file: it has no list 'images'")
     return content
@@ -114,7 +104,7 @@ def number_categories(
     for number, category in enumerate(categories):
         where = f"{path}: categories[{number}]"
         key = _id(category, "id", where)
-        name = _text(category, "name", f"{where} (id {key})")
+        name = text_in(category, "name", f"{where} (id {key})")
         if key in name_of:
             raise SourceError(f"{where}: the category id {key} stands twice")
         name_of[key] = name
@@ -166,57 +156,5 @@ def _id(entry: dict[str, Any], name: str, where: str) -> int:
 def file_name(image: dict[str, Any], where: str) -> str:
     """The file of an image; of LVIS, which has the address of COCO's file alone, its folder and name there."""
     if "file_name" not in image and "coco_url" in image:
-        return "/".join(_text(image, "coco_url", where).split("/")[-2:])
-    return _text(image, "file_name", where)
-
-
-def _text(entry: dict[str, Any], name: str, where: str) -> str:
-    value = entry.get(name)
-    if not isinstance(value, str) or not value:
-        raise SourceError(f"{where}: it has no {name}")
-    if any("\ud800" <= character <= "\udfff" for character in value):
-        raise SourceError(f"{where}: its {name} {value[:40]!r} holds half a character, which no file is named with")
-    return value
-
-
-def file_names(path: Path, images: list[dict[str, Any]], root: Path | None, notes: list[str]) -> tuple[Path, list[str]]:
-    """Where the file names begin, and those of all images: in ``root``, or in the folder that has the first.
-
-    Folders that stand before all of them are left out where the rest is there: see ``leading_folders``. Raises
-    SourceError where no folder has the first image, and where several have one of that name.
-    """
-    names = [file_name(image, f"{path}: images[{row}]") for row, image in enumerate(images)]
-    root = root if root is not None else _find_root(path, names[0])
-    shorter = shorten_all(names, leading_folders(names[0], root))
-    if shorter is None or shorter == names:
-        return root, names
-    notes.append(f"{path}: its images are found elsewhere: {names[0][:80]!r} is {root / shorter[0]}")
-    return root, shorter
-
-
-def _find_root(path: Path, first: str) -> Path:
-    """The folder near the annotations that has the first image."""
-    subset = path.stem.removeprefix("instances_").removeprefix("person_keypoints_")
-    beside = [path.parent, path.parent / "images", path.parent / subset]
-    above = path.parent.parent
-    beside += [above / subset, above / "images" / subset, above / "images", above, above / subset.rpartition("_")[2]]
-    # os.path, which says no to a name with a null character where a Path raises.
-    found = {folder: folder / first for folder in beside if os.path.isfile(folder / first)}  # noqa: PTH113
-    if not found:
-        counts = {folder: leading_folders(first, folder) for folder in beside}
-        found = {
-            folder: folder / without_leading(first, count) for folder, count in counts.items() if count is not None
-        }
-    folder, file = next(iter(found.items()), (None, None))
-    other = next((one for one, place in found.items() if file is not None and not place.samefile(file)), None)
-    if other is not None:
-        raise SourceError(
-            f"{path}: its first image, {first[:100]!r}, is in {folder} and in {other}; say --root FOLDER, where the "
-            "file names begin"
-        )
-    if folder is not None:
-        return folder
-    raise SourceError(
-        f"{path}: its first image, {first[:100]!r}, is neither beside it nor in {beside[2]} or {beside[3]}; say "
-        "--root FOLDER, where the file names begin"
-    )
+        return "/".join(text_in(image, "coco_url", where).split("/")[-2:])
+    return text_in(image, "file_name", where)

@@ -37,6 +37,15 @@ def files_beside(folder: Path, suffix: str) -> list[str]:
     return sorted(stem + extension for stem, extension in names if extension == suffix and stem in images)
 
 
+def image_of(key: str, files: set[str]) -> str:
+    """The image of an annotation; where there is none, the name that VOC gives it, so that packing can miss it."""
+    for extension in (".jpg", *sorted(LOADABLE_EXTENSIONS)):
+        for name in (key + extension, key + extension.upper()):
+            if name in files:
+                return name
+    return f"{key}.jpg"
+
+
 def entries_of(folder: Path) -> list[os.DirEntry[str]]:
     """What is in a folder. Raises SourceError where it cannot be read."""
     try:

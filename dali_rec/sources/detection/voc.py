@@ -16,6 +16,7 @@ from dali_rec.errors import SourceError
 from dali_rec.images import LOADABLE_EXTENSIONS
 from dali_rec.sources.ahead import read_ahead
 from dali_rec.sources.detection.boxes import Box, BoxSamples, Empty, Flagged, class_numbers, parse_number
+from dali_rec.sources.detection.layouts import image_of
 from dali_rec.sources.detection.sizes import read_sizes
 from dali_rec.sources.detection.voc_parts import VocPart, find_parts, left_out
 from dali_rec.sources.sample import Source, Split
@@ -68,7 +69,7 @@ def read_voc(
     parts = []
     for part, entries in parsed:
         start = len(gathered.samples)
-        locations = [f"{part.images}/{_image(key, files[part.images])}".removeprefix("/") for key, _, _ in entries]
+        locations = [f"{part.images}/{image_of(key, files[part.images])}".removeprefix("/") for key, _, _ in entries]
         with read_sizes(map(folder.joinpath, locations), folder) as sizes:
             for (key, size, objects), location, stored in zip(entries, locations, sizes, strict=True):
                 boxes = [one.box(numbers[one.name]) for one in objects]
@@ -220,12 +221,3 @@ def _parse(path: Path) -> Element:
             raise
         raise SourceError(f"{path}: broken XML ({error})") from None
     return builder.close()
-
-
-def _image(key: str, files: set[str]) -> str:
-    """The image of an annotation; where there is none, the name that VOC gives it, so that packing can miss it."""
-    for extension in (".jpg", *sorted(LOADABLE_EXTENSIONS)):
-        for name in (key + extension, key + extension.upper()):
-            if name in files:
-                return name
-    return f"{key}.jpg"
