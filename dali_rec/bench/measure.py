@@ -125,11 +125,13 @@ def bench(
     options: BenchOptions | None = None,
     *,
     progress: Callable[[int, int], None] | None = None,
+    on_round: Callable[[str, Round], None] | None = None,
 ) -> BenchReport:
     """Measure reading, decoding, the whole pipeline, and training with a step that takes as long as a batch.
 
     The stages take turns, round after round, so that a machine that gets slower in between slows all alike. Each stage
-    is warmed up before its first round. progress: called with (rounds done, rounds in all).
+    is warmed up before its first round. progress: called with (rounds done, rounds in all). on_round: called with each
+    round, and the name of its stage, as soon as it is measured.
     """
     options = options or BenchOptions()
     dataset = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
@@ -151,6 +153,8 @@ def bench(
     for done in range(total):
         stage = stages[done % len(stages)]
         rounds[stage.name].append(time_round(stage, options.seconds))
+        if on_round is not None:
+            on_round(stage.name, rounds[stage.name][-1])
         if progress is not None:
             progress(done + 1, total)
     results = tuple(StageResult(name, tuple(measured)) for name, measured in rounds.items())

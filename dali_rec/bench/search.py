@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from dali_rec._dali import DALI_ERRORS
@@ -86,6 +86,10 @@ class Comparison:
         """The fastest of those that win, or None: then the value that was there stays."""
         return max((one for one in self.candidates if one.wins), key=lambda one: one.gain, default=None)
 
+    def as_json(self) -> dict[str, Any]:
+        """Everything as plain data, with the value that won, or null."""
+        return {**asdict(self), "winner": None if self.winner is None else asdict(self.winner)["value"]}
+
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
@@ -97,15 +101,24 @@ class SearchResult:
 
 
 class Search:
-    """The search itself. ``rounds``: of each trial. progress: called with (rounds done, rounds expected)."""
+    """The search itself. ``rounds``: of each trial. progress: called with (rounds done, rounds expected).
+
+    on_comparison: called with each comparison as soon as it is done.
+    """
 
     def __init__(
-        self, open_trial: OpenTrial, rounds: int, expected: int, progress: Callable[[int, int], None] | None = None
+        self,
+        open_trial: OpenTrial,
+        rounds: int,
+        expected: int,
+        progress: Callable[[int, int], None] | None = None,
+        on_comparison: Callable[[Comparison], None] | None = None,
     ) -> None:
         self._open_trial = open_trial
         self._rounds = rounds
         self._done, self._expected = 0, expected
         self._progress = progress
+        self._on_comparison = on_comparison
 
     def run(self, start: Trial, knobs: Sequence[Knob]) -> SearchResult:
         """Go through the knobs in order, each from the best so far, and hold what won against the start once more.
@@ -163,7 +176,10 @@ class Search:
                     raise runner.failure
                 self._advance()
         found = [runner.candidate(value, base_runner.rates) for runner, value in zip(runners[1:], values, strict=True)]
-        return Comparison(name, base_value, tuple(base_runner.rates), tuple(found), paced)
+        comparison = Comparison(name, base_value, tuple(base_runner.rates), tuple(found), paced)
+        if self._on_comparison is not None:
+            self._on_comparison(comparison)
+        return comparison
 
     def _advance(self) -> None:
         self._done += 1

@@ -87,9 +87,9 @@ class TuneReport:
             **asdict(self),
             "key": self.key._asdict(),
             "gain": self.gain,
-            "comparisons": [_as_json(one) for one in self.comparisons],
-            "confirmation": None if self.confirmation is None else _as_json(self.confirmation),
-            "advice": [_as_json(one) for one in self.advice],
+            "comparisons": [one.as_json() for one in self.comparisons],
+            "confirmation": None if self.confirmation is None else self.confirmation.as_json(),
+            "advice": [one.as_json() for one in self.advice],
             "path": str(self.path),
         }
 
@@ -124,20 +124,18 @@ def _percent(one: Candidate) -> str:
     return f"{100 * one.gain:+.1f} % (± {100 * one.spread:.1f})"
 
 
-def _as_json(one: Comparison) -> dict[str, Any]:
-    return {**asdict(one), "winner": None if one.winner is None else asdict(one.winner)["value"]}
-
-
 def tune(
     dataset: Dataset | str | os.PathLike[str],
     options: BenchOptions | None = None,
     *,
     progress: Callable[[int, int], None] | None = None,
+    on_comparison: Callable[[Comparison], None] | None = None,
 ) -> TuneReport:
     """Search for the settings with which the Loader is fastest on this machine; ``save`` of the report keeps them.
 
     A few values of one setting after the other, in rounds that alternate with the best so far: some minutes. Threads
-    that the options name are not searched for. progress: called with (rounds done, rounds expected).
+    that the options name are not searched for. progress: called with (rounds done, rounds expected). on_comparison:
+    called with each comparison as soon as it is done.
 
     Raises ValueError for fewer than three rounds or rounds under a second, which could not tell a gain from noise.
     """
@@ -168,7 +166,7 @@ def tune(
         return lambda: time_round(stage, options.seconds, FEWEST_BATCHES).images_per_second
 
     expected = options.rounds * (sum(1 + len(knob.values) for knob in [*knobs, *advised]) + 2)
-    search = Search(open_trial, options.rounds, expected, progress)
+    search = Search(open_trial, options.rounds, expected, progress, on_comparison)
     found = search.run(start, knobs)
     advice = tuple(search.compare(found.best, knob) for knob in advised)
     return TuneReport(

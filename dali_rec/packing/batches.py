@@ -38,8 +38,9 @@ BATCH_SIZE = 128
 #: One decodes while the other's images are encoded.
 _TRANSFORMERS = 2
 _BATCHES_AHEAD = 4
-# The GPU's memory may be short for a moment, while others use it.
+# In a row. The GPU's memory may be short for a moment, while others use it, and a batch fails at a bad image.
 _MOST_FAILED_BUILDS = 3
+_MOST_FAILED_BATCHES = 8
 _END_OF_IMAGE = b"\xff\xd9"
 _INTERPOLATIONS = {
     "bicubic": "INTERP_CUBIC",
@@ -59,7 +60,8 @@ class _Suited(NamedTuple):
 class BatchTransformer:
     """Makes encoded images what ``options`` ask for, a batch at a time, in the thread that made it.
 
-    pool: where what does not suit goes, image by image. on_gpu: False runs the same on the CPU.
+    pool: where what does not suit goes, image by image. on_gpu: False runs the same on the CPU. ``by_batches``,
+    ``alone``: how many images have gone which way.
 
     Raises MissingDependencyError without DALI or nvImageCodec.
     """
@@ -69,8 +71,10 @@ class BatchTransformer:
         self._pool = pool
         self._on_gpu = on_gpu
         self._threads = threads
+        self.by_batches = self.alone = 0
         self._pipeline: Any = None
-        self._failed_builds = 0
+        self._failed_builds = self._failed_batches = 0
+        self._has_given_up = False
         self._codec = codec = import_nvimgcodec()
         self._encoder: Any = None
         self._encoding = codec.EncodeParams(
@@ -93,6 +97,8 @@ class BatchTransformer:
             for row, data in enumerate(images)
             if row not in outcomes
         }
+        self.by_batches += len(outcomes)
+        self.alone += len(alone)
         return [outcomes[row] if row in outcomes else alone[row].result() for row in range(len(images))]
 
     def _suits(self, data: bytes) -> Geometry | None:
@@ -117,21 +123,26 @@ class BatchTransformer:
     def _run(self, images: Sequence[bytes], suited: list[_Suited]) -> list[bytes | None]:
         if not suited:
             return []
-        if self._failed_builds == _MOST_FAILED_BUILDS:
+        if self._has_given_up:
             return [None] * len(suited)
         try:
             if self._pipeline is None:
                 self._failed_builds += 1
                 self._pipeline = self._build()
                 self._failed_builds = 0
-            return self._make(self._pipeline, images, suited)
+            made = self._make(self._pipeline, images, suited)
         except DALI_ERRORS as error:
             reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
             logger.info("a batch of %d images is done one by one, since it failed together: %s", len(suited), reason)
             self._pipeline = self._encoder = None  # DALI's are of no use after a failure
-            if self._failed_builds == _MOST_FAILED_BUILDS:
-                logger.warning("the rest goes over the processor, since no pipeline can be made any more: %s", reason)
+            self._failed_batches += 1
+            if self._failed_builds == _MOST_FAILED_BUILDS or self._failed_batches == _MOST_FAILED_BATCHES:
+                self._has_given_up = True
+                what = "no pipeline can be made any more" if self._failed_builds else "one batch after the other failed"
+                logger.warning("the rest goes over the processor, since %s: %s", what, reason)
             return [None] * len(suited)
+        self._failed_batches = 0
+        return made
 
     def _make(self, pipeline: Any, images: Sequence[bytes], suited: list[_Suited]) -> list[bytes | None]:
         pipeline.feed_input("encoded", [np.frombuffer(images[row], np.uint8) for row, _ in suited])
@@ -199,13 +210,14 @@ def prepare_by_batches(
         workers = max(workers, options.fetch.connections)
     readers = ThreadPoolExecutor(workers, thread_name_prefix="dali-rec-pack")
     runners = ThreadPoolExecutor(_TRANSFORMERS, thread_name_prefix="dali-rec-batch")
-    of_thread = threading.local()
+    of_thread, transformers = threading.local(), []
 
     def run(samples: list[Sample], reading: list[Future[ReadImage]]) -> list[tuple[Sample, Stamp, Outcome]]:
         if not hasattr(of_thread, "transformer"):
             of_thread.transformer = BatchTransformer(
                 options.image, readers, on_gpu=on_gpu, threads=options.worker_count
             )
+            transformers.append(of_thread.transformer)
         done = [one.result() for one in reading]
         whole = [one.data for one in done if isinstance(one.data, bytes)]
         outcomes = iter(of_thread.transformer.transform(whole))
@@ -230,3 +242,5 @@ def prepare_by_batches(
     finally:
         runners.shutdown(cancel_futures=True)
         readers.shutdown(cancel_futures=True)
+        by_batches, alone = (sum(getattr(one, name) for one in transformers) for name in ("by_batches", "alone"))
+        logger.info("packing: %d images went by batches, %d one by one", by_batches, alone)

@@ -1,13 +1,18 @@
 """The graphs for a GPU, defined and checked against DALI's schemas where there is none: all but running them."""
 
 import importlib
+import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 import dali_rec
 import dali_rec.compat.mxnet as mx
 from dali_rec import Loader
+from dali_rec.bench import BenchOptions, stages
 from dali_rec.loading import Augmentation, BoxAugmentation, Tuned, choose_device
+from dali_rec.packing import batches
+from dali_rec.packing.options import ImageOptions
 
 dali = pytest.importorskip("nvidia.dali", reason="DALI is not installed")
 
@@ -28,6 +33,8 @@ def graphs(monkeypatch):
     monkeypatch.setattr(dali.Pipeline, "build", define)
     for module in ("dali_rec.loading.loader", "dali_rec.compat.mxnet.io.base_iter"):
         monkeypatch.setattr(importlib.import_module(module), "device_for", lambda *_args: GPU)
+    for module in ("dali_rec.loading.image_pipeline", "dali_rec.bench.stages"):
+        monkeypatch.setattr(importlib.import_module(module), "choose_device", lambda *_args: GPU)
     return built
 
 
@@ -49,6 +56,7 @@ def assert_images_stay_on_the_gpu(graph):
     assert all(device == "mixed" and set(inputs) == {"cpu"} for _, device, inputs in decoders)
     assert {name for name, device, inputs in found if device == "cpu" and "gpu" in inputs} <= {"_Shape"}
     assert graph._graph_outputs[0].device == "gpu"
+    assert graph.exec_dynamic  # what asks for the shape of images on the GPU, and takes a stream, needs this executor
 
 
 @pytest.mark.parametrize(
@@ -94,5 +102,55 @@ def test_iterators_of_mxnet_decode_as_opencv_does(packed, graphs, channels):
     settings = {"path_imgrec": f"{packed}.rec", "data_shape": (channels, 24, 28), "batch_size": 4, "resize": 30}
     mx.io.ImageRecordIter(**settings, rand_crop=1, rand_mirror=1, engine="dali")
     assert_images_stay_on_the_gpu(graphs[0])
-    (decoder,) = [one for one in graphs[0]._ops if one._op.schema.Name() == "decoders__Image"]
-    assert "jpeg_fancy_upsampling: True" in str(decoder.spec)
+    assert "jpeg_fancy_upsampling: True" in decoder_of(graphs[0])
+
+
+@pytest.mark.parametrize("augment", ["train", "eval", None])
+def test_the_pipeline_by_itself_stays_on_the_gpu(packed, graphs, augment):
+    dali_rec.loading.image_pipeline(packed, 4, 32, augment=augment, dtype="float16")
+    assert_images_stay_on_the_gpu(graphs[0])
+    assert [node.device for node in graphs[0]._graph_outputs] == ["gpu", "cpu"]
+
+
+def test_the_pipeline_of_tensorflow_s_plugin_has_all_on_the_gpu(packed, graphs, tmp_path):
+    loader = Loader(packed, 4, 32, framework="numpy", last_batch="pad")
+    loader.plugin_pipeline(tmp_path / "derived.idx")
+    assert_images_stay_on_the_gpu(graphs[1])
+    assert [node.device for node in graphs[1]._graph_outputs] == ["gpu", "gpu"]
+
+
+@pytest.mark.parametrize("cuts", [False, True])
+@pytest.mark.parametrize("augment", ["train", "eval"])
+def test_the_bare_decoder_decodes_as_the_pipeline_does(packed, graphs, monkeypatch, augment, cuts):
+    settings = Tuned(crop_in_decoder=cuts, hw_decoder_load=0.5, preallocate=True)
+    monkeypatch.setattr(stages, "choose_tuned", lambda **_options: (settings, "given"))
+    options = BenchOptions(4, 32, augment, "float16")
+    stages.reading_stage(dali_rec.open(packed), options)
+    stages.decoding_stage(dali_rec.open(packed), options)
+    Loader(packed, 4, 32, framework="numpy", augment=augment, tuned=settings)
+    reading, decoding, whole = ([one[0] for one in operators(graph)] for graph in graphs)
+    assert not [name for name in reading if name.startswith("decoders__")]
+    assert_images_stay_on_the_gpu(graphs[1])
+    steps = iter(whole)
+    assert all(name in steps for name in decoding)  # and no others before what comes after them
+    told = [re.findall(r"^ *((?:hw|preallocate)_.*)$", decoder_of(graph), re.MULTILINE) for graph in graphs[1:]]
+    assert told[0] == told[1]
+    assert len(told[0]) == 3
+
+
+def decoder_of(graph):
+    """What the graph's decoder is told, as DALI prints it."""
+    (decoder,) = [one for one in graph._ops if one._op.schema.Name().startswith("decoders__")]
+    return str(decoder.spec)
+
+
+@pytest.mark.parametrize("interpolation", ["bicubic", "area", "nearest", "lanczos"])
+def test_packing_decodes_and_scales_on_the_gpu(graphs, monkeypatch, interpolation):
+    encoders = []
+    codec = pytest.importorskip("nvidia.nvimgcodec", reason="nvImageCodec is not installed")
+    monkeypatch.setattr(codec, "Encoder", lambda **options: encoders.append(options))
+    image = ImageOptions(resize=64, interpolation=interpolation)
+    batches.BatchTransformer(image, ThreadPoolExecutor(1), on_gpu=True, threads=4)._build()
+    assert_images_stay_on_the_gpu(graphs[0])
+    assert "jpeg_fancy_upsampling: True" in decoder_of(graphs[0])
+    assert [options["device_id"] for options in encoders] == [0]

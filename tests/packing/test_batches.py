@@ -4,6 +4,7 @@ import functools
 import io
 import json
 import math
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -135,9 +136,13 @@ def pretend(monkeypatch):
     monkeypatch.setattr(batches, "prepare_by_batches", on_cpu)
 
 
-def test_records_are_the_same_in_the_same_order(folder, tmp_path, pretend):
+def test_records_are_the_same_in_the_same_order(folder, tmp_path, pretend, caplog):
     options = {"resize": 64, "shards": 3, "max_bad": 10}
-    by_batches = dali_rec.pack(folder, tmp_path / "gpu", device="gpu", **options)
+    with caplog.at_level("INFO", "dali_rec"):
+        by_batches = dali_rec.pack(folder, tmp_path / "gpu", device="gpu", **options)
+    said = re.search(r"packing: (\d+) images went by batches, (\d+) one by one", caplog.text)
+    assert int(said[1]) + int(said[2]) == 151
+    assert int(said[1]) > 0
     one_by_one = dali_rec.pack(folder, tmp_path / "cpu", device="cpu", **options)
     reasons = [[(bad.sample, bad.reason) for bad in report.rejections] for report in (by_batches, one_by_one)]
     assert reasons[0] == reasons[1]
@@ -221,6 +226,27 @@ def test_where_no_pipeline_can_be_made_images_go_one_by_one(pool, monkeypatch, c
         assert transformer.transform(data) == [transform_or_reject(one, options) for one in data]
     assert len(tried) == batches._MOST_FAILED_BUILDS
     assert caplog.text.count("the rest goes over the processor") == 1
+
+
+def test_where_batch_after_batch_fails_images_go_one_by_one(pool, monkeypatch, caplog):
+    tried = []
+
+    def make(_self, _pipeline, images, suited):
+        tried.append(1)
+        if len(tried) == 3:  # one in between that does not fail
+            return [None] * len(suited)
+        raise RuntimeError("an illegal memory access was encountered")
+
+    monkeypatch.setattr(BatchTransformer, "_make", make)
+    monkeypatch.setattr(BatchTransformer, "_build", lambda _self: object())
+    options = ImageOptions(resize=64)
+    transformer = BatchTransformer(options, pool, on_gpu=False, threads=2)
+    data = [encoded(smooth(1), "JPEG")]
+    for _ in range(batches._MOST_FAILED_BATCHES + 9):
+        assert transformer.transform(data) == [transform_or_reject(data[0], options)]
+    assert len(tried) == 3 + batches._MOST_FAILED_BATCHES
+    assert caplog.text.count("since one batch after the other failed: an illegal memory access") == 1
+    assert (transformer.by_batches, transformer.alone) == (0, batches._MOST_FAILED_BATCHES + 9)
 
 
 def test_without_an_encoder_images_go_one_by_one(pool, monkeypatch, caplog):

@@ -1,8 +1,11 @@
 """tools/gpu_check without a GPU: what it measures is put together and written down."""
 
+import dataclasses
+import functools
 import importlib.machinery
 import importlib.util
 import json
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -11,7 +14,9 @@ import pytest
 
 import dali_rec
 from dali_rec.bench import BenchOptions, bench
+from dali_rec.demo import write_images
 from dali_rec.loading import device
+from dali_rec.packing import batches
 
 TOOL = Path(__file__).parents[2] / "tools" / "gpu_check"
 
@@ -24,10 +29,35 @@ def gpu_check():
     return module
 
 
+@pytest.fixture
+def work(gpu_check, class_folder, tmp_path):
+    """As after the part "data": the 12 images, packed."""
+    dali_rec.pack(class_folder, tmp_path / "packed")
+    return gpu_check.Work(tmp_path, class_folder)
+
+
+@pytest.fixture
+def tool(gpu_check, tmp_path, monkeypatch):
+    """What is run in place of the tool, to be written; ``INTO`` is where it writes what it found."""
+    file = tmp_path / "tool"
+
+    def write(code):
+        file.write_text(f"import sys; INTO = sys.argv[sys.argv.index('--into') + 1]; PART = sys.argv[2]\n{code}")
+
+    monkeypatch.setitem(gpu_check.__dict__, "__file__", str(file))
+    monkeypatch.setattr(gpu_check, "page", lambda result: [str(result)])
+    return write
+
+
+FOUND = "open(INTO, 'w').write('[1]')"
+
+
 def test_page_has_every_part(gpu_check, packed):
     report = bench(packed, BenchOptions(4, 32, rounds=2, seconds=0.2, device="cpu")).as_json()
     result = {
         "machine": {"text": "a machine"},
+        "data": {"records": 8000},
+        "smoke": {"levels apart": 0.3, "images": 8000},
         "tests": [
             {"name": "one", "outcome": "passed", "message": ""},
             {"name": "two", "outcome": "failure", "message": "it broke"},
@@ -39,7 +69,7 @@ def test_page_has_every_part(gpu_check, packed):
         "packing": [{"device": "gpu", "images": 8000, "rates": [4000.0, 5000.0, 6000.0]}],
         "tuning": None,
         "comparison": "| loader | of a comparison |",
-        "failed": {"tuning": "RuntimeError: no memory"},
+        "failed": {"tuning": "Traceback:\nRuntimeError: no memory"},
     }
     page = "\n".join(gpu_check.page(result))
     assert "1 of 3 GPU tests passed, 1 were skipped" in page
@@ -48,32 +78,106 @@ def test_page_has_every_part(gpu_check, packed):
     assert "of the bare decoder's rate" in page
     assert "| gpu | 8,000 | 5,000 | 4,000 | 6,000 |" in page
     assert "of a comparison" in page
-    assert "tuning: failed: RuntimeError: no memory" in page
+    assert "tuning: failed: Traceback:\n\n    RuntimeError: no memory" in page
+    assert "levels apart 0.3, images 8000." in page
     assert "Crops cut out by the decoder: killed by signal 11." in page
 
 
-def test_what_fails_does_not_take_the_rest_with_it(gpu_check, tmp_path, monkeypatch, capsys):
-    def run_part(part, _images):
+@pytest.fixture
+def main(gpu_check, tmp_path, monkeypatch):
+    """Runs the tool with these arguments, as if there were a GPU."""
+    monkeypatch.setattr(device, "count_gpus", lambda: (1, ""))
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["gpu_check", "--out", str(tmp_path), *map(str, arguments)])
+        return gpu_check.main(), json.loads((tmp_path / "gpu-check.json").read_text())
+
+    return run
+
+
+def test_what_fails_does_not_take_the_rest_with_it(gpu_check, main, monkeypatch, capsys):
+    def run_part(part, *_):
         if part in ("crops", "stages"):
             raise gpu_check.PartFailedError("this part is broken")
         outcomes = [{"name": outcome, "outcome": outcome, "message": ""} for outcome in ("passed", "skipped")]
         return {"tests": outcomes, "comparison": "a table"}.get(part)
 
-    monkeypatch.setattr(device, "count_gpus", lambda: (1, ""))
     monkeypatch.setattr(gpu_check, "run_part", run_part)
-    monkeypatch.setattr(sys, "argv", ["gpu_check", "--out", str(tmp_path)])
-    assert gpu_check.main() == 1
-    kept = json.loads((tmp_path / "gpu-check.json").read_text())
+    status, kept = main()
+    assert status == 1
     assert kept["comparison"] == "a table"
     assert set(kept["failed"]) == {"crops", "stages"}
     assert "stages: failed: this part is broken" in capsys.readouterr().out
-    monkeypatch.setattr(sys, "argv", ["gpu_check", "--out", str(tmp_path), "--parts", "tests", "crops"])
-    assert gpu_check.main() == 1
-    monkeypatch.setattr(sys, "argv", ["gpu_check", "--out", str(tmp_path), "--parts", "tests"])
-    assert gpu_check.main() == 0
-    kept = json.loads((tmp_path / "gpu-check.json").read_text())
+    assert main("--parts", "tests", "crops")[0] == 1
+    status, kept = main("--parts", "tests")
+    assert status == 0
     assert kept["comparison"] == "a table"  # of the first run
     assert set(kept["failed"]) == {"crops", "stages"}
+
+
+def test_parts_are_done_in_the_order_of_their_worth(gpu_check, main, monkeypatch):
+    done = []
+    monkeypatch.setattr(gpu_check, "run_part", lambda part, *_: done.append(part))
+    assert main("--parts", "tuning", "crops", "smoke")[0] == 0
+    assert done == ["data", "smoke", "crops", "tuning"]
+    done.clear()
+    assert main("--parts", "tests")[0] == 0  # which make their own data
+    assert done == ["tests"]
+
+
+def test_what_a_part_finds_is_written_while_it_goes_on(gpu_check, tool, main, tmp_path, monkeypatch):
+    # The whole program is ended in the middle of a part, as by a machine that is taken back.
+    tool(f"import time\n{FOUND}\ntime.sleep(60 * (PART == 'stages'))")
+    noted = gpu_check.note
+
+    def note_and_end(result, part, found, out):
+        noted(result, part, found, out)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(gpu_check, "note", note_and_end)
+    with pytest.raises(KeyboardInterrupt):
+        main("--parts", "crops", "stages", "tuning")
+    kept = json.loads((tmp_path / "gpu-check.json").read_text())
+    assert (kept["crops"], kept["stages"], kept["tuning"]) == ([1], [1], None)
+    assert "[1]" in (tmp_path / "gpu-check.md").read_text()
+
+
+@pytest.mark.slow
+def test_minutes_are_kept_whatever_becomes_of_the_parts(gpu_check, tool, main, monkeypatch, capsys):
+    # One hangs where Python hears no alarm, one crashes; a third sleeps for longer than it may.
+    tool(
+        f"import os, signal, time\n{FOUND}\n"
+        "if PART == 'smoke': signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals()); time.sleep(60)\n"
+        "if PART == 'crops': os.kill(os.getpid(), 11)\n"
+        "if PART == 'stages': time.sleep(60)\n"
+    )
+    monkeypatch.setattr(gpu_check, "SHORTEST_PART", 1)
+    monkeypatch.setattr(gpu_check, "LAST_WORDS", 0.5)
+    for part, share in (("smoke", 0.1), ("stages", 1.0)):
+        monkeypatch.setitem(gpu_check.PARTS, part, gpu_check.PARTS[part]._replace(share=share))
+    began = time.monotonic()
+    status, kept = main("--minutes", 0.2)
+    assert time.monotonic() - began < 14
+    assert status == 1
+    assert {part for part, found in kept.items() if found == [1]} == {"data", "smoke", "crops", "throughput", "stages"}
+    assert kept["failed"]["smoke"] == "stood still: killed after 2 s"  # 1.2 and 0.5
+    assert kept["failed"]["crops"] == "killed by signal 11"
+    assert kept["failed"]["stages"].startswith("stood still")
+    left_out = "left out: the 0.2 minutes are over"
+    assert [part for part, why in kept["failed"].items() if why == left_out] == [
+        "packing",
+        "tests",
+        "tuning",
+        "comparison",
+    ]
+    assert "gpu_check: stages, " in capsys.readouterr().err
+
+
+def test_minutes_are_a_number(main, capsys):
+    for minutes in ("0", "-1", "nan"):
+        with pytest.raises(SystemExit):
+            main("--minutes", minutes)
+    assert "--minutes is 0" in capsys.readouterr().err
 
 
 def test_only_files_with_gpu_tests_are_run(gpu_check):
@@ -81,81 +185,172 @@ def test_only_files_with_gpu_tests_are_run(gpu_check):
     assert names == ["test_dali_engine.py", "test_frameworks.py", "test_gpu.py", "test_batches.py"]
 
 
-def test_a_part_runs_in_a_process_of_its_own(gpu_check, tmp_path, monkeypatch):
-    tool = tmp_path / "tool"
-    monkeypatch.setitem(gpu_check.__dict__, "__file__", str(tool))
-    tool.write_text("import sys; open(sys.argv[sys.argv.index('--into') + 1], 'w').write('[1, 2]')")
-    assert gpu_check.run_part("stages", None) == [1, 2]
+def test_a_part_runs_in_a_process_of_its_own(gpu_check, tool, work):
+    tool(FOUND)
+    assert gpu_check.run_part("stages", work, 20) == [1]
     for end, reason in (
         ("import os; os.kill(os.getpid(), 11)", "killed by signal 11"),
-        ("raise RuntimeError('no memory')", "RuntimeError: no memory"),
+        ("print('DALI said', file=sys.stderr); raise RuntimeError('no memory')", r"DALI said\n[^$]*no memory$"),
     ):
-        tool.write_text(end)
+        tool(end)
         with pytest.raises(RuntimeError, match=reason):
-            gpu_check.run_part("stages", tmp_path)
+            gpu_check.run_part("stages", work, 20)
 
 
-def test_what_was_found_before_the_end_is_kept(gpu_check, tmp_path, monkeypatch):
-    tool = tmp_path / "tool"
-    monkeypatch.setitem(gpu_check.__dict__, "__file__", str(tool))
-    monkeypatch.setattr(gpu_check, "LONGEST_PART", 2)
+def test_what_was_found_before_the_end_is_kept(gpu_check, tool, work, monkeypatch):
     monkeypatch.setattr(gpu_check, "LAST_WORDS", 1)
-    find = "import os, sys, time; open(sys.argv[sys.argv.index('--into') + 1], 'w').write('[1]'); "
     for end, reason in (("os.kill(os.getpid(), 9)", "killed by signal 9"), ("time.sleep(60)", "stood still")):
-        tool.write_text(find + end)
+        tool(f"import os, time; {FOUND}; {end}")
         with pytest.raises(gpu_check.PartFailedError, match=reason) as raised:
-            gpu_check.run_part("tests", None)
+            gpu_check.run_part("tests", work, 2)
         assert raised.value.found == [1]
 
 
-def test_a_part_gives_up_in_time(gpu_check, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(gpu_check, "LONGEST_PART", 1)
-    monkeypatch.setitem(gpu_check.PARTS, "stages", lambda _images: gpu_check.keep(["early"]) and time.sleep(60))
-    assert gpu_check.do_part("stages", None, tmp_path / "found.json") == 1
+def test_what_a_part_began_ends_with_it(gpu_check, tool, work, monkeypatch):
+    monkeypatch.setattr(gpu_check, "LAST_WORDS", 1)
+    tool(
+        "import subprocess, time\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        "open(INTO, 'w').write(str(child.pid)); time.sleep(60)"
+    )
+    with pytest.raises(gpu_check.PartFailedError, match="stood still") as raised:
+        gpu_check.run_part("stages", work, 1)
+    status = Path(f"/proc/{raised.value.found}/status")
+    deadline = time.monotonic() + 10
+    while status.exists() and "zombie" not in status.read_text():
+        assert time.monotonic() < deadline
+
+
+ORPHAN = """
+import os, runpy, sys, time
+module = runpy.run_path(sys.argv[1])
+ready, ending = os.pipe()
+if os.fork() == 0:
+    module["end_with_parent"]()
+    os.write(ending, b".")
+    time.sleep(60)
+    os._exit(0)
+os.read(ready, 1)
+os._exit(0)
+"""
+
+
+def test_parts_end_with_the_program_however_that_ends():
+    # The orphan would hold standard output open.
+    subprocess.run([sys.executable, "-c", ORPHAN, str(TOOL)], stdout=subprocess.PIPE, timeout=30, check=True)
+
+
+def test_a_part_gives_up_in_time(gpu_check, work, tmp_path, monkeypatch, capsys):
+    slow = gpu_check.Part(lambda _work: gpu_check.keep(["early"]) and time.sleep(60), 1.0)
+    monkeypatch.setitem(gpu_check.PARTS, "stages", slow)
+    assert gpu_check.do_part("stages", work, tmp_path / "found.json", 1) == 1
     assert json.loads((tmp_path / "found.json").read_text()) == ["early"]
     assert capsys.readouterr().err.strip().endswith("TimeoutError: not done within 1 s")
 
 
-def test_a_part_finds_dali_rec_where_it_is_not_installed(gpu_check, tmp_path, monkeypatch):
-    tool = tmp_path / "tool"
-    monkeypatch.setitem(gpu_check.__dict__, "__file__", str(tool))
-    tool.write_text(
-        "import subprocess, sys\n"
+def test_a_part_finds_dali_rec_where_it_is_not_installed(gpu_check, tool, work):
+    tool(
+        "import subprocess\n"
         "command = [sys.executable, '-c', 'import json, dali_rec; print(json.dumps(dali_rec.__file__))']\n"
         "out = subprocess.run(command, capture_output=True, text=True, check=True, cwd='/').stdout\n"
-        "open(sys.argv[sys.argv.index('--into') + 1], 'w').write(out)"
+        "open(INTO, 'w').write(out)"
     )
-    assert gpu_check.run_part("stages", None) == dali_rec.__file__
+    assert gpu_check.run_part("stages", work, 60) == dali_rec.__file__
 
 
 def test_process_of_a_part_writes_what_it_found(gpu_check, tmp_path, monkeypatch):
-    monkeypatch.setitem(gpu_check.PARTS, "stages", lambda images: [str(images)])
+    monkeypatch.setitem(gpu_check.PARTS, "stages", gpu_check.Part(lambda work: [str(work.images)], 1.0))
+    monkeypatch.setattr(gpu_check, "end_with_parent", lambda: None)  # it is this process
     into = tmp_path / "found.json"
-    monkeypatch.setattr(sys, "argv", ["gpu_check", "--parts", "stages", "--into", str(into), "--images", "photos"])
+    arguments = ["--do", "stages", "--into", into, "--seconds", 9, "--data", tmp_path, "--images", "photos"]
+    monkeypatch.setattr(sys, "argv", ["gpu_check", *map(str, arguments)])
     assert gpu_check.main() == 0
     assert json.loads(into.read_text()) == ["photos"]
 
 
-def test_tests_that_end_the_process_are_run_one_by_one(gpu_check, tmp_path):
-    file = tmp_path / "test_ends.py"
-    file.write_text(
-        "import os, pytest\n"
-        "pytestmark = pytest.mark.gpu\n"
-        "def test_ends(): os.kill(os.getpid(), 11)\n"
-        "def test_fails(): assert 1 == 2\n"
-        "def test_passes(): pass\n"
-    )
+@pytest.fixture
+def run_tests(gpu_check, work, tmp_path, monkeypatch):
+    """Runs files of tests marked ``gpu``; gives (outcome, message) by the test's name, and the processes it took."""
+    begun = []
+    original = gpu_check.subprocess.Popen
+    monkeypatch.setattr(gpu_check.subprocess, "Popen", lambda *args, **opts: begun.append(1) or original(*args, **opts))
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = gpu\n")
-    found = {test["name"].rpartition("::")[2]: test for test in gpu_check.tests_of(str(file))}
-    assert {name: test["outcome"] for name, test in found.items()} == {
-        "test_ends": "failed",
-        "test_fails": "failure",
+
+    def run(*codes):
+        paths = []
+        for number, code in enumerate(codes):
+            paths.append(tmp_path / f"test_{number}.py")
+            paths[-1].write_text(f"import os, pytest, time\npytestmark = pytest.mark.gpu\n{code}")
+        monkeypatch.setattr(gpu_check, "files_with_gpu_tests", lambda: paths)
+        found = gpu_check.run_tests(work)
+        return {one["name"].rpartition("::")[2]: (one["outcome"], one["message"]) for one in found}, len(begun)
+
+    return run
+
+
+def test_a_test_that_ends_the_process_leaves_the_others(run_tests):
+    found, processes = run_tests(
+        "def test_passes(): pass\n@pytest.mark.parametrize('n', [1, 11])\ndef test_n(n): assert n == 11, 'it is one'\n",
+        "def test_ends(): os.kill(os.getpid(), 11)\ndef test_ends_not(): pass\n"
+        "def test_skips(): pytest.skip('no CuPy')\n@pytest.fixture\ndef broken(): raise OSError\n"
+        "def test_error(broken): pass",
+    )
+    assert {name: outcome for name, (outcome, _) in found.items()} == {
         "test_passes": "passed",
+        "test_n[1]": "failure",
+        "test_n[11]": "passed",
+        "test_ends": "failed",
+        "test_ends_not": "passed",
+        "test_skips": "skipped",
+        "test_error": "error",
     }
-    assert found["test_ends"]["message"] == "killed by signal 11"
+    assert found["test_ends"][1] == "killed by signal 11"
+    assert "it is one" in found["test_n[1]"][1]
+    assert "no CuPy" in found["test_skips"][1]
+    assert processes == 2
 
 
-def test_packing_is_measured_on_both_devices(gpu_check, monkeypatch):
+@pytest.mark.slow
+def test_a_test_that_stands_still_leaves_the_others(gpu_check, run_tests, monkeypatch):
+    monkeypatch.setattr(gpu_check, "LONGEST_TEST", 10)  # time to begin, on a busy machine
+    found, _ = run_tests("def test_hangs(): time.sleep(60)\ndef test_passes(): pass")
+    assert found == {"test_hangs": ("failed", "stood still: killed after 10 s"), "test_passes": ("passed", "")}
+
+
+def test_a_file_that_does_not_import_leaves_the_others(run_tests):
+    found, _ = run_tests("os._exit(7)", "import no_such_module", "def test_passes(): pass")
+    assert found.pop("test_passes") == ("passed", "")
+    (ends, crashed), (missing, error) = sorted(found.items())
+    assert (Path(ends).name, crashed) == ("test_0.py", ("failed", "pytest ended with status 7"))
+    assert (Path(missing).name, error[0]) == ("test_1.py", "error")
+    assert "no_such_module" in error[1]
+
+
+def test_tests_that_are_cut_off_say_which_was_running(gpu_check, work, tmp_path, monkeypatch):
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = gpu\n")
+    (tmp_path / "test_it.py").write_text(
+        "import os, pytest, signal, time\npytestmark = pytest.mark.gpu\ndef test_a(): pass\n"
+        "def test_b(): os.kill(os.getppid(), signal.SIGALRM); time.sleep(60)"  # the part's time is over now
+    )
+    monkeypatch.setattr(gpu_check, "files_with_gpu_tests", lambda: [tmp_path / "test_it.py"])
+    into = tmp_path / "found.json"
+    assert gpu_check.do_part("tests", work, into, 600) == 1
+    outcomes = {one["name"].rpartition("::")[2]: one["outcome"] for one in json.loads(into.read_text())}
+    assert outcomes == {"test_a": "passed", "test_b": "running"}
+
+
+def test_data_is_drawn_and_packed_once_for_all(gpu_check, tmp_path, monkeypatch):
+    monkeypatch.setattr(gpu_check, "RECORDS", 400)
+    work = gpu_check.Work(tmp_path, tmp_path / "images")
+    assert gpu_check.make_data(work)["records"] == 640
+    assert len(dali_rec.open(work.packed)) == 640
+    missing = gpu_check.Work(tmp_path, tmp_path / "nowhere" / "photos")
+    with pytest.raises(RuntimeError, match="photos: none of the images"):
+        gpu_check.make_data(missing)
+
+
+def test_packing_is_measured_on_both_devices(gpu_check, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("nvidia.nvimgcodec", reason="nvImageCodec is not installed")
     packed_on = []
 
     def pack(source, out, **options):
@@ -163,23 +358,101 @@ def test_packing_is_measured_on_both_devices(gpu_check, monkeypatch):
         return original(source, out, **{**options, "device": "cpu"})
 
     original = dali_rec.pack
+
+    class OnThisCpu(batches.BatchTransformer):
+        def __init__(self, *arguments, on_gpu, threads):
+            assert on_gpu
+            super().__init__(*arguments, on_gpu=False, threads=threads)
+
+    monkeypatch.setattr(batches, "BatchTransformer", OnThisCpu)
+    monkeypatch.setattr(gpu_check, "BATCHES_ALONE", 2)
     monkeypatch.setattr(dali_rec, "pack", pack)
-    monkeypatch.setattr(gpu_check, "PACKED", 80)
-    rows = gpu_check.measure_packing(None)
+    monkeypatch.setattr(gpu_check, "PACKED", 40)
+    monkeypatch.setattr(gpu_check, "PACKINGS", 2)
+    write_images(tmp_path / "images", per_class=2)
+    rows = gpu_check.measure_packing(gpu_check.Work(tmp_path, tmp_path / "images"))
     assert packed_on == ["gpu", "cpu"] * gpu_check.PACKINGS
-    assert [(row["device"], len(row["rates"])) for row in rows] == [("gpu", 3), ("cpu", 3)]
-    assert all(row["images"] >= 80 and row["rates"][0] > 0 for row in rows)
+    alone = "gpu, one decoder and encoder alone"
+    assert [(row["device"], len(row["rates"])) for row in rows] == [("gpu", 2), ("cpu", 2), (alone, 1)]
+    assert all(row["images"] >= 40 and row["rates"][0] > 0 for row in rows)
+    assert "did not go by batches" not in capsys.readouterr().err
 
 
-def test_runs_are_made_long_enough_to_quote(gpu_check, packed, monkeypatch):
+@pytest.fixture
+def pretend(gpu_check, monkeypatch):
+    """As if the CPU were a GPU."""
     pytest.importorskip("torch")
-    monkeypatch.setattr(gpu_check, "pack_many", lambda *_: (packed, 12))
-    monkeypatch.setattr(gpu_check, "SHORTEST_RUN", 0.2)
-    monkeypatch.setattr(gpu_check, "RUNS", 2)
     monkeypatch.setattr("torch.cuda.synchronize", lambda: None)
-    monkeypatch.setattr(
-        gpu_check, "loader", lambda prefix, _device: dali_rec.Loader(prefix, 4, 16, device="cpu", threads=1)
-    )
-    rows = gpu_check.measure(None)
-    assert [(row["device"], row["runs"]) for row in rows] == [("gpu", 2), ("cpu", 2)]
-    assert all(row["images"] > 12 and row["images"] % 12 == 0 for row in rows)
+    original = dali_rec.Loader
+
+    def loader(*arguments, **options):
+        return original(*arguments, **{**options, "device": "cpu"})
+
+    monkeypatch.setattr(dali_rec, "Loader", loader)
+    monkeypatch.setattr(gpu_check, "BATCH_SIZE", 4)
+    monkeypatch.setattr(gpu_check, "IMAGE_SIZE", 16)
+
+
+def test_runs_are_made_long_enough_to_quote(gpu_check, work, pretend, monkeypatch):
+    run = gpu_check.time_epochs
+
+    def time_epochs(one, count, epochs=1):
+        assert run(one, count, epochs) > 0
+        return 0.4 * epochs
+
+    monkeypatch.setattr(gpu_check, "time_epochs", time_epochs)
+    monkeypatch.setattr(gpu_check, "RUNS", 2)
+    rows = gpu_check.measure(work)
+    assert [(row["device"], row["runs"], row["images"]) for row in rows] == [("gpu", 2, 48), ("cpu", 2, 48)]
+    assert all(row["long_enough"] for row in rows)
+
+
+def test_an_epoch_that_lacks_images_is_an_error(gpu_check, work, pretend):
+    with pytest.raises(RuntimeError, match="an epoch had 12 images, not 13"):
+        gpu_check.time_epochs(gpu_check.loader(work.packed, "gpu"), 13)
+
+
+def test_smoke_counts_an_epoch_and_compares_a_batch(gpu_check, work, pretend):
+    found = gpu_check.smoke(work)
+    assert (found["levels apart"], found["over 8 apart"], found["images"]) == (0.0, 0.0, 12)
+
+
+def test_smoke_finds_wrong_pixels_and_says_how_wrong(gpu_check, work, pretend, tmp_path, monkeypatch):
+    alike = dali_rec.Loader
+
+    def loader(*arguments, **options):
+        return alike(*arguments, **{**options, "antialias": options["device"] == "cpu", "augment": None})
+
+    monkeypatch.setattr(dali_rec, "Loader", loader)
+    monkeypatch.setattr(gpu_check, "FARTHEST", 0.01)
+    monkeypatch.setattr(gpu_check, "_into", tmp_path / "found.json")
+    with pytest.raises(RuntimeError, match="levels off the CPU's"):
+        gpu_check.smoke(work)
+    assert json.loads((tmp_path / "found.json").read_text())["levels apart"] > 0.01
+
+
+def test_rounds_are_kept_as_they_are_measured(gpu_check, work, monkeypatch):
+    kept = []
+    for name in ("bench", "tune"):
+        on_cpu = functools.partial(on_this_cpu, getattr(dali_rec.bench, name))
+        monkeypatch.setattr(f"dali_rec.bench.{name}", on_cpu)
+    monkeypatch.setattr("dali_rec.bench.tuning.SHORTEST_ROUND", 0.0)
+    monkeypatch.setattr("dali_rec.bench.tuning.FEWEST_BATCHES", 1)
+    monkeypatch.setattr(gpu_check, "keep", lambda found: kept.append(json.loads(json.dumps(found))))
+    found = gpu_check.measure_stages(work)
+    assert [sum(len(stage["rounds"]) for stage in one["stages"]) for one in kept] == list(range(1, 13))
+    assert "\n".join(gpu_check.stages_page(kept[2])).count("images/s") == 1
+    assert [stage["name"] for stage in found["stages"]] == ["read", "decode", "pipeline", "train"]
+    kept.clear()
+    found = gpu_check.tune_loader(work)
+    names = [one["name"] for one in (*found["comparisons"], *filter(None, [found["confirmation"]]), *found["advice"])]
+    assert [[one["name"] for one in some["comparisons"]] for some in kept] == [
+        names[:count] for count in range(1, len(names) + 1)
+    ]
+    assert gpu_check.tuning_page(kept[0])[-1] == "It was not done."
+
+
+def on_this_cpu(measure, path, options, **callbacks):
+    """As ``measure`` does on the GPU, but on the CPU and briefly."""
+    options = dataclasses.replace(options, batch_size=4, image_size=16, device="cpu", dtype="float32", seconds=0.02)
+    return measure(path, options, **callbacks)
