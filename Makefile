@@ -16,8 +16,9 @@ INPUTS := pyproject.toml constraints.txt
 demo: .venv/installed
 	$(BIN)/dali-rec demo
 
+# A file's tests stay in one process, for what they share; each process has frameworks and a pipeline of its own.
 test: lint types
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 bench: .venv/installed-dev
 	$(BIN)/dali-rec bench
