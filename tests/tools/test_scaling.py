@@ -21,6 +21,21 @@ def tiny_records(monkeypatch):
     return module
 
 
+def test_charts_grow_with_what_is_in_them(monkeypatch, tmp_path):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    monkeypatch.syspath_prepend(TOOLS)
+    from curves import Curves, Point, curve_charts
+
+    points = [Point(10**exponent, 2.0 * exponent, exponent, 3 * exponent) for exponent in range(4, 8)]
+    curves = Curves("rate", "records", "images/s", {"a": points, "b": points[:2]}, log_x=True, log_y=True)
+    heights = []
+    for rows in (1, 2):
+        curve_charts(tmp_path / "x.png", "a note", [[curves, curves]] * rows)
+        with Image.open(tmp_path / "x.png") as chart:
+            heights.append(chart.height)
+    assert heights[1] > 1.5 * heights[0]
+
+
 def test_tiny_records_are_the_bytes_that_the_writer_makes(tiny_records, tmp_path, monkeypatch):
     monkeypatch.setattr(tiny_records, "_AT_ONCE", 400)
     size = tiny_records.write_tiny_records(tmp_path / "tiny", 1201)
