@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -43,16 +44,25 @@ def unwaited_disk() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What ``class_folder`` and ``packed`` are copies of."""
+    folder = tmp_path_factory.mktemp("made")
+    support.make_class_folder(folder / "photos", {"ant": 3, "bee": 4, "cat": 5})
+    dali_rec.pack(folder / "photos", folder / "out" / "photos", shuffle=False)
+    return folder
+
+
 @pytest.fixture
-def class_folder(tmp_path: Path) -> Path:
+def class_folder(made_once: Path, tmp_path: Path) -> Path:
     """12 JPEGs in the classes ant (3), bee (4) and cat (5)."""
-    return support.make_class_folder(tmp_path / "photos", {"ant": 3, "bee": 4, "cat": 5})
+    return shutil.copytree(made_once / "photos", tmp_path / "photos")
 
 
 @pytest.fixture
-def packed(class_folder: Path, tmp_path: Path) -> Path:
+def packed(made_once: Path, class_folder: Path, tmp_path: Path) -> Path:
     """The prefix of those images, packed in the order of the folder."""
-    dali_rec.pack(class_folder, tmp_path / "out" / "photos", shuffle=False)
+    shutil.copytree(made_once / "out", tmp_path / "out")
     return tmp_path / "out" / "photos"
 
 
