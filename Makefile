@@ -10,6 +10,9 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 INPUTS := pyproject.toml constraints.txt
 
+# Without what Python keeps of compiled modules each process that a test begins compiles them anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test bench lint types format clean
 .DELETE_ON_ERROR:
 

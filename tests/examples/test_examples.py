@@ -34,7 +34,7 @@ def drawn(tmp_path_factory):
 
 
 def accuracy(*command):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", "OMP_NUM_THREADS": "2"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", "OMP_NUM_THREADS": "1"}
     run = subprocess.run(
         [sys.executable, *map(str, command)], env=environment, capture_output=True, text=True, check=False
     )
