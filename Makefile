@@ -10,14 +10,18 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 INPUTS := pyproject.toml constraints.txt
 
+# Without what Python keeps of compiled modules each process that a test begins compiles them anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test bench lint types format clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
 	$(BIN)/dali-rec demo
 
+# A file's tests stay in one process, for what they share; each process has frameworks and a pipeline of its own.
 test: lint types
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 bench: .venv/installed-dev
 	$(BIN)/dali-rec bench

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 _AHEAD = 32
 # The fewest threads that read, as a disk, or a file server, answers several questions at once.
 _READERS = 4
-# More threads than this in one process stand in line for Python's lock (docs/performance.md).
-_THREADS_A_PROCESS = 4
+#: More threads than this in one process stand in line for Python's lock (docs/performance.md).
+THREADS_A_PROCESS = 4
 _PIPE_BYTES = 1 << 20
 _SECONDS_TO_END = 10
 
@@ -85,7 +85,7 @@ def process_count(threads: int, most: int) -> int:
     # What is frozen into a program of its own has no Python to begin.
     if os.name != "posix" or not sys.executable or getattr(sys, "frozen", False):
         return 1
-    return max(1, min(-(-threads // _THREADS_A_PROCESS), most))
+    return max(1, min(-(-threads // THREADS_A_PROCESS), most))
 
 
 class Threads:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +21,10 @@ from dali_rec.sources import remote
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
+# What a shell begins in the background ignores Ctrl-C, and so would the commands to which tests send it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     gpus, why_not = count_gpus()
@@ -30,16 +36,33 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(skip)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def unwaited_disk() -> Iterator[None]:
+    """No test sees what a power cut leaves, so none waits for the disk; that files are synced is tested by itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", os.fstat)  # which refuses a closed file, too
+        yield
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What ``class_folder`` and ``packed`` are copies of."""
+    folder = tmp_path_factory.mktemp("made")
+    support.make_class_folder(folder / "photos", {"ant": 3, "bee": 4, "cat": 5})
+    dali_rec.pack(folder / "photos", folder / "out" / "photos", shuffle=False)
+    return folder
+
+
 @pytest.fixture
-def class_folder(tmp_path: Path) -> Path:
+def class_folder(made_once: Path, tmp_path: Path) -> Path:
     """12 JPEGs in the classes ant (3), bee (4) and cat (5)."""
-    return support.make_class_folder(tmp_path / "photos", {"ant": 3, "bee": 4, "cat": 5})
+    return shutil.copytree(made_once / "photos", tmp_path / "photos")
 
 
 @pytest.fixture
-def packed(class_folder: Path, tmp_path: Path) -> Path:
+def packed(made_once: Path, class_folder: Path, tmp_path: Path) -> Path:
     """The prefix of those images, packed in the order of the folder."""
-    dali_rec.pack(class_folder, tmp_path / "out" / "photos", shuffle=False)
+    shutil.copytree(made_once / "out", tmp_path / "out")
     return tmp_path / "out" / "photos"
 
 

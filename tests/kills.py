@@ -1,13 +1,20 @@
-"""Runs that end at one of their changes to a folder, with none after it, as SIGKILL would end them."""
+"""Runs that end at one of their changes to a folder, with none after it, as SIGKILL would end them; and SIGKILL."""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import signal
+import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
+from support import encoded
 
 
 class Killed(BaseException):
@@ -36,3 +43,36 @@ def kill_at(number: int, call: Callable[[], object]) -> bool:
         except Killed:
             return True
     return False
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
+    """Return as soon as the condition holds; fail if it does not come to that."""
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends
+        time.sleep(0.005)
+
+
+def bytes_in(folder: Path) -> int:
+    """The bytes of the files in a folder in which files come and go."""
+    total = 0
+    for path in list(folder.iterdir()):
+        with contextlib.suppress(FileNotFoundError):
+            total += path.stat().st_size
+    return total
+
+
+def kill_when_written(command: list[str], folder: Path, size: float) -> None:
+    """Run a command, and end it by SIGKILL as soon as the files in ``folder`` have so many bytes."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for(lambda: folder.exists() and bytes_in(folder) >= size)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+
+
+def long_list(folder: Path, images: int) -> tuple[Path, int]:
+    """A .lst of an image that takes long to decode, so many times, and the bytes of all of them."""
+    noise = np.random.default_rng(0).integers(0, 256, (400, 500, 3), dtype=np.uint8)
+    (folder / "a.jpg").write_bytes(encoded(Image.fromarray(noise), quality=90))
+    (folder / "x.lst").write_text("".join(f"{number}\t{number % 7}\ta.jpg\n" for number in range(images)))
+    return folder / "x.lst", images * (folder / "a.jpg").stat().st_size

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import fsspec
 import pytest
+from kills import wait_for
 from support import DATA, make_class_folder, peak_memory
 
 import dali_rec
@@ -376,11 +377,15 @@ def test_interruption_does_not_wait_for_a_slow_server(web, here):
 
 
 def test_processes_at_once_fetch_it_once(web, here, there):
-    web.seconds = 0.002
-    processes = [begin(f"{web.url}/x", here) for _ in range(4)]
+    web.seconds = 1
+    processes = [begin(f"{web.url}/x", here)]
+    wait_for(lambda: web.sent_of_recs)
+    processes += [begin(f"{web.url}/x", here) for _ in range(3)]
+    for process in processes[1:]:
+        assert "waiting for another process" in process.stderr.readline()
+    web.seconds = 0
     said = [process.communicate()[1] for process in processes]
     assert [process.returncode for process in processes] == [0] * 4, said
-    assert any("waiting for another process" in one for one in said)
     assert contents(here) == contents(there)
     assert web.sent_of_recs == size_of_recs(there) + 4  # each was looked up once
 

@@ -49,12 +49,13 @@ def to_planes(image, shape, *, scale=(1.0, 1.0, 1.0), shift=(0.0, 0.0, 0.0), mir
 def test_pixels_are_pillows(size, shape, kind):
     image = noise(*size)
     # Pillow leaves out what is beyond the edges; so they are moved out of its filter's reach.
-    pad = 2 * max(size) + 2
-    box = (pad, pad, pad + size[1], pad + size[0])
+    down, across = (2 * -(-side // to) + 2 for side, to in zip(size, shape, strict=True))
+    box = (across, down, across + size[1], down + size[0])
+    padding = ((down, down), (across, across))
     exact = np.stack(
         [
             np.asarray(
-                Image.fromarray(np.pad(image[..., channel].astype(np.float32), pad, mode="edge")).resize(
+                Image.fromarray(np.pad(image[..., channel].astype(np.float32), padding, mode="edge")).resize(
                     shape[::-1], FILTERS[kind], box
                 )
             )

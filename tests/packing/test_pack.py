@@ -1,13 +1,11 @@
 import json
 import os
-import random
-import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
+from kills import kill_when_written, long_list
 from PIL import Image
 from support import DATA, encoded, jpeg, make_class_folder, picture
 
@@ -288,29 +286,15 @@ def test_failed_run_leaves_the_old_data_set(class_folder, packed):
 
 
 def test_killing_at_any_moment_leaves_nothing_under_the_final_names(tmp_path):
-    noise = np.random.default_rng(0).integers(0, 256, (400, 500, 3), dtype=np.uint8)  # takes long to decode
-    (tmp_path / "a.jpg").write_bytes(encoded(Image.fromarray(noise), quality=90))
-    write_list(tmp_path, [(0, "a.jpg")] * 1600)
+    listed, size = long_list(tmp_path, 400)
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "dali_rec", "pack", str(tmp_path / "x.lst"), str(out / "x"), "--workers", "1"]
-    generator = random.Random(0)
-    for _ in range(6):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_for((out / "x.packing").exists)
-        time.sleep(generator.uniform(0, 0.5))
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
+    command = [sys.executable, "-m", "dali_rec", "pack", str(listed), str(out / "x"), "--workers", "1"]
+    for share in (0, 0.3, 0.8):
+        kill_when_written(command, out / "x.packing", share * size)
         assert [path.name for path in out.iterdir()] == ["x.packing"]
     assert subprocess.run(command, check=False, capture_output=True).returncode == 0
     assert sorted(path.name for path in out.iterdir()) == sorted(f"x{suffix}" for suffix in SUFFIXES)
-    assert dali_rec.verify(out / "x").records == 1600
-
-
-def wait_for(condition, seconds=20):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
+    assert dali_rec.verify(out / "x").records == 400
 
 
 def test_folder_of_someone_else_is_not_used_for_work(class_folder, tmp_path):

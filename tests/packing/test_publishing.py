@@ -1,6 +1,7 @@
 """A run that is killed at any moment, and resumed, ends in the files of one that was not."""
 
 import itertools
+import os
 import shutil
 from pathlib import Path
 
@@ -146,6 +147,26 @@ def test_appending_in_an_object_store_is_killed_at_any_change_and_resumed(photos
         assert files(number) == files("whole")
     filesystem.rm("/", recursive=True)
     assert number > 20
+
+
+def test_no_file_gets_its_name_before_the_disk_has_it(photos, tmp_path, monkeypatch):
+    synced, moved, fsync, replace = set(), [], os.fsync, Path.replace
+
+    def noted_fsync(descriptor):
+        synced.add(os.fstat(descriptor).st_ino)
+        return fsync(descriptor)
+
+    def noted_replace(path, to):
+        moved.append((Path(to).name, path.stat().st_ino in synced))
+        return replace(path, to)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(Path, "replace", noted_replace)
+    dali_rec.pack(photos["first"], tmp_path / "x", max_bad=9)
+    names = {"x.rec", "x.idx", "x.lst", "x.json", "x.rejected.jsonl"}
+    assert names <= {name for name, _ in moved}
+    assert [name for name, is_on_disk in moved if not is_on_disk] == []
+    assert tmp_path.stat().st_ino in synced
 
 
 def test_resumed_publishing_reports_what_the_whole_run_did(photos, tmp_path, kill_when):

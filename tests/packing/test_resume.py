@@ -1,16 +1,12 @@
-import contextlib
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
-import time
 
-import numpy as np
 import pytest
-from PIL import Image
-from support import encoded, jpeg, make_class_folder
+from kills import kill_when_written, long_list
+from support import jpeg, make_class_folder
 
 import dali_rec
 from dali_rec.errors import DatasetError, OutputExistsError, TooManyBadImagesError
@@ -208,44 +204,22 @@ def test_resume_packs_nothing_that_is_finished(photos, interrupted, monkeypatch)
     assert len(packed) == 6
 
 
-def test_run_killed_at_ten_random_moments_ends_in_the_same_bytes(tmp_path):
-    noise = np.random.default_rng(0).integers(0, 256, (400, 500, 3), dtype=np.uint8)  # takes long to decode
-    (tmp_path / "a.jpg").write_bytes(encoded(Image.fromarray(noise), quality=90))
-    (tmp_path / "x.lst").write_text("".join(f"{number}\t{number % 7}\ta.jpg\n" for number in range(1600)))
+def test_run_killed_at_random_moments_ends_in_the_same_bytes(tmp_path):
+    listed, size = long_list(tmp_path, 640)
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "dali_rec", "pack", str(tmp_path / "x.lst"), str(out / "x"), "--workers", "1"]
+    command = [sys.executable, "-m", "dali_rec", "pack", str(listed), str(out / "x"), "--workers", "1"]
     command += ["--shards", "8", "--resume"]
-    total = 1600 * (tmp_path / "a.jpg").stat().st_size
     generator = random.Random(7)
     finished = []
-    for moment in sorted(generator.uniform(0, 0.95) for _ in range(10)):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_for(lambda share=moment: bytes_in(out / "x.packing") >= share * total)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
+    for moment in sorted(generator.uniform(0, 0.9) for _ in range(7)):
+        kill_when_written(command, out / "x.packing", moment * size)
         assert [path.name for path in out.iterdir()] == ["x.packing"]
         finished.append(len(list(out.glob("x.packing/*.report.json"))))
     assert finished == sorted(finished)
     assert len(set(finished)) > 3
     assert subprocess.run(command, check=False, capture_output=True).returncode == 0
-    dali_rec.pack(tmp_path / "x.lst", tmp_path / "whole" / "x", shards=8)
+    dali_rec.pack(listed, tmp_path / "whole" / "x", shards=8)
     assert contents(out) == contents(tmp_path / "whole")
-
-
-def bytes_in(folder):
-    """Of a folder in which files come and go."""
-    total = 0
-    for path in list(folder.iterdir()) if folder.exists() else []:
-        with contextlib.suppress(FileNotFoundError):
-            total += path.stat().st_size
-    return total
-
-
-def wait_for(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 # Several machines

@@ -1,4 +1,4 @@
-"""What tools, examples and pages import of the package, most of which no test runs, is there."""
+"""What tools, examples and pages import, most of which no test runs, is there; and within, imports run one way."""
 
 import ast
 import importlib
@@ -42,3 +42,24 @@ def test_what_a_program_imports_is_there(program):
 def test_what_a_page_imports_is_there(page):
     found = [(module, name.strip()) for module, names in _IMPORT.findall(page.read_text()) for name in names.split(",")]
     assert [pair for pair in found if not is_there(*pair)] == []
+
+
+PACKAGES = re.findall(r"^\| `(\w+)/` \|", (ROOT / "docs" / "development.md").read_text(), re.MULTILINE)
+
+
+def packages_imported_by(folder_or_module):
+    files = folder_or_module.rglob("*.py") if folder_or_module.is_dir() else [folder_or_module]
+    modules = {module for file in files for module, _ in imported_by(file)}
+    return {module.split(".")[1] for module in modules if "." in module} & {*PACKAGES}
+
+
+def test_packages_import_only_what_stands_above_them_in_the_table():
+    assert sorted(PACKAGES) == sorted(path.parent.name for path in (ROOT / "dali_rec").glob("*/__init__.py"))
+    for place, package in enumerate(PACKAGES):
+        assert packages_imported_by(ROOT / "dali_rec" / package) <= {*PACKAGES[: place + 1]}, package
+
+
+def test_modules_beside_the_packages_import_of_them_only_the_file_format():
+    for module in (ROOT / "dali_rec").glob("*.py"):
+        if module.name not in ("__init__.py", "cli.py"):
+            assert packages_imported_by(module) <= {"recordio"}, module.name
