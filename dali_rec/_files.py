@@ -238,6 +238,13 @@ def as_path(path: str | os.PathLike[str]) -> Path:
     return Path(path).expanduser()
 
 
+def as_output(path: str | os.PathLike[str]) -> Path:
+    """A Path for files to be written with this prefix. Raises DatasetError for a folder, ``data/``."""
+    if os.fspath(path).endswith(("/", os.sep)):
+        raise DatasetError(f"{path} is a folder: the output needs a name, such as {as_path(path) / 'train'}")
+    return as_path(path)
+
+
 def is_nameless(path: Path) -> bool:
     """Whether a path is a folder by its form (``.``, ``..``, ``/``, nothing), and no name for files or their prefix."""
     return path.name in ("", "..")

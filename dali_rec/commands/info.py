@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from dali_rec._numbers import counted
 from dali_rec.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -23,15 +24,15 @@ _LONGEST_OPTION = 100
 
 
 def info(
-    datasets: Annotated[list[Path], typer.Argument(metavar="DATASET…", help="Prefix, manifest or .rec file.")],
+    datasets: Annotated[list[Path], typer.Argument(metavar="DATASET", help="Prefix, manifest or .rec file.")],
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON, one object a data set.")] = False,
 ) -> None:
-    """Say what is in a data set: classes, labels, image sizes, formats, what misses the GPU's JPEG engine.
+    """Say what is in a data set: classes, labels, sizes, formats.
 
     Example: dali-rec info data/train
 
-    Reads headers only: a million records in seconds.
+    It says too what the GPU's JPEG engine does not take. Reads headers only: a million records in seconds.
     """
     from dali_rec.inspection import info as run
 
@@ -65,7 +66,7 @@ def _print(found: DatasetInfo) -> None:
 
 def _facts(found: DatasetInfo) -> Iterable[tuple[str, str]]:
     yield "records", f"{found.records:,}" + (f" ({found.split})" if found.split else "")
-    yield "bytes", f"{found.bytes:,} in {_number(len(found.shards), 'shard')}"
+    yield "bytes", f"{found.bytes:,} in {counted(len(found.shards), 'shard')}"
     classes = found.boxes.classes if found.boxes is not None else found.classes
     if classes is not None:
         yield "classes", f"{len(classes):,}"
@@ -75,26 +76,26 @@ def _facts(found: DatasetInfo) -> Iterable[tuple[str, str]]:
         yield (
             "boxes",
             (
-                f"{_number(found.boxes.objects, 'object')} of {found.boxes.width} numbers each, in "
-                f"{_number(found.boxes.images, 'image')}"
+                f"{counted(found.boxes.objects, 'object')} of {found.boxes.width} numbers each, in "
+                f"{counted(found.boxes.images, 'image')}"
             ),
         )
     else:
         yield "labels", _labels(found)
     yield "images", f"{found.images:,}"
-    yield "formats", _counted(found.formats)
-    yield "colour", _counted(found.modes)
+    yield "formats", _by_kind(found.formats)
+    yield "colour", _by_kind(found.modes)
     if found.jpeg:
-        yield "JPEG", _counted(found.jpeg)
-        yield "chroma", _counted(found.sampling)
+        yield "JPEG", _by_kind(found.jpeg)
+        yield "chroma", _by_kind(found.sampling)
         yield "CMYK JPEG", f"{found.cmyk_jpeg:,}"
     missed = sum(found.engine_missed.values())
     if missed:
-        yield "GPU engine", f"misses {missed:,} images: {_counted(found.engine_missed)}"
+        yield "GPU engine", f"misses {missed:,} images: {_by_kind(found.engine_missed)}"
     elif found.images:
         yield "GPU engine", "takes every image"
     if found.not_images:
-        yield "not images", f"{_counted(found.not_images)}; 'dali-rec verify' says where"
+        yield "not images", f"{_by_kind(found.not_images)}; 'dali-rec verify' says where"
     if found.created_by:
         yield "made by", found.created_by
     if found.options:
@@ -159,12 +160,8 @@ def _classes(classes: Sequence[tuple[int, str | None, int]], counted: str) -> Ta
     return table
 
 
-def _counted(counts: dict[str, int]) -> str:
+def _by_kind(counts: dict[str, int]) -> str:
     return ", ".join(f"{count:,} {name}" for name, count in counts.items()) or "none"
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" + ("s" if count != 1 else "")
 
 
 def _shortened(text: str) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from dali_rec._files import as_path, write_text_atomically
+from dali_rec._sizes import shown_size
 from dali_rec.errors import ImageRejectedError, RecordError
 from dali_rec.images import inspect_image
 from dali_rec.inspection.info import QUANTILES, info
@@ -118,7 +119,7 @@ def _facts(found: DatasetInfo) -> Iterable[str]:
         (f"{found.records:,}", "records"),
         *([(f"{found.boxes.objects:,}", "objects")] if found.boxes is not None else []),
         (f"{len(classes):,}" if classes else "none", "classes"),
-        (_bytes(found.bytes), "in all"),
+        (shown_size(found.bytes), "in all"),
         (f"{len(found.shards):,}", "shard" if len(found.shards) == 1 else "shards"),
     ]
     if found.identities is not None:
@@ -127,15 +128,6 @@ def _facts(found: DatasetInfo) -> Iterable[str]:
         middle = QUANTILES.index(0.5)
         facts.append((f"{found.width[middle]:.0f} × {found.height[middle]:.0f}", "pixels, medians"))
     return (f"<div><dt>{name}</dt><dd>{value}</dd></div>" for value, name in facts)
-
-
-def _bytes(count: int) -> str:
-    size, unit = float(count), "bytes"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if size < 1000:
-            break
-        size, unit = size / 1000, larger
-    return f"{size:.3g} {unit}"
 
 
 def _counts(found: DatasetInfo) -> list[tuple[str, int]]:

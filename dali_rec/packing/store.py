@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from dali_rec._files import (
     PARTIAL_SUFFIX,
-    as_path,
+    as_output,
     as_url,
     fsync_directory,
     hash_file,
@@ -87,7 +87,7 @@ def open_store(out: str | os.PathLike[str]) -> tuple[Store, str]:
     if isinstance(out, str) and is_url(out) and not out.lower().startswith(_LOCAL):
         protocol, _, place = out.rstrip("/").partition("://")
         bucket, _, name = place.rpartition("/")
-        if not bucket or not name:
+        if not bucket or not name or out.endswith("/"):
             example = f"{protocol.removesuffix(':')}://{place.strip('/') or 'bucket'}/train"
             raise SourceError(f"{out}: the output needs a name after the bucket, such as {example}")
         directory = f"{protocol}://{bucket}"
@@ -97,7 +97,7 @@ def open_store(out: str | os.PathLike[str]) -> tuple[Store, str]:
         return RemoteStore(directory), name
     if isinstance(out, str) and out.lower().startswith(_LOCAL):
         out = out[len(_LOCAL) :]
-    path = as_path(out)
+    path = as_output(out)
     wrong = wrong_output(path)
     if wrong is not None:
         raise SourceError(wrong)

@@ -155,7 +155,7 @@ def test_bad_images_are_rejected_with_the_reason_and_the_rest_is_packed(folder_w
 
 
 def test_more_bad_images_than_allowed_fail_and_are_listed(folder_with_bad_images, tmp_path):
-    with pytest.raises(TooManyBadImagesError, match=r"4 of the first .* images are bad, more than the 3 of 15"):
+    with pytest.raises(TooManyBadImagesError, match=r"4 bad images among the first .*, more than the 3 of 15"):
         dali_rec.pack(folder_with_bad_images / "x.lst", tmp_path / "out" / "x", max_bad=0.2)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["x.rejected.jsonl"]
     assert len((tmp_path / "out" / "x.rejected.jsonl").read_text().splitlines()) == 4
