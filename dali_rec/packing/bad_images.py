@@ -91,8 +91,16 @@ def require_records(plan: Plan, reports: Mapping[str, ShardReport]) -> None:
 
 def describe(rejections: Sequence[Rejection]) -> str:
     """Some of the rejections in words."""
-    shown = "; ".join(f"{rejection.sample.location}: {rejection.reason}" for rejection in rejections[:_REASONS_SHOWN])
-    return shown if len(rejections) <= _REASONS_SHOWN else f"{shown}; …"
+    shown = "; ".join(map(_said, rejections[:_REASONS_SHOWN])) + ("; …" if len(rejections) > _REASONS_SHOWN else "")
+    if all(rejection.reason.startswith("no such file") for rejection in rejections):
+        shown += "; where the paths of a list or table begin elsewhere, say --root FOLDER"
+    return shown
+
+
+def _said(rejection: Rejection) -> str:
+    """The image and the reason, which begins with the URL where it could not be fetched."""
+    location = rejection.sample.location
+    return rejection.reason if rejection.reason.startswith(location) else f"{location}: {rejection.reason}"
 
 
 def emptied_classes(job: Job, rejections: Iterable[Rejection]) -> tuple[str, ...]:
