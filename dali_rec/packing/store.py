@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from dali_rec._files import (
     PARTIAL_SUFFIX,
-    as_output,
+    as_path,
     as_url,
     fsync_directory,
     hash_file,
@@ -97,10 +97,10 @@ def open_store(out: str | os.PathLike[str]) -> tuple[Store, str]:
         return RemoteStore(directory), name
     if isinstance(out, str) and out.lower().startswith(_LOCAL):
         out = out[len(_LOCAL) :]
-    path = as_output(out)
-    wrong = wrong_output(path)
+    wrong = wrong_output(out)
     if wrong is not None:
         raise SourceError(wrong)
+    path = as_path(out)
     if as_url(path) is not None:
         raise SourceError(f"{out}: neither a URL, which has two slashes after the colon, nor in a folder that is there")
     return LocalStore(path.parent), path.name
