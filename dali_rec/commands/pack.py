@@ -102,7 +102,7 @@ def pack(
         typer.Argument(
             metavar="SOURCE",
             help="Folder of images, .lst, .csv, .tsv, .txt, .json, .jsonl, COCO, VOC, YOLO and other annotations of "
-            "boxes, .rec, or .bin of faces."
+            "boxes, .rec, or .bin of faces.",
         ),
     ],
     out: Annotated[
