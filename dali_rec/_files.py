@@ -262,10 +262,13 @@ def require_name(path: Path) -> Path:
     return path
 
 
-def wrong_output(path: Path) -> str | None:
-    """What is wrong with a path as the prefix of files to be written, in words, or None."""
+def wrong_output(out: str | os.PathLike[str]) -> str | None:
+    """What is wrong with this as the prefix of files to be written, in words, or None."""
+    path = as_path(out)
     if is_nameless(path):
         return f"{path}: the output needs a name, such as {path / 'train'}"
+    if os.fspath(out).endswith(("/", os.sep)):
+        return f"{out} is a folder: the output needs a name, such as {path / 'train'}"
     if path.suffix in (".rec", ".json"):  # by that name a file is opened, and no data set of this prefix
         return f"{path}: the output is a prefix, to which {path.suffix} is added: say {path.with_suffix('')}"
     return None
@@ -278,10 +281,10 @@ def require_local_output(path: Path) -> Path:
     return path
 
 
-def require_output_name(path: Path) -> Path:
+def require_output_name(out: str | os.PathLike[str]) -> Path:
     """The path, if it is a prefix for files to be written. Raises DatasetError otherwise."""
-    require_local_output(path)
-    wrong = wrong_output(path)
+    path = require_local_output(as_path(out))
+    wrong = wrong_output(out)
     if wrong is not None:
         raise DatasetError(wrong)
     return path

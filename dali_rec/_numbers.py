@@ -36,6 +36,11 @@ def whole_number(name: str, value: Any) -> int:
     raise ValueError(f"{name} is {value!r}: expected a whole number")
 
 
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """``1 image`` or ``1,000 images``; ``many`` where that is more than an s behind ``one``."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
 def distinct(values: NDArray[_Scalar]) -> NDArray[_Scalar]:
     """What np.unique gives, for millions of ids or rows of which most are different.
 

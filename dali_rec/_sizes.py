@@ -20,3 +20,13 @@ def parse_size(size: str | int) -> int:
     if count < 1:
         raise ValueError(f"{size!r}: a size is at least one byte")
     return count
+
+
+def shown_size(count: int) -> str:
+    """Bytes as people read them, in three digits and powers of 1000: ``6.38 MB``."""
+    size, unit = float(count), "bytes"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if size < 999.5:  # what is rounded up to 1000 has the next unit
+            break
+        size, unit = size / 1000, larger
+    return f"{size:.3g} {unit}"

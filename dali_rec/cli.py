@@ -106,4 +106,6 @@ def _was_interrupted(error: BaseException | None) -> bool:
 def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno in NO_ROOM and error.filename is not None:
         return f"{error.filename}: {error.strerror}; no file is left half-written: make room and run it again"
+    if isinstance(error, OSError) and error.filename is not None and error.strerror and error.filename2 is None:
+        return f"{error.filename}: {error.strerror}"
     return " ".join(str(error).split())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from dali_rec._numbers import distinct, each
+from dali_rec._numbers import counted, distinct, each
 from dali_rec.errors import DatasetError
 from dali_rec.faces import Identities, read_property
 from dali_rec.recordio import Record
@@ -273,7 +273,7 @@ class Dataset(Sequence[Record]):
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Dataset of {len(self)} records in {len(self.shards)} shards: {self.name}>"
+        return f"<Dataset of {counted(len(self), 'record')} in {counted(len(self.shards), 'shard')}: {self.name}>"
 
 
 def listed_ids(dataset: Dataset) -> NDArray[np.uint64]:

@@ -91,6 +91,12 @@ def test_rebuilt_index_with_one_id_for_several_records_says_so(capsys, tmp_path)
     assert "note: 2 of its ids stand for several records" in out
 
 
+def test_index_of_a_prefix_is_told_the_file(capsys, packed):
+    status, _, err = run(capsys, "index", packed)
+    assert status == 2
+    assert f"{packed}: no such file; the .rec is called {packed}.rec" in " ".join(err.split())
+
+
 @pytest.mark.parametrize("bytes_left", [5, 500])
 def test_index_of_a_cut_file_says_where_it_ends(capsys, packed, bytes_left):
     # Not every exception gets past the argument parser: it takes an EOFError for an interruption.
@@ -146,6 +152,13 @@ def test_folder_for_a_data_set_is_refused(capsys, tmp_path, monkeypatch, argumen
         (["split", "PACKED", "x.json", "--shards", "2"], "x.json: the output is a prefix, to which .json is added"),
         (["shuffle", "PACKED", "x.rec"], "the output is a prefix"),
         (["pack", "FOLDER", "x.rec", "--format", "insightface"], "the output is a prefix"),
+        (["pack", "FOLDER", "new/"], "new/ is a folder: the output needs a name, such as new/train"),
+        (["pack", "FOLDER", "new/", "--format", "insightface"], "new/ is a folder"),
+        (["pack", "FOLDER", "s3://bucket/sets/"], "after the bucket, such as s3://bucket/sets/train"),
+        (["merge", "PACKED", "new/"], "new/ is a folder"),
+        (["split", "PACKED", "new/", "--shards", "2"], "new/ is a folder"),
+        (["shuffle", "PACKED", "new/"], "new/ is a folder"),
+        (["pack", "FOLDER", "x", "--classes", "gone.txt"], "dali-rec: gone.txt: No such file or directory"),
     ],
 )
 def test_place_that_is_no_prefix_of_this_machine_is_refused(
@@ -165,6 +178,15 @@ def test_closed_data_set_says_that_it_is_closed(packed):
     dataset.close()
     with pytest.raises(DatasetError, match="it was closed; open it again"):
         dataset[0]
+
+
+def test_list_of_commands_cuts_no_description_short(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    status, out, _ = run(capsys, "--help")
+    assert status == 0
+    described = [line for line in out.split("Commands:")[1].splitlines() if line.strip()]
+    assert [line.split()[0] for line in described] == COMMANDS
+    assert all(line.endswith(".") and not line.endswith("...") for line in described)
 
 
 def test_version_is_printed(capsys):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import traced_peak
 
-from dali_rec._numbers import distinct, each, parse_float, parse_int
+from dali_rec._numbers import counted, distinct, each, parse_float, parse_int
 
 
 @pytest.mark.parametrize("text", ["0", "7", " 12 ", "-3", "+5", "007", "18446744073709551615"])
@@ -36,3 +36,8 @@ def test_values_come_as_pythons_own_a_few_at_a_time():
     assert list(each(values)) == values.tolist()
     assert [type(value) for value in each(np.float32([0.5]))] == [float]
     assert traced_peak(lambda: deque(each(values), maxlen=0)) < 4_000_000  # of which a list of all takes 8
+
+
+def test_one_is_one_and_a_thousand_have_their_comma():
+    assert [counted(number, "image") for number in (0, 1, 1000)] == ["0 images", "1 image", "1,000 images"]
+    assert [counted(number, "class has", "classes have") for number in (1, 2)] == ["1 class has", "2 classes have"]

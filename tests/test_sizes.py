@@ -1,6 +1,6 @@
 import pytest
 
-from dali_rec._sizes import parse_size
+from dali_rec._sizes import parse_size, shown_size
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,18 @@ def test_what_is_no_size_is_said(text):
 def test_less_than_a_byte_is_refused(text):
     with pytest.raises(ValueError, match="at least one byte"):
         parse_size(text)
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [
+        (0, "0 bytes"),
+        (999, "999 bytes"),
+        (23_668, "23.7 kB"),
+        (999_700, "1 MB"),
+        (6_381_912, "6.38 MB"),
+        (10**12, "1 TB"),
+    ],
+)
+def test_sizes_are_shown_in_three_digits(count, shown):
+    assert shown_size(count) == shown

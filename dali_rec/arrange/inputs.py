@@ -126,8 +126,8 @@ def open_input(
 def notes_on_identities(inputs: Sequence[Input]) -> list[str]:
     """What to say of the records of face sets that are left out."""
     return [
-        f"{one.name} is a face set of InsightFace: its header and identities, {one.identities_left_out} records "
-        "without an image, are left out, for they name images by their ids in one file; the images have their classes"
+        f"{one.name} is a face set of InsightFace: its header and identities ({one.identities_left_out} records "
+        "without an image) are left out, as they refer to images of that file by id; the images keep their classes"
         for one in inputs
         if one.identities_left_out
     ]

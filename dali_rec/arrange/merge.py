@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dali_rec._files import as_path
 from dali_rec.arrange.boxes import common_layout, require_layout, with_object_classes
 from dali_rec.arrange.classes import LabelChoice, unite
 from dali_rec.arrange.finish import finish
@@ -66,7 +65,7 @@ def merge(
     """
     began = time.perf_counter()
     sharding = Sharding.of(shards, shard_size, shard_records)
-    target = ArrangeTarget(as_path(out))
+    target = ArrangeTarget(out)
     target.clear()
     with contextlib.ExitStack() as stack:
         alone = sharding if len(datasets) == 1 and not renumber else None

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dali_rec._files import as_path
 from dali_rec._sizes import parse_size
 from dali_rec.arrange.finish import finish
 from dali_rec.arrange.frames import Frames, pieces, read_frames, record_limits
@@ -81,7 +80,7 @@ def shuffle(
     limit = parse_size(memory)
     if limit < LEAST_MEMORY:
         raise ValueError(f"memory is {memory}: at least {LEAST_MEMORY >> 20}MiB")
-    target = ArrangeTarget(as_path(out))
+    target = ArrangeTarget(out)
     target.clear()
     with contextlib.ExitStack() as stack:
         one = stack.enter_context(open_input(dataset, sharding=sharding))

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from dali_rec._files import as_path
 from dali_rec.arrange.finish import finish
 from dali_rec.arrange.frames import read_frames
 from dali_rec.arrange.inputs import notes_on_identities, open_input
@@ -71,7 +70,7 @@ def split(
         check_shares(shares)
     elif stratify:
         raise ValueError("stratify says how to split: it needs shares")
-    target = ArrangeTarget(as_path(out), shares or ())
+    target = ArrangeTarget(out, shares or ())
     target.clear()
     with contextlib.ExitStack() as stack:
         unparted = sharding if shares is None else None

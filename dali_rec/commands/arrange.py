@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from dali_rec.arrange import ArrangeReport
 
 
-DatasetArgument = Annotated[Path, typer.Argument(help="Prefix, manifest or .rec file.")]
-OutArgument = Annotated[Path, typer.Argument(help="Prefix of the files to make.")]
-ShardsOption = Annotated[int | None, typer.Option(min=1, help="Number of .rec files; by default one.")]
+DatasetArgument = Annotated[Path, typer.Argument(metavar="DATASET", help="Prefix, manifest or .rec file.")]
+OutArgument = Annotated[str, typer.Argument(metavar="OUT", help="Prefix of the files to make.")]
+ShardsOption = Annotated[int | None, typer.Option(metavar="N", min=1, help="Number of .rec files; by default one.")]
 ShardSizeOption = Annotated[
     str | None, typer.Option(metavar="SIZE", callback=size, help="Most bytes of a .rec file, as in 1GB.")
 ]
-ShardRecordsOption = Annotated[int | None, typer.Option(min=1, help="Most records of a .rec file.")]
+ShardRecordsOption = Annotated[int | None, typer.Option(metavar="N", min=1, help="Most records of a .rec file.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace a data set of the same name.")]
 
 
 def merge(
     datasets: Annotated[
-        list[Path], typer.Argument(metavar="DATASET… OUT", help="Prefixes, manifests or .rec files; last, the output.")
+        list[str], typer.Argument(metavar="DATASET… OUT", help="Prefixes, manifests or .rec files; last, the output.")
     ],
     *,
     shards: ShardsOption = None,
@@ -43,7 +43,7 @@ def merge(
     renumber: Annotated[bool, typer.Option("--renumber", help="Give the records the ids 0, 1, 2 and so on.")] = False,
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Put the records of several packed data sets into one, without decoding.
+    """Put packed data sets together; nothing is decoded.
 
     Example: dali-rec merge data/cats data/dogs.rec data/pets --shard-size 1GB
 
@@ -90,7 +90,7 @@ def split(
     shard_records: ShardRecordsOption = None,
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Part a packed data set into OUT-train, OUT-val and so on, or into other shards, without decoding.
+    """Divide a packed data set into splits or other shards.
 
     Example: dali-rec split data/photos data/photos --split train=0.9,val=0.1 --stratify
 
@@ -126,7 +126,7 @@ def shuffle(
     dataset: DatasetArgument,
     out: OutArgument,
     *,
-    seed: Annotated[int, typer.Option(min=0, help="Decides the order.")] = SHUFFLE_SEED,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Decides the order.")] = SHUFFLE_SEED,
     memory: Annotated[
         str,
         typer.Option(
@@ -138,9 +138,11 @@ def shuffle(
     shard_records: ShardRecordsOption = None,
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Write the records of a packed data set in a random order, also if it is larger than memory, without decoding.
+    """Put the records of a packed data set in a random order.
 
     Example: dali-rec shuffle data/faces data/faces-shuffled --memory 4GB
+
+    The data set may be larger than memory; nothing is decoded.
     """
     from dali_rec.arrange import shuffle as run
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import logging
 import statistics
 import tempfile
 from pathlib import Path
@@ -15,25 +13,27 @@ from rich.console import Console
 from rich.table import Table
 
 from dali_rec.commands._options import parse_device, seconds_above_zero
+from dali_rec.commands._printing import without_loader_lines
 from dali_rec.progress import progress_bar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from dali_rec.bench import BenchOptions, BenchReport, TuneReport
 
 
 def bench(
     dataset: Annotated[
-        Path | None, typer.Argument(help="Prefix, manifest or .rec file; by default a small one is made.")
+        Path | None,
+        typer.Argument(metavar="DATASET", help="Prefix, manifest or .rec file; by default a small one is made."),
     ] = None,
     *,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images a batch.")] = 64,
-    image_size: Annotated[int, typer.Option(min=1, help="Side of the images that come out, in pixels.")] = 224,
+    batch_size: Annotated[int, typer.Option(metavar="N", min=1, help="Images a batch.")] = 64,
+    image_size: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Side of the images that come out, in pixels.")
+    ] = 224,
     augment: Annotated[Literal["train", "eval"], typer.Option(help="Random crops, or whole images.")] = "train",
     device: Annotated[str, typer.Option(help="auto, gpu, cpu, or the number of a GPU.")] = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads; by default one a core.")] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds of each stage.")] = 5,
+    threads: Annotated[int | None, typer.Option(metavar="N", min=1, help="Threads; by default one a core.")] = None,
+    rounds: Annotated[int, typer.Option(metavar="N", min=1, help="Rounds of each stage.")] = 5,
     seconds: Annotated[
         float, typer.Option(callback=seconds_above_zero, help="Seconds a round; below 1 nothing is quoted.")
     ] = 2.0,
@@ -43,7 +43,7 @@ def bench(
         bool, typer.Option("--tune", help="Search for the fastest settings, and keep them beside DATASET.")
     ] = False,
 ) -> None:
-    """Measure reading, decoding and loading on this machine, and say what holds it up.
+    """Measure reading, decoding and loading; say what holds them up.
 
     With --tune, try threads, prefetch and the settings of the GPU's decoder one after the other, some minutes, and keep
     what is faster in DATASET.tuned.json: the Loader takes it on this machine. Batch size and shuffle buffer are only
@@ -82,21 +82,21 @@ def _run_bench(dataset: Path | None, options: BenchOptions, *, as_json: bool, pl
     with tempfile.TemporaryDirectory(prefix="dali-rec-bench-") as folder:
         if dataset is None:
             dataset = _make_dataset(Path(folder))
-        with progress_bar("measuring", "rounds") as progress:
+        with without_loader_lines(), progress_bar("measuring", "rounds") as progress:
             report = run(dataset, options, progress=progress)
-    if plot is not None:
-        draw(report, plot)
     if as_json:
         print(json.dumps(report.as_json(), indent=1))
     else:
         _print(report)
+    if plot is not None:
+        draw(report, plot)
 
 
 def _run_tune(dataset: Path, options: BenchOptions, *, as_json: bool) -> None:
     """Search for the fastest settings for ``dataset``, print what came of it, and keep them beside it."""
     from dali_rec.bench import tune as run
 
-    with _without_a_line_each_loader(), progress_bar("tuning", "rounds") as progress:
+    with without_loader_lines(), progress_bar("tuning", "rounds") as progress:
         report = run(dataset, options, progress=progress)
     if as_json:
         print(json.dumps(report.as_json(), indent=1))
@@ -107,18 +107,6 @@ def _run_tune(dataset: Path, options: BenchOptions, *, as_json: bool) -> None:
         Console(soft_wrap=True).print(
             f"Kept in {report.path}; the Loader takes it on this machine by itself.", highlight=False, markup=False
         )
-
-
-@contextlib.contextmanager
-def _without_a_line_each_loader() -> Iterator[None]:
-    logger = logging.getLogger("dali_rec")
-    level = logger.level
-    if logger.getEffectiveLevel() == logging.INFO:  # with --debug they are wanted
-        logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _print_tuned(report: TuneReport) -> None:

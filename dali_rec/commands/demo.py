@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from dali_rec.commands._options import parse_device
+from dali_rec.commands._printing import without_loader_lines
 
 
 def demo(
@@ -18,10 +19,11 @@ def demo(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, gpu, cpu, or the number of a GPU.")] = "auto",
 ) -> None:
-    """Go the whole way on a small data set: make, pack, verify, load two epochs, measure.
+    """Try it all on a small data set: pack, verify, load, measure.
 
     Example: dali-rec demo --images photos/train
     """
     from dali_rec.demo import run_demo
 
-    run_demo(images, folder=folder, device=parse_device(device), say=print)
+    with without_loader_lines():
+        run_demo(images, folder=folder, device=parse_device(device), say=print)

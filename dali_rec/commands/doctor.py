@@ -17,7 +17,7 @@ _MARKS = {"ok": ("✓", "green"), "absent": ("–", "dim"), "problem": ("✗", "
 
 
 def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False) -> None:
-    """Say what this machine has (GPU, driver, DALI, frameworks), what is missing, and what the loader will use.
+    """Say what this machine has and lacks, and what will be used.
 
     Example: dali-rec doctor
 

@@ -11,14 +11,16 @@ from dali_rec.progress import progress_bar
 
 
 def fetch(
-    url: Annotated[str, typer.Argument(help="Prefix, manifest or .rec file: s3://, gs://, https://, … or a path.")],
-    out: Annotated[str, typer.Argument(help="Folder to bring it to, or prefix of the files to make.")],
+    url: Annotated[
+        str, typer.Argument(metavar="URL", help="Prefix, manifest or .rec file: s3://, gs://, https://, … or a path.")
+    ],
+    out: Annotated[str, typer.Argument(metavar="OUT", help="Folder to bring it to, or prefix of the files to make.")],
     *,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a data set of the same name that was not fetched from there.")
     ] = False,
 ) -> None:
-    """Bring a packed data set from an object store or a web server to this machine.
+    """Bring a packed data set here from an object store or web server.
 
     Example: dali-rec fetch s3://bucket/sets/train data/
 

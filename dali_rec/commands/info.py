@@ -10,10 +10,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from dali_rec._numbers import counted
 from dali_rec.progress import progress_bar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from dali_rec.inspection import DatasetInfo
 
@@ -23,15 +24,15 @@ _LONGEST_OPTION = 100
 
 
 def info(
-    datasets: Annotated[list[Path], typer.Argument(metavar="DATASET…", help="Prefix, manifest or .rec file.")],
+    datasets: Annotated[list[Path], typer.Argument(metavar="DATASET", help="Prefix, manifest or .rec file.")],
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON, one object a data set.")] = False,
 ) -> None:
-    """Say what is in a data set: classes, labels, image sizes, formats, what misses the GPU's JPEG engine.
+    """Say what is in a data set: classes, labels, sizes, formats.
 
     Example: dali-rec info data/train
 
-    Reads headers only: a million records in seconds.
+    It says too what the GPU's JPEG engine does not take. Reads headers only: a million records in seconds.
     """
     from dali_rec.inspection import info as run
 
@@ -57,32 +58,44 @@ def _print(found: DatasetInfo) -> None:
     console.print(facts)
     if found.images:
         console.print(_sizes(found))
-    if found.classes:
-        console.print(_classes(found))
+    if found.boxes is not None:
+        console.print(_classes([(one.index, one.name, one.objects) for one in found.boxes.classes], "objects"))
+    elif found.classes:
+        console.print(_classes([(one.index, one.name, one.records) for one in found.classes], "records"))
 
 
 def _facts(found: DatasetInfo) -> Iterable[tuple[str, str]]:
     yield "records", f"{found.records:,}" + (f" ({found.split})" if found.split else "")
-    yield "bytes", f"{found.bytes:,} in {_number(len(found.shards), 'shard')}"
-    if found.classes is not None:
-        yield "classes", f"{len(found.classes):,}"
+    yield "bytes", f"{found.bytes:,} in {counted(len(found.shards), 'shard')}"
+    classes = found.boxes.classes if found.boxes is not None else found.classes
+    if classes is not None:
+        yield "classes", f"{len(classes):,}"
     if found.identities is not None:
         yield "identities", f"{found.identities:,}"
-    yield "labels", _labels(found)
+    if found.boxes is not None:
+        yield (
+            "boxes",
+            (
+                f"{counted(found.boxes.objects, 'object')} of {found.boxes.width} numbers each, in "
+                f"{counted(found.boxes.images, 'image')}"
+            ),
+        )
+    else:
+        yield "labels", _labels(found)
     yield "images", f"{found.images:,}"
-    yield "formats", _counted(found.formats)
-    yield "colour", _counted(found.modes)
+    yield "formats", _by_kind(found.formats)
+    yield "colour", _by_kind(found.modes)
     if found.jpeg:
-        yield "JPEG", _counted(found.jpeg)
-        yield "chroma", _counted(found.sampling)
+        yield "JPEG", _by_kind(found.jpeg)
+        yield "chroma", _by_kind(found.sampling)
         yield "CMYK JPEG", f"{found.cmyk_jpeg:,}"
     missed = sum(found.engine_missed.values())
     if missed:
-        yield "GPU engine", f"misses {missed:,} images: {_counted(found.engine_missed)}"
+        yield "GPU engine", f"misses {missed:,} images: {_by_kind(found.engine_missed)}"
     elif found.images:
         yield "GPU engine", "takes every image"
     if found.not_images:
-        yield "not images", _counted(found.not_images)
+        yield "not images", f"{_by_kind(found.not_images)}; 'dali-rec verify' says where"
     if found.created_by:
         yield "made by", found.created_by
     if found.options:
@@ -97,16 +110,24 @@ def _labels(found: DatasetInfo) -> str:
     parts = [
         width,
         *(
-            f"[{column.column}] {column.lowest:.6g} to {column.highest:.6g}"
+            f"{_place(column.column, labels.width_at_most)}{_range(column.lowest, column.highest)}"
             for column in labels.columns[:_COLUMNS_SHOWN]
-            if column.lowest is not None
+            if column.lowest is not None and column.highest is not None
         ),
     ]
-    if labels.width_at_most > _COLUMNS_SHOWN and labels.lowest is not None:
-        parts.append(f"all {labels.lowest:.6g} to {labels.highest:.6g}")
+    if labels.width_at_most > _COLUMNS_SHOWN and labels.lowest is not None and labels.highest is not None:
+        parts.append(f"all {_range(labels.lowest, labels.highest)}")
     if labels.unusable:
         parts.append(f"{labels.unusable:,} NaN or infinite")
     return ", ".join(parts)
+
+
+def _place(column: int, columns: int) -> str:
+    return f"[{column}] " if columns > 1 else ""
+
+
+def _range(lowest: float, highest: float) -> str:
+    return f"{lowest:.6g}" if lowest == highest else f"{lowest:.6g} to {highest:.6g}"
 
 
 def _sizes(found: DatasetInfo) -> Table:
@@ -123,29 +144,24 @@ def _sizes(found: DatasetInfo) -> Table:
     return table
 
 
-def _classes(found: DatasetInfo) -> Table:
-    classes = found.classes or ()
+def _classes(classes: Sequence[tuple[int, str | None, int]], counted: str) -> Table:
     table = Table("class", box=None, pad_edge=False)
-    table.add_column("records", justify="right")
+    table.add_column(counted, justify="right")
     table.add_column("share", justify="right")
-    total = max(1, sum(one.records for one in classes))
-    for one in classes[:_CLASSES_SHOWN]:
-        name = str(one.index) if one.name is None else f"{one.index} {one.name}"
-        table.add_row(_escaped(name), f"{one.records:,}", f"{one.records / total:.1%}")
+    counts = [count for _, _, count in classes]
+    total = max(1, sum(counts))
+    for index, name, count in classes[:_CLASSES_SHOWN]:
+        shown = str(index) if name is None else f"{index} {name}"
+        table.add_row(_escaped(shown), f"{count:,}", f"{count / total:.1%}")
     if len(classes) > _CLASSES_SHOWN:
-        counts = [one.records for one in classes]
         table.add_row(
-            f"… {len(classes):,} in all, of {min(counts):,} to {max(counts):,} records; --json has them", "", ""
+            f"… {len(classes):,} in all, of {min(counts):,} to {max(counts):,} {counted}; --json has them", "", ""
         )
     return table
 
 
-def _counted(counts: dict[str, int]) -> str:
+def _by_kind(counts: dict[str, int]) -> str:
     return ", ".join(f"{count:,} {name}" for name, count in counts.items()) or "none"
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" + ("s" if count != 1 else "")
 
 
 def _shortened(text: str) -> str:

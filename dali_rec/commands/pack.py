@@ -14,6 +14,7 @@ from rich.table import Table
 
 from dali_rec._environment import ranks_in_environment
 from dali_rec._files import as_path
+from dali_rec._numbers import counted
 from dali_rec._sizes import parse_size
 from dali_rec.commands._options import parse_split, seconds_above_zero, size
 from dali_rec.commands._printing import describe_set
@@ -99,15 +100,21 @@ def pack(
     source: Annotated[
         Path,
         typer.Argument(
+            metavar="SOURCE",
             help="Folder of images, .lst, .csv, .tsv, .txt, .json, .jsonl, COCO, VOC, YOLO and other annotations of "
-            "boxes, .rec, or .bin of faces."
+            "boxes, .rec, or .bin of faces.",
         ),
     ],
     out: Annotated[
-        str, typer.Argument(help="Prefix of the files to make: data/train gives data/train.rec. Also s3://….")
+        str,
+        typer.Argument(
+            metavar="OUT", help="Prefix of the files to make: data/train gives data/train.rec. Also s3://…."
+        ),
     ],
     *,
-    resize: Annotated[int | None, typer.Option(min=1, help="Scale larger images down to this many pixels.")] = None,
+    resize: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Scale larger images down to this many pixels.")
+    ] = None,
     resize_mode: Annotated[
         ResizeMode, typer.Option(help="The side that gets this length; exact: both, fill: scale and cut a square.")
     ] = "shorter",
@@ -115,12 +122,16 @@ def pack(
     center_crop: Annotated[bool, typer.Option("--center-crop", help="Cut the largest square from the centre.")] = False,
     interpolation: Annotated[Interpolation, typer.Option(help="How to scale.")] = "bicubic",
     encoding: Annotated[Encoding, typer.Option(help="Encode images that are not of this format anew.")] = "keep",
-    quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG and WebP that are encoded anew.")] = 95,
+    quality: Annotated[
+        int, typer.Option(metavar="N", min=1, max=100, help="Of JPEG and WebP that are encoded anew.")
+    ] = 95,
     color: Annotated[Color, typer.Option(help="Make all images colour or grey.")] = "keep",
-    max_pixels: Annotated[int, typer.Option(min=1, help="Reject images with more pixels than this.")] = MAX_PIXELS,
+    max_pixels: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Reject images with more pixels than this.")
+    ] = MAX_PIXELS,
     trust: Annotated[bool, typer.Option("--trust", help="Look at headers only, where nothing is changed.")] = False,
     device: Annotated[Device, typer.Option(help="Where JPEGs are scaled; auto takes a GPU if it is faster.")] = "cpu",
-    shards: Annotated[int | None, typer.Option(min=1, help="Number of .rec files; by default 1.")] = None,
+    shards: Annotated[int | None, typer.Option(metavar="N", min=1, help="Number of .rec files; by default 1.")] = None,
     shard_size: Annotated[
         str | None,
         typer.Option(
@@ -129,7 +140,7 @@ def pack(
             help="Most bytes of a .rec file, as in 1GB; estimated where images are encoded anew.",
         ),
     ] = None,
-    shard_records: Annotated[int | None, typer.Option(min=1, help="Most images of a .rec file.")] = None,
+    shard_records: Annotated[int | None, typer.Option(metavar="N", min=1, help="Most images of a .rec file.")] = None,
     shuffle: ShuffleOption = None,
     seed: SeedOption = SHUFFLE_SEED,
     split: SplitOption = None,
@@ -141,19 +152,26 @@ def pack(
     root: Annotated[Path | None, typer.Option(help="Where the paths of a list or table begin.")] = None,
     label_column: Annotated[
         list[str] | None,
-        typer.Option(help="Column of the labels; may be given several times; '*': all others.  [default: label]"),
+        typer.Option(
+            metavar="NAME", help="Column of the labels; may be given several times; '*': all others.  [default: label]"
+        ),
     ] = None,
-    location_column: Annotated[str, typer.Option(help="Column of the paths or pixels.")] = "location",
-    id_column: Annotated[str, typer.Option(help="Column of the ids, if there is one; '' is none.")] = "id",
+    location_column: Annotated[str, typer.Option(metavar="NAME", help="Column of the paths or pixels.")] = "location",
+    id_column: Annotated[
+        str, typer.Option(metavar="NAME", help="Column of the ids, if there is one; '' is none.")
+    ] = "id",
     split_column: Annotated[
         str | None,
-        typer.Option(help="Column of the splits; '' is none.  [default: split or the like, with train, val and test]"),
+        typer.Option(
+            metavar="NAME",
+            help="Column of the splits; '' is none.  [default: split or the like, with train, val and test]",
+        ),
     ] = None,
     columns: Annotated[
         str | None, typer.Option(metavar="NAME,…", help="All columns of a CSV or text without header.")
     ] = None,
     label_width: Annotated[
-        int | None, typer.Option(min=1, help="Labels of a .lst whose columns are parted by blanks.")
+        int | None, typer.Option(metavar="N", min=1, help="Labels of a .lst whose columns are parted by blanks.")
     ] = None,
     data_format: FormatOption = "auto",
     flagged: Annotated[
@@ -168,12 +186,17 @@ def pack(
     timeout: Annotated[
         float, typer.Option(callback=seconds_above_zero, help="Seconds for an image behind a URL.")
     ] = 30.0,
-    retries: Annotated[int, typer.Option(min=0, help="Further tries to fetch an image.")] = 3,
-    connections: Annotated[int, typer.Option(min=1, help="Images fetched at a time.")] = 16,
-    max_bytes: Annotated[int, typer.Option(min=1, help="Reject images behind URLs that are larger.")] = 256 << 20,
+    retries: Annotated[int, typer.Option(metavar="N", min=0, help="Further tries to fetch an image.")] = 3,
+    connections: Annotated[int, typer.Option(metavar="N", min=1, help="Images fetched at a time.")] = 16,
+    max_bytes: Annotated[int, typer.Option(metavar="N", min=1, help="Reject images behind URLs that are larger.")] = 256
+    << 20,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="Threads, parted into processes of four where there are more; by default one a core."),
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Threads, parted into processes of four where there are more; by default one a core.",
+        ),
     ] = None,
     max_bad: Annotated[
         str, typer.Option(metavar="SHARE|NUMBER", help="Fail if more images than this are bad: 1%, 0.01, or a number.")
@@ -184,19 +207,23 @@ def pack(
         bool, typer.Option("--append", help="Add to the data set of this name, as further shards.")
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")] = False,
-    node_rank: Annotated[int | None, typer.Option(min=0, help="Which of --num-nodes machines this is.")] = None,
+    node_rank: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="Which of --num-nodes machines this is.")
+    ] = None,
     num_nodes: Annotated[
-        int | None, typer.Option(min=1, help="Machines that share the work; by default as srun or torchrun say.")
+        int | None,
+        typer.Option(metavar="N", min=1, help="Machines that share the work; by default as srun or torchrun say."),
     ] = None,
     engine: Annotated[Engine, typer.Option(help="local, or ray for a Ray cluster.")] = "local",
     address: Annotated[str | None, typer.Option(help="Of the Ray cluster; auto is that of this machine.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be packed, and write nothing.")] = False,
 ) -> None:
-    """Pack a folder, list or table of images into OUT.rec, OUT.idx, OUT.lst and OUT.json.
+    """Pack the images of a folder, list, table or annotations.
 
     Example: dali-rec pack photos/train data/train --resize 256
 
-    Images that cannot be decoded are left out and named, with the reason, in OUT.rejected.jsonl.
+    Makes data/train.rec, .idx, .lst and .json. Images that cannot be decoded are left out and named, with the reason,
+    in data/train.rejected.jsonl.
     """
     from dali_rec.packing import plan_pack, run_pack, run_pack_insightface
 
@@ -249,7 +276,7 @@ def pack(
 
 
 def list_images(
-    folder: Annotated[Path, typer.Argument(help="Folder of images.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of images.")],
     out: Annotated[Path, typer.Argument(metavar="OUT.lst", help="The list to write.")],
     *,
     shuffle: Annotated[bool, typer.Option("--shuffle", help="Shuffle the list.")] = False,
@@ -261,7 +288,7 @@ def list_images(
     label_pattern: PatternOption = None,
     classes: ClassesOption = None,
 ) -> None:
-    """Write a .lst of the images in a folder: id, labels and path, as im2rec does.
+    """Write a list of the images in a folder, as im2rec does.
 
     Example: dali-rec list photos data/photos.lst --split train=0.9,val=0.1
 
@@ -280,7 +307,7 @@ def list_images(
     for note in source.notes:
         print(note)
     for path, count in written:
-        print(f"{path}: {count:,} images")
+        print(f"{path}: {counted(count, 'image')}")
 
 
 def _nodes(rank: int | None, count: int | None) -> tuple[int, int]:
@@ -358,5 +385,6 @@ def _print_plan(source: Source, plans: tuple[Plan, ...]) -> None:
         missing = plan.missing_files()
         for sample in missing[:5]:
             console.print(f"missing: id {sample.key}: {sample.location}")
-        more = f", {len(missing):,} files missing" if missing else ""
-        console.print(f"{plan.name}: {len(plan.samples):,} images in {len(plan.shards)} shards{more}")
+        more = f", {counted(len(missing), 'file')} missing" if missing else ""
+        images, shards = counted(len(plan.samples), "image"), counted(len(plan.shards), "shard")
+        console.print(f"{plan.name}: {images} in {shards}{more}")

@@ -8,19 +8,22 @@ from typing import Annotated, Literal
 import typer
 
 from dali_rec.commands._options import parse_ids
+from dali_rec.commands._printing import without_loader_lines
 from dali_rec.progress import progress_bar
 
 
 def show(
-    dataset: Annotated[Path, typer.Argument(help="Prefix, manifest or .rec file.")],
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Prefix, manifest or .rec file.")],
     *,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The contact sheet, a PNG.")] = None,
     page: Annotated[Path | None, typer.Option("--html", help="A page of samples, counts, sizes and formats.")] = None,
     count: Annotated[
-        int | None, typer.Option(min=1, help="Samples; by default 40, 6 augmented, 120 on a page.")
+        int | None, typer.Option(metavar="N", min=1, help="Samples; by default 40, 6 augmented, 120 on a page.")
     ] = None,
-    columns: Annotated[int, typer.Option(min=1, help="Pictures in a row of the sheet.")] = 8,
-    tile: Annotated[int, typer.Option(min=16, max=1024, help="Side of a picture on the sheet, in pixels.")] = 144,
+    columns: Annotated[int, typer.Option(metavar="N", min=1, help="Pictures in a row of the sheet.")] = 8,
+    tile: Annotated[
+        int, typer.Option(metavar="N", min=16, max=1024, help="Side of a picture on the sheet, in pixels.")
+    ] = 144,
     at_random: Annotated[
         bool, typer.Option("--random", help="Draw records at random, not as many of each class.")
     ] = False,
@@ -45,7 +48,7 @@ def show(
         chosen = parse_ids(ids)
         order: Literal["class", "random"] = "random" if at_random else "class"
         drawn = count or (6 if augmented else 40)
-        with open_dataset(dataset) as opened:
+        with without_loader_lines(), open_dataset(dataset) as opened:
             if augmented:
                 versions = max(1, columns - 1)
                 augmented_sheet(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dali_rec._numbers import counted
 from dali_rec.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _NOTES_SHOWN = 5
 
 
 def verify(
-    datasets: Annotated[list[Path], typer.Argument(metavar="DATASET…", help="Prefix, manifest or .rec file.")],
+    datasets: Annotated[list[Path], typer.Argument(metavar="DATASET", help="Prefix, manifest or .rec file.")],
     *,
     quick: Annotated[bool, typer.Option("--quick", help="Decode nothing: framing, headers, index, checksums.")] = False,
     duplicates: Annotated[
@@ -35,14 +36,14 @@ def verify(
         typer.Option("--drop-missing-shards", help="With --repair: give up the records of shards that are missing."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print each fault and note as a line of JSON.")] = False,
-    workers: Annotated[int | None, typer.Option(min=1, help="Threads; by default one a core.")] = None,
+    workers: Annotated[int | None, typer.Option(metavar="N", min=1, help="Threads; by default one a core.")] = None,
 ) -> None:
-    """Check that every record is framed and indexed and every image decodes; --repair leaves the bad ones out.
+    """Check that every record is whole and every image decodes.
 
     Example: dali-rec verify data/train --repair
 
-    --repair never touches a .rec. Exit status 1 if there are faults that were not repaired; each is printed with file,
-    offset and record id.
+    --repair leaves out what is bad, and never touches a .rec. Exit status 1 if there are faults that were not
+    repaired; each is printed with file, offset and record id.
     """
     from dali_rec.inspection import repair as run_repair
     from dali_rec.inspection import verify as run
@@ -88,21 +89,22 @@ def _print_some(found: Sequence[Fault], shown: int, label: str, what: str) -> No
     for one in found[:shown]:
         _say(f"{label}{one}")
     if len(found) > shown:
-        _say(f"… and {len(found) - shown} more {what}; --json prints all")
+        _say(f"… and {len(found) - shown:,} more {what}; --json prints all")
 
 
 def _verdict(dataset: Path, report: VerifyReport, *, quick: bool) -> str:
     count = len(report.faults)
-    verdict = {0: "no faults", 1: "1 fault"}.get(count, f"{count:,} faults")
+    verdict = counted(count, "fault") if count else "no faults"
     images = "image headers sound, none decoded" if quick else "images decoded"
-    return f"{dataset}: {report.records:,} records, {report.images:,} {images}, {verdict}"
+    return f"{dataset}: {counted(report.records, 'record')}, {report.images:,} {images}, {verdict}"
 
 
 def _result(dataset: Path, repaired: RepairReport) -> str:
-    parts = [f"{repaired.records:,} records remain"]
+    parts = [counted(repaired.records, "record remains", "records remain")]
     if repaired.left_out:
         shown = ", ".join(map(str, repaired.left_out[:8])) + (", …" if len(repaired.left_out) > 8 else "")
-        parts.append(f"{len(repaired.left_out):,} left out (ids {shown})")
+        ids = "id" if len(repaired.left_out) == 1 else "ids"
+        parts.append(f"{len(repaired.left_out):,} left out ({ids} {shown})")
     if repaired.dropped:
         parts.append(f"without the shards {', '.join(repaired.dropped)}")
     parts.append(f"written: {', '.join(path.name for path in repaired.written) or 'nothing'}")

@@ -73,6 +73,9 @@ def _run_python(arguments: Sequence[str]) -> int:
     filled = [path for path in found if next(_lines(path), None) is not None]
     if not filled:
         raise SourceError(f"{found[0]}: an empty list; make it with --list")
+    first = next(_tab_rows(filled[0], root))
+    if not Path(root).is_dir() and not Path(first.path).exists():
+        raise SourceError(f"{root}: no such folder; it is where the paths in {filled[0]} begin")
     for path in found:
         if path not in filled:
             _say(f"{path}: an empty list, passed over")

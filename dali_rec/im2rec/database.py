@@ -152,7 +152,9 @@ class Encoding(NamedTuple):
 def _read(path: str) -> bytes | ImageRejectedError:
     try:
         return read_regular(path)[0]
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        return ImageRejectedError(f"cannot be read: {error.strerror or error}")
+    except ValueError as error:
         return ImageRejectedError(f"cannot be read: {error}")
 
 

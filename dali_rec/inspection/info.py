@@ -22,7 +22,7 @@ from dali_rec.inspection.headers import (
     RecordHeaders,
 )
 from dali_rec.inspection.jpeg_headers import BASELINE, PROCESSES, PROGRESSIVE
-from dali_rec.inspection.label_columns import ClassCount, LabelColumns, Labels
+from dali_rec.inspection.label_columns import Boxes, ClassCount, LabelColumns, Labels
 from dali_rec.inspection.walk import walk
 from dali_rec.manifest import find_manifest
 from dali_rec.opening import open_dataset
@@ -58,13 +58,14 @@ class DatasetInfo:
     """What is in a data set. Counts of kinds are dictionaries from the kind to the number of records.
 
     classes: index, name (None where nobody wrote it down) and records of each class, or None where labels are no
-    class indices. labels: width and range of the label columns. width, height (pixels as stored), aspect (width by
-    height), image_bytes: their values at QUANTILES, empty where there are no images. formats, modes: of the images, by
-    Pillow's names. jpeg: the JPEGs by process ("baseline", "progressive", …); sampling: those in colour by chroma
-    sampling; cmyk_jpeg: those of four components. engine_missed: images that the GPU's JPEG engine does not take, by
-    the first reason that applies; they are decoded by its general processors or by the CPU. not_images: records
-    without an image whose header can be read, by the reason. identities: of a face set of InsightFace, whose records
-    are its images alone; None for other data sets. options, created_by, split: from the manifest.
+    class indices. boxes: of a data set for object detection, which a manifest says or all labels are laid out as; else
+    None. labels: width and range of the label columns. width, height (pixels as stored), aspect (width by height),
+    image_bytes: their values at QUANTILES, empty where there are no images. formats, modes: of the images, by Pillow's
+    names. jpeg: the JPEGs by process ("baseline", "progressive", …); sampling: those in colour by chroma sampling;
+    cmyk_jpeg: those of four components. engine_missed: images that the GPU's JPEG engine does not take, by the first
+    reason that applies; they are decoded by its general processors or by the CPU. not_images: records without an image
+    whose header can be read, by the reason. identities: of a face set of InsightFace, whose records are its images
+    alone; None for other data sets. options, created_by, split: from the manifest.
     """
 
     name: str
@@ -72,6 +73,7 @@ class DatasetInfo:
     bytes: int
     shards: tuple[ShardInfo, ...]
     classes: tuple[ClassCount, ...] | None
+    boxes: Boxes | None
     labels: Labels
     images: int
     formats: dict[str, int]
@@ -168,6 +170,7 @@ def _info(
         bytes=sum(file.reader.size for file in files),
         shards=tuple(ShardInfo(str(file.reader.path), len(file.offsets), file.reader.size) for file in files),
         classes=labels.classes(),
+        boxes=labels.boxes(),
         labels=labels.summary(),
         images=len(sizes.width),
         formats=_most_first(counts.formats, FORMATS),

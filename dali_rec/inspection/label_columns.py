@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dali_rec.box_layout import BoxLayout, box_layout
 from dali_rec.inspection.headers import NO_IMAGE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from dali_rec.inspection.headers import RecordHeaders
@@ -29,6 +32,25 @@ class ClassCount:
     index: int
     name: str | None
     records: int
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectCount:
+    """A class of objects: its index, its name where it is known, and how many objects have it."""
+
+    index: int
+    name: str | None
+    objects: int
+
+
+@dataclass(frozen=True, slots=True)
+class Boxes:
+    """Boxes for object detection: how many numbers an object has, how many objects there are, in how many images."""
+
+    width: int
+    objects: int
+    images: int
+    classes: tuple[ObjectCount, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +94,9 @@ class LabelColumns:
         self._whole = np.ones(COLUMNS_AT_MOST + 1, np.bool_)
         self._unusable = 0
         self._counts: NDArray[np.int64] | None = np.zeros(0, np.int64)
+        self._may_be_boxes = manifest is None or manifest.label_kind == "boxes"
+        self._layout: BoxLayout | None = None
+        self._objects, self._images_with_objects = np.zeros(0, np.int64), 0
 
     def add(self, reader: RecordReader, headers: RecordHeaders) -> None:
         """Take in the labels of these records of a file."""
@@ -83,6 +108,8 @@ class LabelColumns:
         widths = np.maximum(headers.flag[rows].astype(np.int64), 1)
         self._widths.update(np.unique(widths).tolist())
         self._count_classes(values[at])
+        if self._may_be_boxes:
+            self._may_be_boxes = self._count_objects(values, at, widths)
         for column in range(min(int(widths.max()), COLUMNS_AT_MOST)):
             self._take_range(column, values[at[widths > column] + column])
         self._take_rest(values, at, widths)
@@ -121,20 +148,47 @@ class LabelColumns:
         ):
             self._counts = None
             return
-        found = np.bincount(classes, minlength=len(self._counts))
-        found[: len(self._counts)] += self._counts
-        self._counts = found
+        self._counts = _added(self._counts, classes)
+
+    def _count_objects(self, values: NDArray[np.float32], at: NDArray[np.int64], widths: NDArray[np.int64]) -> bool:
+        """Whether these are boxes, of the layout of those before; if so they are counted."""
+        self._layout = self._layout or box_layout(values[at[0] : at[0] + widths[0]])
+        if self._layout is None or (widths < self._layout.header).any():
+            return False
+        header, width = self._layout
+        objects, rest = np.divmod(widths - header, width)
+        if rest.any() or (values[at] != header).any() or (values[at + 1] != width).any():
+            return False
+        ends = np.cumsum(objects)
+        places = np.arange(int(ends[-1])) - np.repeat(ends - objects, objects)
+        labels = values[np.repeat(at + header, objects) + width * places]
+        with np.errstate(invalid="ignore"):
+            classes = labels.astype(np.int64)
+        if (classes != labels).any() or (classes < 0).any() or (classes >= _CLASSES_AT_MOST).any():
+            return False
+        self._objects = _added(self._objects, classes)
+        self._images_with_objects += int(np.count_nonzero(objects))
+        return True
+
+    def boxes(self) -> Boxes | None:
+        """The boxes, with the classes that have a name or an object, or None where labels are something else."""
+        if self._layout is None or not self._may_be_boxes:
+            return None
+        classes = tuple(ObjectCount(*one) for one in self._named(self._objects))
+        return Boxes(self._layout.width, int(self._objects.sum()), self._images_with_objects, classes)
 
     def classes(self) -> tuple[ClassCount, ...] | None:
         """The classes that have a name or a record, or None where records do not have one class index each."""
         if self._counts is None or self._widths != {1}:
             return None
-        counts, names = self._counts, self._names or ()
-        return tuple(
-            ClassCount(index, names[index] if index < len(names) else None, count)
-            for index, count in enumerate([*counts.tolist(), *([0] * (len(names) - len(counts)))])
-            if count or index < len(names)
-        )
+        return tuple(ClassCount(*one) for one in self._named(self._counts))
+
+    def _named(self, counts: NDArray[np.int64]) -> Iterator[tuple[int, str | None, int]]:
+        """Index, name and count of what has a name or is there."""
+        names = self._names or ()
+        for index, count in enumerate([*counts.tolist(), *([0] * (len(names) - len(counts)))]):
+            if count or index < len(names):
+                yield index, names[index] if index < len(names) else None, count
 
     def summary(self) -> Labels:
         """Widths and ranges."""
@@ -155,3 +209,10 @@ class LabelColumns:
         if lowest > highest:
             return ColumnRange(column, None, None, whole=False)
         return ColumnRange(column, lowest, highest, bool(self._whole[column]))
+
+
+def _added(counts: NDArray[np.int64], classes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The counts with these classes counted too."""
+    found = np.bincount(classes, minlength=len(counts))
+    found[: len(counts)] += counts
+    return found

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from dali_rec._files import as_path, write_text_atomically
+from dali_rec._sizes import shown_size
 from dali_rec.errors import ImageRejectedError, RecordError
 from dali_rec.images import inspect_image
 from dali_rec.inspection.info import QUANTILES, info
+from dali_rec.inspection.pictured import Pictured
 from dali_rec.inspection.plots import histogram, scatter
-from dali_rec.inspection.sheet import choose_records, class_name, thumbnail
+from dali_rec.inspection.sheet import choose_records
 from dali_rec.opening import open_dataset
 
 if TYPE_CHECKING:
@@ -59,7 +61,8 @@ def write_report(
     """
     found = info(path, progress=progress)
     with open_dataset(path) as dataset:
-        samples = [_sample(dataset, record) for record in choose_records(dataset, min(count, _MOST_SAMPLES), seed)]
+        pictured = Pictured(dataset)
+        samples = [_sample(pictured, record) for record in choose_records(dataset, min(count, _MOST_SAMPLES), seed)]
         sizes = _sizes(dataset)
     page = Template(files("dali_rec.inspection").joinpath("report.html").read_text("utf-8"))
     name = as_path(path).name
@@ -67,6 +70,7 @@ def write_report(
         title=html.escape(name),
         facts="".join(_facts(found)),
         classes="".join(_classes(found)),
+        counted="objects of each" if found.boxes is not None else "records of each",
         samples="".join(map(_figure, samples)),
         scatter=scatter(sizes, "width in pixels", "height in pixels"),
         aspects=histogram(sizes[:, 0] / sizes[:, 1], "width by height", _ASPECT_EDGES) if len(sizes) else "",
@@ -79,13 +83,13 @@ def write_report(
     write_text_atomically(as_path(out), text)
 
 
-def _sample(dataset: Dataset, record: Record) -> _Sample:
-    name = class_name(dataset, record)
+def _sample(pictured: Pictured, record: Record) -> _Sample:
+    name = pictured.title(record)
     try:
         shown = inspect_image(record.image)
     except ImageRejectedError as error:
         return _Sample(record.key, name, "", "", str(error))
-    picture = thumbnail(record, _THUMBNAIL)
+    picture = pictured.thumbnail(record, _THUMBNAIL)
     size = f"{shown.width} × {shown.height}"
     if picture is None:
         return _Sample(record.key, name, size, "", "it cannot be decoded")
@@ -110,10 +114,12 @@ def _size(dataset: Dataset, row: int) -> tuple[int, int] | None:
 
 
 def _facts(found: DatasetInfo) -> Iterable[str]:
+    classes = _counts(found)
     facts = [
         (f"{found.records:,}", "records"),
-        (f"{len(found.classes):,}" if found.classes else "none", "classes"),
-        (_bytes(found.bytes), "in all"),
+        *([(f"{found.boxes.objects:,}", "objects")] if found.boxes is not None else []),
+        (f"{len(classes):,}" if classes else "none", "classes"),
+        (shown_size(found.bytes), "in all"),
         (f"{len(found.shards):,}", "shard" if len(found.shards) == 1 else "shards"),
     ]
     if found.identities is not None:
@@ -124,31 +130,32 @@ def _facts(found: DatasetInfo) -> Iterable[str]:
     return (f"<div><dt>{name}</dt><dd>{value}</dd></div>" for value, name in facts)
 
 
-def _bytes(count: int) -> str:
-    size, unit = float(count), "bytes"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if size < 1000:
-            break
-        size, unit = size / 1000, larger
-    return f"{size:.3g} {unit}"
+def _counts(found: DatasetInfo) -> list[tuple[str, int]]:
+    """The name of each class, and how many records or objects have it."""
+    if found.boxes is not None:
+        counted = [(one.name, one.index, one.objects) for one in found.boxes.classes]
+    else:
+        counted = [(one.name, one.index, one.records) for one in found.classes or ()]
+    return [(name if name is not None else str(index), count) for name, index, count in counted]
 
 
 def _classes(found: DatasetInfo) -> Iterable[str]:
-    if not found.classes:
+    classes = _counts(found)
+    if not classes:
         yield '<p class="quiet">Its labels are not classes.</p>'
         return
-    shown = sorted(found.classes, key=lambda one: -one.records)[:_CLASSES_SHOWN]
-    most = max(one.records for one in shown) or 1
+    shown = sorted(classes, key=lambda one: -one[1])[:_CLASSES_SHOWN]
+    most = shown[0][1] or 1
     yield "<ol>"
-    for one in shown:
-        name = html.escape(one.name if one.name is not None else str(one.index), quote=True)
+    for plain, count in shown:
+        name = html.escape(plain, quote=True)
         yield (
             f'<li data-class="{name}"><span class="name">{name}</span><span class="bar">'
-            f'<i style="width:{100 * one.records / most:.2f}%"></i></span><b>{one.records:,}</b></li>'
+            f'<i style="width:{100 * count / most:.2f}%"></i></span><b>{count:,}</b></li>'
         )
     yield "</ol>"
-    if len(found.classes) > len(shown):
-        yield f'<p class="quiet">and {len(found.classes) - len(shown):,} smaller classes</p>'
+    if len(classes) > len(shown):
+        yield f'<p class="quiet">and {len(classes) - len(shown):,} smaller classes</p>'
 
 
 def _figure(sample: _Sample) -> str:

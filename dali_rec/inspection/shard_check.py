@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dali_rec._numbers import distinct
+from dali_rec._numbers import counted, distinct
 from dali_rec.errors import DaliRecError
 from dali_rec.faces import count_images
 from dali_rec.inspection.faults import Fault, FaultKind, ShardFindings
@@ -206,7 +206,8 @@ class ShardCheck:
 
     def _note_oddities(self, index: Index | None, entries: Index, absent: int) -> None:
         if absent:
-            message = f"{absent} whole records of the .rec are not in it; the data set goes by the index"
+            records = counted(absent, "whole record of the .rec is", "whole records of the .rec are")
+            message = f"{records} not in it; the data set goes by the index"
             self._note("index", self._idx, message)
         if index is not None and len(entries) < len(index):
             self._note("index", self._idx, f"{len(index) - len(entries)} of its lines name a record a second time")

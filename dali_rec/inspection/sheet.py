@@ -6,12 +6,11 @@ import random
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw
 
 from dali_rec._files import as_path, atomic_write
-from dali_rec.errors import ImageRejectedError
-from dali_rec.images import decode_image
 from dali_rec.inspection.fonts import write
+from dali_rec.inspection.pictured import Pictured, draw_boxes
 
 if TYPE_CHECKING:
     import os
@@ -48,12 +47,15 @@ def contact_sheet(
 ) -> None:
     """Draw ``count`` records of ``dataset``, evenly over its classes as far as they go, as a PNG at ``path``.
 
-    columns: pictures a row. tile: side of each picture in pixels. order: "random" takes any records as they come, and
-    not as many of each class. ids: these records and no others. The choice follows ``seed``. An image that cannot be
-    decoded is said to be so in its place.
+    Objects are outlined. columns: pictures a row. tile: side of each picture in pixels. order: "random" takes any
+    records as they come, and not as many of each class. ids: these records and no others. The choice follows ``seed``.
+    An image that cannot be decoded is said to be so in its place.
     """
-    records = choose_records(dataset, count, seed, order=order, ids=ids)
-    tiles = [_Tile(thumbnail(record, tile), class_name(dataset, record), f"id {record.key}") for record in records]
+    pictured = Pictured(dataset)
+    tiles = [
+        _Tile(pictured.thumbnail(record, tile), pictured.title(record), f"id {record.key}")
+        for record in choose_records(dataset, count, seed, order=order, ids=ids)
+    ]
     _draw(tiles, as_path(path), columns, tile)
 
 
@@ -76,6 +78,7 @@ def augmented_sheet(
 
     keys = sorted({record.key for record in choose_records(dataset, count, seed, order=order, ids=ids)})
     chosen = dataset.subset(ids=keys)
+    pictured = Pictured(chosen)
     loader = Loader(
         chosen,
         len(chosen),
@@ -86,16 +89,20 @@ def augmented_sheet(
         dtype="uint8",
         shuffle=False,
         seed=seed,
-        boxes="off",
+        boxes="list" if pictured.layout is not None else "off",
         ragged="pad",
         rank=0,
         world_size=1,
     )
-    epochs = [next(iter(loader))[0] for _ in range(versions)]
+    epochs = [next(iter(loader)) for _ in range(versions)]
     tiles = []
     for row, record in enumerate(chosen):
-        tiles.append(_Tile(thumbnail(record, tile), class_name(dataset, record), f"id {record.key}"))
-        tiles += [_Tile(Image.fromarray(np.asarray(images[row])), "", "") for images in epochs]
+        tiles.append(_Tile(pictured.thumbnail(record, tile), pictured.title(record), f"id {record.key}"))
+        for images, labels in epochs:
+            picture = Image.fromarray(np.asarray(images[row]))
+            if pictured.layout is not None:
+                draw_boxes(picture, np.asarray(labels[row]))
+            tiles.append(_Tile(picture, "", ""))
     _draw(tiles, as_path(path), versions + 1, tile)
 
 
@@ -139,35 +146,15 @@ def choose_records(
 
 def _choose(dataset: Dataset, count: int, generator: random.Random) -> list[Record]:
     positions = generator.sample(range(len(dataset)), min(len(dataset), 50 * count))
+    class_of = Pictured(dataset).class_of
     by_class: dict[float, list[int]] = {}
     for position in positions:
-        by_class.setdefault(_label(dataset[position]), []).append(position)
+        by_class.setdefault(class_of(dataset[position]), []).append(position)
     chosen: list[int] = []
     classes = list(by_class.values())
     while len(chosen) < count and any(classes):
         chosen += [members.pop() for members in classes if members][: count - len(chosen)]
-    return sorted((dataset[position] for position in chosen), key=lambda record: (_label(record), record.key))
-
-
-def _label(record: Record) -> float:
-    return float(record.labels[0]) if len(record.labels) else -1.0
-
-
-def class_name(dataset: Dataset, record: Record) -> str:
-    """The name of a record's class, or its first labels where it has none."""
-    classes, label = dataset.classes, _label(record)
-    if classes is not None and label.is_integer() and 0 <= label < len(classes):
-        return classes[int(label)]
-    return " ".join(f"{value:g}" for value in record.labels[:4].tolist())
-
-
-def thumbnail(record: Record, tile: int) -> Image.Image | None:
-    """The picture in a square of ``tile`` pixels, or None if it cannot be decoded."""
-    try:
-        picture = Image.fromarray(decode_image(record.image))
-    except ImageRejectedError:
-        return None
-    return ImageOps.contain(picture, (tile, tile), Image.Resampling.LANCZOS)
+    return sorted((dataset[position] for position in chosen), key=lambda record: (class_of(record), record.key))
 
 
 def _draw_text(

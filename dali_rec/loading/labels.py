@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from dali_rec._files import as_path
+from dali_rec.box_layout import box_layout
 from dali_rec.dataset import listed_ids
 from dali_rec.errors import DatasetError, RecordError
 from dali_rec.sources.lst import read_list
@@ -92,9 +93,10 @@ class LabelReader:
             return _pad(labels) if self._ragged == "pad" else [np.array(one, np.float32) for one in labels]
         widths = sorted({len(one) for one in labels})
         if len(widths) > 1:
+            are_boxes = all(box_layout(one) is not None for one in labels)
             raise DatasetError(
                 f"{self._name}: its records have different numbers of labels ({widths[0]} to {widths[-1]}), which do "
-                "not make one tensor; load them with ragged='pad' or ragged='list'"
+                f"not make one tensor; load them with {'boxes' if are_boxes else 'ragged'}='pad' or 'list'"
             )
         values = np.array(labels, dtype=np.float32)  # a copy: the pipeline's buffer is its own
         return self._classes(values) if self._are_classes else values

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 
 from dali_rec._dali import dali_reason, import_dali
 from dali_rec._files import as_path
-from dali_rec._numbers import whole_number
+from dali_rec._numbers import counted, whole_number
 from dali_rec.errors import LoaderError
 from dali_rec.loading.at_once import with_several_at_once
 from dali_rec.loading.augmentation import BoxAugmentation, box_augmentation
@@ -249,7 +249,7 @@ class Loader:
         self._recovery = Recovery(self.dataset, execution, skips=on_error == "skip")
         logger.info(
             "Loader: %s; rank %d of %d (%s); decode and resize on the %s (%s); %d threads, %d batches at once, %d runs "
-            "ahead; tuned: %s (%s)",
+            "ahead; settings: %s",
             self.dataset,
             *self._ranks,
             ranks.why,
@@ -258,8 +258,7 @@ class Loader:
             execution.num_threads,
             self.batches_at_once,
             self._reader.execution.queue_depth,
-            self.tuned,
-            why_these,
+            f"{self.tuned} ({why_these})" if self.tuned.changed else why_these,
         )
         self._start(Mark(self._place))
 
@@ -329,6 +328,9 @@ class Loader:
             f"{self.dataset.name}: a Loader cannot be copied or sent to another process; make another one there, and "
             "take state_dict() to where this one stands"
         )
+
+    def __repr__(self) -> str:
+        return f"<Loader of {counted(len(self), 'batch', 'batches')} of {self.batch_size} from {self.dataset!r}>"
 
     def __len__(self) -> int:
         """Batches in the whole of the epoch that is running, or comes next."""

@@ -198,7 +198,7 @@ def choose_tuned(wanted: bool | Tuned, dataset: Dataset, device: Device, world_s
     if not isinstance(wanted, bool):
         raise ValueError(f"tuned is {wanted!r}: expected True, False or a Tuned")  # noqa: TRY004  # as other options
     if not wanted:
-        return DEFAULTS, "defaults: as asked"
+        return DEFAULTS, "defaults (as asked)"
     return find_tuned(dataset, device, local_world_size_in_environment() or world_size)
 
 
@@ -212,15 +212,15 @@ def find_tuned(dataset: Dataset, device: Device, ranks_here: int) -> tuple[Tuned
         entries = [] if path is None else read_tuned(path)
     except DatasetError as error:
         logger.warning("ignored: %s", error)
-        return DEFAULTS, "defaults: the file with those kept is damaged"
+        return DEFAULTS, "defaults (the file with those kept is damaged)"
     if path is None or not entries:
-        return DEFAULTS, "defaults: not tuned"
+        return DEFAULTS, "defaults (not tuned)"
     if ranks_here != 1:
-        return DEFAULTS, f"defaults: {path.name} is for one process a machine"
+        return DEFAULTS, f"defaults ({path.name} is for one process a machine)"
     here = machine_key(device)
     entry = next((one for one in entries if one.machine == here), None)
     if entry is None:
-        return DEFAULTS, f"defaults: {path.name} is of other machines"
+        return DEFAULTS, f"defaults ({path.name} is of other machines)"
     if not set(rec_bytes(dataset)) <= set(entry.rec_bytes):
-        return DEFAULTS, f"defaults: {path.name} is of other .rec files of this name; tune anew"
+        return DEFAULTS, f"defaults ({path.name} is of other .rec files of this name; tune anew)"
     return entry.settings, f"{path.name}, of {entry.measured.get('date', 'this machine')}"

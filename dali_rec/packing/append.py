@@ -149,10 +149,19 @@ def _refuse_other_options(path: str, manifest: Manifest, options: PackOptions) -
     for field in fields(ImageOptions):
         before = manifest.options.get(field.name, field.default)
         if field.name not in _FREE_OPTIONS and before != recorded[field.name]:
+            then, now = _option(field.name, before), _option(field.name, recorded[field.name])
             raise SourceError(
-                f"{path} was packed with {field.name} {before}, and this would be {recorded[field.name]}: say the "
-                "same, or pack a data set of its own"
+                f"{path} was packed with {then}, and this would be with {now}: say the same, or pack a data set of its "
+                "own"
             )
+
+
+def _option(name: str, value: object) -> str:
+    """As it is given to the command."""
+    option = f"--{name.replace('_', '-')}"
+    if value is None or value is False:
+        return f"no {option}"
+    return option if value is True else f"{option} {value}"
 
 
 def _unite(old: tuple[str, ...] | None, new: tuple[str, ...] | None) -> tuple[tuple[str, ...] | None, list[int] | None]:

@@ -17,6 +17,7 @@ from dali_rec.packing.publication import Moves, Publication, staged_manifest
 from dali_rec.packing.store import LocalStore
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
@@ -42,12 +43,12 @@ class ArrangeTarget:
     names: of the data sets, one for each of ``splits``, or that of ``out``. beside: further files of each.
     """
 
-    def __init__(self, out: Path, splits: Iterable[str] = (), beside: Sequence[str] = ()) -> None:
+    def __init__(self, out: str | os.PathLike[str], splits: Iterable[str] = (), beside: Sequence[str] = ()) -> None:
         self.prefix = require_output_name(out)
-        self.names = tuple(f"{out.name}-{split}" for split in splits) or (out.name,)
+        self.names = tuple(f"{self.prefix.name}-{split}" for split in splits) or (self.prefix.name,)
         self._beside = tuple(beside)
-        self._store = LocalStore(out.parent)
-        self._folder = out.name + ARRANGING
+        self._store = LocalStore(self.prefix.parent)
+        self._folder = self.prefix.name + ARRANGING
         self._journal = f"{self._folder}/{JOURNAL}"
         self._checked: tuple[tuple[Path, ...], bool] | None = None
 

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from dali_rec._numbers import counted
 from dali_rec.errors import TooManyBadImagesError
 
 if TYPE_CHECKING:
@@ -69,10 +70,14 @@ class ImageCounter:
             raise TooManyBadImagesError(f"bad image {describe(rejections[:1])} (--strict stops at the first)")
         if len(rejections) > self._allowed:
             raise TooManyBadImagesError(
-                f"{len(rejections)} of the first {done} images are bad, more than the {self._allowed} of "
-                f"{self._job.images} that --max-bad {options.max_bad:g} allows ('--max-bad N' allows N): "
+                f"{counted(len(rejections), 'bad image')} among the first {done:,}, more than the {self._allowed} of "
+                f"{self._job.images} that --max-bad {_shown(options.max_bad)} allows ('--max-bad N' allows N): "
                 f"{describe(rejections)}"
             )
+
+
+def _shown(max_bad: float) -> str:
+    return f"{max_bad:g}" if max_bad >= 1 else f"{100 * max_bad:g}%"
 
 
 def require_records(plan: Plan, reports: Mapping[str, ShardReport]) -> None:
@@ -86,8 +91,16 @@ def require_records(plan: Plan, reports: Mapping[str, ShardReport]) -> None:
 
 def describe(rejections: Sequence[Rejection]) -> str:
     """Some of the rejections in words."""
-    shown = "; ".join(f"{rejection.sample.location}: {rejection.reason}" for rejection in rejections[:_REASONS_SHOWN])
-    return shown if len(rejections) <= _REASONS_SHOWN else f"{shown}; …"
+    shown = "; ".join(map(_said, rejections[:_REASONS_SHOWN])) + ("; …" if len(rejections) > _REASONS_SHOWN else "")
+    if all(rejection.reason.startswith("no such file") for rejection in rejections):
+        shown += "; where the paths of a list or table begin elsewhere, say --root FOLDER"
+    return shown
+
+
+def _said(rejection: Rejection) -> str:
+    """The image and the reason, which begins with the URL where it could not be fetched."""
+    location = rejection.sample.location
+    return rejection.reason if rejection.reason.startswith(location) else f"{location}: {rejection.reason}"
 
 
 def emptied_classes(job: Job, rejections: Iterable[Rejection]) -> tuple[str, ...]:

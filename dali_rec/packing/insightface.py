@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dali_rec._files import as_path, atomic_write, write_text_atomically
+from dali_rec._files import as_path, atomic_write, require_output_name, write_text_atomically
 from dali_rec.dataset import listed_ids
 from dali_rec.errors import SourceError, TooManyBadImagesError
 from dali_rec.images import inspect_image
@@ -103,7 +103,7 @@ def _pack_and_arrange(
         raise ValueError(
             f"{os.fspath(out)}: InsightFace's layout is written to a file system; copy it there afterwards"
         )
-    out = as_path(out)
+    out = require_output_name(out)
     began = time.perf_counter()
     read = [as_path(source)] if isinstance(source, (str, os.PathLike)) else []
     target = _target(out, read, overwrite=overwrite)
@@ -142,7 +142,7 @@ def write_insightface(dataset: Dataset, out: str | os.PathLike[str], *, overwrit
     The bytes of the images are copied. Raises DatasetError where a first label is no class index, SourceError where
     images differ in size, OutputExistsError.
     """
-    out = as_path(out)
+    out = require_output_name(out)
     target = _target(out, [shard.path for shard in dataset.shards], overwrite=overwrite)
     with target.working() as folder:
         (arranged,) = target.publish([_write(dataset, folder, out.name)])

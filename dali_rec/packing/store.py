@@ -87,7 +87,7 @@ def open_store(out: str | os.PathLike[str]) -> tuple[Store, str]:
     if isinstance(out, str) and is_url(out) and not out.lower().startswith(_LOCAL):
         protocol, _, place = out.rstrip("/").partition("://")
         bucket, _, name = place.rpartition("/")
-        if not bucket or not name:
+        if not bucket or not name or out.endswith("/"):
             example = f"{protocol.removesuffix(':')}://{place.strip('/') or 'bucket'}/train"
             raise SourceError(f"{out}: the output needs a name after the bucket, such as {example}")
         directory = f"{protocol}://{bucket}"
@@ -97,10 +97,10 @@ def open_store(out: str | os.PathLike[str]) -> tuple[Store, str]:
         return RemoteStore(directory), name
     if isinstance(out, str) and out.lower().startswith(_LOCAL):
         out = out[len(_LOCAL) :]
-    path = as_path(out)
-    wrong = wrong_output(path)
+    wrong = wrong_output(out)
     if wrong is not None:
         raise SourceError(wrong)
+    path = as_path(out)
     if as_url(path) is not None:
         raise SourceError(f"{out}: neither a URL, which has two slashes after the colon, nor in a folder that is there")
     return LocalStore(path.parent), path.name

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from dali_rec._numbers import counted
 from dali_rec.errors import SourceError
 from dali_rec.images import LOADABLE_EXTENSIONS
 from dali_rec.sources.annotation_files import unread_annotations
@@ -136,7 +137,7 @@ def _other_files(trees: list[FolderTree]) -> list[str]:
     others = [name for tree in trees for name in tree.others]
     if not others:
         return []
-    left_out = f"{len(others)} files that are not images by their extension were left out: {shown(others)}"
+    left_out = f"{counted(len(others), 'file')} left out, not images by their extension: {shown(others)}"
     return [left_out, *unread_annotations(trees)]
 
 
@@ -166,7 +167,7 @@ def _leave_out_loose(tree: FolderTree) -> list[str]:
 
 
 def _left_out(folder: Path, files: list[str]) -> list[str]:
-    return [f"{len(files)} files directly in {folder} were left out: {shown(files)}"] if files else []
+    return [f"{counted(len(files), 'file')} directly in {folder} left out: {shown(files)}"] if files else []
 
 
 def _look_like_no_classes(tree: FolderTree, *, are_levels: bool) -> list[str]:

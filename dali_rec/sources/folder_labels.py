@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from dali_rec._numbers import counted
 from dali_rec.errors import SourceError
 from dali_rec.sources.sample import SPLIT_NAMES
 from dali_rec.sources.walk import FolderTree, shown
@@ -123,10 +124,11 @@ def _single_column(
         names = tuple(classes)
         unknown = sorted(set(found).difference(names))
         if unknown:
-            raise SourceError(f"{trees[0].top}: {len(unknown)} folders are not in --classes: {shown(unknown)}")
+            folders = counted(len(unknown), "folder is", "folders are")
+            raise SourceError(f"{trees[0].top}: {folders} not in --classes: {shown(unknown)}")
     numbers = {name: float(number) for number, name in enumerate(names)}
     empty = [name for name in names if name not in with_images]
-    notes = [f"{len(empty)} classes have no images: {shown(empty)}"] if empty else []
+    notes = [f"{counted(len(empty), 'class has', 'classes have')} no images: {shown(empty)}"] if empty else []
     if classes is None:
         notes += _numbered_names(trees[0].top, names)
     first = {name_of(parts) for parts, _ in trees[0].images}
@@ -134,7 +136,8 @@ def _single_column(
         notes.append(f"{trees[0].top}: all images are of one class, {next(iter(with_images))!r}")
     new = [name for name in names if name in with_images and name not in first]
     if new:
-        notes.append(f"{len(new)} classes have no images in {trees[0].top} and keep a number: {shown(new)}")
+        count = counted(len(new), "class has no images", "classes have no images")
+        notes.append(f"{count} in {trees[0].top}, but a number: {shown(new)}")
     return FolderLabeller(lambda parts: (numbers[name_of(parts)],), names, notes=tuple(notes))
 
 

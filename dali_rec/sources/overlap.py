@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dali_rec._numbers import counted
+
 if TYPE_CHECKING:
     from dali_rec.sources.sample import Source
 
@@ -31,5 +33,5 @@ def say_overlap(source: Source) -> Source:
     location = source.samples[int(order[at])].location
     listed = location if held is None or not held.holds(location) else held.listed(location)
     count = len(np.unique(hashes[again]))
-    note = f"{source.root}: {count:,} images are in several splits; {listed[:200]} is in {names}"
+    note = f"{source.root}: {counted(count, 'image is', 'images are')} in several splits; {listed[:200]} is in {names}"
     return replace(source, notes=(*source.notes, note))

@@ -58,7 +58,7 @@ def test_faces_without_the_identities_of_their_file_are_images_alone(tmp_path, a
     assert sorted(body[24:] for _, body in made) == sorted(body[24:] for _, body in images)
     assert all(dali_rec.verify(one.manifest_path).ok for one in report.sets)
     assert len(report.notes) == 1
-    assert "4 records without an image, are left out" in report.notes[0]
+    assert "4 records without an image) are left out" in report.notes[0]
 
 
 def test_faces_are_merged_with_other_images(tmp_path):

@@ -62,7 +62,7 @@ def test_images_are_appended_as_those_before_them_were_packed(tmp_path, command)
         name: before[name] for name in IMAGE_OPTIONS
     }
     prefix = made.manifest_path.with_suffix("")
-    with pytest.raises(SourceError, match="was packed with resize 20, and this would be None"):
+    with pytest.raises(SourceError, match="was packed with --resize 20, and this would be with no --resize"):
         dali_rec.pack(more, prefix, append=True)
     assert dali_rec.pack(more, prefix, append=True, resize=20).manifest.records == 12
 

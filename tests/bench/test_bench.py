@@ -83,6 +83,10 @@ def test_short_run_quotes_nothing(capsys, packed):
     assert main([*arguments, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert [one["images_per_second"] for one in report["stages"]] == [None] * 4
+    assert main([*arguments, "--plot", str(packed.with_suffix(".png"))]) == 1
+    captured = capsys.readouterr()
+    assert captured.out.count("too short to quote") == 4  # what was measured is not lost
+    assert "Loader" not in captured.err
 
 
 @pytest.fixture

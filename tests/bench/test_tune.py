@@ -293,7 +293,7 @@ def test_files_of_several_data_sets_are_refused(packed, tmp_path, class_folder):
 def test_plain_bench_says_which_settings_were_taken(packed, capsys):
     arguments = ["bench", str(packed), *BRIEF, "--seconds", "0.05"]
     assert main(arguments) == 0
-    assert "settings: defaults: not tuned" in capsys.readouterr().out
+    assert "settings: defaults (not tuned)" in capsys.readouterr().out
     keep(packed, Tuned(threads=1))
     assert main(arguments) == 0
     assert "settings: threads 1 (photos.tuned.json" in capsys.readouterr().out

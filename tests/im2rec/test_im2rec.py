@@ -256,6 +256,16 @@ def test_missing_list_is_an_error(tree, tmp_path, capsys, name):
     assert f"{tmp_path / 'x.lst'}: no such list; make it with --list" in capsys.readouterr().err
 
 
+def test_missing_root_is_one_error(tree, tmp_path, capsys):
+    prefix = tmp_path / "x"
+    assert main([str(prefix), str(tree), "--list", "--recursive"]) == 0
+    assert main([str(prefix), str(tmp_path / "gone")]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        f"im2rec: {tmp_path / 'gone'}: no such folder; it is where the paths in {prefix}.lst begin"
+    ]
+    assert not prefix.with_suffix(".rec").exists()
+
+
 def test_unknown_option_is_wrong_usage(tree, tmp_path):
     with pytest.raises(SystemExit) as end:
         main([str(tmp_path / "x"), str(tree), "--shuffel"])

@@ -293,7 +293,7 @@ def test_command_says_what_was_left_out_and_written(packed, capsys):
     record = damage.flipped_image(packed.with_name("photos.rec"))
     assert main(["verify", "--repair", str(packed)]) == 0
     out = capsys.readouterr().out
-    assert f"11 records remain; 1 left out (ids {record.key}); written: photos.idx, photos.lst, photos.json" in out
+    assert f"11 records remain; 1 left out (id {record.key}); written: photos.idx, photos.lst, photos.json" in out
     assert main(["verify", str(packed)]) == 0
 
 

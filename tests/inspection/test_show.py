@@ -90,7 +90,9 @@ def test_command_makes_a_sheet_in_this_folder(packed, tmp_path, monkeypatch, cap
     monkeypatch.chdir(tmp_path)
     assert main(["show", str(packed)]) == 0
     assert (tmp_path / "photos-packed.png").exists()
+    capsys.readouterr()
     assert main(["show", str(packed), "--augmented", "--count", "2", "-o", "aug.png"]) == 0
+    assert capsys.readouterr() == ("aug.png\n", "")
     assert main(["show", str(packed), "--ids", "99"]) == 1
     assert "id 99" in capsys.readouterr().err
 

@@ -323,8 +323,13 @@ def test_fractional_labels_of_a_list_are_float32(tmp_path):
 
 
 def test_records_with_different_numbers_of_labels_are_an_error():
-    with pytest.raises(DatasetError, match=r"detection\.rec: its records have different numbers of labels"):
+    with pytest.raises(DatasetError, match=r"detection\.rec: .* different numbers of labels .* boxes='pad'"):
         next(iter(numpy_loader(DATA / "detection.rec", 4)))
+
+
+def test_loader_says_what_it_is(packed):
+    shown = repr(numpy_loader(packed, 5))
+    assert shown == f"<Loader of 3 batches of 5 from <Dataset of 12 records in 1 shard: {packed}.rec>>"
 
 
 # Frameworks

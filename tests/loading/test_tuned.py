@@ -56,7 +56,7 @@ def test_settings_kept_for_this_machine_are_taken(monkeypatch, packed, caplog):
     caplog.set_level(logging.INFO, "dali_rec")
     assert build_arguments(monkeypatch, packed) == (3, 5)
     assert (
-        "3 threads, 1 batches at once, 5 runs ahead; tuned: threads 3, prefetch 5 (photos.tuned.json, of 2026-01-01)"
+        "3 threads, 1 batches at once, 5 runs ahead; settings: threads 3, prefetch 5 (photos.tuned.json, of 2026-01-01)"
         in caplog.text
     )
 

@@ -88,7 +88,7 @@ def test_rejections_are_added_to_those_before(first, tmp_path):
 
 def test_what_does_not_go_together_is_refused(first, tmp_path):
     more = make_class_folder(tmp_path / "more", {"bee": 3})
-    with pytest.raises(SourceError, match=r"packed with resize None, and this would be 16: say the same"):
+    with pytest.raises(SourceError, match=r"packed with no --resize, and this would be with --resize 16: say the same"):
         dali_rec.pack(more, first, append=True, resize=16)
     (tmp_path / "y.lst").write_text("100\t0.5\tmore/bee/bee_000.jpg\n")
     with pytest.raises(SourceError, match=r"one label an image .class numbers., the images to append have one label"):

@@ -12,6 +12,9 @@ from support import DATA, encoded, jpeg, make_class_folder, picture
 import dali_rec
 from dali_rec.errors import OutputExistsError, SourceError, TooManyBadImagesError
 from dali_rec.manifest import read_manifest
+from dali_rec.packing.bad_images import describe
+from dali_rec.packing.report import Rejection
+from dali_rec.sources.sample import Sample
 
 SUFFIXES = (".rec", ".idx", ".lst", ".json")
 
@@ -155,10 +158,26 @@ def test_bad_images_are_rejected_with_the_reason_and_the_rest_is_packed(folder_w
 
 
 def test_more_bad_images_than_allowed_fail_and_are_listed(folder_with_bad_images, tmp_path):
-    with pytest.raises(TooManyBadImagesError, match=r"4 of the first .* images are bad, more than the 3 of 15"):
+    with pytest.raises(TooManyBadImagesError, match=r"4 bad images among the first .*, more than the 3 of 15"):
         dali_rec.pack(folder_with_bad_images / "x.lst", tmp_path / "out" / "x", max_bad=0.2)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["x.rejected.jsonl"]
     assert len((tmp_path / "out" / "x.rejected.jsonl").read_text().splitlines()) == 4
+
+
+def test_list_whose_paths_lead_nowhere_is_told_of_the_root(class_folder, tmp_path):
+    (tmp_path / "x.lst").write_text("0\t0\tant/ant_000.jpg\n1\t1\tbee/bee_000.jpg\n")
+    with pytest.raises(TooManyBadImagesError, match=r"begin elsewhere, say --root FOLDER"):
+        dali_rec.pack(tmp_path / "x.lst", tmp_path / "y")
+    (class_folder / "ant" / "ant_000.jpg").write_bytes(b"")
+    with pytest.raises(TooManyBadImagesError, match=r"ant_000.jpg: the file is empty") as caught:
+        dali_rec.pack(tmp_path / "x.lst", tmp_path / "y", root=class_folder)
+    assert "--root" not in str(caught.value)
+
+
+def test_reason_that_begins_with_the_url_is_said_once():
+    url = "https://host/1.jpg"
+    bad = [Rejection(Sample(0, (0.0,), url), f"{url}: HTTP status 404"), Rejection(Sample(1, (0.0,), "2.jpg"), "empty")]
+    assert describe(bad) == f"{url}: HTTP status 404; 2.jpg: empty"
 
 
 def test_default_allows_one_bad_image_in_a_hundred(tmp_path):

@@ -258,7 +258,7 @@ def test_bad_images_are_counted_over_all_machines(photos, tmp_path):
     options = {"shards": 4, "num_nodes": 2, "max_bad": 7}
     dali_rec.pack(photos, out, node_rank=0, **options)
     images = len(list(photos.rglob("*.jpg")))
-    with pytest.raises(TooManyBadImagesError, match=f"8 of the first {images} images are bad, more than the 7"):
+    with pytest.raises(TooManyBadImagesError, match=f"8 bad images among the first {images}, more than the 7"):
         dali_rec.pack(photos, out, node_rank=1, **options)
     assert len(out.with_name("x.rejected.jsonl").read_text().splitlines()) == 8
     report = dali_rec.pack(photos, out, shards=4, max_bad=8, resume=True)

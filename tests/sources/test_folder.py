@@ -43,7 +43,7 @@ def test_files_with_other_extensions_are_counted(tmp_path):
     (tmp_path / "a" / "notes.txt").write_text("x")
     (tmp_path / "README").write_text("x")
     notes = " ".join(read_folder(tmp_path).notes)
-    assert "1 files directly in" in notes
+    assert "1 file directly in" in notes
     assert "README" in notes
     assert "a/notes.txt" in notes
 
@@ -53,7 +53,7 @@ def test_files_beside_the_splits_are_counted(tmp_path):
         make_class_folder(tmp_path / split, {"cat": 1, "dog": 1})
     (tmp_path / "stray.jpg").write_bytes(jpeg(0))
     source = read_folder(tmp_path)
-    assert (len(source.samples), source.notes) == (4, (f"1 files directly in {tmp_path} were left out: stray.jpg",))
+    assert (len(source.samples), source.notes) == (4, (f"1 file directly in {tmp_path} left out: stray.jpg",))
 
 
 def test_hidden_files_and_folders_are_passed_over(tmp_path):
@@ -106,7 +106,7 @@ def test_class_without_images_keeps_its_number_and_is_said(tmp_path):
     (tmp_path / "b").mkdir()
     source = read_folder(tmp_path)
     assert source.classes == ("a", "b", "c")
-    assert "1 classes have no images: b" in source.notes
+    assert "1 class has no images: b" in source.notes
 
 
 def test_links_are_followed_without_loops(tmp_path):

@@ -219,7 +219,7 @@ def test_split_without_class_folders_beside_one_with_them_is_refused(make, label
 def test_classes_that_only_another_split_has_are_said(make, tmp_path):
     source = read_folder(make("train/cat/1.jpg", "train/dog/2.jpg", "test/test/3.jpg"))
     assert source.classes == ("cat", "dog", "test")
-    assert source.notes == (f"1 classes have no images in {tmp_path / 'photos' / 'train'} and keep a number: test",)
+    assert source.notes == (f"1 class has no images in {tmp_path / 'photos' / 'train'}, but a number: test",)
 
 
 def test_flat_folders_can_be_splits(make):
@@ -277,11 +277,11 @@ def test_order_of_classes_can_be_given(make):
     source = read_folder(make("a/1.jpg", "b/2.jpg"), classes=("b", "unseen", "a"))
     assert source.classes == ("b", "unseen", "a")
     assert labels_of(source) == {"a/1.jpg": (2.0,), "b/2.jpg": (0.0,)}
-    assert "1 classes have no images: unseen" in source.notes
+    assert "1 class has no images: unseen" in source.notes
 
 
 def test_folder_that_is_not_among_the_classes_is_an_error(make):
-    with pytest.raises(SourceError, match="1 folders are not in --classes: b"):
+    with pytest.raises(SourceError, match="1 folder is not in --classes: b"):
         read_folder(make("a/1.jpg", "b/2.jpg"), classes=("a",))
 
 
@@ -361,7 +361,7 @@ def test_two_splits_beside_another_folder_are_said_to_be_labels(make, labels):
 
 def test_images_beside_the_folder_of_splits_are_counted(make):
     source = read_folder(make("set/train/a/1.jpg", "set/val/a/2.jpg", "3.jpg"))
-    assert any("1 files directly in" in note and "3.jpg" in note for note in source.notes)
+    assert any("1 file directly in" in note and "3.jpg" in note for note in source.notes)
 
 
 def test_split_by_itself_with_other_numbers_than_its_neighbour_is_said(make):
@@ -370,7 +370,7 @@ def test_split_by_itself_with_other_numbers_than_its_neighbour_is_said(make):
         (note,) = read_folder(folder / name).notes
         assert note.startswith(f"{folder / other} has other classes than {folder / name}")
     assert "has other classes" not in "".join(read_folder(folder / "test").notes)
-    assert read_folder(folder / "val", classes=("a", "b", "c")).notes == ("1 classes have no images: b",)
+    assert read_folder(folder / "val", classes=("a", "b", "c")).notes == ("1 class has no images: b",)
     (folder / "val" / "b").mkdir()
     assert read_folder(folder / "train").notes == ()
 

@@ -17,7 +17,7 @@ def test_row_of_two_splits_is_said(tmp_path):
         (tmp_path / f"{number}.jpg").write_bytes(jpeg(number))
     (tmp_path / "x.csv").write_text("path,label,split\n0.jpg,a,train\n1.jpg,a,test\n0.jpg,a,test\n2.jpg,a,train\n")
     (note,) = overlap(open_source(tmp_path / "x.csv"))
-    assert "1 images are in several splits; 0.jpg is in train and test" in note
+    assert "1 image is in several splits; 0.jpg is in train and test" in note
 
 
 def test_record_of_two_views_is_said(tmp_path):
@@ -42,7 +42,8 @@ def test_overlap_is_said_where_there_is_one(parts):
                 several.add(name)
                 first = first or f"{name} is in s{before} and s{number}"
     notes = overlap(say_overlap(Source(samples, ".", splits=splits)))
-    assert notes == ([f".: {len(several)} images are in several splits; {first}"] if several else [])
+    images = "1 image is" if len(several) == 1 else f"{len(several)} images are"
+    assert notes == ([f".: {images} in several splits; {first}"] if several else [])
 
 
 @pytest.mark.parametrize("count", [0, 1])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from dali_rec._numbers import counted
 from dali_rec.errors import SourceError
 from dali_rec.sources.detection.annotated import Annotations, Object, listed
 from dali_rec.sources.detection.json_file import list_in, load_json, numbers_in, start_of, text_in
@@ -45,7 +46,7 @@ def read_bdd100k(path: Path, root: Path | None = None) -> Annotations:
     subset = path.stem.rpartition("_")[2]
     found = listed(path, names, objects, root, f"100k/{subset}")
     if others:
-        found.notes.append(f"{path}: {others:,} labels have no box, as lanes, and were left out")
+        found.notes.append(f"{path}: {counted(others, 'label')} without a box, as lanes, left out")
     return found
 
 

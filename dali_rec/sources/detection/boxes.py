@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
-from dali_rec._numbers import parse_float
+from dali_rec._numbers import counted, parse_float
 from dali_rec.errors import SourceError
 from dali_rec.sources.sample import Sample, SampleTable
 
@@ -113,23 +113,23 @@ class BoxSamples:
     def notes(self) -> tuple[str, ...]:
         """What the user should hear."""
         told = (
-            (self._clipped, "boxes reached outside their images and were clipped"),
-            (self._empty, "boxes without area inside their images were left out"),
-            (
-                self._without_objects,
-                "images have no objects" if self._keeps_empty else "images have no objects and were left out",
-            ),
-            (self._dropped, "difficult or crowd boxes were left out"),
-            (
-                self._turned,
-                "images are turned by their EXIF orientation after they were annotated: so were their boxes",
-            ),
+            (self._clipped, "box", "boxes", "clipped to the image"),
+            (self._empty, "box", "boxes", "left out, without area inside the image"),
+            (self._without_objects, "image", "images", "without objects" + ("" if self._keeps_empty else ", left out")),
+            (self._dropped, "box", "boxes", "left out, difficult or a crowd"),
+            (self._turned, "image", "images", "annotated as stored and shown turned (EXIF), and so are their boxes"),
             (
                 self._undecided,
-                "images have an EXIF orientation that keeps their size: their boxes are taken as of the image as shown",
+                "image",
+                "images",
+                "with an EXIF orientation that keeps the size: boxes are taken to be those of the image as shown",
             ),
         )
-        return tuple(f"{tally.count:,} {what}; the first: {tally.first}" for tally, what in told if tally.count)
+        return tuple(
+            f"{counted(tally.count, one, many)} {what}; the first: {tally.first}"
+            for tally, one, many, what in told
+            if tally.count
+        )
 
     def _orient(
         self, stored: StoredSize, declared: tuple[float, float] | None, where: str

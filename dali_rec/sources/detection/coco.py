@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dali_rec._numbers import counted
 from dali_rec.errors import SourceError
 from dali_rec.sources.detection.boxes import Box, BoxSamples, Empty, Flagged, to_number
 from dali_rec.sources.detection.coco_file import (
@@ -95,7 +96,7 @@ def read_coco(
         keys_are_given = not any(isinstance(key, str) for key in rows)
         samples = _class_samples(images, files, _classes(path, annotations, rows, label_of), keys_are_given)
         if len(samples) < len(images):
-            notes.append(f"{path}: {len(images) - len(samples):,} images have no annotation and were left out")
+            notes.append(f"{path}: {counted(len(images) - len(samples), 'image')} left out, without annotation")
     if len(set(files)) < len(files):
         twice = next(name for name, count in Counter(files).items() if count > 1)
         notes.append(f"{path}: several images are of one file, each with its own annotations: {twice}")

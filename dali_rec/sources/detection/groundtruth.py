@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dali_rec._numbers import counted
 from dali_rec.errors import SourceError
 from dali_rec.sources.detection.annotated import Annotations, Object, listed
 from dali_rec.sources.detection.json_file import list_in, numbers_in, text_in
@@ -76,7 +77,7 @@ def read_groundtruth(path: Path, root: Path | None = None, attribute: str | None
     found = listed(path, [one.name for one in entries], objects, root, path.stem, sizes)
     found.names = list(dict.fromkeys(names[key] for key in sorted(names)))
     if bare:
-        found.notes.append(f"{path}: {len(bare):,} lines without boxes were left out; the first: {bare[0]}")
+        found.notes.append(f"{path}: {counted(len(bare), 'line')} without boxes left out; the first: {bare[0]}")
     return found
 
 

@@ -14,48 +14,59 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_NAMES_TRIED = 20
+
+
 def find_images(
     path: Path, names: Sequence[str], root: Path | None, subset: str, notes: list[str]
 ) -> tuple[Path, list[str]]:
     """Where the file names begin, and all of them: in ``root``, or in the folder that has the first, if it is no URL.
 
-    subset: what a folder of these images may be called, such as val2017, near the annotations. Folders that stand
-    before all of them are left out where the rest is there: see ``leading_folders``. Raises SourceError where no folder
-    has the first image, and where several have one of that name.
+    subset: what a folder of these images may be called, such as val2017, near the annotations. The first image that is
+    there is looked for, as some may be missing. Folders that stand before all of them are left out where the rest is
+    there: see ``leading_folders``. Raises SourceError where no folder has one of the first images, and where several
+    have one of that name.
     """
     names = list(names)
     if root is None and is_url(names[0]):
         return path.parent, names
-    root = root if root is not None else _find_root(path, names[0], subset)
-    shorter = shorten_all(names, leading_folders(names[0], root))
+    root = root if root is not None else _find_root(path, names, subset)
+    row = next((row for row, name in enumerate(names[:_NAMES_TRIED]) if _is_in(root, name)), 0)
+    shorter = shorten_all(names, leading_folders(names[row], root))
     if shorter is None or shorter == names:
         return root, names
-    notes.append(f"{path}: its images are found elsewhere: {names[0][:80]!r} is {root / shorter[0]}")
+    notes.append(f"{path}: its images are found elsewhere: {names[row][:80]!r} is {root / shorter[row]}")
     return root, shorter
 
 
-def _find_root(path: Path, first: str, subset: str) -> Path:
-    """The folder near the annotations that has the first image."""
+def _is_in(folder: Path, name: str) -> bool:
+    # os.path, which says no to a name with a null character where a Path raises.
+    return os.path.isfile(folder / name) or leading_folders(name, folder) is not None  # noqa: PTH113
+
+
+def _find_root(path: Path, names: list[str], subset: str) -> Path:
+    """The folder near the annotations that has the first of the images that is there."""
     beside = [path.parent, path.parent / "images", path.parent / subset]
     above = path.parent.parent
     beside += [above / subset, above / "images" / subset, above / "images", above, above / subset.rpartition("_")[2]]
-    # os.path, which says no to a name with a null character where a Path raises.
-    found = {folder: folder / first for folder in beside if os.path.isfile(folder / first)}  # noqa: PTH113
-    if not found:
-        counts = {folder: leading_folders(first, folder) for folder in beside}
-        found = {
-            folder: folder / without_leading(first, count) for folder, count in counts.items() if count is not None
-        }
-    folder, file = next(iter(found.items()), (None, None))
-    other = next((one for one, place in found.items() if file is not None and not place.samefile(file)), None)
-    if other is not None:
-        raise SourceError(
-            f"{path}: its first image, {first[:100]!r}, is in {folder} and in {other}; say --root FOLDER, where the "
-            "file names begin"
-        )
-    if folder is not None:
+    for name in names[:_NAMES_TRIED]:
+        found = {folder: folder / name for folder in beside if os.path.isfile(folder / name)}  # noqa: PTH113
+        if not found:
+            counts = {folder: leading_folders(name, folder) for folder in beside}
+            found = {
+                folder: folder / without_leading(name, count) for folder, count in counts.items() if count is not None
+            }
+        if not found:
+            continue
+        folder, file = next(iter(found.items()))
+        other = next((one for one, place in found.items() if not place.samefile(file)), None)
+        if other is not None:
+            raise SourceError(
+                f"{path}: its image {name[:100]!r} is in {folder} and in {other}; say --root FOLDER, where the file "
+                "names begin"
+            )
         return folder
     raise SourceError(
-        f"{path}: its first image, {first[:100]!r}, is neither beside it nor in {beside[2]} or {beside[3]}; say "
-        "--root FOLDER, where the file names begin"
+        f"{path}: its images, {names[0][:100]!r} and so on, are neither beside it nor in {beside[2]} or {beside[3]}; "
+        "say --root FOLDER, where the file names begin"
     )

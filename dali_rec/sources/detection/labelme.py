@@ -11,6 +11,7 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from dali_rec._numbers import counted
 from dali_rec.errors import SourceError
 from dali_rec.sources.detection.annotated import Annotations, Object, outer_box
 from dali_rec.sources.detection.boxes import to_number
@@ -38,7 +39,7 @@ def read_labelme(path: Path) -> Annotations:
     points: list[str] = []
     found = read_text_parts(path, parts, ".json", partial(_parse, points=points))
     if points:
-        found.notes.append(f"{path}: {len(points):,} points have no area and were left out; the first: {min(points)}")
+        found.notes.append(f"{path}: {counted(len(points), 'point')} without area left out; the first: {min(points)}")
     return found
 
 

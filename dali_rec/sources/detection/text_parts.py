@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dali_rec._numbers import counted
 from dali_rec.errors import SourceError
 from dali_rec.images import LOADABLE_EXTENSIONS
 from dali_rec.sources.ahead import read_ahead
@@ -91,7 +92,7 @@ def read_text_parts(top: Path, parts: Sequence[TextPart], suffix: str, parse: Ca
             ]
         found.append((part.split, images))
         bare += _without(part, files, set(stems))
-    notes = [f"{len(bare):,} images have no annotation and were left out: {bare[0]}, …"] if bare else []
+    notes = [f"{counted(len(bare), 'image')} left out, without annotation; the first: {bare[0]}"] if bare else []
     return Annotations(top, found, notes=[*_left_out(top, parts), *notes], is_folder=True)
 
 

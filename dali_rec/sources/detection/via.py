@@ -12,6 +12,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dali_rec._numbers import counted
 from dali_rec.errors import SourceError
 from dali_rec.sources.detection.annotated import Annotations, Object, listed, outer_box
 from dali_rec.sources.detection.boxes import to_number
@@ -71,7 +72,7 @@ def read_via(path: Path, root: Path | None = None, attribute: str | None = None)
     ]
     found = listed(path, list(images), objects, root, path.stem)
     if points:
-        found.notes.append(f"{path}: {len(points):,} points have no area and were left out; the first: {points[0]}")
+        found.notes.append(f"{path}: {counted(len(points), 'point')} without area left out; the first: {points[0]}")
     if every and named is None:
         found.notes.append(f"{path}: no region has attributes: all are of the class {_ONLY_CLASS!r}")
     return found

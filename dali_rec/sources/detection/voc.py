@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
+from dali_rec._numbers import counted
 from dali_rec.errors import SourceError
 from dali_rec.images import LOADABLE_EXTENSIONS
 from dali_rec.sources.ahead import read_ahead
@@ -120,7 +121,7 @@ def _image_sets(
     if not outside:
         return found, []
     return found, [
-        f"{len(outside):,} annotated images are in none of the image sets and were left out: {outside[0]}, …"
+        f"{counted(len(outside), 'annotated image')} left out, in none of the image sets; the first: {outside[0]}"
     ]
 
 
@@ -132,7 +133,7 @@ def _without_annotation(folder: Path, places: list[VocPart], files: dict[str, se
         seen = sorted(name for name in files[place.images] if not is_hidden(name))
         parts = ((name, *os.path.splitext(name)) for name in seen)  # noqa: PTH122  # faster
         bare += [name for name, stem, end in parts if end.lower() in LOADABLE_EXTENSIONS and stem not in annotated]
-    return (f"{len(bare):,} images have no annotation and were left out: {bare[0]}, …",) if bare else ()
+    return (f"{counted(len(bare), 'image')} left out, without annotation; the first: {bare[0]}",) if bare else ()
 
 
 def _names(path: Path) -> list[tuple[str, str]]:

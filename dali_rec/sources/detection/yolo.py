@@ -11,6 +11,7 @@ import itertools
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from dali_rec._numbers import counted
 from dali_rec.errors import SourceError
 from dali_rec.images import LOADABLE_EXTENSIONS, StoredSize, stored_size
 from dali_rec.sources.detection.boxes import Box, BoxSamples, Empty, parse_number
@@ -177,12 +178,12 @@ class _Reader:
     def notes(self) -> tuple[str, ...]:
         """What the user should hear."""
         notes = list(self.gathered.notes)
-        for entries, what in (
-            (self._unlabelled, "images have no .txt of labels and so no objects"),
-            (self._unmatched, "label files have no image"),
-        ):
-            if entries:
-                notes.append(f"{len(entries):,} {what}; the first: {entries[0]}")
+        if self._unlabelled:
+            have = counted(len(self._unlabelled), "has", "have")
+            notes.append(f"of the images without objects {have} no .txt; the first: {self._unlabelled[0]}")
+        if self._unmatched:
+            files = counted(len(self._unmatched), "label file")
+            notes.append(f"{files} without an image; the first: {self._unmatched[0]}")
         if self._names is None:
             notes.append(f"{self._top}: no data.yaml or classes.txt in it: the classes have numbers and no names")
         return tuple(notes)

@@ -95,7 +95,7 @@ def test_via(write, tmp_path, name, content):
     source = open_source(path)
     assert boxes(source) == {"0.jpg": [CAT, DOG], "1.jpg": []}
     assert not source.shuffled_by_default
-    assert any("1 points have no area and were left out" in note for note in source.notes)
+    assert any("1 point without area left out" in note for note in source.notes)
     assert dali_rec.pack(path, tmp_path / "out").manifest.classes == ("cat", "dog")
 
 
@@ -267,7 +267,7 @@ def test_crowdhuman(write):
         "273271,c9db0.jpg": [("person", 0.25, 0.25, 0.75, 0.75, 0), ("person", 0, 0, 1, 1, 1)],
         "1066405,1b8000.jpg": [("mask", 0.5, 0.5, 1, 1, 1), ("person", 0, 0, 0.5, 1, 0)],
     }
-    assert any("1 boxes reached outside their images and were clipped" in note for note in source.notes)
+    assert any("1 box clipped to the image" in note for note in source.notes)
     dropped = open_source(path, SourceOptions(flagged="drop"))
     assert (dropped.classes, sum(map(len, boxes(dropped).values()))) == (("person",), 2)
 
@@ -322,7 +322,7 @@ def test_bdd100k(write, content):
     assert find_format(path) == "bdd100k"
     source = open_source(path)
     assert boxes(source) == {"0.jpg": [("car", 0.25, 0.25, 0.75, 0.75), ("bus", 0, 0, 1, 0.5)], "1.jpg": []}
-    assert any("1 labels have no box, as lanes, and were left out" in note for note in source.notes)
+    assert any("1 label without a box, as lanes, left out" in note for note in source.notes)
 
 
 # SageMaker Ground Truth
@@ -358,7 +358,7 @@ def test_groundtruth(write, name):
     remote = open_source(path)
     assert boxes(remote) == dict(zip(["s3://bucket/photos/0.jpg", "s3://bucket/photos/1.jpg"], OF_LINES, strict=True))
     assert remote.classes == ("zebra", "dog")  # by their ids
-    assert any("1 lines without boxes were left out; the first: " in note for note in remote.notes)
+    assert any("1 line without boxes left out; the first: " in note for note in remote.notes)
     write(name, json_lines(*LINES), ["data/photos/0.jpg", "data/photos/1.jpg"])
     for root, inside in ((path.parent, "photos/"), (path.parent / "photos", "")):
         here = open_source(path, SourceOptions(root=root))
@@ -399,7 +399,7 @@ def test_groundtruth_of_classes_is_a_table(write):
         ("x.json", via_of(region(RECT, a="b"), region(RECT)), r"regions\[1\]: no class in the attribute 'a'"),
         ("x.json", via_of(region(RECT, a={"x": True, "y": True})), r"'a' is x, y; a box has one class"),
         ("x.json", {"0.jpg1": {"filename": "", "regions": []}}, "0.jpg1: it has no filename"),
-        ("x.json", {"0.jpg1": {"filename": "gone.jpg", "regions": []}}, "its first image, 'gone.jpg', is neither"),
+        ("x.json", {"0.jpg1": {"filename": "gone.jpg", "regions": []}}, "'gone.jpg' and so on, are neither"),
         ("x.csv", via_csv().replace('""x""', "x"), r"x\.csv, line 2: region_shape_attributes or .* is no JSON"),
         ("x.json", [createml(("", 1, 2, 3, 4))], r"\[0\]: annotations\[0\]: it has no label"),
         ("x.json", [createml(("a", 1, 2, None, 4))], r"annotations\[0\]: width is None"),

@@ -109,7 +109,7 @@ def test_images_without_objects_can_be_left_out(write, tmp_path):
     source = write([annotation(7, 3, [0, 0, 40, 32])])
     report = dali_rec.pack(source, tmp_path / "out", empty="drop")
     assert list(labels_of(tmp_path / "out")) == [7]
-    assert report.notes == ("1 images have no objects and were left out; the first: 0.jpg",)
+    assert report.notes == ("1 image without objects, left out; the first: 0.jpg",)
     with pytest.raises(SourceError, match="no image has an object"):
         dali_rec.pack(write(), tmp_path / "none", empty="drop")
 
@@ -126,10 +126,10 @@ def test_boxes_outside_are_clipped_and_empty_ones_dropped_with_a_note(write):
     source = read_coco(path)
     assert list(source.samples[0].labels) == [4, 6, 40, 32, 0, 0, 0, 0.5, 0.5, 0]
     clipped, dropped, empty = source.notes
-    assert empty == "1 images have no objects; the first: 1.jpg"
-    assert clipped.startswith("1 boxes reached outside")
+    assert empty == "1 image without objects; the first: 1.jpg"
+    assert clipped.startswith("1 box clipped to the image")
     assert "annotations[0]" in clipped
-    assert dropped.startswith("3 boxes without area")
+    assert dropped.startswith("3 boxes left out, without area")
     assert "annotations[1]" in dropped
 
 
@@ -412,7 +412,7 @@ def test_annotations_without_boxes_are_classes_of_images(write, tmp_path):
 def test_image_without_a_class_is_left_out_and_counted(write):
     source = open_source(write([of_class(7, 3)]))
     assert [(sample.key, sample.location) for sample in source.samples] == [(7, "1.jpg")]
-    assert "1 images have no annotation and were left out" in source.notes[-1]
+    assert "1 image left out, without annotation" in source.notes[-1]
 
 
 def test_ids_of_classified_images_may_be_text(write):
@@ -521,3 +521,15 @@ def test_corners_for_width_and_height_are_said(write, boxes, are_corners):
 def test_several_images_of_one_file_are_said(write):
     source = read_coco(write([], [image(1, "0.jpg"), image(2, "0.jpg")]))
     assert any("several images are of one file, each with its own annotations: 0.jpg" in note for note in source.notes)
+
+
+def test_images_are_found_though_the_first_is_missing(write, tmp_path):
+    source = write([annotation(139, 3, [0, 0, 9, 9]), annotation(7, 3, [0, 0, 9, 9])])
+    (tmp_path / "val").mkdir()
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "1.jpg").rename(tmp_path / "val" / "1.jpg")
+    (tmp_path / "0.jpg").unlink()
+    source = source.rename(tmp_path / "annotations" / "instances_val.json")
+    report = dali_rec.pack(source, tmp_path / "out", max_bad=1)
+    assert list(labels_of(tmp_path / "out")) == [7]
+    assert [(one.sample.key, one.sample.location) for one in report.rejections] == [(139, "0.jpg")]

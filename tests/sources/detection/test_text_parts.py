@@ -55,7 +55,7 @@ def test_kitti(write, tmp_path, images, texts):
     assert boxes(source) == {
         f"{images}/000000.jpg": [(*CAR, 0), (*PEDESTRIAN, 0), ("DontCare", 0, 0, 1, 0.25, 1)],
     }
-    assert any(f"1 images have no annotation and were left out: {images}/000001.jpg" in one for one in source.notes)
+    assert any(f"1 image left out, without annotation; the first: {images}/000001.jpg" in one for one in source.notes)
     dropped = open_source(folder, SourceOptions(flagged="drop"))
     assert dropped.classes == ("Car", "Pedestrian")
     assert boxes(dropped) == {f"{images}/000000.jpg": [CAR, PEDESTRIAN]}
@@ -145,7 +145,7 @@ def test_labelme(write, names):
     expected = np.array([[10, 8, 30, 24], [4, 8.5, 38, 30], [15, 11, 25, 21], [0, 0, 20, 16]]) / [40, 32, 40, 32]
     assert np.allclose([one[1:] for one in found], expected)
     assert [one[0] for one in found] == ["cat", "dog", "cat", "dog"]
-    assert any("1 points have no area and were left out; the first: " in note for note in source.notes)
+    assert any("1 point without area left out; the first: " in note for note in source.notes)
 
 
 def test_labelme_of_another_size_is_that_of_the_file_scaled(write):

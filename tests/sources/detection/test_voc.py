@@ -56,7 +56,7 @@ def test_boxes_count_pixels_from_one_and_hold_the_last(voc, tmp_path):
 def test_images_without_annotation_are_said(voc):
     folder = voc({"a": SIZE + thing(), "b": SIZE, "c": SIZE})
     (folder / "Annotations" / "b.xml").unlink()
-    assert read_voc(folder).notes[0] == "1 images have no annotation and were left out: b.jpg, …"
+    assert read_voc(folder).notes[0] == "1 image left out, without annotation; the first: b.jpg"
 
 
 def test_hidden_annotations_are_passed_over(voc):
@@ -74,7 +74,7 @@ def test_image_sets_are_splits(voc, tmp_path):
     report = dali_rec.pack(folder, tmp_path / "out", shuffle=False)
     assert [one.split for one in report.sets] == ["train", "val"]
     assert (tmp_path / "out-train.lst").read_text().splitlines()[0].endswith("JPEGImages/b.jpg")
-    assert any("1 annotated images" in note for note in report.notes)
+    assert any("1 annotated image left out" in note for note in report.notes)
 
 
 def test_one_image_set_can_be_packed_by_its_file(voc):
@@ -229,7 +229,7 @@ def test_what_has_no_annotation_beside_others_is_said(write):
     source = open_source(write("train/a.jpg", "train/a.xml", "train/b.jpg", "test/c.jpg"))
     assert list(labels_by_location(source)) == ["train/a.jpg"]
     assert "test left out, without .xml files" in source.notes[0]
-    assert source.notes[1] == "1 images have no annotation and were left out: b.jpg, …"
+    assert source.notes[1] == "1 image left out, without annotation; the first: b.jpg"
 
 
 def test_other_xml_beside_images_is_no_annotation(write):

@@ -43,8 +43,9 @@ def test_boxes_become_corners(tmp_path):
         [4, 5, 40, 32],
         [4, 5, 40, 32],
     ]
-    assert any("1 images have no .txt" in note and "images/c.jpg" in note for note in report.notes)
-    assert any("1 label files have no image" in note and "orphan" in note for note in report.notes)
+    assert report.notes[0] == "2 images without objects; the first: images/b.jpg"
+    assert report.notes[1] == "of the images without objects 1 has no .txt; the first: images/c.jpg"
+    assert any("1 label file without an image" in note and "orphan" in note for note in report.notes)
 
 
 def test_outlines_become_the_boxes_around_them(tmp_path):
@@ -329,7 +330,7 @@ def test_yaml_that_parts_nothing_leaves_a_folder_whole(tmp_path, text):
 def test_images_that_are_in_train_and_val_are_said(tmp_path):
     texts = {"labels/1.txt": BOX, "labels/val/2.txt": BOX, "data.yaml": "train: images\nval: images/val\n"}
     source = open_source(write(tmp_path, ["images/1.jpg", "images/val/2.jpg"], texts) / "data.yaml")
-    assert any("1 images are in several splits; images/val/2.jpg is in train and val" in note for note in source.notes)
+    assert any("1 image is in several splits; images/val/2.jpg is in train and val" in note for note in source.notes)
 
 
 def test_folders_of_classes_with_a_yaml_are_no_yolo_set(tmp_path):
