@@ -223,6 +223,21 @@ def test_changed_data_set_replaces_the_old_one(web, here, there, tmp_path):
     assert contents(here) == contents(there)
 
 
+@pytest.mark.parametrize("shards", [None, 4])
+def test_data_set_that_is_repaired_there_is_repaired_here(web, here, there, tmp_path, shards):
+    bad = tmp_path / "photos" / "ant" / "ant_003.jpg"
+    bad.write_bytes(bad.read_bytes()[:-300])
+    dali_rec.pack(tmp_path / "photos", there / "x", shards=shards, trust=True, overwrite=True)
+    assert len(dali_rec.fetch(f"{web.url}/x", here)) == 40
+    web.sent.clear()
+    dali_rec.repair(dali_rec.verify(there / "x"))
+    assert len(dali_rec.fetch(f"{web.url}/x", here)) == 39
+    assert contents(here) == contents(there)
+    fetched = {name: count for name, count in web.sent.items() if count > 1}
+    assert len([name for name in fetched if name.endswith(".idx")]) == 1
+    assert not [name for name in fetched if name.endswith(".rec")]
+
+
 def test_other_name_here(web, here):
     dataset = dali_rec.fetch(f"{web.url}/x", here / "train")
     assert len(dataset) == 40

@@ -100,7 +100,8 @@ def _described(source: Source, name: str, there: Manifest, text: bytes) -> Wante
         files.append(File("property", source.url("property"), version))
     for old, new in zip(there.shards, shards, strict=True):
         files.append(File(new.rec, source.url(old.rec), new.sha256, new.bytes, new.sha256, is_optional=False))
-        files.append(File(new.idx, source.url(old.idx), new.sha256))
+        # A repair leaves the .rec as it is, and records out of the index.
+        files.append(File(new.idx, source.url(old.idx), f"{new.sha256} {new.records}"))
     return Wanted(tuple(files), manifest)
 
 
