@@ -145,7 +145,7 @@ def _without(shards: list[ShardFindings], copies: list[Fault]) -> list[ShardFind
     found = []
     for shard in shards:
         gone = by_path.get(str(shard.path), [])
-        keep = ~np.isin(shard.index.offsets, [copy.offset for copy in gone])
+        keep = ~np.isin(shard.index.offsets, [copy.offset for copy in gone if copy.offset is not None])
         left_out = {copy.key for copy in gone if copy.key is not None}
         found.append(
             dataclasses.replace(
