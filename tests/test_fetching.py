@@ -357,7 +357,10 @@ def test_index_that_the_source_has_not_may_be_made_here(web, here, there):
 
 def begin(url, out):
     small = "download.PIECE = 4096; download.CONNECTIONS = 2"
-    code = f"from dali_rec import fetch; from dali_rec.fetching import download; {small}; fetch({url!r}, {str(out)!r})"
+    # A shell lets what it runs in the background ignore interruptions.
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    imports = "from dali_rec import fetch; from dali_rec.fetching import download"
+    code = f"{heard}; {imports}; {small}; fetch({url!r}, {str(out)!r})"
     return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
 
 
