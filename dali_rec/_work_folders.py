@@ -6,8 +6,12 @@ import itertools
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dali_rec.errors import DatasetError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PACKING, ARRANGING, FETCHING = ".packing", ".arranging", ".fetching"
 #: What was begun.
@@ -41,22 +45,35 @@ def refuse_half_moved(prefix: Path, *, own: str | None = None) -> None:
 
     own: the name of the work folder of which that does not matter.
     """
+
+    def journal_in(folder: str) -> bytes | None:
+        try:
+            return None if folder == own else (prefix.parent / folder / JOURNAL).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    refuse_by_journals(str(prefix), prefix.name, journal_in)
+
+
+def refuse_by_journals(shown: str, name: str, journal_in: Callable[[str], bytes | None]) -> None:
+    """Raise DatasetError as ``refuse_half_moved`` does, for the data set ``name`` wherever it is.
+
+    shown: how to call it. journal_in: gives the journal in a folder beside it, None where there is none.
+    """
     # OUT-train is made in the folder of OUT, with OUT-val.
-    for stem in itertools.accumulate(prefix.name.split("-"), "{}-{}".format):
+    for stem in itertools.accumulate(name.split("-"), "{}-{}".format):
         for suffix, command in _COMMANDS.items():
-            folder = prefix.with_name(stem + suffix)
-            if folder.name != own and _moves(folder / JOURNAL, prefix.name):
+            journal = journal_in(stem + suffix)
+            if journal is not None and _moves(journal, name):
+                beside = shown.removesuffix(name)
                 raise DatasetError(
-                    f"{prefix}: a run was interrupted, or is still busy, while it moved files here from {folder}; to "
-                    f"finish it run {command} to {str(folder).removesuffix(suffix)} again"
+                    f"{shown}: a run was interrupted, or is still busy, while it moved files here from {beside}{stem}"
+                    f"{suffix}; to finish it run {command} to {beside}{stem} again"
                 )
 
 
-def _moves(journal: Path, name: str) -> bool:
+def _moves(journal: bytes, name: str) -> bool:
     try:
-        content = json.loads(journal.read_bytes())
-        return any(one["name"] == name for one in content["sets"])
-    except (FileNotFoundError, NotADirectoryError):
-        return False
+        return any(one["name"] == name for one in json.loads(journal)["sets"])
     except (ValueError, TypeError, KeyError):
         return True  # its own command says what is wrong with it

@@ -25,6 +25,7 @@ from dali_rec.cli import main
 from dali_rec.errors import DatasetError, DatasetNotFoundError, MissingDependencyError, OutputExistsError
 from dali_rec.fetching import download, run, target
 from dali_rec.packing import pack_insightface
+from dali_rec.packing.store import LocalStore
 from dali_rec.sources import remote, remote_file
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
@@ -36,7 +37,7 @@ class Web:
 
     def __init__(self, folder):
         self.folder, self.ranges, self.seconds, self.sent = Path(folder), True, 0.0, {}
-        self.requests, self.is_dated = [], True
+        self.requests, self.is_dated, self.is_sized = [], True, True
         self.cut, self.spoil, self.status, self.before = None, None, {}, lambda name: None
         web = self
 
@@ -77,7 +78,8 @@ class Web:
             )
         else:
             request.send_response(200)
-        request.send_header("Content-Length", str(len(data)))
+        if self.is_sized:
+            request.send_header("Content-Length", str(len(data)))
         if self.is_dated:
             request.send_header("Last-Modified", email.utils.formatdate(path.stat().st_mtime, usegmt=True))
         request.end_headers()
@@ -90,7 +92,7 @@ class Web:
             time.sleep(self.seconds)
             self.sent[name] = self.sent.get(name, 0) + min(4096, length - at)
             request.wfile.write(data[at : min(at + 4096, length)])
-        request.close_connection = length < len(data)
+        request.close_connection = length < len(data) or not self.is_sized
 
     @property
     def sent_of_recs(self):
@@ -223,6 +225,21 @@ def test_changed_data_set_replaces_the_old_one(web, here, there, tmp_path):
     assert contents(here) == contents(there)
 
 
+@pytest.mark.parametrize("shards", [None, 4])
+def test_data_set_that_is_repaired_there_is_repaired_here(web, here, there, tmp_path, shards):
+    bad = tmp_path / "photos" / "ant" / "ant_003.jpg"
+    bad.write_bytes(bad.read_bytes()[:-300])
+    dali_rec.pack(tmp_path / "photos", there / "x", shards=shards, trust=True, overwrite=True)
+    assert len(dali_rec.fetch(f"{web.url}/x", here)) == 40
+    web.sent.clear()
+    dali_rec.repair(dali_rec.verify(there / "x"))
+    assert len(dali_rec.fetch(f"{web.url}/x", here)) == 39
+    assert contents(here) == contents(there)
+    fetched = {name: count for name, count in web.sent.items() if count > 1}
+    assert len([name for name in fetched if name.endswith(".idx")]) == 1
+    assert not [name for name in fetched if name.endswith(".rec")]
+
+
 def test_other_name_here(web, here):
     dataset = dali_rec.fetch(f"{web.url}/x", here / "train")
     assert len(dataset) == 40
@@ -287,7 +304,7 @@ def test_changed_data_set_without_a_manifest_replaces_the_old_one(web, here, tmp
 def test_path_is_a_source_too(here, there, capsys):
     assert main(["fetch", str(there / "x"), f"{here}/"]) == 0
     captured = capsys.readouterr()
-    assert captured.out.startswith("40 records in 2 classes in 4 shards, ")
+    assert re.fullmatch(rf"40 records in 2 classes in 4 shards, 0\.[0-9] MB: {here}/x\.json\n", captured.out)
     assert contents(here) == contents(there)
 
 
@@ -340,7 +357,10 @@ def test_index_that_the_source_has_not_may_be_made_here(web, here, there):
 
 def begin(url, out):
     small = "download.PIECE = 4096; download.CONNECTIONS = 2"
-    code = f"from dali_rec import fetch; from dali_rec.fetching import download; {small}; fetch({url!r}, {str(out)!r})"
+    # A shell lets what it runs in the background ignore interruptions.
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    imports = "from dali_rec import fetch; from dali_rec.fetching import download"
+    code = f"{heard}; {imports}; {small}; fetch({url!r}, {str(out)!r})"
     return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
 
 
@@ -370,10 +390,10 @@ def test_interruption_does_not_wait_for_a_slow_server(web, here):
     while not web.sent_of_recs:
         time.sleep(0.01)
         assert process.poll() is None
-    web.seconds = 30
+    web.seconds = 300
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
-    assert "KeyboardInterrupt" in process.communicate(timeout=15)[1]
+    assert "KeyboardInterrupt" in process.communicate(timeout=100)[1]
 
 
 def test_processes_at_once_fetch_it_once(web, here, there):
@@ -476,6 +496,40 @@ def test_damage_on_the_way_is_noticed_and_only_that_file_fetched_again(web, here
     dali_rec.fetch(f"{web.url}/x", here)
     assert contents(here) == contents(there)
     assert "x-00000-of-00004.rec" not in {name for name, count in web.sent.items() if count > 1}
+
+
+def test_index_of_which_a_part_came_is_fetched_from_its_beginning(web, here, there):
+    web.spoil = "x-00002-of-00004.rec"
+    with pytest.raises(DatasetError):
+        dali_rec.fetch(f"{web.url}/x", here)
+    web.spoil = None
+    staged = here / "x.fetching" / "x-00000-of-00004.idx"
+    staged.write_bytes(staged.read_bytes()[:40].replace(b"0", b"9"))  # the index is another there by now
+    (there / "x.lst").unlink()
+    dali_rec.fetch(f"{web.url}/x", here)
+    assert contents(here) == contents(there)
+
+
+def test_data_set_that_is_just_being_replaced_there_is_not_fetched(web, here, there, tmp_path, monkeypatch):
+    dali_rec.pack(tmp_path / "photos", there / "y")
+    dali_rec.fetch(f"{web.url}/y", here)
+    before = contents(here)
+    move = LocalStore.move
+
+    def killed_at_the_list(store, name, to):
+        if to == "y.lst":
+            raise KilledError
+        move(store, name, to)
+
+    monkeypatch.setattr(LocalStore, "move", killed_at_the_list)
+    with pytest.raises(KilledError):
+        dali_rec.pack(make_class_folder(tmp_path / "others", {"cow": 9}), there / "y", overwrite=True)
+    assert (there / "y.rec").exists()
+    assert not (there / "y.json").exists()
+    for out in (here, here / "z"):
+        with pytest.raises(DatasetError, match=r"/y: a run was interrupted, or is still busy, .*'dali-rec pack --resu"):
+            dali_rec.fetch(f"{web.url}/y", out)
+    assert contents(here) == before
 
 
 def test_change_while_it_is_fetched_is_said(web, here, there):
@@ -582,6 +636,13 @@ def test_server_in_trouble_is_said(web, here):
         dali_rec.fetch(f"{web.url}/x", here)
 
 
+def test_server_that_gives_no_lengths_is_said_at_once(web, here):
+    web.ranges, web.is_sized = False, False
+    with pytest.raises(DatasetError, match=r"/x-?[^ ]*: the server does not say how long it is"):
+        dali_rec.fetch(f"{web.url}/x", here)
+    assert len(web.requests) == len(set(web.requests)) + 1  # of the manifest
+
+
 def test_bucket_that_is_not_there(here, bucket):
     with pytest.raises(DatasetNotFoundError, match="s3://none-of-that-name/x: no data set there"):
         dali_rec.fetch("s3://none-of-that-name/x", here)
@@ -623,6 +684,22 @@ def test_disk_that_gets_full_is_said_and_the_rest_comes_later(web, here, there, 
         dali_rec.fetch(f"{web.url}/x", here)
     assert Path(caught.value.filename).parent == here / "x.fetching"
     dali_rec.fetch(f"{web.url}/x", here)
+    assert contents(here) == contents(there)
+
+
+def test_disk_that_is_full_before_the_manifest_is_said_with_its_name(here, there, monkeypatch, capsys):
+    fsync = os.fsync
+
+    def full(descriptor):
+        if "/x.json" in str(Path(f"/proc/self/fd/{descriptor}").readlink()):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert main(["fetch", str(there / "x"), str(here)]) == 1
+    assert f"dali-rec: {here}/x.fetching/x.json: No space left on device; " in capsys.readouterr().err
+    monkeypatch.undo()
+    dali_rec.fetch(there / "x", here)
     assert contents(here) == contents(there)
 
 

@@ -6,7 +6,7 @@ import json
 from multiprocessing.pool import ThreadPool
 from typing import TYPE_CHECKING
 
-from dali_rec._files import fsync_directory, hash_file, write_text_atomically
+from dali_rec._files import atomic_write, fsync_directory, hash_file, write_text_atomically
 from dali_rec._work_folders import FETCHING, JOB, JOURNAL, refuse_half_moved
 from dali_rec.errors import OutputExistsError
 from dali_rec.fetching.record import Entry, Record, state
@@ -55,8 +55,11 @@ class Target:
             )
         begun = Record.read(self.work / JOB).files
         versions: dict[str, Entry] = {file.name: [file.version] for file in missing}
+        # Of a file without a known size nobody could tell whether its end belongs to its beginning.
+        going_on = {file.name for file in missing if file.size is not None}
         for path in paths:
-            if path.name not in (JOB, JOURNAL) and begun.get(path.name, []) != versions.get(path.name):
+            is_begun = path.name in going_on and begun.get(path.name) == versions[path.name]
+            if path.name not in (JOB, JOURNAL) and not is_begun:
                 path.unlink()
         Record(self._source, versions).write(self.work / JOB)
         return missing
@@ -110,13 +113,15 @@ class Target:
         """
         replaced = self._replaced(wanted, missing, overwrite=overwrite)
         entries: dict[str, Entry] = {}
-        for file in wanted.files:
-            place = self.work if file in missing else self._folder
-            entries[file.name] = [file.version, *state(place / file.name)]
-        moving = [file.name for file in missing if (self.work / file.name).exists()]
+        coming = {file.name for file in missing}
+        for one in wanted.files:
+            place = self.work if one.name in coming else self._folder
+            entries[one.name] = [one.version, *state(place / one.name)]
+        moving = [one.name for one in missing if (self.work / one.name).exists()]
         if wanted.manifest is not None:
             staged = self.work / self._manifest.name
-            staged.write_bytes(wanted.manifest)
+            with atomic_write(staged) as file:
+                file.write(wanted.manifest)
             entries[staged.name] = ["", *state(staged)]
             moving.append(staged.name)
         # Before the others, which would not be known otherwise.

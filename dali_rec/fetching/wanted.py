@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, unquote
 
 from dali_rec._files import as_path, as_url
+from dali_rec._work_folders import JOURNAL, refuse_by_journals
 from dali_rec.errors import DatasetError, DatasetNotFoundError
 from dali_rec.manifest import manifest_in
 from dali_rec.sources.remote import is_url, shown
@@ -75,13 +76,24 @@ class Wanted(NamedTuple):
 
 
 def look(source: Source, name: str) -> Wanted:
-    """What there is, to be called ``name`` here. Raises DatasetNotFoundError, DatasetError for a damaged manifest."""
+    """What there is, to be called ``name`` here.
+
+    Raises DatasetNotFoundError, DatasetError for a damaged manifest or a data set that is just being replaced there.
+    """
     url = source.url(f"{source.name}.json")
     text = read_if_any(url)
     manifest = None if text is None else manifest_in(text, shown(url))
     if text is None or manifest is None:
+        # The manifest goes first and comes last where a data set is replaced.
+        refuse_by_journals(str(source), source.name, lambda folder: _json_if_any(source.url(f"{folder}/{JOURNAL}")))
         return Wanted(tuple(_loose(source, name)))
     return _described(source, name, manifest, text)
+
+
+def _json_if_any(url: str) -> bytes | None:
+    """As ``read_if_any``, but for the page that some servers give for whatever they do not have."""
+    text = read_if_any(url)
+    return text if text is not None and text.lstrip().startswith(b"{") else None
 
 
 def _described(source: Source, name: str, there: Manifest, text: bytes) -> Wanted:
@@ -100,7 +112,8 @@ def _described(source: Source, name: str, there: Manifest, text: bytes) -> Wante
         files.append(File("property", source.url("property"), version))
     for old, new in zip(there.shards, shards, strict=True):
         files.append(File(new.rec, source.url(old.rec), new.sha256, new.bytes, new.sha256, is_optional=False))
-        files.append(File(new.idx, source.url(old.idx), new.sha256))
+        # A repair leaves the .rec as it is, and records out of the index.
+        files.append(File(new.idx, source.url(old.idx), f"{new.sha256} {new.records}"))
     return Wanted(tuple(files), manifest)
 
 

@@ -31,29 +31,32 @@ class Duplicates:
         for column, value in zip(self._columns, row, strict=True):
             column.append(value)
 
-    def find(self) -> list[Fault]:
-        """Each image that came before in the data set, with the first of its kind; in the order of the data set."""
+    def find(self, most: int | None = None) -> tuple[list[Fault], int]:
+        """Each image that came before in the data set, with the first of its kind; in the order of the data set.
+
+        most: how many to give; by default all. Gives how many there are, too.
+        """
         if not self._columns[0]:
-            return []
+            return [], 0
         high, low, labels, keys, offsets, files = (np.asarray(column) for column in self._columns)
         rows = _repeated(high)  # a few, as a rule: of all the others no more is looked at
         order = rows[np.lexsort((rows, low[rows], high[rows]))]
         if not len(order):
-            return []
+            return [], 0
         same = (np.diff(high[order]) == 0) & (np.diff(low[order]) == 0)
         # The first of each run of equal digests, for each row of the run.
         begins = np.concatenate(([True], ~same))
         first_of = order[np.flatnonzero(begins)[np.cumsum(begins) - 1]]
         found = []
         copies = np.flatnonzero(~begins)
-        for place in copies[np.argsort(order[copies])].tolist():
+        for place in copies[np.argsort(order[copies])][:most].tolist():
             row, first = int(order[place]), int(first_of[place])
             where = f"id {unsigned(int(keys[first]))} in {self._paths[files[first]]} at offset {int(offsets[first])}"
             other = ", with other labels" if labels[row] != labels[first] else ""
             message = f"the same image as {where}{other}"
             path, offset, key = self._paths[files[row]], int(offsets[row]), unsigned(int(keys[row]))
             found.append(Fault("duplicate", path, message, offset, key))
-        return found
+        return found, len(copies)
 
 
 def _repeated(values: NDArray[np.uint64]) -> NDArray[np.intp]:

@@ -7,6 +7,8 @@ import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from dali_rec._cores import available_cores
 from dali_rec._files import as_path
 from dali_rec._workers import begin_workers
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 # To begin a process takes about as long as to decode some hundreds of photographs.
 _BYTES_A_PROCESS = 1 << 27
+# Copies that are no faults and named all the same; of the others there is the number.
+_MOST_NOTED = 1000
 
 
 def verify(
@@ -39,8 +43,9 @@ def verify(
     """Check a packed data set: framing, headers, index, checksums, manifest, and every image decoded in full.
 
     path: a prefix, a manifest, or a .rec file. decode: False looks at the headers of images only. duplicates: whether
-    an image that is there a second time, byte for byte, is a fault; otherwise it is noted, where images are decoded.
-    workers: threads, by default one a core. progress: called with (bytes done, bytes in all).
+    an image that is there a second time, byte for byte, is a fault; otherwise 1,000 of them are noted, and how many
+    more there are, where images are decoded. workers: threads, by default one a core. progress: called with (bytes
+    done, bytes in all).
 
     Damage does not end the check: it goes on at the next whole record, and past a manifest that cannot be read. Which
     records belong to the data set, the index says: what it leaves out of the .rec is noted and not looked at. Raises
@@ -59,12 +64,15 @@ def verify(
     notes = [note for check in checks for note in check.notes]
     if not records and not faults:
         faults.append(Fault("file", str(target.manifest_path or target.files[0][0]), "no records in it; pack it again"))
-    copies = seen.find()
+    copies, count = seen.find(None if duplicates else _MOST_NOTED)
     if duplicates:
         faults += copies
-        shards = [_without(shard, copies) for shard in shards]
+        shards = _without(shards, copies)
     else:
         notes += copies
+        if count > len(copies):
+            message = f"{count - len(copies):,} more images are there a second time; 'verify --duplicates' names all"
+            notes.append(Fault("duplicate", str(target.manifest_path or target.files[0][0]), message))
     findings = Findings(
         tuple(shards),
         target.manifest,
@@ -129,16 +137,22 @@ def _by_manifest(options: CheckOptions, manifest: Manifest) -> CheckOptions:
     return options._replace(labels=rule, max_pixels=max(MAX_PIXELS, limit if isinstance(limit, int) else 0))
 
 
-def _without(shard: ShardFindings, copies: list[Fault]) -> ShardFindings:
+def _without(shards: list[ShardFindings], copies: list[Fault]) -> list[ShardFindings]:
     """The findings without the records that are copies of others."""
-    offsets = {copy.offset for copy in copies if copy.path == str(shard.path)}
-    if not offsets:
-        return shard
-    keep = [offset not in offsets for offset in shard.index.offsets.tolist()]
-    left_out = {copy.key for copy in copies if copy.path == str(shard.path) and copy.key is not None}
-    return dataclasses.replace(
-        shard,
-        index=Index(shard.index.keys[keep], shard.index.offsets[keep]),
-        changed=True,
-        left_out=tuple(sorted({*shard.left_out, *left_out})),
-    )
+    by_path: dict[str, list[Fault]] = {}
+    for copy in copies:
+        by_path.setdefault(copy.path, []).append(copy)
+    found = []
+    for shard in shards:
+        gone = by_path.get(str(shard.path), [])
+        keep = ~np.isin(shard.index.offsets, [copy.offset for copy in gone if copy.offset is not None])
+        left_out = {copy.key for copy in gone if copy.key is not None}
+        found.append(
+            dataclasses.replace(
+                shard,
+                index=Index(shard.index.keys[keep], shard.index.offsets[keep]),
+                changed=shard.changed or bool(gone),
+                left_out=tuple(sorted({*shard.left_out, *left_out})),
+            )
+        )
+    return found

@@ -521,7 +521,8 @@ class Loader:
         self._place = place
         self._is_running = False
         self._start(mark)
-        if self._is_exhausted():
+        is_begun = place.batch > 0 or place.start > 0  # that with "drop" a rank has no batch does not end the epoch
+        if is_begun and self._is_exhausted():
             self._drain()
 
     def set_image_size(self, image_size: int | tuple[int, int]) -> None:

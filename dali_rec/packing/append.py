@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 from dataclasses import dataclass, fields, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -28,16 +31,33 @@ if TYPE_CHECKING:
 
 # These say which images are refused, and not what the others become.
 _FREE_OPTIONS = ("max_pixels", "trust")
+# Among the options in the manifest: a digest of the images that were the last to be added.
+_IMAGES = "last_appended"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Base:
-    """The data set that is appended to. ``keys``: its ids, uint64. ``number``: of this appending, from 1."""
+    """The data set that is appended to.
+
+    ``keys``: its ids, uint64. ``number``: of this appending, from 1. ``images``: a digest of which ones are added.
+    """
 
     name: str
     manifest: Manifest
     keys: np.ndarray[tuple[int], np.dtype[np.uint64]]
     number: int
+    images: str
+
+    @property
+    def has_them(self) -> bool:
+        """Whether these images were the last to be added to it."""
+        return self.manifest.options.get(_IMAGES) == self.images
+
+    def extended(self, added: Manifest) -> Manifest:
+        """The manifest with more shards. It keeps the options that made the first of them."""
+        options = {**self.manifest.options, _IMAGES: self.images}
+        joined = self.manifest.joined(added)
+        return replace(joined, classes=added.classes, created_by=added.created_by, options=options)
 
     @property
     def added_name(self) -> str:
@@ -61,7 +81,7 @@ def append_to(
 
     Raises DatasetNotFoundError, or SourceError where the two do not go together.
     """
-    bases = tuple(_read_base(store, plan.name, (before or {}).get(plan.name)) for plan in plans)
+    bases = tuple(_read_base(store, plan, (before or {}).get(plan.name), source) for plan in plans)
     if source.has_boxes:
         for base in bases:
             _refuse_other_boxes(store, base, source)
@@ -77,14 +97,17 @@ def append_to(
     return replace(source, classes=classes, notes=notes), extended, bases
 
 
-def _read_base(store: Store, name: str, before: Manifest | None) -> Base:
+def _read_base(store: Store, plan: Plan, before: Manifest | None, source: Source) -> Base:
+    name = plan.name
     path = store.path(f"{name}.json")
     if not store.exists(f"{name}.json"):
         raise DatasetNotFoundError(f"{path}: no such data set to append to; leave --append out to make it")
     manifest = before or parse_manifest(store.read(f"{name}.json"), path)
     keys = [_read_keys(store, shard) for shard in manifest.shards]
     before_this = max((appending_of(PurePath(shard.rec).stem) for shard in manifest.shards), default=0)
-    return Base(name, manifest, np.concatenate(keys).astype(np.uint64), before_this + 1)
+    which = json.dumps([os.path.abspath(source.root), source.classes, plan.samples.digest])  # noqa: PTH100  # or a URL
+    images = hashlib.sha256(which.encode()).hexdigest()
+    return Base(name, manifest, np.concatenate(keys).astype(np.uint64), before_this + 1, images)
 
 
 def _read_keys(store: Store, shard: ShardEntry) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

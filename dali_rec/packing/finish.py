@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,7 +73,7 @@ class _Part:
         self._pairs = list(zip(plan.shards, reports, strict=True))
         self._rejections = [one for shard, report in self._pairs for one in report.rejections(plan, shard)]
         self._added = _manifest(job, plan, reports)
-        self._manifest = self._added if base is None else _extended(base.manifest, self._added)
+        self._manifest = self._added if base is None else base.extended(self._added)
 
     def stage(self, work: WorkFolder) -> Moves:
         """Make the list, the rejections and the manifest in the work folder."""
@@ -131,8 +131,3 @@ def _manifest(job: Job, plan: Plan, reports: Sequence[ShardReport]) -> Manifest:
         options={**job.recorded_options, "shards": len(plan.shards)},
         created_by=f"dali-rec {__version__}",
     )
-
-
-def _extended(old: Manifest, new: Manifest) -> Manifest:
-    """The manifest of a data set with more shards. It keeps the options that made the first of them."""
-    return replace(old.joined(new), classes=new.classes, created_by=new.created_by)

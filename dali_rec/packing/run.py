@@ -129,6 +129,12 @@ def run_pack(
     if append:
         before = begun.bases if begun is not None and begun.publication is not None else {}
         found, plans, bases = append_to(store, found, plans, options, before)
+        is_known_again = found.pixels is None or not found.pixels.stays_here  # of an object only its labels are known
+        if run.resume and begun is None and is_known_again and all(base.has_them for base in bases):
+            raise OutputExistsError(
+                f"{store.path(name)}: these images were the last to be added to it, and nothing is left to resume; "
+                "leave --resume out to add them once more"
+            )
     job = Job(name, found, plans, options, bases)
     for note in job.source.notes:
         logger.warning(note)

@@ -67,7 +67,7 @@ def pack_shard(
                     labels = sample.labels[0] if len(sample.labels) == 1 else sample.labels
                     writer.write_image(outcome.data, labels, sample.key)
                 except UnwritableRecordError as error:
-                    reason = str(error)
+                    reason = str(error).removeprefix(f"{writer.path}: ")  # which lies in the work folder
                 else:
                     max_width, max_height = max(max_width, outcome.width), max(max_height, outcome.height)
             else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dali_rec.errors import DatasetError
 from dali_rec.sources.remote import filesystem_for, persist, shown, wait_or_raise
 
 if TYPE_CHECKING:
@@ -35,9 +36,10 @@ def is_http(url: str) -> bool:
 
 
 def look_up(url: str, *, is_optional: bool = False) -> RemoteFile | None:
-    """The file behind a URL, None if there is none. Raises PermissionError, or OSError where nobody can tell.
+    """The file behind a URL, None if there is none.
 
     is_optional: None also where it is forbidden to read it: so object stores may say that they have no such file.
+    Raises PermissionError, DatasetError for a server that does not say how long it is, OSError where nobody can tell.
     """
     try:
         return persist(lambda: _look_up(url), url, _RETRIES)
@@ -127,7 +129,10 @@ async def _ask(filesystem: Any, url: str) -> RemoteFile:
         in_range = response.headers.get("Content-Range", "").rpartition("/")[2]
         size = in_range if has_ranges else response.headers.get("Content-Length", "")
         if not size.isdecimal():
-            raise OSError("the server does not say how long it is")
+            raise DatasetError(
+                f"{shown(url)}: the server does not say how long it is, so nobody could tell whether all has come; "
+                "bring the files here by other means, as with curl"
+            )
         version = response.headers.get("Last-Modified") or response.headers.get("ETag", "")
         return RemoteFile(url, int(size), version, has_ranges)
 

@@ -181,6 +181,15 @@ def test_whole_epochs_follow_a_state_or_a_size_of_the_last_batch(data, shuffle, 
     assert [[ids for ids, _ in epoch] for epoch in take(grown, 2)] == [[ids for ids, _ in epoch] for epoch in wanted]
 
 
+def test_state_from_before_an_epoch_without_batches_leaves_that_to_come(data):
+    options = {"batch_size": 10, "last_batch": "drop", "rank": 0, "world_size": 3, "shuffle": False}
+    loader, later = loader_of(data, **options), loader_of(data, **options)
+    later.load_state_dict(loader.state_dict())
+    whole = take(loader, 3)
+    assert [len(epoch) for epoch in whole] == [0, 1, 1]  # of 9, 10 and 10 records
+    assert_same(take(later, 3), whole)
+
+
 def test_global_order_is_the_same_on_any_number_of_ranks(data):
     def steps(world_size):
         epochs = [

@@ -117,6 +117,19 @@ def test_interrupted_appending_leaves_the_data_set_whole_and_resumes(first, tmp_
     assert (report.images, report.manifest.records) == (3, 12)
 
 
+def test_appending_that_is_done_is_not_done_again_by_resuming(first, tmp_path):
+    classes = {"bee": 3, "cow": 3}
+    more = make_class_folder(tmp_path / "more", classes)
+    dali_rec.pack(more, first, append=True, resume=True)
+    before = {path: path.read_bytes() for path in first.parent.iterdir() if path.is_file()}
+    with pytest.raises(OutputExistsError, match=r"these images were the last to be added to it, and nothing is left"):
+        dali_rec.pack(more, first, append=True, resume=True)
+    assert {path: path.read_bytes() for path in before} == before
+    assert dali_rec.pack(more, first, append=True).manifest.records == 18
+    others = make_class_folder(tmp_path / "others", classes)
+    assert dali_rec.pack(others, first, append=True, resume=True).manifest.records == 24
+
+
 def write_coco(folder, name, annotations, categories):
     for seed in range(2):
         (folder / f"{name}{seed}.jpg").write_bytes(jpeg(seed))

@@ -1,9 +1,12 @@
+import threading
+
 import numpy as np
 import pytest
 from support import encoded, jpeg, make_class_folder, picture
 
 import dali_rec
 from dali_rec.manifest import read_manifest
+from dali_rec.packing import sizing
 
 
 def shard_sizes(prefix):
@@ -48,6 +51,24 @@ def test_shard_takes_what_just_fits(tmp_path, labels, label_bytes):
     dali_rec.pack(tmp_path / "x.lst", tmp_path / "out" / "two", shard_size=3 * record - 1)
     assert shard_sizes(tmp_path / "out" / "three") == [(3, 3 * record)] * 2
     assert shard_sizes(tmp_path / "out" / "two") == [(2, 2 * record)] * 3
+
+
+def test_sizes_of_many_files_are_asked_for_by_several_threads(tmp_path, monkeypatch):
+    meeting = threading.Barrier(3, timeout=30)
+    measure = sizing._record_bytes
+
+    def measured(origin, sample):
+        if sample.key % 100 == 0:
+            meeting.wait()
+        return measure(origin, sample)
+
+    monkeypatch.setattr(sizing, "_record_bytes", measured)
+    (tmp_path / "a.jpg").write_bytes(jpeg())
+    (tmp_path / "x.lst").write_text("".join(f"{number}\t0\ta.jpg\n" for number in range(300)))
+    dali_rec.pack(tmp_path / "x.lst", tmp_path / "out" / "x", shard_size="100KB")
+    sizes = shard_sizes(tmp_path / "out" / "x")
+    assert sum(records for records, _ in sizes) == 300
+    assert all(length <= 100_000 for _, length in sizes)
 
 
 def test_shard_of_a_single_image_may_be_larger(photos, tmp_path):
