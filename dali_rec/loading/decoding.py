@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -71,13 +69,15 @@ def parsed(dali: Any, encoded: Any) -> Any:
     """``encoded`` as it is, but not before its headers have been read; an image without a size is an error here.
 
     DALI 2.4's decoders leave work behind in their threads when they meet such an image in a batch of 32 or more, and
-    the program ends at it. What they stop at later, in the pixels, they survive.
+    the program ends at it. What they stop at later, in the pixels, they survive. A checkpoint names all operators, so
+    with other ones here no state that was saved before goes on.
     """
     fn, types = dali.fn, dali.types
     shape = fn.peek_image_shape(encoded, image_type=types.ANY_DATA)
-    sound = ((shape > 0) & (shape < _LARGEST_SIDE)) * np.float32(1)
+    smallest, largest = (reduce(shape, keep_dims=True) for reduce in (fn.reductions.min, fn.reductions.max))
+    sound = fn.cast((smallest > 0) & (largest < _LARGEST_SIDE), dtype=types.FLOAT)
     # The decoder waits for what it gets, and so for this; bytes cannot be reshaped to none.
-    return fn.reshape(encoded, rel_shape=fn.reductions.min(sound, keep_dims=True))
+    return fn.reshape(encoded, rel_shape=sound)
 
 
 def cuts_in_decoder(device: Device, wanted: bool | None) -> bool:

@@ -156,6 +156,7 @@ class PipelinesInTurn(Pipelines):
         execution: Execution,
         checkpoint: bytes | None,
     ) -> None:
+        self._turns: list[_Turn] = []
         begin = _State.of(checkpoint, execution.pipelines)
         self._next = begin.run
         self._ahead = execution.queue_depth
@@ -169,7 +170,11 @@ class PipelinesInTurn(Pipelines):
             # Smaller numbers are those of other seeds.
             return lambda feed, since, saved: build(feed, (2 + number, since), saved)
 
-        self._turns = [_Turn(build_turn(number), *begun) for number, begun in enumerate(begin.pipelines)]
+        self._turns += [_Turn(build_turn(number), *begun) for number, begun in enumerate(begin.pipelines)]
+
+    def __del__(self) -> None:
+        """End the pipelines, which work ahead, before what they read."""
+        self._turns.clear()
 
     def run(self, stream: Any) -> Any:
         """The outputs of the next run, and what the source said last; see ``Pipelines``."""

@@ -4,6 +4,7 @@ import base64
 import gc
 import json
 import time
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,9 @@ from support import jpeg
 import dali_rec
 from dali_rec import Loader
 from dali_rec.errors import LoaderError
+from dali_rec.loading import graph
 from dali_rec.loading.device import Device
+from dali_rec.loading.feed import RecordFeed
 from dali_rec.loading.specs import Execution
 
 pytest.importorskip("nvidia.dali", reason="DALI is not installed")
@@ -111,6 +114,26 @@ def test_threads_end_with_their_loader(damaged, shuffle):
         assert threads(before) <= before
     finally:
         gc.enable()
+
+
+def test_pipelines_end_before_what_they_read(damaged, monkeypatch):
+    ended = []
+    build, call = graph._build, RecordFeed.__call__
+
+    def watched(made, name):
+        weakref.finalize(made, ended.append, name)
+        return made
+
+    monkeypatch.setattr(graph, "_build", lambda *rest: watched(build(*rest), "pipeline"))
+    monkeypatch.setattr(RecordFeed, "__call__", lambda *rest: tuple(watched(one, "read") for one in call(*rest)))
+    loader = loader_of(damaged, shuffle="global")
+    loop = iter(loader)
+    next(loop)
+    loop.close()
+    ended.clear()
+    del loader, loop
+    assert ended[:3] == ["pipeline"] * 3
+    assert "read" in ended
 
 
 @pytest.mark.parametrize(

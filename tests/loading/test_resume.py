@@ -4,6 +4,7 @@ import io
 import itertools
 import json
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +19,9 @@ from dali_rec import Loader
 from dali_rec.errors import LoaderError
 from dali_rec.loading import Augmentation
 
-pytest.importorskip("nvidia.dali", reason="DALI is not installed")
+dali = pytest.importorskip("nvidia.dali", reason="DALI is not installed")
+
+STATE_OF_ONE_PIPELINE = Path(__file__).with_name("state_of_one_pipeline.json")
 
 
 @pytest.fixture(scope="module")
@@ -264,6 +267,19 @@ def test_state_survives_a_move_of_the_files(data, tmp_path):
     resumed = loader_of(tmp_path / "x")
     resumed.load_state_dict(state)
     assert_same(take(resumed, 1), [take(loader_of(data), 1)[0][2:]])
+
+
+@pytest.mark.skipif(not dali.__version__.startswith("2.4"), reason="its state is DALI 2.4's")
+def test_state_from_before_there_were_several_pipelines_goes_on(tmp_path):
+    with dali_rec.RecordWriter(tmp_path / "x.rec") as writer:
+        for key in range(8):
+            writer.write_image(jpeg(key, (24, 20)), float(key), key)
+    state = json.loads(STATE_OF_ONE_PIPELINE.read_text())
+    options = {"augment": "train", "shuffle": False, "dtype": "uint8", "framework": "numpy", "with_ids": True}
+    loader = Loader(tmp_path / "x.rec", 2, 8, device="cpu", **options)
+    loader.load_state_dict({**state, "data": loader.state_dict()["data"]})
+    assert [ids.tolist() for _, _, ids in loader] == [[2, 3], [4, 5], [6, 7]]
+    assert loader.epoch == 2
 
 
 @pytest.mark.parametrize("shuffle", [True, "global"])
