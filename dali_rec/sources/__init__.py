@@ -30,6 +30,7 @@ from dali_rec.sources.detection import (
     find_inside,
     read_detection,
 )
+from dali_rec.sources.detection.yolo import unread_labels
 from dali_rec.sources.folder import ARCHIVES, LOAD_ARCHIVES, read_folder
 from dali_rec.sources.folder_labels import FolderLabels
 from dali_rec.sources.items import ItemImages, read_items
@@ -194,7 +195,8 @@ def _read_images(folder: Path, options: SourceOptions) -> Source:
     pattern = None if options.label_pattern is None else compile_pattern(options.label_pattern)
     if options.labels == "levels" and pattern is None and is_cub(folder):
         return read_cub(folder, options.classes)
-    return read_folder(folder, options.labels, options.classes, pattern)
+    source = read_folder(folder, options.labels, options.classes, pattern)
+    return replace(source, notes=(*unread_labels(folder), *source.notes))
 
 
 def _find_annotations(path: Path, options: SourceOptions) -> Kind | None:
