@@ -30,6 +30,7 @@ from dali_rec.sources.detection import (
     find_inside,
     read_detection,
 )
+from dali_rec.sources.detection.yolo import unread_labels
 from dali_rec.sources.folder import ARCHIVES, LOAD_ARCHIVES, read_folder
 from dali_rec.sources.folder_labels import FolderLabels
 from dali_rec.sources.items import ItemImages, read_items
@@ -133,9 +134,9 @@ def open_source(source: object, options: SourceOptions | None = None) -> Source:
     """The source at a path: a folder of images, a .lst, a table, data for detection, or InsightFace's pairs (.bin).
 
     Tables are .csv, .tsv, .txt, .json and .jsonl. Annotations of boxes, such as a COCO file or a folder with the parts
-    of VOC or YOLO, are known by what is in them, or by ``format``. A data set that is packed already is named by its
-    prefix, manifest or .rec file, or is a Dataset: see ``read_packed``. What else is no path is a Python object: see
-    ``read_items``.
+    of COCO, VOC or YOLO, are known by what is in them, or by ``format``. A data set that is packed already is named by
+    its prefix, manifest or .rec file, or is a Dataset: see ``read_packed``. What else is no path is a Python object:
+    see ``read_items``.
 
     Raises SourceError where there is nothing that can be packed, and for an option that this kind of source has not.
     """
@@ -194,7 +195,8 @@ def _read_images(folder: Path, options: SourceOptions) -> Source:
     pattern = None if options.label_pattern is None else compile_pattern(options.label_pattern)
     if options.labels == "levels" and pattern is None and is_cub(folder):
         return read_cub(folder, options.classes)
-    return read_folder(folder, options.labels, options.classes, pattern)
+    source = read_folder(folder, options.labels, options.classes, pattern)
+    return replace(source, notes=(*unread_labels(folder), *source.notes))
 
 
 def _find_annotations(path: Path, options: SourceOptions) -> Kind | None:
@@ -203,6 +205,8 @@ def _find_annotations(path: Path, options: SourceOptions) -> Kind | None:
     if options.label_pattern is not None:
         return None
     found = find_format(path)
+    if found == "coco" and options.labels != "levels" and path.is_dir():
+        return None  # the folders may be classes beside the boxes, and are asked for
     # Columns that are asked for are of a table.
     return None if found in _ALSO_TABLES and options.table != TableOptions() else found
 

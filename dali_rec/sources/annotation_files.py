@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from dali_rec.sources.detection import is_coco
+from dali_rec.sources.detection.coco_folder import is_other
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,9 +29,9 @@ def unread_annotations(trees: Sequence[FolderTree]) -> list[str]:
         if os.path.splitext(name)[1].lower() in _SUFFIXES  # noqa: PTH122
     ]
     files = [tree.top / name for tree, name in texts[:_MOST]]
-    coco = next((file for file in files if is_coco(file)), None)
+    coco = min(filter(is_coco, files), key=is_other, default=None)
     if coco is not None:
-        return [f"{coco} has annotations of COCO, which are not read with a folder: to have them, pack that file"]
+        return [f"{coco} has annotations of COCO, which are not read here: to have them, pack that file"]
     images = {_stem(name) for tree in (trees if texts else ()) for _, names in tree.images for name in names}
     found = [name for _, name in texts if not images.isdisjoint((_stem(name), _stem(_stem(name))))]
     if not found:

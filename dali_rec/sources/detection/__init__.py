@@ -10,6 +10,7 @@ from dali_rec.sources.detection.bdd100k import is_bdd100k, read_bdd100k
 from dali_rec.sources.detection.box_csv import is_box_csv, read_box_csv
 from dali_rec.sources.detection.boxes import EMPTY, FLAGGED, Empty, Flagged, count_objects
 from dali_rec.sources.detection.coco import is_coco, read_coco
+from dali_rec.sources.detection.coco_folder import is_coco_folder, read_coco_folder
 from dali_rec.sources.detection.createml import is_createml, read_createml
 from dali_rec.sources.detection.crowdhuman import is_crowdhuman, read_crowdhuman
 from dali_rec.sources.detection.dota import is_dota, read_dota
@@ -95,7 +96,9 @@ _DEEPEST = 4  # folders in which nothing but a folder is
 
 def find_format(path: Path) -> Kind | None:
     """Which annotations these are, by what is there; None where they are none."""
-    return next((kind for kind in KINDS if _IS[kind](path)), None)
+    found = next((kind for kind in KINDS if _IS[kind](path)), None)
+    # Last, as many a folder of VOC or YOLO has COCO's files too, perhaps of a part of it.
+    return "coco" if found is None and is_coco_folder(path) else found
 
 
 def find_inside(path: Path) -> Path | None:
@@ -156,7 +159,7 @@ def _read(
     attribute: str | None,
 ) -> Source:
     if kind == "coco":
-        return read_coco(path, root, classes, flagged, empty)
+        return (read_coco_folder if path.is_dir() else read_coco)(path, root, classes, flagged, empty)
     if kind == "voc":
         return read_voc(path, classes, flagged, empty)
     if kind == "yolo":

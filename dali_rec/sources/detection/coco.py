@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["is_coco", "read_coco"]
+__all__ = ["is_coco", "read_coco", "read_content"]
 
 _OUTLINES = frozenset({"segmentation", "keypoints"})
 
@@ -60,7 +60,18 @@ def read_coco(
     where others have one, another class of an image where there are no boxes, and whatever is not the number or text
     that it should be.
     """
-    content = load_coco(path)
+    return read_content(path, load_coco(path), root, classes, flagged, empty)
+
+
+def read_content(
+    path: Path,
+    content: dict[str, Any],
+    root: Path | None,
+    classes: Sequence[str] | None,
+    flagged: Flagged,
+    empty: Empty,
+) -> Source:
+    """``read_coco`` of a file that is loaded, whose list of annotations is emptied on the way."""
     images = entries_of(path, content, "images")
     if not images:
         raise SourceError(f"{path}: no images in it")

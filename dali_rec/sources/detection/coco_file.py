@@ -45,8 +45,6 @@ def load_coco(path: Path) -> dict[str, Any]:
 
     Raises SourceError.
     """
-    if path.is_dir():
-        raise SourceError(f"{path} is a folder: COCO annotations are a .json file; name that, and --root")
     content = load_json(path, _slim)
     if not isinstance(content, dict) or "images" not in content:
         raise SourceError(f"{path}: not a COCO file: it has no list 'images'")
@@ -96,10 +94,8 @@ def entries_of(path: Path, content: dict[str, Any], name: str) -> list[Any]:
     return entries
 
 
-def number_categories(
-    path: Path, categories: list[dict[str, Any]], classes: Sequence[str] | None, notes: list[str]
-) -> tuple[dict[int, int], tuple[str, ...]]:
-    """The class number of each category id, and the class names. Ids have gaps; class numbers have none."""
+def names_of_categories(path: Path, categories: list[dict[str, Any]]) -> dict[int, str]:
+    """The name of each category id. Raises SourceError for an id that stands twice."""
     name_of: dict[int, str] = {}
     for number, category in enumerate(categories):
         where = f"{path}: categories[{number}]"
@@ -108,6 +104,14 @@ def number_categories(
         if key in name_of:
             raise SourceError(f"{where}: the category id {key} stands twice")
         name_of[key] = name
+    return name_of
+
+
+def number_categories(
+    path: Path, categories: list[dict[str, Any]], classes: Sequence[str] | None, notes: list[str]
+) -> tuple[dict[int, int], tuple[str, ...]]:
+    """The class number of each category id, and the class names. Ids have gaps; class numbers have none."""
+    name_of = names_of_categories(path, categories)
     ordered = [name_of[key] for key in sorted(name_of)]
     names = list(dict.fromkeys(ordered))
     if len(names) < len(ordered):

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 _NAMES_TRIED = 20
 
 
+class MissingImagesError(SourceError):
+    """No folder near the annotations has one of the first images."""
+
+
 def find_images(
     path: Path, names: Sequence[str], root: Path | None, subset: str, notes: list[str]
 ) -> tuple[Path, list[str]]:
@@ -24,8 +28,8 @@ def find_images(
 
     subset: what a folder of these images may be called, such as val2017, near the annotations. The first image that is
     there is looked for, as some may be missing. Folders that stand before all of them are left out where the rest is
-    there: see ``leading_folders``. Raises SourceError where no folder has one of the first images, and where several
-    have one of that name.
+    there: see ``leading_folders``. Raises MissingImagesError where no folder has one of the first images, and
+    SourceError where several have one of that name.
     """
     names = list(names)
     if root is None and is_url(names[0]):
@@ -66,7 +70,7 @@ def _find_root(path: Path, names: list[str], subset: str) -> Path:
                 "names begin"
             )
         return folder
-    raise SourceError(
+    raise MissingImagesError(
         f"{path}: its images, {names[0][:100]!r} and so on, are neither beside it nor in {beside[2]} or {beside[3]}; "
         "say --root FOLDER, where the file names begin"
     )

@@ -19,7 +19,7 @@ from dali_rec.sources.detection.layouts import entries_of, files_beside, split_f
 from dali_rec.sources.detection.sizes import read_sized
 from dali_rec.sources.detection.yolo_names import has_keypoints, read_names
 from dali_rec.sources.detection.yolo_yaml import find_yaml, labels_of, listed_images, read_yaml
-from dali_rec.sources.sample import Source, Split
+from dali_rec.sources.sample import SPLIT_NAMES, Source, Split
 from dali_rec.sources.walk import is_hidden, walk
 
 if TYPE_CHECKING:
@@ -50,6 +50,21 @@ def is_yolo(path: Path) -> bool:
         return yaml is not None and (path.is_file() or any(map(_has_labels, _find_parts(path)[1])))
     except (SourceError, OSError):
         return True  # and reading it says why it cannot be
+
+
+def unread_labels(images: Path) -> list[str]:
+    """Say it where a folder of images, such as ``images/train``, is a part of a YOLO folder, which has its labels."""
+    place = images.absolute()
+    labels = labels_of(place)
+    if labels == place or not labels.is_dir():
+        return []
+    top = next(folder for folder in (place, *place.parents) if folder.name == "images").parent
+    tops = (top.parent, top) if top.name.lower() in SPLIT_NAMES else (top,)
+    return [
+        f"{images}: the boxes of its images are in {labels} and not read: to have them, pack {folder}"
+        for folder in tops
+        if is_yolo(folder)
+    ][:1]
 
 
 def _are_boxes(folder: Path) -> bool:

@@ -375,3 +375,17 @@ def test_splits_without_labels_are_said(tmp_path, image):
     source = open_source(folder)
     assert [one.location for one in source.samples] == ["train/images/a.jpg"]
     assert "test left out, without labels/" in source.notes[0]
+
+
+@pytest.mark.parametrize("layout", ["images/train/a.jpg labels/train/a.txt", "train/images/a.jpg train/labels/a.txt"])
+def test_images_of_a_yolo_folder_by_themselves_lead_to_it(tmp_path, layout, monkeypatch):
+    image, label = layout.split()
+    folder = write(tmp_path / "set", [image], {label: "0 0.5 0.5 1 1"})
+    images = (folder / image).parent
+    said = f"the boxes of its images are in {(folder / label).parent} and not read: to have them, pack {folder}"
+    assert f"{images}: {said}" in open_source(images).notes
+    assert open_source(folder).has_boxes
+    monkeypatch.chdir(images)
+    assert f".: {said}" in open_source(".").notes
+    (folder / label).unlink()
+    assert not any("boxes of its images" in note for note in open_source(images).notes)
