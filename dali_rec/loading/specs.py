@@ -157,14 +157,20 @@ class Execution:
 
     @property
     def working_pipelines(self) -> int:
-        """How many pipelines work at the same time: all of them, unless there is but one thread."""
-        return self.pipelines if self.num_threads > 1 else 1
+        """How many pipelines work at the same time: all of them where all cores may, or no more than threads."""
+        return self.pipelines if self._has_all_cores else min(self.pipelines, self.num_threads)
 
     @property
     def of_one_pipeline(self) -> Execution:
         """How DALI runs each of several pipelines: with its share of the threads, begun run by run."""
-        threads = -(-self.num_threads // self.working_pipelines)
+        share = -(-self.num_threads // self.working_pipelines)
+        # With two at least the run that is waited for is soon done, and others take the cores that it leaves.
+        threads = max(2, share) if self._has_all_cores else share
         return dataclasses.replace(self, threads=threads, prefetch=1, pipelines=1)
+
+    @property
+    def _has_all_cores(self) -> bool:
+        return self.num_threads >= max(2, available_cores())
 
     @property
     def queue_depth(self) -> int:

@@ -15,7 +15,7 @@ from support import jpeg
 import dali_rec
 from dali_rec import Loader
 from dali_rec.errors import LoaderError
-from dali_rec.loading import graph
+from dali_rec.loading import graph, specs
 from dali_rec.loading.device import Device
 from dali_rec.loading.feed import RecordFeed
 from dali_rec.loading.specs import Execution
@@ -137,10 +137,11 @@ def test_pipelines_end_before_what_they_read(damaged, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("threads", "working", "each", "ahead"), [(1, 1, 1, 1), (2, 4, 1, 4), (6, 4, 2, 4), (16, 4, 4, 4)]
+    ("threads", "cores", "working", "each"),
+    [(1, 1, 1, 1), (1, 8, 1, 1), (2, 8, 2, 1), (6, 8, 4, 2), (2, 2, 4, 2), (8, 8, 4, 2), (16, 16, 4, 4), (16, 2, 4, 4)],
 )
-def test_pipelines_share_the_threads(threads, working, each, ahead):
+def test_pipelines_share_the_threads(monkeypatch, threads, cores, working, each):
+    monkeypatch.setattr(specs, "available_cores", lambda: cores)
     execution = Execution(CPU, 64, threads=threads, pipelines=4)
-    assert execution.working_pipelines == working
-    assert execution.of_one_pipeline.num_threads == each
-    assert (execution.queue_depth, execution.of_one_pipeline.queue_depth) == (ahead, 1)
+    assert (execution.working_pipelines, execution.of_one_pipeline.num_threads) == (working, each)
+    assert (execution.queue_depth, execution.of_one_pipeline.queue_depth) == (working, 1)
