@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import support
 
@@ -24,6 +25,15 @@ os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 # What a shell begins in the background ignores Ctrl-C, and so would the commands to which tests send it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# How long an example takes is up to the machine, and to what else it does. A fixture's folder serves all examples.
+hypothesis.settings.register_profile(
+    "dali-rec",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.function_scoped_fixture],
+)
+hypothesis.settings.load_profile("dali-rec")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -3,7 +3,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import DATA, make_class_folder, traced_peak
 
@@ -22,7 +22,6 @@ def data(tmp_path_factory):
     return dali_rec.open(folder / "x")
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.integers(0, 48), max_size=60))
 def test_view_has_the_records_taken_in_the_order_of_the_files(data, rows):
     view = data.take(rows)
@@ -32,7 +31,6 @@ def test_view_has_the_records_taken_in_the_order_of_the_files(data, rows):
     assert all(len(one) for one in view.shards)  # DALI can hand out a wrong record where a file has none in the view
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.integers(0, 48), min_size=1, max_size=60))
 def test_spans_are_where_the_records_lie(data, rows):
     places = [data.locate(row) for row in rows]
@@ -78,7 +76,7 @@ def test_damaged_head_is_named_when_labels_are_read(data, tmp_path, at, instead)
         _ = dali_rec.open(tmp_path / "single.rec").class_indices
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30)
 @given(share=st.floats(0.05, 0.95), seed=st.integers(0, 99))
 def test_split_is_disjoint_whole_and_alike_in_every_class(data, share, seed):
     first, second = data.split(share, 1 - share, seed=seed)

@@ -87,7 +87,7 @@ def test_merged_boxes_have_the_classes_that_they_had(tmp_path):
 IMAGES_WITH_OBJECTS = st.lists(st.tuples(st.lists(st.integers(0, 2), max_size=4), IMAGES), max_size=6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(IMAGES_WITH_OBJECTS, IMAGES_WITH_OBJECTS, st.permutations("abcd"), st.integers(5, 7), st.integers(2, 5))
 def test_nothing_but_the_classes_of_objects_changes_where_boxes_are_merged(one, other, names, width, header):
     names = tuple(names[:3])

@@ -26,7 +26,7 @@ def labels_by_name(prefix):
     return sorted((dataset.classes[int(record.labels[0])], bytes(record.image)) for record in dataset)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(sets(), min_size=1, max_size=3), st.integers(1, 3))
 def test_every_record_is_there_in_order_and_untouched_where_ids_are_distinct(several, shards):
     with tempfile.TemporaryDirectory() as folder:
@@ -49,7 +49,7 @@ def test_every_record_is_there_in_order_and_untouched_where_ids_are_distinct(sev
         assert [int(columns[0]) for columns in listed] == [key for key, _ in expected]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(sets(), sets(), st.booleans())
 def test_records_that_are_renumbered_differ_in_their_ids_alone(one, other, asked):
     with tempfile.TemporaryDirectory() as folder:
@@ -67,7 +67,7 @@ def test_records_that_are_renumbered_differ_in_their_ids_alone(one, other, asked
             assert new == old[:8] + key.to_bytes(8, "little") + old[16:]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     sets(labels=st.lists(st.integers(0, 2).map(float), min_size=1, max_size=1)),
     sets(labels=st.lists(st.integers(0, 2).map(float), min_size=1, max_size=1)),
@@ -121,7 +121,7 @@ def test_label_behind_the_header_is_renumbered_and_so_is_its_copy_in_the_header(
     assert [body for _, body in contents(tmp_path / "all")] == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(sets(), st.lists(st.none() | st.permutations(range(4)), min_size=1, max_size=3), st.booleans())
 def test_labels_of_images_are_renumbered_column_by_column(records, maps, repeats):
     keys, payloads = records

@@ -19,7 +19,7 @@ from dali_rec.packing.options import ImageOptions
 IMAGE_OPTIONS = [field.name for field in fields(ImageOptions)]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(sets(min_size=10, max_size=30), st.integers(0, 9), st.integers(1, 4))
 def test_no_record_is_lost_doubled_or_changed_on_the_way_round(records, seed, shards):
     keys, payloads = records

@@ -34,7 +34,7 @@ def small_pieces(monkeypatch):
     make_pieces_small(monkeypatch)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(sets(max_size=30), st.integers(0, 5), st.integers(1, 3), st.sampled_from([1, 300, 1000, 5000, 10**8]))
 def test_records_are_permuted_by_the_seed_alone_and_untouched(records, seed, shards, memory):
     keys, payloads = records

@@ -15,7 +15,7 @@ from dali_rec.errors import CorruptRecordError, DatasetError, OutputExistsError
 SHARES = {"train": 0.5, "val": 0.3, "test": 0.2}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(sets(min_size=8, max_size=30), st.integers(0, 3), st.booleans(), st.integers(1, 2))
 def test_every_record_is_in_one_part_untouched_and_in_order(records, seed, stratify, shards):
     keys, payloads = records
@@ -36,7 +36,7 @@ def test_every_record_is_in_one_part_untouched_and_in_order(records, seed, strat
             assert abs(len(places[0]) - 0.6 * len(keys)) < 1
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(sets(min_size=4), st.integers(1, 4))
 def test_sharding_anew_and_back_gives_the_same_file(records, shards):
     keys, payloads = records

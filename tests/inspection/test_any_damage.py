@@ -5,7 +5,7 @@ import itertools
 import shutil
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import DATA, encoded, jpeg, picture
 
@@ -58,7 +58,7 @@ def harm(path, how, where, data):
 @pytest.mark.parametrize(
     ("name", "part"), [("x", "x-00000-of-00002"), ("x", "x-00001-of-00002"), ("faces.rec", "faces")]
 )
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(
     to_rec=st.lists(st.one_of(OVERWRITE, CUT, GROW, INSERT), max_size=3),
     to_index=st.lists(INDEX, max_size=2),

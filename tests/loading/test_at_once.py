@@ -6,7 +6,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from runs_of import runs_of
 from support import jpeg
@@ -45,7 +45,7 @@ def plain(batches):
     return [[np.asarray(part).tolist() for part in batch] for batch in batches]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30)
 @given(
     at_once=st.integers(1, 9),
     pipelines=st.integers(1, 4),

@@ -6,7 +6,7 @@ import sys
 import damage
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from runs_of import runs_of
@@ -144,7 +144,7 @@ def test_state_of_longer_runs_skips_bad_records_too(damaged):
     assert sorted(resumed.skipped) == [103, 104, 111]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30)
 @given(batch=st.integers(0, 7), shuffle=st.sampled_from([False, True, "global"]), runs=RUNS)
 def test_resume_is_exact_among_bad_records(damaged, batch, shuffle, runs):
     options = {"batch_size": 3, "shuffle": shuffle, "on_error": "skip"}

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from runs_of import runs_of
 from support import jpeg
@@ -60,7 +60,7 @@ def stop_at(loader, epoch, batch):
     return json.loads(json.dumps(loader.state_dict()))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40)
 @given(
     shuffle=st.sampled_from([False, True, "global"]),
     last_batch=st.sampled_from(["partial", "drop", "pad"]),

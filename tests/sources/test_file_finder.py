@@ -130,7 +130,7 @@ def test_images_of_train_that_are_found_in_test_are_said(files, tmp_path):
 NAMES = st.lists(st.sampled_from(["1", "2", "11", "1.v2", "a", "train"]), min_size=1, max_size=3).map("/".join)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sets(st.tuples(NAMES, st.sampled_from([".jpg", ".png"]))), st.lists(NAMES, min_size=1), st.data())
 def test_a_file_that_is_found_ends_as_the_table_says_and_is_the_only_one(tmp_path_factory, there, wanted, data):
     top = tmp_path_factory.mktemp("set")

@@ -1,7 +1,7 @@
 from collections import deque
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support import DATA, traced_peak
 
@@ -68,7 +68,6 @@ ROWS = st.integers(1, 4).flatmap(
 
 
 @given(ROWS, st.sampled_from([" ", "\t", "  \t "]))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_columns_parted_by_blanks_are_read_by_their_number(tmp_path, rows, blank):
     # As im2rec.cc reads them; but a path may hold blanks.
     path = tmp_path / "x.lst"

@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from image_kinds import jpeg_with
 from record_sets import contents, payload, write_set
@@ -264,7 +264,7 @@ def test_list_of_another_packing_gives_no_paths(packed, tmp_path, label):
 PATHS = ("a b.jpg", "#1.jpg", "d/e#5.jpg", "d//f.jpg", "n\udcff.jpg")
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20)
 @given(st.dictionaries(st.integers(0, 2**64 - 1), st.sampled_from(PATHS), min_size=1, max_size=6), st.data())
 def test_a_packed_set_packs_to_what_its_list_packed_to(tmp_path, paths, data):
     for seed, name in enumerate(PATHS):

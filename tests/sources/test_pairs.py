@@ -180,14 +180,14 @@ def test_every_truncation_is_refused(tmp_path):
 
 
 @given(st.binary(max_size=60))
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 def test_any_bytes_are_read_or_refused(data):
     with contextlib.suppress(SourceError):
         read_pickle(data, "x.bin")
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 def test_any_damage_to_a_set_is_read_or_refused(tmp_path_factory, data):
     whole = bytearray(pickle.dumps(([np.frombuffer(b"abc", np.uint8), b"d"], np.array([True])), protocol=2))
     for _ in range(data.draw(st.integers(1, 4))):

@@ -3,7 +3,7 @@ import io
 import json
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dali_rec.sources.rows import parse_row, read_lines, read_objects, split_line
@@ -12,7 +12,7 @@ LINE = st.text(st.characters(blacklist_categories=["Cs", "Cc"]))
 HARD = st.text(st.sampled_from("ab'\"[]{},; \t\\:é"))
 OBJECTS = st.dictionaries(LINE | HARD, st.none() | st.booleans() | st.integers() | LINE | HARD | st.lists(HARD))
 MARKS = st.sampled_from([b"", b"\xef\xbb\xbf"])
-FIXTURES_STAY = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+FIXTURES_STAY = settings()
 
 
 def written(fields, delimiter, quote='"'):

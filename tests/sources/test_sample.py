@@ -3,7 +3,7 @@ from array import array
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support import traced_peak
 
@@ -17,7 +17,6 @@ SAMPLES = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(samples=st.lists(SAMPLES, max_size=20), data=st.data(), at_once=st.integers(1, 7))
 def test_rows_come_back_one_by_one_in_order_and_as_they_are_taken(samples, data, at_once):
     table = SampleTable.of(samples)

@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import encoded, jpeg, picture, traced_peak
 
@@ -72,7 +72,7 @@ def test_list_that_was_written_packs_to_the_same_records(write, tmp_path):
 SIDE = st.floats(-1000, 1000, allow_nan=False)
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100)
 @given(st.lists(st.tuples(SIDE, SIDE, SIDE, SIDE), max_size=4))
 def test_every_box_that_is_packed_lies_in_its_image(write, boxes):
     in_pixels = annotation(7, 3, [0, 0, 40, 32])  # as a file is refused whose boxes are all within 0 and 1
@@ -481,7 +481,7 @@ def test_boxes_take_little_memory_each(write):
 
 
 @given(rows=st.lists(st.tuples(st.sampled_from([7, 139]), st.integers(0, 39)), min_size=20, max_size=60))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
+@settings(max_examples=20)
 def test_boxes_of_each_image_are_in_the_order_of_the_file(write, rows):
     source = read_coco(write([annotation(key, 3, [x, 8, 1, 16]) for key, x in rows]))
     for sample in source.samples:
