@@ -304,7 +304,7 @@ def test_changed_data_set_without_a_manifest_replaces_the_old_one(web, here, tmp
 def test_path_is_a_source_too(here, there, capsys):
     assert main(["fetch", str(there / "x"), f"{here}/"]) == 0
     captured = capsys.readouterr()
-    assert re.fullmatch(rf"40 records in 2 classes in 4 shards, 0\.[0-9] MB: {here}/x\.json\n", captured.out)
+    assert re.fullmatch(rf"40 records in 2 classes in 4 shards, [0-9.]+ kB: {here}/x\.json\n", captured.out)
     assert contents(here) == contents(there)
 
 

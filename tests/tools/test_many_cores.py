@@ -34,8 +34,8 @@ def test_a_codec_that_sleeps_sets_the_rate(tmp_path):
 
 def test_a_decoder_that_sleeps_sets_the_rate(tmp_path):
     images = make_class_folder(tmp_path / "images", {"a": 4}, (700, 600))
-    lines = tables(images, "--count", "1024", "--milliseconds", "3", "--threads", "4", "--parts", "loading")
+    lines = tables(images, "--count", "1024", "--milliseconds", "3", "--threads", "8", "--parts", "loading")
     ((threads, *rates, at_once, allowed),) = rows(lines, "loading")
-    assert (threads, allowed) == ("4", "2,000")
+    assert (threads, allowed) == ("8", "4,000")
     assert int(at_once) > 1
-    assert all(1000 < float(rate.replace(",", "")) <= 2200 for rate in rates)
+    assert all(1000 < float(rate.replace(",", "")) <= 4400 for rate in rates)
