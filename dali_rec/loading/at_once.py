@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dali_rec.dataset import Dataset
     from dali_rec.loading.specs import Execution, ImageSpec
 
-_MOST_PIPELINES = 4
+_MOST_PIPELINES = 3
 # Images that are made at the same time, bytes of what that makes, and of the records, which grow tenfold when decoded.
 _MOST_IMAGES = 256
 _MOST_MADE = 160_000_000

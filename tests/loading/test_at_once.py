@@ -163,15 +163,15 @@ def records(path, size, count=20):
 @pytest.mark.parametrize(
     ("size", "batch_size", "image", "at_once", "pipelines"),
     [
-        (0, 64, ImageSpec((224, 224)), 1, 4),
-        (0, 8, ImageSpec((224, 224)), 8, 4),
-        (0, 80, ImageSpec((224, 224)), 1, 3),
+        (0, 64, ImageSpec((224, 224)), 1, 3),
+        (0, 8, ImageSpec((224, 224)), 10, 3),
+        (0, 128, ImageSpec((224, 224)), 1, 2),
         (0, 256, ImageSpec((224, 224)), 1, 2),
         (0, 300, ImageSpec((224, 224)), 1, 1),
-        (0, 4, ImageSpec((448, 448)), 4, 4),  # of 2.4 MB each
-        (0, 16, ImageSpec((448, 448), dtype="uint8", resizer="dali"), 4, 4),
+        (0, 4, ImageSpec((448, 448)), 5, 3),  # of 2.4 MB each
+        (0, 16, ImageSpec((448, 448), dtype="uint8", resizer="dali"), 5, 3),
         (0, 16, ImageSpec((448, 448), augment="ssl"), 1, 2),  # two views
-        (1_000_000, 4, ImageSpec((224, 224)), 1, 4),  # photographs of a megabyte
+        (1_000_000, 4, ImageSpec((224, 224)), 1, 3),  # photographs of a megabyte
         (1_000_000, 64, ImageSpec((224, 224)), 1, 1),
     ],
 )
