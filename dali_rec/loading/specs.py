@@ -157,7 +157,10 @@ class Execution:
 
     @property
     def working_pipelines(self) -> int:
-        """How many pipelines work at the same time: all of them where all cores may, or no more than threads."""
+        """How many pipelines work at the same time: all of them where all cores may, or no more than threads.
+
+        More where more runs are made ahead (``queue_depth``), as ``prefetch`` may ask for.
+        """
         return self.pipelines if self._has_all_cores else min(self.pipelines, self.num_threads)
 
     @property
