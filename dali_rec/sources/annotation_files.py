@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dali_rec.sources.detection import is_coco
@@ -28,7 +29,7 @@ def unread_annotations(trees: Sequence[FolderTree]) -> list[str]:
         for name in tree.others
         if os.path.splitext(name)[1].lower() in _SUFFIXES  # noqa: PTH122
     ]
-    files = [tree.top / name for tree, name in texts[:_MOST]]
+    files = [tree.top / name for tree, name in texts[:_MOST] if isinstance(tree.top, Path)]
     coco = min(filter(is_coco, files), key=is_other, default=None)
     if coco is not None:
         return [f"{coco} has annotations of COCO, which are not read here: to have them, pack that file"]
@@ -37,7 +38,8 @@ def unread_annotations(trees: Sequence[FolderTree]) -> list[str]:
     if not found:
         return []
     note = f"{len(found):,} files are called as images, {found[0]} for one, and not read"
-    return [f"{note}; boxes are read in the layouts of COCO, VOC, YOLO and others"]
+    unpacked = "" if isinstance(trees[0].top, Path) else ", not in archives: unpack it for these"
+    return [f"{note}; boxes are read in the layouts of COCO, VOC, YOLO and others{unpacked}"]
 
 
 def _stem(path: str) -> str:
