@@ -1,8 +1,8 @@
 """Packing on a GPU: whole batches of JPEGs decoded and scaled by DALI and encoded by nvImageCodec.
 
-What does not suit a batch (other formats, grey and CMYK images, files that are stored as they are or do not end as a
-JPEG should) and each image of a batch that fails goes the way of packing on the CPU, one by one, so that a bad image is
-rejected alone and for the same reason. The same graph and encoder run on the CPU, which is how they are tested where
+What does not suit a batch (other formats, JPEGs that are not YCbCr, files that are stored as they are or do not end as
+a JPEG should) and each image of a batch that fails goes the way of packing on the CPU, one by one, so that a bad image
+is rejected alone and for the same reason. The same graph and encoder run on the CPU, which is how they are tested where
 there is no GPU.
 """
 
@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import simplejpeg
 
 from dali_rec._dali import DALI_ERRORS
 from dali_rec.errors import ImageRejectedError, MissingDependencyError
@@ -25,7 +27,7 @@ from dali_rec.packing.reading import ReadImage, read_image
 from dali_rec.packing.transform import Outcome, PreparedImage, transform_or_reject
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Sequence
 
     from dali_rec.packing.options import ImageOptions, PackOptions
     from dali_rec.packing.plan import Plan, ShardPlan
@@ -35,9 +37,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("dali_rec")
 
 BATCH_SIZE = 128
-#: One decodes while the other's images are encoded.
-_TRANSFORMERS = 2
-_BATCHES_AHEAD = 4
+_BATCHES_AHEAD = 2  # for each that is worked on
+# Of the files of a run: on a GPU their pixels take 0.8 GB, in each transformer.
+_MOST_PIXELS = 1 << 28
 # In a row. The GPU's memory may be short for a moment, while others use it, and a batch fails at a bad image.
 _MOST_FAILED_BUILDS = 3
 _MOST_FAILED_BATCHES = 8
@@ -52,8 +54,28 @@ _INTERPOLATIONS = {
 }
 
 
+class Settings(NamedTuple):
+    """How images go over the GPU. The defaults were chosen without one; tools/gpu_check measures others beside them.
+
+    transformers: how many batches are worked on at a time: one is decoded while the other is encoded. hw_decoder_load:
+    what share of the images the chip's JPEG engines are given. encoder_threads: those of each encoder, by default its
+    share of the workers. encodes_on_cpu: whether it is the processor that encodes what the GPU has scaled.
+    """
+
+    batch_size: int = BATCH_SIZE
+    transformers: int = 2
+    # All that they take: of a smaller share it would be chance which image goes to them, and so what its pixels are.
+    hw_decoder_load: float = 1.0
+    encoder_threads: int | None = None
+    encodes_on_cpu: bool = False
+
+
+DEFAULTS = Settings()
+
+
 class _Suited(NamedTuple):
     row: int
+    pixels: int
     geometry: Geometry
 
 
@@ -61,17 +83,22 @@ class BatchTransformer:
     """Makes encoded images what ``options`` ask for, a batch at a time, in the thread that made it.
 
     pool: where what does not suit goes, image by image. on_gpu: False runs the same on the CPU. ``by_batches``,
-    ``alone``: how many images have gone which way.
+    ``alone``: how many images have gone which way; ``seconds``: how long those in batches took to be decoded and
+    scaled, and to be encoded.
 
     Raises MissingDependencyError without DALI or nvImageCodec.
     """
 
-    def __init__(self, options: ImageOptions, pool: Executor, *, on_gpu: bool, threads: int) -> None:
+    def __init__(
+        self, options: ImageOptions, pool: Executor, *, on_gpu: bool, threads: int, settings: Settings = DEFAULTS
+    ) -> None:
         self._options = options
         self._pool = pool
         self._on_gpu = on_gpu
         self._threads = threads
+        self._settings = settings
         self.by_batches = self.alone = 0
+        self.seconds = {"decode": 0.0, "encode": 0.0}
         self._pipeline: Any = None
         self._failed_builds = self._failed_batches = 0
         self._has_given_up = False
@@ -84,14 +111,13 @@ class BatchTransformer:
         )
 
     def transform(self, images: Sequence[bytes]) -> list[Outcome]:
-        """Each of up to BATCH_SIZE images made ready, or the reason why it is rejected, in their order."""
-        suited = [
-            _Suited(row, geometry) for row, data in enumerate(images) if (geometry := self._suits(data)) is not None
-        ]
+        """Each of a batch of images made ready, or the reason why it is rejected, in their order."""
+        suited = [one for row, data in enumerate(images) if (one := self._suits(row, data)) is not None]
         outcomes: dict[int, Outcome] = {}
-        for (row, geometry), data in zip(suited, self._run(images, suited), strict=True):
-            if data is not None:
-                outcomes[row] = PreparedImage(data, geometry.crop_width, geometry.crop_height)
+        for part in _parts(suited):
+            for (row, _, geometry), data in zip(part, self._run(images, part), strict=True):
+                if data is not None:
+                    outcomes[row] = PreparedImage(data, geometry.crop_width, geometry.crop_height)
         alone = {
             row: self._pool.submit(transform_or_reject, data, self._options)
             for row, data in enumerate(images)
@@ -101,7 +127,7 @@ class BatchTransformer:
         self.alone += len(alone)
         return [outcomes[row] if row in outcomes else alone[row].result() for row in range(len(images))]
 
-    def _suits(self, data: bytes) -> Geometry | None:
+    def _suits(self, row: int, data: bytes) -> _Suited | None:
         """What becomes of a JPEG that a batch takes, None for anything else."""
         options = self._options
         try:
@@ -115,14 +141,16 @@ class BatchTransformer:
         # The GPU decodes a file that breaks off, grey below the break; the CPU rejects it.
         if options.color == "gray" or data[-2:] != _END_OF_IMAGE:
             return None
+        # Three components are YCbCr to nvImageCodec, whatever Adobe's marker says.
+        if simplejpeg.decode_jpeg_header(data)[2] != "YCbCr":
+            return None
         upright = (info.width, info.height) if orientation_of(data) < 5 else (info.height, info.width)
         geometry = plan_geometry(*upright, options)
         too_large = geometry.width * geometry.height > options.max_pixels
-        return geometry if geometry.changes(*upright) and not too_large else None
+        suits = geometry.changes(*upright) and not too_large
+        return _Suited(row, info.width * info.height, geometry) if suits else None
 
-    def _run(self, images: Sequence[bytes], suited: list[_Suited]) -> list[bytes | None]:
-        if not suited:
-            return []
+    def _run(self, images: Sequence[bytes], suited: Sequence[_Suited]) -> list[bytes | None]:
         if self._has_given_up:
             return [None] * len(suited)
         try:
@@ -144,16 +172,20 @@ class BatchTransformer:
         self._failed_batches = 0
         return made
 
-    def _make(self, pipeline: Any, images: Sequence[bytes], suited: list[_Suited]) -> list[bytes | None]:
-        pipeline.feed_input("encoded", [np.frombuffer(images[row], np.uint8) for row, _ in suited])
-        sizes = np.array([(one.height, one.width) for _, one in suited], np.float32)
-        crops = np.array([(one.crop_height, one.crop_width) for _, one in suited], np.float32)
+    def _make(self, pipeline: Any, images: Sequence[bytes], suited: Sequence[_Suited]) -> list[bytes | None]:
+        began = time.perf_counter()
+        pipeline.feed_input("encoded", [np.frombuffer(images[one.row], np.uint8) for one in suited])
+        sizes = np.array([(one.geometry.height, one.geometry.width) for one in suited], np.float32)
+        crops = np.array([(one.geometry.crop_height, one.geometry.crop_width) for one in suited], np.float32)
         pipeline.feed_input("sizes", sizes)
         pipeline.feed_input("crops", crops)
-        (pixels,) = pipeline.run()
-        arrays = [pixels[at] if self._on_gpu else np.asarray(pixels[at]) for at in range(len(suited))]
-        streams = self._encoder.encode(arrays, "jpeg", params=self._encoding)
-        return [None if stream is None else bytes(stream) for stream in streams]
+        (pixels,) = pipeline.run()  # when it returns they are there: the encoder need not wait for a stream of DALI's
+        decoded = time.perf_counter()
+        streams = self._encoder.encode([pixels[at] for at in range(len(suited))], "jpeg", params=self._encoding)
+        made = [None if stream is None else bytes(stream) for stream in streams]
+        self.seconds["decode"] += decoded - began
+        self.seconds["encode"] += time.perf_counter() - decoded
+        return made
 
     def _build(self) -> Any:
         from dali_rec._dali import import_dali
@@ -169,23 +201,47 @@ class BatchTransformer:
             sizes = fn.external_source(name="sizes", dtype=types.FLOAT, ndim=1)
             crops = fn.external_source(name="crops", dtype=types.FLOAT, ndim=1)
             # Chroma is scaled up as the CPU's decoder does it: what is packed stays.
-            options = {"device": "mixed", "jpeg_fancy_upsampling": True} if self._on_gpu else {"device": "cpu"}
+            options: dict[str, Any] = {"device": "cpu"}
+            if self._on_gpu:
+                options = {
+                    "device": "mixed",
+                    "jpeg_fancy_upsampling": True,
+                    "hw_decoder_load": self._settings.hw_decoder_load,
+                    "affine": False,  # all transformers' threads would be tied to the same cores
+                }
             images = fn.decoders.image(parsed(dali, encoded), output_type=types.RGB, **options)
             images = fn.resize(images, size=sizes, interp_type=interpolation, antialias=averages)
             return fn.crop(images, crop=crops, crop_pos_x=0.5, crop_pos_y=0.5, rounding="truncate")
 
         pipeline = dali.pipeline_def(graph)(
-            batch_size=BATCH_SIZE,
+            batch_size=self._settings.batch_size,
             num_threads=self._threads,
             device_id=0 if self._on_gpu else None,
             prefetch_queue_depth=1,
         )
         pipeline.build()
-        self._encoder = self._codec.Encoder(
-            device_id=0 if self._on_gpu else self._codec.NVIMGCODEC_DEVICE_CPU_ONLY,
-            max_num_cpu_threads=max(1, self._threads - 1),  # of as many as there are cores nvImageCodec complains
+        codec = self._codec
+        on_cpu = [codec.Backend(codec.BackendKind.CPU_ONLY)]
+        # Each image is waited for by a thread while it is encoded, on a GPU too, and CUDA's waiting takes a core.
+        threads = self._settings.encoder_threads or self._threads // self._settings.transformers
+        self._encoder = codec.Encoder(
+            device_id=0 if self._on_gpu else codec.NVIMGCODEC_DEVICE_CPU_ONLY,
+            max_num_cpu_threads=max(1, min(threads, self._threads - 1)),  # of one a core nvImageCodec complains
+            backends=on_cpu if self._settings.encodes_on_cpu or not self._on_gpu else None,
         )
         return pipeline
+
+
+def _parts(suited: Sequence[_Suited]) -> Iterator[Sequence[_Suited]]:
+    """The images that are decoded together: a bounded number of pixels, but one image at least."""
+    start = pixels = 0
+    for at, one in enumerate(suited):
+        if at > start and pixels + one.pixels > _MOST_PIXELS:
+            yield suited[start:at]
+            start, pixels = at, 0
+        pixels += one.pixels
+    if suited:
+        yield suited[start:]
 
 
 def import_nvimgcodec() -> Any:
@@ -201,7 +257,11 @@ def import_nvimgcodec() -> Any:
 
 
 def prepare_by_batches(
-    shards: Iterable[tuple[Plan, ShardPlan]], options: PackOptions, *, on_gpu: bool = True
+    shards: Iterable[tuple[Plan, ShardPlan]],
+    options: PackOptions,
+    *,
+    on_gpu: bool = True,
+    settings: Settings = DEFAULTS,
 ) -> Generator[tuple[Sample, Stamp, Outcome]]:
     """Prepare the images of these shards in order, as ``prepare_all`` does, a bounded number of batches at a time."""
     shards = list(shards)
@@ -209,13 +269,13 @@ def prepare_by_batches(
     if any(plan.has_urls for plan, _ in shards):
         workers = max(workers, options.fetch.connections)
     readers = ThreadPoolExecutor(workers, thread_name_prefix="dali-rec-pack")
-    runners = ThreadPoolExecutor(_TRANSFORMERS, thread_name_prefix="dali-rec-batch")
+    runners = ThreadPoolExecutor(settings.transformers, thread_name_prefix="dali-rec-batch")
     of_thread, transformers = threading.local(), []
 
     def run(samples: list[Sample], reading: list[Future[ReadImage]]) -> list[tuple[Sample, Stamp, Outcome]]:
         if not hasattr(of_thread, "transformer"):
             of_thread.transformer = BatchTransformer(
-                options.image, readers, on_gpu=on_gpu, threads=options.worker_count
+                options.image, readers, on_gpu=on_gpu, threads=options.worker_count, settings=settings
             )
             transformers.append(of_thread.transformer)
         done = [one.result() for one in reading]
@@ -229,13 +289,13 @@ def prepare_by_batches(
     pending: deque[Future[list[tuple[Sample, Stamp, Outcome]]]] = deque()
     try:
         for plan, shard in shards:
-            for start in range(shard.start, shard.stop, BATCH_SIZE):
-                samples = [plan.samples[row] for row in range(start, min(start + BATCH_SIZE, shard.stop))]
+            for start in range(shard.start, shard.stop, settings.batch_size):
+                samples = [plan.samples[row] for row in range(start, min(start + settings.batch_size, shard.stop))]
                 reading = [
                     readers.submit(read_image, plan.origin, sample.location, options.fetch) for sample in samples
                 ]
                 pending.append(runners.submit(run, samples, reading))
-                if len(pending) >= _BATCHES_AHEAD:
+                if len(pending) >= _BATCHES_AHEAD * settings.transformers:
                     yield from pending.popleft().result()
         while pending:
             yield from pending.popleft().result()

@@ -49,6 +49,7 @@ ODD = {
     "a PNG": lambda: encoded(smooth(1), "PNG"),
     "a grey JPEG": lambda: encoded(smooth(2).convert("L"), "JPEG"),
     "a CMYK JPEG": lambda: encoded(smooth(2).convert("CMYK"), "JPEG"),
+    "a JPEG of RGB": lambda: encoded(smooth(2), "JPEG", keep_rgb=True),
     "a small JPEG": lambda: encoded(smooth(4, (50, 40)), "JPEG"),
     "a JPEG on its side": lambda: rotated(5),
     "a JPEG on its side by XMP": lambda: jpeg_with(jpeg_xmp(6), image=encoded(smooth(8))),
@@ -107,6 +108,30 @@ def test_images_are_those_of_the_cpu(pool, options):
             same_but_for_pixels(outcome, transform_or_reject(one, options))
 
 
+@pytest.mark.parametrize("kind", ["a PNG", "a grey JPEG", "a CMYK JPEG", "a JPEG of RGB", "a JPEG that breaks off"])
+def test_what_a_gpu_may_decode_otherwise_goes_alone(pool, kind):
+    transformer = BatchTransformer(ImageOptions(resize=64), pool, on_gpu=False, threads=2)
+    transformer.transform([encoded(smooth(1), "JPEG"), ODD[kind]()])
+    assert (transformer.by_batches, transformer.alone) == (1, 1)
+
+
+def test_images_of_many_pixels_are_decoded_in_parts(pool, monkeypatch):
+    made = []
+
+    def make(_self, _pipeline, _images, suited):
+        made.append([one.row for one in suited])
+        return [bytes([one.row]) for one in suited]
+
+    monkeypatch.setattr(BatchTransformer, "_make", make)
+    monkeypatch.setattr(BatchTransformer, "_build", lambda _self: object())
+    monkeypatch.setattr(batches, "_MOST_PIXELS", 2 * 200 * 150)
+    sizes = [(200, 150), (200, 150), (200, 150), (400, 300), (200, 151), (100, 75), (100, 75)]
+    data = [encoded(smooth(1, size), "JPEG") for size in sizes]
+    outcomes = BatchTransformer(ImageOptions(resize=64), pool, on_gpu=False, threads=2).transform(data)
+    assert made == [[0, 1], [2], [3], [4, 5, 6]]
+    assert [outcome.data for outcome in outcomes] == [bytes([row]) for row in range(7)]
+
+
 def test_good_images_go_by_batches(pool, monkeypatch):
     monkeypatch.setattr(batches, "transform_or_reject", lambda *_: pytest.fail("an image went alone"))
     transformer = BatchTransformer(ImageOptions(resize=64), pool, on_gpu=False, threads=2)
@@ -141,14 +166,14 @@ def test_records_are_the_same_in_the_same_order(folder, tmp_path, pretend, caplo
     with caplog.at_level("INFO", "dali_rec"):
         by_batches = dali_rec.pack(folder, tmp_path / "gpu", device="gpu", **options)
     said = re.search(r"packing: (\d+) images went by batches, (\d+) one by one", caplog.text)
-    assert int(said[1]) + int(said[2]) == 151
+    assert int(said[1]) + int(said[2]) == 152
     assert int(said[1]) > 0
     one_by_one = dali_rec.pack(folder, tmp_path / "cpu", device="cpu", **options)
     reasons = [[(bad.sample, bad.reason) for bad in report.rejections] for report in (by_batches, one_by_one)]
     assert reasons[0] == reasons[1]
     assert len(reasons[0]) == 4
     ours, theirs = dali_rec.open(tmp_path / "gpu"), dali_rec.open(tmp_path / "cpu")
-    assert len(ours) == len(theirs) == 147
+    assert len(ours) == len(theirs) == 148
     for record, other in zip(ours, theirs, strict=True):
         assert record.key == other.key
         assert np.array_equal(record.labels, other.labels)
