@@ -5,6 +5,7 @@ import io
 import json
 import math
 import re
+import types
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -202,14 +203,18 @@ def test_resuming_keeps_the_device(folder, tmp_path, pretend, monkeypatch):
     assert [shard.sha256 for shard in resumed.manifest.shards] == [shard.sha256 for shard in whole.manifest.shards]
 
 
-def chosen(device, rates=(1.0, 1.0), begun=None, image=None, **run):
+MANY = types.SimpleNamespace(samples=range(choose_device.FEWEST_IMAGES))
+FEW = types.SimpleNamespace(samples=range(choose_device.FEWEST_IMAGES - 1))
+
+
+def chosen(device, rates=(1.0, 1.0), begun=None, image=None, plan=MANY, **run):
     image = ImageOptions(**{"resize": 64, **(image or {})}, device=device)
     options = PackOptions(image=image)
 
     def rate(options, _plan):
         return rates[0] if options.image.device == "gpu" else rates[1]
 
-    return choose_device.choose_device(options, RunOptions(**run), None, begun, rate=rate).image.device
+    return choose_device.choose_device(options, RunOptions(**run), plan, begun, rate=rate).image.device
 
 
 def test_auto_takes_what_measures_faster(pretend):
@@ -219,9 +224,25 @@ def test_auto_takes_what_measures_faster(pretend):
     assert chosen("auto", rates=(0.5, 1.0), begun="gpu") == "gpu"
     assert chosen("auto", rates=(9.0, 1.0), begun="cpu") == "cpu"
     assert chosen("auto", rates=(9.0, 1.0), image={"resize": None}) == "cpu"
+    assert chosen("auto", rates=(9.0, 1.0), plan=FEW) == "cpu"
     assert chosen("auto", rates=(9.0, 1.0), engine="ray") == "cpu"
     assert chosen("cpu", rates=(9.0, 1.0)) == "cpu"
     assert chosen("gpu", rates=(0.1, 1.0)) == "gpu"
+
+
+def test_auto_times_images_after_the_first(monkeypatch):
+    now, made = [0.0], []
+
+    def prepare(_shards, _options):
+        for number in range(choose_device.FEWEST_IMAGES):
+            now[0] += 1.0 if number < 1000 else 0.01
+            made.append(number)
+            yield number
+
+    monkeypatch.setattr(choose_device, "prepare_all", prepare)
+    monkeypatch.setattr(choose_device, "time", types.SimpleNamespace(perf_counter=lambda: now[0]))
+    assert choose_device._rate(PackOptions(), MANY) == pytest.approx(100)
+    assert len(made) < 1300  # no more than it takes to know
 
 
 @pytest.mark.parametrize("error", [RuntimeError("no memory\non the GPU"), MemoryError()])
@@ -232,7 +253,7 @@ def test_auto_takes_the_cpu_where_the_gpu_fails(pretend, caplog, error):
         return 1.0
 
     options = PackOptions(image=ImageOptions(resize=64, device="auto"))
-    assert choose_device.choose_device(options, RunOptions(), None, None, rate=rate).image.device == "cpu"
+    assert choose_device.choose_device(options, RunOptions(), MANY, None, rate=rate).image.device == "cpu"
     assert "not on the GPU, which failed at the first images: " in caplog.text
 
 
