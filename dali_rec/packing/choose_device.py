@@ -16,7 +16,7 @@ from dali_rec.packing.plan import ShardPlan
 from dali_rec.packing.shard import prepare_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from dali_rec.packing.options import Device, PackOptions, RunOptions
     from dali_rec.packing.plan import Plan
@@ -79,10 +79,13 @@ def _with_device(options: PackOptions, device: Device) -> PackOptions:
 
 
 def _rate(options: PackOptions, plan: Plan) -> float:
-    """Images a second over some seconds, after those that do not count."""
+    return rate_of(prepare_all([(plan, ShardPlan("", 0, len(plan.samples)))], options))
+
+
+def rate_of(prepared: Generator[object]) -> float:
+    """Images a second of what makes them ready, over some seconds, after those that do not count."""
     count, seconds = 0, 0.0
-    everything = ShardPlan("", 0, len(plan.samples))
-    with contextlib.closing(prepare_all([(plan, everything)], options)) as prepared:
+    with contextlib.closing(prepared):
         for _ in range(_NOT_TIMED):
             next(prepared)
         began = time.perf_counter()
