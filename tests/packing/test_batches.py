@@ -5,6 +5,8 @@ import io
 import json
 import math
 import re
+import subprocess
+import sys
 import types
 from concurrent.futures import ThreadPoolExecutor
 
@@ -328,11 +330,31 @@ def test_without_a_gpu(folder, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.gpu
-def test_images_of_the_gpu_are_those_of_the_cpu(folder, tmp_path):
+def test_images_of_the_gpu_are_those_of_the_cpu(folder, tmp_path, caplog):
     options = {"resize": 64, "max_bad": 10}
-    on_gpu = dali_rec.pack(folder, tmp_path / "gpu", device="gpu", **options)
+    with caplog.at_level("INFO", "dali_rec"):
+        on_gpu = dali_rec.pack(folder, tmp_path / "gpu", device="gpu", **options)
+    # Of the others is one at which a batch fails.
+    assert int(re.search(r"packing: (\d+) images went by batches", caplog.text)[1]) >= batches.BATCH_SIZE
     on_cpu = dali_rec.pack(folder, tmp_path / "cpu", device="cpu", **options)
     assert [str(bad.reason) for bad in on_gpu.rejections] == [str(bad.reason) for bad in on_cpu.rejections]
     for record, other in zip(dali_rec.open(tmp_path / "gpu"), dali_rec.open(tmp_path / "cpu"), strict=True):
         assert (record.key, record.labels.tolist()) == (other.key, other.labels.tolist())
         assert psnr(Image.open(io.BytesIO(record.image)), Image.open(io.BytesIO(other.image))) > 30
+
+
+@pytest.mark.gpu
+def test_the_gpu_makes_the_same_bytes_again(tmp_path):
+    for number in range(300):
+        path = tmp_path / "photos" / f"{number % 2}" / f"{number:03d}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encoded(smooth(number, (300 + number, 200)), "JPEG", progressive=number % 5 == 0))
+    first, again = (dali_rec.pack(tmp_path / "photos", tmp_path / name, device="gpu", resize=64) for name in "ab")
+    assert first.manifest.shards[0].sha256 == again.manifest.shards[0].sha256
+
+
+@pytest.mark.gpu
+def test_the_command_packs_on_a_gpu_and_ends(folder, tmp_path):
+    command = [sys.executable, "-m", "dali_rec", "pack", folder, tmp_path / "x", "--device", "gpu", "--resize", "64"]
+    subprocess.run([*map(str, command), "--max-bad", "10"], check=True, timeout=50)
+    assert len(dali_rec.open(tmp_path / "x")) == 148
