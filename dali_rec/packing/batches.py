@@ -38,7 +38,7 @@ logger = logging.getLogger("dali_rec")
 
 BATCH_SIZE = 128
 _BATCHES_AHEAD = 2  # for each that is worked on
-# Of the files of a run: on a GPU their pixels take 0.8 GB, in each transformer.
+# Of the images of a run: on a GPU they take 0.8 GB, in each transformer.
 _MOST_PIXELS = 1 << 28
 # In a row. The GPU's memory may be short for a moment, while others use it, and a batch fails at a bad image.
 _MOST_FAILED_BUILDS = 3
@@ -148,7 +148,8 @@ class BatchTransformer:
         geometry = plan_geometry(*upright, options)
         too_large = geometry.width * geometry.height > options.max_pixels
         suits = geometry.changes(*upright) and not too_large
-        return _Suited(row, info.width * info.height, geometry) if suits else None
+        pixels = max(info.width * info.height, geometry.width * geometry.height)
+        return _Suited(row, pixels, geometry) if suits else None
 
     def _run(self, images: Sequence[bytes], suited: Sequence[_Suited]) -> list[bytes | None]:
         if self._has_given_up:
