@@ -1,9 +1,9 @@
 """Packing on a GPU: whole batches of JPEGs decoded and scaled by DALI and encoded by nvImageCodec.
 
-What does not suit a batch (other formats, JPEGs that are not YCbCr, files that are stored as they are or do not end as
-a JPEG should) and each image of a batch that fails goes the way of packing on the CPU, one by one, so that a bad image
-is rejected alone and for the same reason. The same graph and encoder run on the CPU, which is how they are tested where
-there is no GPU.
+What does not suit a batch (other formats, JPEGs that are not YCbCr or are damaged, files that are stored as they are)
+and each image of a batch that fails goes the way of packing on the CPU, one by one, so that a bad image is rejected
+alone and for the same reason. The same graph and encoder run on the CPU, which is how they are tested where there is no
+GPU.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ import simplejpeg
 
 from dali_rec._dali import DALI_ERRORS
 from dali_rec.errors import ImageRejectedError, MissingDependencyError
-from dali_rec.images import inspect_image
+from dali_rec.images import check_pixels, inspect_image
 from dali_rec.orientation import orientation_of
 from dali_rec.packing.geometry import Geometry, plan_geometry
-from dali_rec.packing.reading import ReadImage, read_image
+from dali_rec.packing.reading import read_image
 from dali_rec.packing.transform import Outcome, PreparedImage, transform_or_reject
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from dali_rec.packing.options import ImageOptions, PackOptions
     from dali_rec.packing.plan import Plan, ShardPlan
-    from dali_rec.packing.reading import Stamp
+    from dali_rec.packing.reading import Origin, Stamp
     from dali_rec.sources import Sample
 
 logger = logging.getLogger("dali_rec")
@@ -73,10 +73,42 @@ class Settings(NamedTuple):
 DEFAULTS = Settings()
 
 
-class _Suited(NamedTuple):
-    row: int
-    pixels: int
-    geometry: Geometry
+class Seen(NamedTuple):
+    """An encoded image, and what becomes of it in a batch: None where that does not take it.
+
+    pixels: of the image, before or after, whichever is more.
+    """
+
+    data: bytes
+    geometry: Geometry | None = None
+    pixels: int = 0
+
+
+def see(data: bytes, options: ImageOptions) -> Seen:
+    """Whether a batch takes an image: only a JPEG that it decodes to the same picture as the CPU.
+
+    Unless ``options`` trust it, it is decoded here too, if smaller: from a stream that breaks off in the middle a GPU
+    makes a picture that is grey below, without a word.
+    """
+    try:
+        info = inspect_image(data, options.max_pixels)
+        if info.format != "JPEG" or info.mode != "RGB" or not info.is_loadable:
+            return Seen(data)
+        # Three components are YCbCr to nvImageCodec, whatever Adobe's marker says.
+        if simplejpeg.decode_jpeg_header(data)[2] != "YCbCr" or data[-2:] != _END_OF_IMAGE:
+            return Seen(data)
+        if options.encoding not in ("keep", "jpeg") or options.color == "gray":
+            return Seen(data)
+        upright = (info.width, info.height) if orientation_of(data) < 5 else (info.height, info.width)
+        geometry = plan_geometry(*upright, options)
+        pixels = max(info.width * info.height, geometry.width * geometry.height)
+        if not geometry.changes(*upright) or pixels > options.max_pixels:
+            return Seen(data)
+        if not options.trust:
+            check_pixels(data, info)
+    except ImageRejectedError:  # the way of the CPU says why
+        return Seen(data)
+    return Seen(data, geometry, pixels)
 
 
 class BatchTransformer:
@@ -110,79 +142,56 @@ class BatchTransformer:
             chroma_subsampling=codec.ChromaSubsampling.CSS_420,
         )
 
-    def transform(self, images: Sequence[bytes]) -> list[Outcome]:
+    def transform(self, images: Sequence[Seen]) -> list[Outcome]:
         """Each of a batch of images made ready, or the reason why it is rejected, in their order."""
-        suited = [one for row, data in enumerate(images) if (one := self._suits(row, data)) is not None]
         outcomes: dict[int, Outcome] = {}
-        for part in _parts(suited):
-            for (row, _, geometry), data in zip(part, self._run(images, part), strict=True):
-                if data is not None:
+        for rows in _parts(images):
+            for row, data in zip(rows, self._run([images[row] for row in rows]), strict=True):
+                geometry = images[row].geometry
+                if data is not None and geometry is not None:
                     outcomes[row] = PreparedImage(data, geometry.crop_width, geometry.crop_height)
         alone = {
-            row: self._pool.submit(transform_or_reject, data, self._options)
-            for row, data in enumerate(images)
+            row: self._pool.submit(transform_or_reject, image.data, self._options)
+            for row, image in enumerate(images)
             if row not in outcomes
         }
         self.by_batches += len(outcomes)
         self.alone += len(alone)
         return [outcomes[row] if row in outcomes else alone[row].result() for row in range(len(images))]
 
-    def _suits(self, row: int, data: bytes) -> _Suited | None:
-        """What becomes of a JPEG that a batch takes, None for anything else."""
-        options = self._options
-        try:
-            info = inspect_image(data, options.max_pixels)
-        except ImageRejectedError:
-            return None
-        if info.format != "JPEG" or info.mode != "RGB" or not info.is_loadable:
-            return None
-        if options.encoding not in ("keep", "jpeg"):
-            return None
-        # The GPU decodes a file that breaks off, grey below the break; the CPU rejects it.
-        if options.color == "gray" or data[-2:] != _END_OF_IMAGE:
-            return None
-        # Three components are YCbCr to nvImageCodec, whatever Adobe's marker says.
-        if simplejpeg.decode_jpeg_header(data)[2] != "YCbCr":
-            return None
-        upright = (info.width, info.height) if orientation_of(data) < 5 else (info.height, info.width)
-        geometry = plan_geometry(*upright, options)
-        too_large = geometry.width * geometry.height > options.max_pixels
-        suits = geometry.changes(*upright) and not too_large
-        pixels = max(info.width * info.height, geometry.width * geometry.height)
-        return _Suited(row, pixels, geometry) if suits else None
-
-    def _run(self, images: Sequence[bytes], suited: Sequence[_Suited]) -> list[bytes | None]:
+    def _run(self, images: Sequence[Seen]) -> list[bytes | None]:
         if self._has_given_up:
-            return [None] * len(suited)
+            return [None] * len(images)
         try:
             if self._pipeline is None:
                 self._failed_builds += 1
                 self._pipeline = self._build()
                 self._failed_builds = 0
-            made = self._make(self._pipeline, images, suited)
+            made = self._make(self._pipeline, images)
         except DALI_ERRORS as error:
             reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
-            logger.info("a batch of %d images is done one by one, since it failed together: %s", len(suited), reason)
+            logger.info("a batch of %d images is done one by one, since it failed together: %s", len(images), reason)
             self._pipeline = self._encoder = None  # DALI's are of no use after a failure
             self._failed_batches += 1
             if self._failed_builds == _MOST_FAILED_BUILDS or self._failed_batches == _MOST_FAILED_BATCHES:
                 self._has_given_up = True
                 what = "no pipeline can be made any more" if self._failed_builds else "one batch after the other failed"
                 logger.warning("the rest goes over the processor, since %s: %s", what, reason)
-            return [None] * len(suited)
+            return [None] * len(images)
         self._failed_batches = 0
         return made
 
-    def _make(self, pipeline: Any, images: Sequence[bytes], suited: Sequence[_Suited]) -> list[bytes | None]:
+    def _make(self, pipeline: Any, images: Sequence[Seen]) -> list[bytes | None]:
         began = time.perf_counter()
-        pipeline.feed_input("encoded", [np.frombuffer(images[one.row], np.uint8) for one in suited])
-        sizes = np.array([(one.geometry.height, one.geometry.width) for one in suited], np.float32)
-        crops = np.array([(one.geometry.crop_height, one.geometry.crop_width) for one in suited], np.float32)
+        geometries = [image.geometry for image in images if image.geometry is not None]
+        pipeline.feed_input("encoded", [np.frombuffer(image.data, np.uint8) for image in images])
+        sizes = np.array([(one.height, one.width) for one in geometries], np.float32)
+        crops = np.array([(one.crop_height, one.crop_width) for one in geometries], np.float32)
         pipeline.feed_input("sizes", sizes)
         pipeline.feed_input("crops", crops)
         (pixels,) = pipeline.run()  # when it returns they are there: the encoder need not wait for a stream of DALI's
         decoded = time.perf_counter()
-        streams = self._encoder.encode([pixels[at] for at in range(len(suited))], "jpeg", params=self._encoding)
+        streams = self._encoder.encode([pixels[at] for at in range(len(images))], "jpeg", params=self._encoding)
         made = [None if stream is None else bytes(stream) for stream in streams]
         self.seconds["decode"] += decoded - began
         self.seconds["encode"] += time.perf_counter() - decoded
@@ -233,16 +242,20 @@ class BatchTransformer:
         return pipeline
 
 
-def _parts(suited: Sequence[_Suited]) -> Iterator[Sequence[_Suited]]:
-    """The images that are decoded together: a bounded number of pixels, but one image at least."""
-    start = pixels = 0
-    for at, one in enumerate(suited):
-        if at > start and pixels + one.pixels > _MOST_PIXELS:
-            yield suited[start:at]
-            start, pixels = at, 0
-        pixels += one.pixels
-    if suited:
-        yield suited[start:]
+def _parts(images: Sequence[Seen]) -> Iterator[list[int]]:
+    """The rows of images that are decoded together: a bounded number of pixels, but one image at least."""
+    rows: list[int] = []
+    pixels = 0
+    for row, image in enumerate(images):
+        if image.geometry is None:
+            continue
+        if rows and pixels + image.pixels > _MOST_PIXELS:
+            yield rows
+            rows, pixels = [], 0
+        rows.append(row)
+        pixels += image.pixels
+    if rows:
+        yield rows
 
 
 def import_nvimgcodec() -> Any:
@@ -273,18 +286,23 @@ def prepare_by_batches(
     runners = ThreadPoolExecutor(settings.transformers, thread_name_prefix="dali-rec-batch")
     of_thread, transformers = threading.local(), []
 
-    def run(samples: list[Sample], reading: list[Future[ReadImage]]) -> list[tuple[Sample, Stamp, Outcome]]:
+    def read(origin: Origin, location: str) -> tuple[Stamp, Seen | ImageRejectedError]:
+        stamp, data = read_image(origin, location, options.fetch)
+        return stamp, see(data, options.image) if isinstance(data, bytes) else data
+
+    def run(
+        samples: list[Sample], reading: list[Future[tuple[Stamp, Seen | ImageRejectedError]]]
+    ) -> list[tuple[Sample, Stamp, Outcome]]:
         if not hasattr(of_thread, "transformer"):
             of_thread.transformer = BatchTransformer(
                 options.image, readers, on_gpu=on_gpu, threads=options.worker_count, settings=settings
             )
             transformers.append(of_thread.transformer)
         done = [one.result() for one in reading]
-        whole = [one.data for one in done if isinstance(one.data, bytes)]
-        outcomes = iter(of_thread.transformer.transform(whole))
+        outcomes = iter(of_thread.transformer.transform([found for _, found in done if isinstance(found, Seen)]))
         return [
-            (sample, one.stamp, next(outcomes) if isinstance(one.data, bytes) else one.data)
-            for sample, one in zip(samples, done, strict=True)
+            (sample, stamp, next(outcomes) if isinstance(found, Seen) else found)
+            for sample, (stamp, found) in zip(samples, done, strict=True)
         ]
 
     pending: deque[Future[list[tuple[Sample, Stamp, Outcome]]]] = deque()
@@ -292,9 +310,7 @@ def prepare_by_batches(
         for plan, shard in shards:
             for start in range(shard.start, shard.stop, settings.batch_size):
                 samples = [plan.samples[row] for row in range(start, min(start + settings.batch_size, shard.stop))]
-                reading = [
-                    readers.submit(read_image, plan.origin, sample.location, options.fetch) for sample in samples
-                ]
+                reading = [readers.submit(read, plan.origin, sample.location) for sample in samples]
                 pending.append(runners.submit(run, samples, reading))
                 if len(pending) >= _BATCHES_AHEAD * settings.transformers:
                     yield from pending.popleft().result()

@@ -394,7 +394,7 @@ def test_packing_is_measured_on_both_devices_and_with_other_settings(tmp_path, m
     monkeypatch.setattr(packing, "BATCHES_ALONE", 2)
     monkeypatch.setattr(packing, "PACKED", 40)
     monkeypatch.setattr(packing, "PACKINGS", 2)
-    monkeypatch.setattr(packing, "SETTINGS", ({}, {"batch_size": 16}, {"encodes_on_cpu": True}))
+    monkeypatch.setattr(packing, "SETTINGS", ({}, {"batch_size": 16, "trust": True}))
     write_images(tmp_path / "images", per_class=2)
     found = packing.measure_packing(Work(tmp_path, tmp_path / "images"))
     assert set(found["steps"]["rates"]) == {"decode", "encode", "all"}
@@ -403,12 +403,11 @@ def test_packing_is_measured_on_both_devices_and_with_other_settings(tmp_path, m
     assert [run["one by one"] for run in found["runs"]] == [0, None] * 2
     assert [(row["settings"], row["one by one"]) for row in found["settings"]] == [
         ({}, 0),
-        ({"batch_size": 16}, 0),
-        ({"encodes_on_cpu": True}, 0),
+        ({"batch_size": 16, "trust": True}, 0),
     ]
     assert found["same bytes"]
     assert found["auto"] == "cpu"  # so few
-    assert len(kept) == 1 + 4 + 3
+    assert len(kept) == 1 + 4 + 2
     text = ["\n".join(page.packing_page(some)) for some in (*kept, found)]
     assert text[-1].count("|") > text[0].count("|") == 0
 
