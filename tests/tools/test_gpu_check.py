@@ -77,6 +77,7 @@ def test_page_has_every_part(packed):
         "throughput": [parts.rates("gpu", 1000, [1.0, 2.0, 4.0])],
         "stages": report,
         "packing": {
+            "engines": False,
             "steps": {"images": 2560, "rates": {"decode": 9000.0, "encode": 7000.0, "all": 3500.0}, "one by one": 0},
             "runs": [
                 {"device": "gpu", "images": 8000, "rate": rate, "steady": 6500.0, "one by one": 3}
@@ -99,6 +100,7 @@ def test_page_has_every_part(packed):
     assert "decode 9,000/s, encode 7,000/s, all 3,500/s." in text
     assert "The GPU's packings were not the same bytes." in text
     assert "--device auto took the GPU." in text
+    assert "no libnvcuvid.so.1" in text
     assert "| transformers 3 | 7,100 | 0 |" in text
     assert "of a comparison" in text
     assert "tuning: failed: Traceback:\n\n    RuntimeError: no memory" in text
@@ -108,7 +110,7 @@ def test_page_has_every_part(packed):
 
 def test_what_cannot_be_shown_leaves_the_rest():
     result = {"machine": {"text": "a machine"}, "failed": {}, "data": None, "smoke": None, "crops": None}
-    result |= {"packing": {"steps": 1}, "comparison": "a table"}
+    result |= {"packing": {"engines": True, "steps": 1}, "comparison": "a table"}
     text = "\n".join(page.page({**dict.fromkeys(page.PAGES), **result}))
     assert "packing: gpu-check.json has it, but it cannot be shown: TypeError" in text
     assert "a table" in text

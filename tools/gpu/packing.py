@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -43,7 +44,8 @@ def measure_packing(work: Work) -> dict[str, Any]:
     Of JPEGs in colour that are larger than that: what is packed as it is, or is no JPEG, goes over the processor.
     """
     listed = list_many(work, "large.lst", PACKED, goes_by_gpu)
-    found: dict[str, Any] = {"steps": steps_alone(listed), "runs": [], "settings": [], "same bytes": None, "auto": None}
+    found: dict[str, Any] = {"engines": has_engines(), "steps": steps_alone(listed), "runs": [], "settings": []}
+    found |= {"same bytes": None, "auto": None}
     keep(found)
     lines = listed.read_text().splitlines(keepends=True)
     to_pack = listed.with_name("packed.lst")
@@ -61,6 +63,15 @@ def measure_packing(work: Work) -> dict[str, Any]:
             try_settings(listed, found)
     _, _, found["auto"] = pack_once(to_pack, work.data / "auto", "auto")
     return found
+
+
+def has_engines() -> bool:
+    """Whether there is the driver's library for video, without which nvJPEG leaves the chip's JPEG engines alone."""
+    try:
+        ctypes.CDLL("libnvcuvid.so.1")
+    except OSError:
+        return False
+    return True
 
 
 def goes_by_gpu(path: Path) -> bool:

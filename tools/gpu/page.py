@@ -50,6 +50,8 @@ def packing_page(found: dict[str, Any]) -> Iterator[str]:
     steps = found["steps"]
     yield f"Packing colour JPEGs over {PACKED_SIDE} pixels with --resize {PACKED_SIDE}."
     yield from ("", "Wanted on an H200: 5,000 images/s.", "")
+    if not found["engines"]:
+        yield from ("The driver has no libnvcuvid.so.1, which nvJPEG needs to use the chip's JPEG engines.", "")
     yield (
         f"One decoder and encoder by themselves, of {steps['images']:,} images: "
         + ", ".join(f"{step} {rate:,.0f}/s" for step, rate in steps["rates"].items())
