@@ -539,7 +539,7 @@ class Loader:
         place = self._before.place
         self._place = dataclasses.replace(place, batch=place.batch + 1)
         try:
-            # On the framework's stream: memory of a batch that was dropped is used again only after the work on it.
+            # On the framework's stream, which waits for DALI's work instead of Python.
             part = self._runs.batch(place, self._arrays.current_stream(self.device))
         except LoaderError:
             self._before = None  # a batch that DALI cannot make counts as taken
