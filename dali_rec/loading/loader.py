@@ -265,6 +265,8 @@ class Loader:
     def _start(self, mark: Mark) -> None:
         """Make a pipeline that goes on from ``mark``."""
         seeds = (self._options["seed"], *self._ranks)
+        # Those before end first: both together would take twice the memory of a GPU, of which DALI gives nothing back.
+        self._runs: Runs | None = None
         try:
             self._runs = Runs(
                 self._reader, self._image, self._recovery, mark, seeds, needs_rows=self._batches.needs_rows
@@ -282,7 +284,12 @@ class Loader:
 
     def _stand(self) -> _Stand:
         """Where the loader stands; a batch whose making was interrupted is not taken."""
-        return self._before or _Stand(self._place, self._runs.mark())
+        return self._before or _Stand(self._place, self._working_runs().mark())
+
+    def _working_runs(self) -> Runs:
+        if self._runs is None:
+            raise LoaderError(f"{self.dataset.name}: its pipelines could not be made anew; make another Loader")
+        return self._runs
 
     @property
     def batch_size(self) -> int:
@@ -539,8 +546,8 @@ class Loader:
         place = self._before.place
         self._place = dataclasses.replace(place, batch=place.batch + 1)
         try:
-            # On the framework's stream: memory of a batch that was dropped is used again only after the work on it.
-            part = self._runs.batch(place, self._arrays.current_stream(self.device))
+            # On the framework's stream, which waits for DALI's work instead of Python.
+            part = self._working_runs().batch(place, self._arrays.current_stream(self.device))
         except LoaderError:
             self._before = None  # a batch that DALI cannot make counts as taken
             raise
