@@ -81,7 +81,8 @@ def pack(
         as s3://bucket/folder/train: shards are made on this machine and uploaded whole.
     resize, resize_mode, upscale, center_crop, interpolation, encoding, quality, color, max_pixels: what is done to an
         image; see ``ImageOptions``. By default the bytes are stored untouched.
-    trust: do not decode images that nothing is done to, but look at their headers only.
+    trust: do not decode images that nothing is done to, but look at their headers only. What a GPU packs is decoded by
+        it alone, and may be damaged.
     device: "gpu" decodes, scales and encodes JPEGs that are changed on a GPU; "auto" where it measures faster. The
         pixels are slightly other ones, so a data set that is to come out the same anywhere is packed on the "cpu".
     shards: number of .rec files, OUT-00000-of-00008.rec and so on where it is more than one; or
