@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _VOC = ("Annotations", "JPEGImages")
-#: Of .xml and of images, as data sets at Kaggle have them.
-_OTHERS = (("annotations", "images"), ("Annotations", "images"), ("Annotations", "Images"))
+#: Of .xml and of images, as data sets at Kaggle have them, and FiftyOne.
+_OTHERS = (("annotations", "images"), ("Annotations", "images"), ("Annotations", "Images"), ("labels", "data"))
 _START_BYTES = 4096
 
 

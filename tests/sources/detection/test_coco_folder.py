@@ -28,6 +28,7 @@ LAYOUTS = [
     spread("annotations/{}.json", "images"),
     spread("{}.json", "{}"),
     spread("{}/annotations/instances_default.json", "{}/images"),
+    spread("{}/labels.json", "{}/data", train="a b c", validation="d e"),  # FiftyOne
 ]
 
 

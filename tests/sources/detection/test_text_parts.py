@@ -46,7 +46,7 @@ DontCare -1 -1 -10 0 0 40 8 -1 -1 -1 -1000 -1000 -1000 -10
 CAR, PEDESTRIAN = ("Car", 0.25, 0.25, 0.75, 0.75), ("Pedestrian", 0.125, 0.5, 0.375, 1.0)
 
 
-@pytest.mark.parametrize(("images", "texts"), [("image_2", "label_2"), ("images", "labels")])
+@pytest.mark.parametrize(("images", "texts"), [("image_2", "label_2"), ("images", "labels"), ("data", "labels")])
 def test_kitti(write, tmp_path, images, texts):
     folder = write({f"{images}/000000.jpg": None, f"{images}/000001.jpg": None, f"{texts}/000000.txt": KITTI})
     assert find_format(folder) == "kitti"

@@ -206,6 +206,7 @@ def write(tmp_path):
         (["a.jpg", "a.xml"], ["a.jpg"], []),  # LabelImg
         (["annotations/a.xml", "images/a.png"], ["images/a.png"], []),  # Kaggle
         (["Annotations/a.xml", "images/a.jpg"], ["images/a.jpg"], []),
+        (["labels/a.xml", "data/a.jpg"], ["data/a.jpg"], []),  # FiftyOne
         (  # Roboflow
             ["valid/b.jpg", "valid/b.xml", "train/a.jpg", "train/a.xml"],
             ["train/a.jpg", "valid/b.jpg"],
