@@ -10,8 +10,6 @@ import os
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
-from xml.etree.ElementTree import Element, TreeBuilder
-from xml.parsers import expat
 
 from dali_rec._numbers import counted
 from dali_rec.errors import SourceError
@@ -21,6 +19,7 @@ from dali_rec.sources.detection.boxes import Box, BoxSamples, Empty, Flagged, cl
 from dali_rec.sources.detection.layouts import image_of
 from dali_rec.sources.detection.sizes import read_sizes
 from dali_rec.sources.detection.voc_parts import VocPart, find_parts, left_out
+from dali_rec.sources.detection.xml_file import load_xml
 from dali_rec.sources.sample import SPLIT_NAMES, Source, Split
 from dali_rec.sources.text_lines import text_lines
 from dali_rec.sources.walk import is_hidden
@@ -28,6 +27,7 @@ from dali_rec.sources.walk import is_hidden
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
+    from xml.etree.ElementTree import Element
 
 _MOST_BYTES = 64 << 20
 _OF_ONE_CLASS = re.compile(r"\s(?:-1|0|1)\Z")  # as the lines of ImageSets/Main/dog_train.txt
@@ -199,7 +199,9 @@ def _read_annotations(annotations: Path, keys: Iterable[tuple[str, str]]) -> lis
 def _read_annotation(annotations: Path, key: str, of: str) -> _Annotation:
     path = annotations / f"{key}.xml"
     try:
-        tree = _parse(path)
+        if path.stat().st_size > _MOST_BYTES:
+            raise SourceError(f"{path}: {path.stat().st_size:,} bytes are too many for an annotation")
+        tree = load_xml(path)
     except FileNotFoundError:
         raise SourceError(f"{of}: no annotation {path}") from None
     size = None
@@ -211,26 +213,3 @@ def _read_annotation(annotations: Path, key: str, of: str) -> _Annotation:
             raise SourceError(f"{path}: {width:g} × {height:g} is no size of an image")
         size = (width, height) if width and height else None
     return key, size, [_Object(one, f"{path}: object {number}") for number, one in enumerate(tree.findall("object"), 1)]
-
-
-def _parse(path: Path) -> Element:
-    """An XML file as elements. No document types: they are what entities that explode are defined in."""
-    if path.stat().st_size > _MOST_BYTES:
-        raise SourceError(f"{path}: {path.stat().st_size:,} bytes are too many for an annotation")
-
-    def refuse(*_parts: object) -> None:
-        raise SourceError(f"{path}: it has a document type (<!DOCTYPE …>), which annotations do not need; remove it")
-
-    builder = TreeBuilder()
-    parser = expat.ParserCreate()
-    parser.StartElementHandler = builder.start
-    parser.EndElementHandler = builder.end
-    parser.CharacterDataHandler = builder.data
-    parser.StartDoctypeDeclHandler = refuse
-    try:
-        parser.Parse(path.read_bytes(), True)  # noqa: FBT003
-    except (expat.ExpatError, ValueError, LookupError) as error:
-        if isinstance(error, SourceError):
-            raise
-        raise SourceError(f"{path}: broken XML ({error})") from None
-    return builder.close()
