@@ -20,6 +20,7 @@ from dali_rec.sources.detection.layouts import image_of
 from dali_rec.sources.detection.sizes import read_sizes
 from dali_rec.sources.detection.voc_parts import VocPart, find_parts, left_out
 from dali_rec.sources.detection.xml_file import load_xml
+from dali_rec.sources.other_splits import say_other_splits
 from dali_rec.sources.sample import SPLIT_NAMES, Source, Split
 from dali_rec.sources.text_lines import text_lines
 from dali_rec.sources.walk import is_hidden
@@ -83,7 +84,12 @@ def read_voc(
         str(folder),
         tuple(found if classes is None else classes),
         shuffled_by_default=True,
-        notes=(*notes, *_without_annotation(folder, places, files), *gathered.notes),
+        notes=(
+            *notes,
+            *_without_annotation(folder, places, files),
+            *gathered.notes,
+            *(say_other_splits(path) if classes is None and not parts else ()),
+        ),
         splits=tuple(parts),
         has_boxes=True,
     )

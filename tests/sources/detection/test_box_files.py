@@ -301,6 +301,15 @@ def test_open_images(write, place):
     assert (table.has_boxes, len(table.samples)) == (False, 3)
 
 
+def test_classes_of_splits_that_are_packed_by_themselves_are_said(write):
+    path = write("train_labels.csv", "filename,width,height,class,xmin,ymin,xmax,ymax\n0.jpg,40,32,cat,1,2,3,4\n")
+    said = "its classes have the numbers of the names in it; where test_labels.csv has others"
+    assert not any(said in note for note in open_source(path).notes)
+    write("test_labels.csv", "")
+    assert any(said in note for note in open_source(path).notes)
+    assert not any(said in note for note in open_source(path, SourceOptions(classes=("cat",))).notes)
+
+
 @pytest.mark.parametrize(
     ("name", "image", "described"),
     [

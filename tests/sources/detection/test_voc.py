@@ -118,6 +118,13 @@ def test_test_without_annotations_is_left_out(voc):
     assert source.notes[0] == f"{folder}: test left out, as 1 image of it has no annotation; the first: c"
 
 
+def test_classes_of_an_image_set_that_is_packed_by_itself_are_said(voc):
+    folder = voc({"a": SIZE + thing(), "b": SIZE}, {"train": ["a"], "val": ["b"], "trainval": ["a", "b"]})
+    said = "where val.txt has others, give both the same by --classes FILE"
+    notes = {name: open_source(folder / "ImageSets" / "Main" / f"{name}.txt").notes for name in ("train", "trainval")}
+    assert [any(said in note for note in notes[name]) for name in notes] == [True, False]
+
+
 def test_one_image_set_can_be_packed_by_its_file(voc):
     folder = voc({"a": SIZE + thing(), "b": SIZE}, {"train": ["a"], "val": ["b"], "trainval": ["a", "b"]})
     names = folder / "ImageSets" / "Main" / "trainval.txt"
