@@ -76,6 +76,13 @@ def walk(
         yield from walk(folder / name, (*parts, name), above | {identity})
 
 
+def files_below(folder: Path) -> Iterator[str]:
+    """The files in ``folder`` and the folders in it, as paths relative to it; a folder that is not there has none."""
+    if folder.is_dir():
+        for parts, names in walk(folder):
+            yield from ("/".join((*parts, name)) for name in names)
+
+
 def folder_names(folder: Path) -> list[str]:
     """The names of the folders in ``folder`` that are not hidden, sorted."""
     try:

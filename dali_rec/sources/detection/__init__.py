@@ -13,6 +13,8 @@ from dali_rec.sources.detection.coco import is_coco, read_coco
 from dali_rec.sources.detection.coco_folder import is_coco_folder, read_coco_folder
 from dali_rec.sources.detection.createml import is_createml, read_createml
 from dali_rec.sources.detection.crowdhuman import is_crowdhuman, read_crowdhuman
+from dali_rec.sources.detection.cvat import FILE as CVAT_FILE
+from dali_rec.sources.detection.cvat import is_cvat, read_cvat
 from dali_rec.sources.detection.dota import is_dota, read_dota
 from dali_rec.sources.detection.groundtruth import is_groundtruth, read_groundtruth
 from dali_rec.sources.detection.kitti import is_kitti, read_kitti
@@ -72,6 +74,7 @@ Kind = Literal[
     "openimages",
     "bdd100k",
     "groundtruth",
+    "cvat",
 ]
 Format = Literal["auto", Kind]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -88,6 +91,7 @@ WITH_ROOT: tuple[Kind, ...] = (
     "openimages",
     "bdd100k",
     "groundtruth",
+    "cvat",
 )
 #: Those in which the class of a box is an attribute that may be named.
 WITH_ATTRIBUTE: tuple[Kind, ...] = ("via", "groundtruth")
@@ -164,6 +168,8 @@ def _read(
         return read_voc(path, classes, flagged, empty)
     if kind == "yolo":
         return read_yolo(path, classes, empty)
+    if kind == "cvat" and path.is_dir():
+        path /= CVAT_FILE
     if kind in WITH_ROOT and not path.is_file():
         raise SourceError(f"{path}: not a file of annotations, as --format {kind} says")
     if kind in WITH_ATTRIBUTE:
@@ -191,6 +197,7 @@ _IS: dict[Kind, Callable[[Path], bool]] = {
     "openimages": is_openimages,
     "bdd100k": is_bdd100k,
     "groundtruth": is_groundtruth,
+    "cvat": is_cvat,
 }
 _READ_FILE: dict[Kind, Callable[[Path, Path | None], Annotations]] = {
     "createml": read_createml,
@@ -199,6 +206,7 @@ _READ_FILE: dict[Kind, Callable[[Path, Path | None], Annotations]] = {
     "crowdhuman": read_crowdhuman,
     "openimages": read_openimages,
     "bdd100k": read_bdd100k,
+    "cvat": read_cvat,
 }
 _READ_ATTRIBUTE: dict[Kind, Callable[[Path, Path | None, str | None], Annotations]] = {
     "via": read_via,
