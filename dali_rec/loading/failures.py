@@ -86,13 +86,13 @@ class Made(NamedTuple):
 class Recovery:
     """Names the records at which runs of the pipeline fail, and makes these without them.
 
-    skips: whether batches are handed out without their bad records. skipped: the ids of those, once each time.
+    skips: whether batches are handed out without their bad records. ``skipped``: the ids of those, once each time.
     """
 
     def __init__(self, dataset: Dataset, execution: Execution, *, skips: bool) -> None:
         self.skips = skips
         self.skipped: list[int] = []
-        self._dataset = dataset
+        self.dataset = dataset
         self._execution = execution
 
     def remake(
@@ -112,25 +112,25 @@ class Recovery:
             rows = rows_of_run()
         except RuntimeError:  # not an image but the file itself is damaged: no reader gets past it
             raise LoaderError(
-                f"{self._stopped(failed)}'dali-rec verify {what_to_verify(self._dataset)}' finds where the file is "
+                f"{self._stopped(failed)}'dali-rec verify {what_to_verify(self.dataset)}' finds where the file is "
                 f"damaged, --repair leaves that out. DALI said: {dali_reason(failed.error)}"
             ) from failed.error
         error, bad, left = failed.error, [], np.arange(len(rows))
-        found = bad_records(self._dataset, rows) or stopped_at(self._dataset, rows, error)
+        found = bad_records(self.dataset, rows) or stopped_at(self.dataset, rows, error)
         while found:
             bad += found
             left = left[~np.isin(rows[left], [record.row for record in found])]
             if not len(left):
                 return Made(None, rows, left, bad)
             try:
-                outputs = run_once(self._dataset, rows[left], image, self._execution, seed, stream)
+                outputs = run_once(self.dataset, rows[left], image, self._execution, seed, stream)
                 return Made(outputs, rows, left, bad)
             except DALI_ERRORS as another:
                 error = another
-                found = stopped_at(self._dataset, rows[left], error)
-        keys = self._dataset.keys[rows][:8].tolist()
+                found = stopped_at(self.dataset, rows[left], error)
+        keys = self.dataset.keys[rows][:8].tolist()
         raise LoaderError(
-            f"{self._stopped(failed)}'dali-rec verify {what_to_verify(self._dataset)}' checks the records; they have "
+            f"{self._stopped(failed)}'dali-rec verify {what_to_verify(self.dataset)}' checks the records; they have "
             f"the ids {keys}… DALI said: {dali_reason(error)}"
         ) from error
 
@@ -141,7 +141,7 @@ class Recovery:
         if not self.skips:
             more = f", and {len(bad) - 1} more in the batch" if len(bad) > 1 else ""
             raise LoaderError(
-                f"{self._stopped(failed)}'dali-rec verify {what_to_verify(self._dataset)}' lists what cannot be "
+                f"{self._stopped(failed)}'dali-rec verify {what_to_verify(self.dataset)}' lists what cannot be "
                 f"decoded, --repair leaves it out for good, on_error='skip' goes on without it: {bad[0]}{more}"
             ) from failed.error
         for record in bad:
@@ -149,7 +149,7 @@ class Recovery:
             logger.warning("skipped a record that cannot be decoded: %s", record)
 
     def _stopped(self, failed: FailedRun) -> str:
-        return f"{self._dataset.name}: DALI stopped at batch {failed.batch} of epoch {failed.epoch}; "
+        return f"{self.dataset.name}: DALI stopped at batch {failed.batch} of epoch {failed.epoch}; "
 
 
 def bad_records(dataset: Dataset, rows: NDArray[np.int64]) -> list[BadRecord]:
