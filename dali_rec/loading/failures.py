@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from dali_rec._dali import DALI_ERRORS, dali_reason, import_dali
+from dali_rec._numbers import spread
 from dali_rec._shard_names import dataset_name
 from dali_rec.errors import DatasetError, ImageRejectedError, LoaderError, RecordError
 from dali_rec.images import check_image
@@ -248,7 +249,7 @@ def _check_size(shard: Shard) -> None:
 
 def _check_index(shard: Shard, *, compare_keys: bool) -> None:
     name, remedy = shard.path.with_suffix(".idx"), f"rebuild it with 'dali-rec index {shard.path}'"
-    for row in np.unique(np.linspace(0, len(shard) - 1, _ENTRIES_TRIED).astype(int)).tolist() if len(shard) else ():
+    for row in spread(len(shard), _ENTRIES_TRIED).tolist():
         key, offset = unsigned(int(shard.index.keys[row])), int(shard.index.offsets[row])
         try:
             record = shard.reader.record_at(offset)
