@@ -7,7 +7,7 @@ import importlib
 import logging
 import os
 import zlib
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args
 
 from dali_rec._dali import dali_reason, import_dali
 from dali_rec._files import as_path
@@ -21,6 +21,7 @@ from dali_rec.loading.boxes import BoxMode, BoxReader, find_boxes
 from dali_rec.loading.decoding import cuts_in_decoder
 from dali_rec.loading.device import device_for
 from dali_rec.loading.distributed import find_ranks, refuse_other_ranks
+from dali_rec.loading.epoch import LastBatch
 from dali_rec.loading.failures import Recovery, check_files
 from dali_rec.loading.finish import choose_resizer
 from dali_rec.loading.labels import LabelReader, Ragged
@@ -57,12 +58,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dali_rec.loading.augmentation import Augment
-    from dali_rec.loading.epoch import LastBatch
 
 logger = logging.getLogger("dali_rec")
 
 Framework = Literal["torch", "numpy", "jax", "cupy", "tensorflow"]
-_FRAMEWORKS = ("torch", "numpy", "jax", "cupy", "tensorflow")
 
 
 class Loader:
@@ -167,8 +166,8 @@ class Loader:
         tuned: bool | Tuned = True,
     ) -> None:
         check_choices(
-            ("framework", framework, _FRAMEWORKS),
-            ("last_batch", last_batch, ("partial", "drop", "pad")),
+            ("framework", framework, get_args(Framework)),
+            ("last_batch", last_batch, get_args(LastBatch)),
             ("on_error", on_error, ("raise", "skip")),
             ("shuffle", shuffle, (None, True, False, "global")),
         )
