@@ -90,10 +90,10 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
+        publish(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    publish(temporary, path)
 
 
 def check_space(path: Path, size: int) -> None:

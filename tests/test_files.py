@@ -45,6 +45,13 @@ def test_failure_leaves_what_was_there_and_no_temporary_file(tmp_path):
     assert names(tmp_path) == ["x"]
 
 
+def test_file_that_cannot_have_its_name_leaves_no_temporary_file(tmp_path):
+    (tmp_path / "x").mkdir()
+    with pytest.raises(OSError, match="x"), atomic_write(tmp_path / "x"):
+        pass
+    assert names(tmp_path) == ["x"]
+
+
 def test_half_written_files_of_a_dead_process_are_cleared(tmp_path):
     (tmp_path / "finished").touch()
 

@@ -144,7 +144,7 @@ def test_state_that_needs_what_is_not_there_is_refused(data):
     with pytest.raises(LoaderError, match=r"saved with resizer='numba', which cannot be had here: .* on a GPU"):
         loader.load_state_dict(state)
     state["made_by"]["resizer"] = "dali"
-    loader._image = dataclasses.replace(loader._image, crop_in_decoder=False)
+    loader._runs.image = dataclasses.replace(loader._runs.image, crop_in_decoder=False)
     with pytest.raises(LoaderError, match=r"tuned=Tuned\(crop_in_decoder=True\)"):
         loader.load_state_dict(state)
 
@@ -162,7 +162,7 @@ def test_state_that_dali_does_not_take_is_refused(data):
 
 def test_pipelines_end_before_others_are_made(data, monkeypatch):
     loader = loader_of(data / "x")
-    before = weakref.ref(loader._runs)
+    before = weakref.ref(loader._runs._pipelines)
     make = loader_module.Runs
 
     def made(*arguments, **options):
@@ -171,7 +171,7 @@ def test_pipelines_end_before_others_are_made(data, monkeypatch):
 
     monkeypatch.setattr(loader_module, "Runs", made)
     loader.set_image_size(16)
-    assert loader._runs is not None
+    assert loader._runs._pipelines is not None
 
 
 def test_on_a_gpu_crops_are_cut_out_by_the_decoder_only_where_that_is_wanted():

@@ -81,7 +81,7 @@ def test_images_stay_on_the_gpu(packed, graphs, augment, options):
     loader = Loader(packed, 4, 32, framework="numpy", augment=augment, **options)
     assert_images_stay_on_the_gpu(graphs[0])
     devices = [node.device for node in graphs[0]._graph_outputs]
-    views = loader._image.views
+    views = loader._runs.image.views
     assert devices == ["gpu"] * views + ["cpu"] * (len(devices) - views)
 
 
