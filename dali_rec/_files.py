@@ -14,6 +14,7 @@ import uuid
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from dali_rec._sizes import shown_size
 from dali_rec.errors import DatasetError, DatasetNotFoundError
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def check_space(path: Path, size: int) -> None:
     place = next(folder for folder in (path.parent, *path.absolute().parents) if folder.is_dir())
     free = shutil.disk_usage(place).free
     if free < size:
-        message = f"it needs {size / 1e6:,.1f} MB, and {free / 1e6:,.1f} MB are free there"
+        message = f"it needs {shown_size(size)}, and {shown_size(free)} are free there"
         raise OSError(errno.ENOSPC, message, str(path))
 
 
