@@ -21,6 +21,7 @@ from dali_rec.packing.engines import pack_locally
 from dali_rec.packing.finish import publish_all
 from dali_rec.packing.job import Job, Task
 from dali_rec.packing.plan import Plan, make_plans
+from dali_rec.packing.published import find_published
 from dali_rec.packing.split import STRATIFIED_BOXES
 from dali_rec.packing.store import LocalStore, Store, open_store
 from dali_rec.packing.work import WorkFolder
@@ -129,22 +130,21 @@ def run_pack(
     if append:
         before = begun.bases if begun is not None and begun.publication is not None else {}
         found, plans, bases = append_to(store, found, plans, options, before)
-        is_known_again = found.pixels is None or not found.pixels.stays_here  # of an object only its labels are known
-        if run.resume and begun is None and is_known_again and all(base.has_them for base in bases):
-            raise OutputExistsError(
-                f"{store.path(name)}: these images were the last to be added to it, and nothing is left to resume; "
-                "leave --resume out to add them once more"
-            )
     job = Job(name, found, plans, options, bases)
     for note in job.source.notes:
         logger.warning(note)
+    work = WorkFolder(store, job, run)
+    if run.resume and begun is None and (done := find_published(job, store)) is not None:
+        work.clear()
+        again = "; leave --resume out to add these images once more" if append else ""
+        logger.warning("%s: all of this is done already, nothing is left to resume%s", store.path(name), again)
+        return PackReport(done, job.source.notes, 0, time.perf_counter() - began)
     _refuse_to_replace(store, name, plans, _files_of(source, found))
     if run.engine == "ray" and found.pixels is not None and found.pixels.stays_here:
         raise ValueError("engine='ray' packs what other machines can read, which an object of this process is not")
     if run.num_nodes > len(job.tasks):
         raise ValueError(f"{run.num_nodes} machines cannot share {len(job.tasks)} shards: ask for more shards")
     counter = ImageCounter(job, run.part(job.tasks), progress)
-    work = WorkFolder(store, job, run)
     with work.hold() as scratch:
         try:
             sets = _pack_and_publish(work, scratch, counter)
