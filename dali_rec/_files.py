@@ -87,14 +87,16 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     """
     temporary = own_partial_path(path)
     try:
-        with naming_writes(path), temporary.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+        with naming_writes(path):
+            with temporary.open("xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            publish(temporary, path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # where nothing can be written, nothing can be removed
+            temporary.unlink()
         raise
-    publish(temporary, path)
 
 
 def check_space(path: Path, size: int) -> None:
@@ -124,6 +126,7 @@ def naming_writes(path: Path) -> Iterator[None]:
         lacks_name = error.errno in NO_ROOM and error.filename is None
         if lacks_name or str(error.filename).endswith(PARTIAL_SUFFIX):
             error.filename = str(path)
+            del error.filename2  # where a folder has the name that it was to get
         raise
 
 

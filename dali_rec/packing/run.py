@@ -14,7 +14,7 @@ from dali_rec._work_folders import refuse_half_moved
 from dali_rec.errors import OutputExistsError, SourceError, TooManyBadImagesError
 from dali_rec.manifest import replaceable_files
 from dali_rec.packing.append import append_to
-from dali_rec.packing.bad_images import ImageCounter, emptied_classes, write_rejections
+from dali_rec.packing.bad_images import ImageCounter, emptied_classes, rejections_file, write_rejections
 from dali_rec.packing.begun import read_begun, work_folder
 from dali_rec.packing.choose_device import choose_device
 from dali_rec.packing.engines import pack_locally
@@ -218,7 +218,7 @@ def _files_of(source: object, found: Source) -> list[Path]:
 
 
 def _refuse_to_replace(store: Store, name: str, plans: Sequence[Plan], sources: Sequence[Path]) -> None:
-    """Raise OutputExistsError if packing would write over the list, or the .rec files, that it packs from.
+    """Raise OutputExistsError if packing would write over a folder, or the list or .rec files that it packs from.
 
     Raises DatasetError where another command is still to finish what has these names.
     """
@@ -227,8 +227,12 @@ def _refuse_to_replace(store: Store, name: str, plans: Sequence[Plan], sources: 
     for plan in plans:
         refuse_half_moved(store.directory / plan.name, own=work_folder(name))
         manifest = Path(store.path(f"{plan.name}.json"))
-        names = {manifest.name, f"{plan.name}.lst", *replaceable_files(manifest)}
-        names |= {f"{shard.name}.rec" for shard in plan.shards}
+        names = {manifest.name, f"{plan.name}.lst", rejections_file(plan.name)}
+        names |= {f"{shard.name}{suffix}" for shard in plan.shards for suffix in (".rec", ".idx")}
+        for file in (manifest.with_name(name) for name in sorted(names)):
+            if file.is_dir():
+                raise OutputExistsError(f"{file} is a folder, and is not replaced; choose another name")
+        names |= replaceable_files(manifest)
         for file in (manifest.with_name(name) for name in sorted(names)):
             if file.exists() and any(file.samefile(source) for source in sources):
                 raise OutputExistsError(f"{file} would be written over, and is what is being packed; name it otherwise")

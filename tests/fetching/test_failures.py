@@ -108,6 +108,14 @@ def test_change_of_a_data_set_without_a_manifest_is_said(web, here, tmp_path):
         dali_rec.fetch(f"{web.url}/single", here)
 
 
+@pytest.mark.parametrize("name", ["x.json", "x-00001-of-00004.rec", "x.lst"])
+def test_folder_of_the_users_is_not_replaced(here, there, name):
+    (here / name).mkdir()
+    with pytest.raises(OutputExistsError, match=rf"{name} is a folder, and is not replaced; choose another name"):
+        dali_rec.fetch(there / "x", here, overwrite=True)
+    assert [path.name for path in here.iterdir()] == [name]
+
+
 def test_folder_of_somebody_else_is_left_alone(here, there):
     (here / "x.fetching").mkdir()
     (here / "x.fetching" / "notes.txt").write_text("mine")

@@ -292,6 +292,15 @@ def test_folder_that_a_manifest_calls_a_shard_is_not_removed_with_the_data_set(p
     assert contents(photos["first"] / "ant") == before
 
 
+@pytest.mark.parametrize("name", ["x.json", "x.lst", "x.rec", "x.idx", "x.rejected.jsonl"])
+def test_folder_of_the_users_is_refused_before_anything_is_packed(photos, tmp_path, name):
+    (tmp_path / name).mkdir()
+    for options in ({}, {"overwrite": True}):
+        with pytest.raises(OutputExistsError, match=rf"{name} is a folder, and is not replaced; choose another name"):
+            dali_rec.pack(photos["first"], tmp_path / "x", max_bad=9, progress=pytest.fail, **options)
+    assert not (tmp_path / "x.packing").exists()
+
+
 # Two runs at a time
 
 
