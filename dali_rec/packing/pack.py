@@ -112,7 +112,7 @@ def pack(
     overwrite: replace a data set of the same name, once the new one is complete.
     append: add the images to the data set of this name, as further shards; its classes keep their numbers.
     resume: go on with a run that was interrupted. Shards that it finished are checked and kept, and the files come out
-        as if there had been no interruption.
+        as if there had been no interruption. Where all was done, nothing is done again.
     node_rank, num_nodes: this machine's number, and how many machines run the same call on a file system that they
         share. Each packs its part of the shards, and the last to finish gives all files their final names.
     engine: "local", or "ray": on the Ray cluster at ``address``, or by default on one of this machine alone.
