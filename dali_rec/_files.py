@@ -15,6 +15,7 @@ import uuid
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from dali_rec._sizes import shown_size
 from dali_rec.errors import DatasetError, DatasetNotFoundError
 
 if TYPE_CHECKING:
@@ -88,14 +89,16 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     """
     temporary = own_partial_path(path)
     try:
-        with naming_writes(path), temporary.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+        with naming_writes(path):
+            with temporary.open("xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            publish(temporary, path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # where nothing can be written, nothing can be removed
+            temporary.unlink()
         raise
-    publish(temporary, path)
 
 
 def check_space(path: Path, size: int) -> None:
@@ -103,7 +106,7 @@ def check_space(path: Path, size: int) -> None:
     place = next(folder for folder in (path.parent, *path.absolute().parents) if folder.is_dir())
     free = shutil.disk_usage(place).free
     if free < size:
-        message = f"it needs {size / 1e6:,.1f} MB, and {free / 1e6:,.1f} MB are free there"
+        message = f"it needs {shown_size(size)}, and {shown_size(free)} are free there"
         raise OSError(errno.ENOSPC, message, str(path))
 
 
@@ -125,6 +128,7 @@ def naming_writes(path: Path) -> Iterator[None]:
         lacks_name = error.errno in NO_ROOM and error.filename is None
         if lacks_name or str(error.filename).endswith(PARTIAL_SUFFIX):
             error.filename = str(path)
+            del error.filename2  # where a folder has the name that it was to get
         raise
 
 

@@ -52,6 +52,11 @@ def distinct(values: NDArray[_Scalar]) -> NDArray[_Scalar]:
     return ascending[is_first]
 
 
+def spread(count: int, most: int) -> NDArray[np.int64]:
+    """Some of the numbers 0…count-1, all of them up to ``most``: the first, the last and those evenly between."""
+    return np.linspace(0, count - 1, min(count, most)).astype(np.int64)
+
+
 def each(values: NDArray[Any]) -> Iterator[Any]:
     """The values one after another as Python's own, without a list of them all, which takes 40 bytes each."""
     for start in range(0, len(values), _VALUES_AT_ONCE):

@@ -22,7 +22,7 @@ def parse_size(size: str | int) -> int:
     return count
 
 
-def shown_size(count: int) -> str:
+def shown_size(count: float) -> str:
     """Bytes as people read them, in three digits and powers of 1000: ``6.38 MB``."""
     size, unit = float(count), "bytes"
     for larger in ("kB", "MB", "GB", "TB"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import sys
 import traceback
@@ -105,7 +106,10 @@ def _was_interrupted(error: BaseException | None) -> bool:
 
 def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno in NO_ROOM and error.filename is not None:
-        return f"{error.filename}: {error.strerror}; no file is left half-written: make room and run it again"
+        remedy = "make room and run it again"
+        if error.errno == errno.EFBIG:
+            remedy = "raise the limit ('ulimit -f', or that of the file system), or make smaller files, as by --shards"
+        return f"{error.filename}: {error.strerror}; no file is left half-written: {remedy}"
     if isinstance(error, OSError) and error.filename is not None and error.strerror and error.filename2 is None:
         return f"{error.filename}: {error.strerror}"
     return " ".join(str(error).split())

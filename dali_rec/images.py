@@ -87,6 +87,9 @@ def _inspect_other(data: Buffer) -> ImageInfo:
             return ImageInfo(image.format or "unknown", image.mode, *image.size, obstacle_in(image, data))
     except UnidentifiedImageError:
         raise ImageRejectedError(f"not an image: it begins with {bytes(data[:16])!r}") from None
+    except Image.DecompressionBombError:
+        limit = f"more than the {MAX_PIXELS:,} pixels that images other than JPEGs may have"
+        raise ImageRejectedError(limit) from None
     except _DECODING_ERRORS as error:
         raise ImageRejectedError(f"cannot be decoded: {error}") from None
 

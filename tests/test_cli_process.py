@@ -90,7 +90,7 @@ def test_file_without_room_is_named_and_not_left_half_written(packed, tmp_path, 
     paths = [one if one.startswith("-") or one.isdecimal() else tmp_path / one for one in rest]
     status, error = run_with_file_limit(size, command, *paths)
     assert status == 1
-    assert error.startswith(f"dali-rec: {tmp_path / file}: File too large; no file is left half-written: ")
+    assert error.startswith(f"dali-rec: {tmp_path / file}: File too large; no file is left half-written: raise the lim")
     assert not list(tmp_path.rglob("*.partial"))
     assert not (tmp_path / file).exists()
     assert not list(tmp_path.glob("x.*ing"))

@@ -45,6 +45,25 @@ def test_failure_leaves_what_was_there_and_no_temporary_file(tmp_path):
     assert names(tmp_path) == ["x"]
 
 
+def test_folder_of_that_name_is_said_and_no_temporary_file_left(tmp_path):
+    (tmp_path / "x").mkdir()
+    with pytest.raises(IsADirectoryError) as caught, atomic_write(tmp_path / "x"):
+        pass
+    assert str(caught.value).endswith(f"Is a directory: {str(tmp_path / 'x')!r}")
+    assert names(tmp_path) == ["x"]
+
+
+def test_file_system_that_cannot_be_written_is_said_with_the_name_of_the_file(tmp_path, monkeypatch):
+    def refuse(path, *_arguments, **_options):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)  # also of what is not there
+    with pytest.raises(OSError, match="Read-only") as caught, atomic_write(tmp_path / "x"):
+        pass
+    assert caught.value.filename == str(tmp_path / "x")
+
+
 def test_half_written_files_of_a_dead_process_are_cleared(tmp_path):
     (tmp_path / "finished").touch()
 

@@ -132,8 +132,9 @@ def _plan_parts(one: Input, shares: Mapping[str, float] | None, seed: int, *, st
     parts = []
     for name, rows in split_rows(count, shares, seed, groups).items():
         if not len(rows):
+            remedy = "; --stratify parts each class by itself, and they are small" if stratify else ""
             raise ValueError(
-                f"{one.name}: of {count} records the split {name!r} would get none; give it a larger share"
+                f"{one.name}: of {count} records the split {name!r} would get none; give it a larger share{remedy}"
             )
         parts.append(_Part(name, rows))
     return parts

@@ -12,12 +12,12 @@ from dali_rec.bench.stages import (
     BenchOptions,
     Stage,
     decoding_stage,
+    device_of,
     pipeline_stage,
     reading_stage,
     training_stage,
 )
 from dali_rec.dataset import Dataset
-from dali_rec.loading.device import choose_device
 from dali_rec.loading.tuned import choose_tuned
 from dali_rec.opening import open_dataset
 
@@ -159,7 +159,7 @@ def bench(
             progress(done + 1, total)
     results = tuple(StageResult(name, tuple(measured)) for name, measured in rounds.items())
     machine = this_machine()
-    device = choose_device(options.device)
+    device = device_of(options)
     settings, why = choose_tuned(wanted=True, dataset=dataset, device=device, world_size=1)
     return BenchReport(
         machine,

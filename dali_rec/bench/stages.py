@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import itertools
 import math
@@ -17,7 +18,7 @@ from dali_rec.loading.at_once import with_several_at_once
 from dali_rec.loading.augmentation import NAMED
 from dali_rec.loading.decoding import Decoder, cuts_in_decoder, decoder_options, parsed
 from dali_rec.loading.derived_index import write_derived_index
-from dali_rec.loading.device import choose_device
+from dali_rec.loading.device import device_for
 from dali_rec.loading.specs import Execution, ImageSpec, image_sides
 from dali_rec.loading.tuned import DEFAULTS, Tuned, choose_tuned
 
@@ -81,6 +82,17 @@ def decoding_stage(dataset: Dataset, options: BenchOptions) -> Stage:
     return _bare_stage("decode", dataset, options, options.augment)
 
 
+def device_of(options: BenchOptions) -> Device:
+    """The device of a Loader with these options, on which all stages are measured."""
+    arrays = importlib.import_module(f"dali_rec.loading.{_framework()}")
+    return device_for(options.device, 0, _framework(), arrays.why_no_gpu)
+
+
+def _framework() -> Literal["torch", "numpy"]:
+    # NumPy would copy each batch from the GPU, which no training on a GPU does.
+    return "torch" if importlib.util.find_spec("torch") else "numpy"
+
+
 def execution_of(dataset: Dataset, device: Device, options: BenchOptions, settings: Tuned = DEFAULTS) -> Execution:
     """How DALI runs for a Loader with these options."""
     image = ImageSpec(image_sides(options.image_size), options.augment, options.dtype)
@@ -90,7 +102,7 @@ def execution_of(dataset: Dataset, device: Device, options: BenchOptions, settin
 
 def _bare_stage(name: str, dataset: Dataset, options: BenchOptions, decode: str | None) -> Stage:
     dali = import_dali()
-    device, train = choose_device(options.device), NAMED["train"]
+    device, train = device_of(options), NAMED["train"]
     settings, _ = choose_tuned(wanted=True, dataset=dataset, device=device, world_size=1)  # as the Loader beside it
     cuts = cuts_in_decoder(device, settings.crop_in_decoder)
     execution = execution_of(dataset, device, options, settings)
@@ -155,14 +167,12 @@ def loader_stage(
     shuffle_buffer: int = SHUFFLE_BUFFER,
 ) -> Stage:
     """The Loader, with these settings, and with a training step of ``step`` seconds after each batch."""
-    # NumPy would copy each batch from the GPU, which no training on a GPU does.
-    framework: Literal["torch", "numpy"] = "torch" if importlib.util.find_spec("torch") else "numpy"
     loader = Loader(
         dataset,
         options.batch_size,
         options.image_size,
         augment=options.augment,
-        framework=framework,
+        framework=_framework(),
         dtype=options.dtype,
         device=options.device,
         threads=options.threads,

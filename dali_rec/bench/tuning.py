@@ -13,11 +13,10 @@ from dali_rec.bench.crop_probe import why_not_in_decoder
 from dali_rec.bench.machine import Machine, this_machine
 from dali_rec.bench.measure import FEWEST_BATCHES, SHORTEST_ROUND, time_round, warm_up
 from dali_rec.bench.search import Candidate, Comparison, Knob, Search, Trial
-from dali_rec.bench.stages import BenchOptions, execution_of, loader_stage
+from dali_rec.bench.stages import BenchOptions, device_of, execution_of, loader_stage
 from dali_rec.dataset import Dataset
 from dali_rec.errors import DatasetError
 from dali_rec.loading.decoding import DEVICE_PADDING, decoder_options
-from dali_rec.loading.device import choose_device
 from dali_rec.loading.specs import DEFAULT_PREFETCH, Execution, default_threads
 from dali_rec.loading.tuned import Entry, MachineKey, Tuned, machine_key, rec_bytes, save_tuned, tuned_path
 from dali_rec.opening import open_dataset
@@ -148,7 +147,7 @@ def tune(
     path = tuned_path(dataset)
     if path is None:
         raise DatasetError(f"{dataset.name}: its files are of several data sets; tune each by itself, or merge them")
-    device = choose_device(options.device)
+    device = device_of(options)
     start = Trial(options.batch_size, SHUFFLE_BUFFER)
     knobs, advised = setting_knobs(dataset, device, options), advice_knobs(dataset, start)
 

@@ -47,9 +47,7 @@ def info(
 
 def _print(found: DatasetInfo) -> None:
     console = Console(soft_wrap=True, highlight=False)
-    console.print(
-        f"[bold]{_escaped(found.name)}[/]" + (f" and {len(found.shards) - 1} more" if found.shards[1:] else "")
-    )
+    console.print(f"[bold]{_escaped(found.name)}[/]")
     facts = Table.grid(padding=(0, 2))
     for _ in range(2):
         facts.add_column(overflow="fold")  # nothing is left out where it is narrow

@@ -15,6 +15,7 @@ from multiprocessing.pool import ThreadPool
 from typing import TYPE_CHECKING
 
 from dali_rec._files import as_path, check_space, locked, require_output_name
+from dali_rec._sizes import shown_size
 from dali_rec._work_folders import FETCHING
 from dali_rec.errors import DatasetError, DatasetNotFoundError
 from dali_rec.fetching.download import CONNECTIONS, Part, download
@@ -98,8 +99,8 @@ def _bring(missing: Sequence[File], target: Target, progress: Callable[[int, int
         for done in download(pool, parts):
             if progress is not None:
                 progress(done, total)
-    rate = total / 1e6 / (time.perf_counter() - began)
-    logger.info("%s: fetched %d files, %.1f MB, %.1f MB/s", target.prefix, len(parts), total / 1e6, rate)
+    rate = shown_size(total / (time.perf_counter() - began))
+    logger.info("%s: fetched %d files, %s, %s/s", target.prefix, len(parts), shown_size(total), rate)
 
 
 def _look_up(file: File) -> RemoteFile | None:

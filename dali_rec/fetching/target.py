@@ -93,6 +93,9 @@ class Target:
         if here is not None or wanted.manifest is not None:
             paths.insert(0, self._manifest)
         replaced = [path for path in paths if path.exists()]
+        for path in replaced:
+            if path.is_dir():
+                raise OutputExistsError(f"{path} is a folder, and is not replaced; choose another name")
         is_same = here is not None and here == wanted.manifest
         if not replaced or overwrite or is_same or (self.work / JOURNAL).exists():
             return replaced

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from array import array
 from typing import TYPE_CHECKING
 
@@ -17,17 +18,19 @@ if TYPE_CHECKING:
 
 
 class Duplicates:
-    """Gathers digests of images, 48 bytes each, over all shards."""
+    """Gathers digests of images, 40 bytes each, over all shards."""
 
     def __init__(self) -> None:
         self._paths: list[str] = []
-        self._columns = (array("Q"), array("Q"), array("Q"), array("q"), array("q"), array("l"))
+        self._begins: list[int] = []  # the first row of each path
+        self._columns = (array("Q"), array("Q"), array("Q"), array("q"), array("q"))
 
     def add(self, path: str, checked: Checked) -> None:
         """Take in a sound record of the file ``path``."""
         if not self._paths or self._paths[-1] != path:
             self._paths.append(path)
-        row = (*checked.digest, checked.label_digest, signed(checked.key or 0), checked.offset, len(self._paths) - 1)
+            self._begins.append(len(self._columns[0]))
+        row = (*checked.digest, checked.label_digest, signed(checked.key or 0), checked.offset)
         for column, value in zip(self._columns, row, strict=True):
             column.append(value)
 
@@ -38,7 +41,7 @@ class Duplicates:
         """
         if not self._columns[0]:
             return [], 0
-        high, low, labels, keys, offsets, files = (np.asarray(column) for column in self._columns)
+        high, low, labels, keys, offsets = (np.asarray(column) for column in self._columns)
         rows = _repeated(high)  # a few, as a rule: of all the others no more is looked at
         order = rows[np.lexsort((rows, low[rows], high[rows]))]
         if not len(order):
@@ -51,12 +54,14 @@ class Duplicates:
         copies = np.flatnonzero(~begins)
         for place in copies[np.argsort(order[copies])][:most].tolist():
             row, first = int(order[place]), int(first_of[place])
-            where = f"id {unsigned(int(keys[first]))} in {self._paths[files[first]]} at offset {int(offsets[first])}"
+            where = f"id {unsigned(int(keys[first]))} in {self._path_of(first)} at offset {int(offsets[first])}"
             other = ", with other labels" if labels[row] != labels[first] else ""
             message = f"the same image as {where}{other}"
-            path, offset, key = self._paths[files[row]], int(offsets[row]), unsigned(int(keys[row]))
-            found.append(Fault("duplicate", path, message, offset, key))
+            found.append(Fault("duplicate", self._path_of(row), message, int(offsets[row]), unsigned(int(keys[row]))))
         return found, len(copies)
+
+    def _path_of(self, row: int) -> str:
+        return self._paths[bisect.bisect_right(self._begins, row) - 1]
 
 
 def _repeated(values: NDArray[np.uint64]) -> NDArray[np.intp]:

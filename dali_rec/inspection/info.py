@@ -57,15 +57,16 @@ class ShardInfo:
 class DatasetInfo:
     """What is in a data set. Counts of kinds are dictionaries from the kind to the number of records.
 
-    classes: index, name (None where nobody wrote it down) and records of each class, or None where labels are no
-    class indices. boxes: of a data set for object detection, which a manifest says or all labels are laid out as; else
-    None. labels: width and range of the label columns. width, height (pixels as stored), aspect (width by height),
-    image_bytes: their values at QUANTILES, empty where there are no images. formats, modes: of the images, by Pillow's
-    names. jpeg: the JPEGs by process ("baseline", "progressive", …); sampling: those in colour by chroma sampling;
-    cmyk_jpeg: those of four components. engine_missed: images that the GPU's JPEG engine does not take, by the first
-    reason that applies; they are decoded by its general processors or by the CPU. not_images: records without an image
-    whose header can be read, by the reason. identities: of a face set of InsightFace, whose records are its images
-    alone; None for other data sets. options, created_by, split: from the manifest.
+    name: its .rec file; the prefix of one in shards; of several given together the first file. classes: index, name
+    (None where nobody wrote it down) and records of each class, or None where labels are no class indices. boxes: of a
+    data set for object detection, which a manifest says or all labels are laid out as; else None. labels: width and
+    range of the label columns. width, height (pixels as stored), aspect (width by height), image_bytes: their values at
+    QUANTILES, empty where there are no images. formats, modes: of the images, by Pillow's names. jpeg: the JPEGs by
+    process ("baseline", "progressive", …); sampling: those in colour by chroma sampling; cmyk_jpeg: those of four
+    components. engine_missed: images that the GPU's JPEG engine does not take, by the first reason that applies; they
+    are decoded by its general processors or by the CPU. not_images: records without an image whose header can be read,
+    by the reason. identities: of a face set of InsightFace, whose records are its images alone; None for other data
+    sets. options, created_by, split: from the manifest.
     """
 
     name: str
@@ -112,8 +113,11 @@ def info(
     Example: ``dali_rec.info("data/train").formats`` is ``{"JPEG": 1281167}``.
     """
     files, manifest, identities = _open(path)
+    name = files[0].reader.path
+    if manifest is not None and len(files) > 1 and isinstance(path, (str, os.PathLike)):
+        name = as_path(path).with_suffix("") if as_path(path).suffix == ".json" else as_path(path)
     try:
-        return _info(files, manifest, identities, progress)
+        return _info(str(name), files, manifest, identities, progress)
     finally:
         for file in files:
             file.reader.close()
@@ -147,6 +151,7 @@ def _open(path: Paths) -> tuple[list[_File], Manifest | None, int | None]:
 
 
 def _info(
+    name: str,
     files: list[_File],
     manifest: Manifest | None,
     identities: int | None,
@@ -165,7 +170,7 @@ def _info(
                 progress(done, total)
     sizes = counts.sizes()
     return DatasetInfo(
-        name=str(files[0].reader.path),
+        name=name,
         records=total,
         bytes=sum(file.reader.size for file in files),
         shards=tuple(ShardInfo(str(file.reader.path), len(file.offsets), file.reader.size) for file in files),

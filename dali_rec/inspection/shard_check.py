@@ -77,7 +77,7 @@ class ShardCheck:
             entries = None if index is None else _once_each(index)
             self._bare = 0 if entries is None else len(entries) - count_images(reader, entries)
             usable = entries is not None and self._is_usable(entries, offsets, reader.size)
-            named = offsets[_among(offsets, entries.offsets)] if entries is not None and usable else offsets
+            named = _those(offsets, _among(offsets, entries.offsets)) if entries is not None and usable else offsets
             self.records = len(named)
             self._check_gaps(gaps, entries, usable=usable)
             records = ShardRecords(reader, named, entries if usable else None)
@@ -162,13 +162,17 @@ class ShardCheck:
 
     def _check_keys(self, entries: Index, records: ShardRecords) -> None:
         """The ids in the index (``keys``) against those in the records (``found``)."""
-        with_key = records.offsets[records.has_key]
-        ours = np.flatnonzero(_among(entries.offsets, with_key))
-        if 2 * len(ours) < len(entries):
+        with_key = _those(records.offsets, records.has_key)
+        is_there = _among(entries.offsets, with_key)
+        keys, offsets = _those(entries.keys, is_there), _those(entries.offsets, is_there)
+        if 2 * len(keys) < len(entries):
             return  # of another file, or of one that is lost for the most part, which has been said
-        theirs = np.searchsorted(with_key, entries.offsets[ours])
-        keys, found = entries.keys[ours], records.keys[records.has_key][theirs]
+        found = _those(records.keys, records.has_key)
+        if not np.array_equal(with_key, offsets):
+            found = found[np.searchsorted(with_key, offsets)]
         wrong = np.flatnonzero(keys != found)
+        if not len(wrong):
+            return
         distinct_ids = len(distinct(found))
         is_numbering = (np.diff(entries.keys) > 0).all() or distinct_ids == 1
         if self.entry is None and 2 * len(wrong) >= max(1, len(keys)) and is_numbering:
@@ -184,14 +188,14 @@ class ShardCheck:
             # The bytes have changed, and the index has not: what is wrong is the id in the record.
             for row in wrong.tolist():
                 message = f"its id is {unsigned(int(found[row]))}, not that of the index: its header has changed"
-                offset = int(entries.offsets[ours[row]])
+                offset = int(offsets[row])
                 self._fault("header", message, offset, unsigned(int(keys[row])))
                 place = np.searchsorted(records.offsets, offset)
                 records.sound[place], records.keys[place] = False, keys[row]
         else:
             for row in wrong.tolist():
                 message = f"the record there has id {unsigned(int(found[row]))}; {self._remedy}"
-                offset = int(entries.offsets[ours[row]])
+                offset = int(offsets[row])
                 self._fault("index", message, offset, unsigned(int(keys[row])), self._idx)
 
     def _check_length(self, entries: Index) -> None:
@@ -229,17 +233,20 @@ class ShardCheck:
             self._fault("checksum", "its SHA-256 is not the manifest's: it has changed since it was packed")
 
     def _findings(self, index: Index | None, entries: Index | None, records: ShardRecords, size: int) -> ShardFindings:
-        kept = Index(records.keys[records.sound], records.offsets[records.sound])
+        kept = Index(_those(records.keys, records.sound), _those(records.offsets, records.sound))
         if self._renumbered and entries is not None:
             rows = _among(entries.offsets, kept.offsets)
-            kept = Index(entries.keys[rows], entries.offsets[rows])
+            kept = Index(_those(entries.keys, rows), _those(entries.offsets, rows))
+        left_out = () if kept == entries else self._left_out(entries, records, kept)
+        changed = index is None or _sorted(index) != kept
+        return ShardFindings(self.path, self.entry, kept, changed, left_out, size, self._sha256)
+
+    def _left_out(self, entries: Index | None, records: ShardRecords, kept: Index) -> tuple[int, ...]:
         known = records.keys[records.has_key]
         if entries is not None:
             known = entries.keys if self._renumbered else np.concatenate((known, entries.keys))
         gone = known[~_among(known, np.sort(kept.keys))]
-        left_out = tuple(sorted({unsigned(key) for key in gone.tolist()}))
-        changed = index is None or Index(*_sorted(index)) != kept
-        return ShardFindings(self.path, self.entry, kept, changed, left_out, size, self._sha256)
+        return tuple(sorted({unsigned(key) for key in gone.tolist()}))
 
 
 def _sha256(reader: RecordReader) -> str:
@@ -249,21 +256,40 @@ def _sha256(reader: RecordReader) -> str:
     return digest.hexdigest()
 
 
-def _sorted(index: Index) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+# A data set may have tens of millions of records: columns of which all is wanted, or in order, are not copied.
+
+
+def _sorted(index: Index) -> Index:
+    if _ascends(index.offsets):
+        return index
     order = np.argsort(index.offsets, kind="stable")
-    return index.keys[order], index.offsets[order]
+    return Index(index.keys[order], index.offsets[order])
 
 
 def _once_each(index: Index) -> Index:
     """The entries by offset; of an offset that stands twice, the first."""
+    if _ascends(index.offsets):
+        return index
     offsets, rows = np.unique(index.offsets, return_index=True)
     return Index(index.keys[rows], offsets)
 
 
+def _ascends(offsets: NDArray[np.int64]) -> bool:
+    """Whether each is larger than the one before."""
+    return bool((offsets[1:] > offsets[:-1]).all())
+
+
 def _among(values: NDArray[np.int64], ascending: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which of ``values`` are in ``ascending``: np.isin, but many times as fast on what is sorted."""
+    if np.array_equal(values, ascending):
+        return np.ones(len(values), np.bool_)
     if not len(ascending):
         return np.zeros(len(values), np.bool_)
     places = np.minimum(np.searchsorted(ascending, values), len(ascending) - 1)
     found: NDArray[np.bool_] = ascending[places] == values
     return found
+
+
+def _those(values: NDArray[np.int64], wanted: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """``values[wanted]``."""
+    return values if wanted.all() else values[wanted]

@@ -183,7 +183,7 @@ def _write(path: Path, data: memoryview) -> None:
     try:
         with naming_writes(path):
             temporary.write_bytes(data)
-        temporary.replace(path)
+            temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dali_rec._numbers import spread
+
 if TYPE_CHECKING:
     from dali_rec.dataset import Dataset
     from dali_rec.loading.specs import Execution, ImageSpec
@@ -44,5 +46,5 @@ def with_several_at_once(execution: Execution, dataset: Dataset, image: ImageSpe
 
 def _bytes_of_records(dataset: Dataset) -> float:
     """The mean size of a record, of some that are the same on every rank."""
-    rows = np.linspace(0, len(dataset) - 1, min(len(dataset), _RECORDS_TRIED)).astype(np.int64)
+    rows = spread(len(dataset), _RECORDS_TRIED)
     return max(1.0, float(np.mean([end - begin for _, begin, end in dataset.spans(rows)]))) if len(rows) else 1.0

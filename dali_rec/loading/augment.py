@@ -63,7 +63,7 @@ def _apply_policy(images: Any, random: Augmentation, image: ImageSpec) -> Any:
     return auto_augment.auto_augment_image_net(images, shape=image.size)
 
 
-def _chance(dali: Any, probability: float) -> Any:
+def by_chance(dali: Any, probability: float) -> Any:
     """1.0 with this probability, else 0.0, for each image."""
     return dali.fn.cast(dali.fn.random.coin_flip(probability=probability), dtype=dali.types.FLOAT)
 
@@ -79,10 +79,10 @@ def jitter(dali: Any, images: Any, random: Augmentation) -> Any:
         value = fn.random.uniform(range=[1 - strength, 1 + strength])
         return 1 + (value - 1) * apply
 
-    apply = _chance(dali, random.jitter_chance)
+    apply = by_chance(dali, random.jitter_chance)
     colour = factor(saturation)
     if random.grey:
-        colour = colour * (1 - _chance(dali, random.grey))
+        colour = colour * (1 - by_chance(dali, random.grey))
     angle = fn.random.uniform(range=[-360 * hue, 360 * hue]) * apply if hue else 0.0
     return fn.color_twist(
         images, brightness=factor(brightness), contrast=factor(contrast), saturation=colour, hue=angle
@@ -91,7 +91,7 @@ def jitter(dali: Any, images: Any, random: Augmentation) -> Any:
 
 def _blur(dali: Any, images: Any, random: Augmentation) -> Any:
     fn = dali.fn
-    apply = _chance(dali, random.blur)
+    apply = by_chance(dali, random.blur)
     # Of a sigma this small the window has one pixel that matters: the image stays as it is.
     sigma = fn.random.uniform(range=[0.1, 2.0]) * apply + 0.01 * (1 - apply)
     return fn.gaussian_blur(images, sigma=sigma)
@@ -99,7 +99,7 @@ def _blur(dali: Any, images: Any, random: Augmentation) -> Any:
 
 def _erase(dali: Any, images: Any, random: Augmentation, image: ImageSpec) -> Any:
     fn = dali.fn
-    apply = _chance(dali, random.erase)
+    apply = by_chance(dali, random.erase)
     area = fn.random.uniform(range=[0.02, 0.33]) * apply
     # Aspect 0.3 to 3.3, evenly in its logarithm (Zhong et al., Random Erasing Data Augmentation).
     aspect = dali.math.exp(fn.random.uniform(range=[-1.2, 1.2]))

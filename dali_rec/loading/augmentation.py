@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Policy = Literal["randaugment", "trivialaugment", "autoaugment"]
 
-_POLICIES = ("randaugment", "trivialaugment", "autoaugment")
+
+def _check_aspect(aspect: tuple[float, float]) -> None:
+    if not 0 < aspect[0] <= aspect[1]:
+        raise ValueError(f"aspect is {aspect}: two ratios above 0, the smaller first")
+
+
+def _check_jitter(jitter: tuple[float, ...]) -> None:
+    if len(jitter) != 4 or not all(0 <= number <= 1 for number in jitter):
+        raise ValueError(f"jitter is {jitter}: brightness, contrast, saturation, hue, each 0 to 1")
+
+
+def _check_chances(options: object, *names: str) -> None:
+    for name in names:
+        if not 0 <= getattr(options, name) <= 1:
+            raise ValueError(f"{name} is {getattr(options, name)}: a chance is from 0 to 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +58,15 @@ class Augmentation:
     def __post_init__(self) -> None:
         if not 0 < self.area[0] <= self.area[1] <= 1:
             raise ValueError(f"area is {self.area}: two shares of the image, the smaller first, above 0, up to 1")
-        if not 0 < self.aspect[0] <= self.aspect[1]:
-            raise ValueError(f"aspect is {self.aspect}: two ratios above 0, the smaller first")
-        if self.policy is not None and self.policy not in _POLICIES:
-            raise ValueError(f"policy is {self.policy!r}: expected None or one of {_POLICIES}")
+        _check_aspect(self.aspect)
+        if self.policy is not None and self.policy not in get_args(Policy):
+            raise ValueError(f"policy is {self.policy!r}: expected None or one of {get_args(Policy)}")
         if self.rand_layers < 1 or not 0 <= self.rand_magnitude <= 30:
             raise ValueError(
                 f"RandAugment with {self.rand_layers} layers, magnitude {self.rand_magnitude}: ≥ 1, 0 to 30"
             )
-        if len(self.jitter) != 4 or not all(0 <= number <= 1 for number in self.jitter):
-            raise ValueError(f"jitter is {self.jitter}: brightness, contrast, saturation, hue, each 0 to 1")
-        for name in ("jitter_chance", "grey", "blur", "erase", "flip"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}: a chance is from 0 to 1")
+        _check_jitter(self.jitter)
+        _check_chances(self, "jitter_chance", "grey", "blur", "erase", "flip")
         if self.views < 1:
             raise ValueError(f"views is {self.views}: at least 1")
 
@@ -122,15 +132,11 @@ class BoxAugmentation:
             raise ValueError(f"overlaps are {self.overlaps}: each from 0 to 1")
         if not 0 < self.scale[0] <= self.scale[1] <= 1:
             raise ValueError(f"scale is {self.scale}: two parts of a side, the smaller first, above 0, up to 1")
-        if not 0 < self.aspect[0] <= self.aspect[1]:
-            raise ValueError(f"aspect is {self.aspect}: two ratios above 0, the smaller first")
-        if len(self.jitter) != 4 or not all(0 <= number <= 1 for number in self.jitter):
-            raise ValueError(f"jitter is {self.jitter}: brightness, contrast, saturation, hue, each 0 to 1")
+        _check_aspect(self.aspect)
+        _check_jitter(self.jitter)
         if self.fit not in ("stretch", "pad"):
             raise ValueError(f"fit is {self.fit!r}: 'stretch' or 'pad'")
-        for name in ("zoom_chance", "jitter_chance", "grey", "flip"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}: a chance is from 0 to 1")
+        _check_chances(self, "zoom_chance", "jitter_chance", "grey", "flip")
 
 
 #: The whole image at the size of the batch.

@@ -73,8 +73,8 @@ class BatchMaker:
 
     @property
     def is_plain(self) -> bool:
-        """Whether a batch is what the pipeline makes: one view and its labels, unmixed and without ids."""
-        return self._mix is None and not self._with_ids and self._views == 1
+        """Whether a batch is what the pipeline makes: one view and its labels, unmixed, no boxes and without ids."""
+        return self._mix is None and self._views == 1 and isinstance(self._labels, LabelReader) and not self.needs_rows
 
     def specs(self, images: int | None, size: tuple[int, int]) -> tuple[ArraySpec, ArraySpec]:
         """Shapes and dtypes of a batch of so many images of this height and width.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from dali_rec.loading.augment import jitter
+from dali_rec.loading.augment import by_chance, jitter
 from dali_rec.loading.augmentation import WHOLE, Augmentation, BoxAugmentation
 from dali_rec.loading.finish import finish, resize, resize_and_finish
 
@@ -43,7 +43,7 @@ def decode_boxed(dali: Any, encoded: Any, labels: Any, layout: BoxLayout, image:
     begin: Any = None
     size: Any = None
     if random.zoom_out > 1:
-        factor = 1 + _chance(dali, random.zoom_chance) * fn.random.uniform(range=[0.0, random.zoom_out - 1])
+        factor = 1 + by_chance(dali, random.zoom_chance) * fn.random.uniform(range=[0.0, random.zoom_out - 1])
         before = fn.random.uniform(range=[0.0, 1.0], shape=[2]) * (factor - 1)
         corners = (corners + fn.cat(before, before)) / factor
         begin, size = -before, fn.stack(factor, factor)
@@ -135,7 +135,3 @@ def _to_size(dali: Any, images: Any, corners: Any, random: BoxAugmentation, imag
 
 def _mean_colour(image: ImageSpec) -> list[float]:
     return [round(255 * value) for value in image.mean]
-
-
-def _chance(dali: Any, probability: float) -> Any:
-    return dali.fn.cast(dali.fn.random.coin_flip(probability=probability), dtype=dali.types.FLOAT)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from dali_rec._dali import DALI_ERRORS, dali_reason, import_dali
+from dali_rec._numbers import spread
 from dali_rec._shard_names import dataset_name
 from dali_rec.errors import DatasetError, ImageRejectedError, LoaderError, RecordError
 from dali_rec.images import check_image
@@ -86,13 +87,13 @@ class Made(NamedTuple):
 class Recovery:
     """Names the records at which runs of the pipeline fail, and makes these without them.
 
-    skips: whether batches are handed out without their bad records. skipped: the ids of those, once each time.
+    skips: whether batches are handed out without their bad records. ``skipped``: the ids of those, once each time.
     """
 
     def __init__(self, dataset: Dataset, execution: Execution, *, skips: bool) -> None:
         self.skips = skips
         self.skipped: list[int] = []
-        self._dataset = dataset
+        self.dataset = dataset
         self._execution = execution
 
     def remake(
@@ -112,25 +113,25 @@ class Recovery:
             rows = rows_of_run()
         except RuntimeError:  # not an image but the file itself is damaged: no reader gets past it
             raise LoaderError(
-                f"{self._stopped(failed)}'dali-rec verify {what_to_verify(self._dataset)}' finds where the file is "
+                f"{self._stopped(failed)}'dali-rec verify {what_to_verify(self.dataset)}' finds where the file is "
                 f"damaged, --repair leaves that out. DALI said: {dali_reason(failed.error)}"
             ) from failed.error
         error, bad, left = failed.error, [], np.arange(len(rows))
-        found = bad_records(self._dataset, rows) or stopped_at(self._dataset, rows, error)
+        found = bad_records(self.dataset, rows) or stopped_at(self.dataset, rows, error)
         while found:
             bad += found
             left = left[~np.isin(rows[left], [record.row for record in found])]
             if not len(left):
                 return Made(None, rows, left, bad)
             try:
-                outputs = run_once(self._dataset, rows[left], image, self._execution, seed, stream)
+                outputs = run_once(self.dataset, rows[left], image, self._execution, seed, stream)
                 return Made(outputs, rows, left, bad)
             except DALI_ERRORS as another:
                 error = another
-                found = stopped_at(self._dataset, rows[left], error)
-        keys = self._dataset.keys[rows][:8].tolist()
+                found = stopped_at(self.dataset, rows[left], error)
+        keys = self.dataset.keys[rows][:8].tolist()
         raise LoaderError(
-            f"{self._stopped(failed)}'dali-rec verify {what_to_verify(self._dataset)}' checks the records; they have "
+            f"{self._stopped(failed)}'dali-rec verify {what_to_verify(self.dataset)}' checks the records; they have "
             f"the ids {keys}… DALI said: {dali_reason(error)}"
         ) from error
 
@@ -141,7 +142,7 @@ class Recovery:
         if not self.skips:
             more = f", and {len(bad) - 1} more in the batch" if len(bad) > 1 else ""
             raise LoaderError(
-                f"{self._stopped(failed)}'dali-rec verify {what_to_verify(self._dataset)}' lists what cannot be "
+                f"{self._stopped(failed)}'dali-rec verify {what_to_verify(self.dataset)}' lists what cannot be "
                 f"decoded, --repair leaves it out for good, on_error='skip' goes on without it: {bad[0]}{more}"
             ) from failed.error
         for record in bad:
@@ -149,7 +150,7 @@ class Recovery:
             logger.warning("skipped a record that cannot be decoded: %s", record)
 
     def _stopped(self, failed: FailedRun) -> str:
-        return f"{self._dataset.name}: DALI stopped at batch {failed.batch} of epoch {failed.epoch}; "
+        return f"{self.dataset.name}: DALI stopped at batch {failed.batch} of epoch {failed.epoch}; "
 
 
 def bad_records(dataset: Dataset, rows: NDArray[np.int64]) -> list[BadRecord]:
@@ -248,7 +249,7 @@ def _check_size(shard: Shard) -> None:
 
 def _check_index(shard: Shard, *, compare_keys: bool) -> None:
     name, remedy = shard.path.with_suffix(".idx"), f"rebuild it with 'dali-rec index {shard.path}'"
-    for row in np.unique(np.linspace(0, len(shard) - 1, _ENTRIES_TRIED).astype(int)).tolist() if len(shard) else ():
+    for row in spread(len(shard), _ENTRIES_TRIED).tolist():
         key, offset = unsigned(int(shard.index.keys[row])), int(shard.index.offsets[row])
         try:
             record = shard.reader.record_at(offset)

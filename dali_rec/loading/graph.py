@@ -50,7 +50,7 @@ def build_pipeline(
 
     Raises DatasetError where there are fewer records than ranks.
     """
-    _check_ranks(dataset, reader)
+    check_ranks(dataset.name, len(dataset), reader.world_size)
     with tempfile.TemporaryDirectory(prefix="dali-rec-") as folder:
         index = Path(folder, "derived.idx")
         files = write_derived_index(dataset, index)
@@ -132,7 +132,7 @@ def build_reader_pipeline(
 
     checkpoint: of one like it. Raises DatasetError where there are fewer records than ranks.
     """
-    _check_ranks(dataset, reader)
+    check_ranks(dataset.name, len(dataset), reader.world_size)
     dali = import_dali()
     with tempfile.TemporaryDirectory(prefix="dali-rec-") as folder:
         index = Path(folder, "derived.idx")
@@ -156,11 +156,10 @@ def build_reader_pipeline(
     return pipeline
 
 
-def _check_ranks(dataset: Dataset, reader: ReaderSpec) -> None:
-    if len(dataset) < reader.world_size:
-        raise DatasetError(
-            f"{dataset.name}: {len(dataset)} records cannot be shared among {reader.world_size} ranks; use fewer ranks"
-        )
+def check_ranks(name: str, records: int, world_size: int) -> None:
+    """Raise DatasetError where there are fewer records than ranks."""
+    if records < world_size:
+        raise DatasetError(f"{name}: {records} records cannot be shared among {world_size} ranks; use fewer ranks")
 
 
 def _build(

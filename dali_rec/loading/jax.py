@@ -40,7 +40,7 @@ def on_device(_device: Device) -> AbstractContextManager[None]:
 
 
 def current_stream(_device: Device) -> None:
-    """No CUDA stream to order batches on: JAX keeps its own, and what it uses it keeps alive."""
+    """No CUDA stream to order batches on: JAX keeps its own, and DLPack orders them on it."""
 
 
 def from_images(tensor: Any, _device: Device) -> jax.Array:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from dali_rec._files import as_path
+from dali_rec._numbers import spread
 from dali_rec.box_layout import box_layout
 from dali_rec.dataset import listed_ids
 from dali_rec.errors import DatasetError, RecordError
@@ -113,7 +114,7 @@ class LabelReader:
 
 def _look_like_classes(dataset: Dataset) -> bool:
     """Whether one whole number is the label of each of some records, which are the same on every rank."""
-    for row in np.unique(np.linspace(0, len(dataset) - 1, _RECORDS_TRIED).astype(np.int64)).tolist():
+    for row in spread(len(dataset), _RECORDS_TRIED).tolist():
         with contextlib.suppress(RecordError):  # said when the record is loaded
             labels = dataset[row].labels
             if len(labels) != 1 or not float(labels[0]).is_integer():

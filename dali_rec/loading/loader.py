@@ -7,7 +7,7 @@ import importlib
 import logging
 import os
 import zlib
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args
 
 from dali_rec._dali import dali_reason, import_dali
 from dali_rec._files import as_path
@@ -18,18 +18,15 @@ from dali_rec.loading.augmentation import BoxAugmentation, box_augmentation
 from dali_rec.loading.batch import ArraySpec, BatchMaker
 from dali_rec.loading.batch_mix import BatchMix, BatchMixName, choose_mix
 from dali_rec.loading.boxes import BoxMode, BoxReader, find_boxes
-from dali_rec.loading.dealing import Deal
 from dali_rec.loading.decoding import cuts_in_decoder
-from dali_rec.loading.derived_index import dali_can_read
 from dali_rec.loading.device import device_for
 from dali_rec.loading.distributed import find_ranks, refuse_other_ranks
-from dali_rec.loading.epoch import EpochPlan, LastBatch
+from dali_rec.loading.epoch import LastBatch
 from dali_rec.loading.failures import Recovery, check_files
 from dali_rec.loading.finish import choose_resizer
 from dali_rec.loading.labels import LabelReader, Ragged
-from dali_rec.loading.order import SampleOrder
-from dali_rec.loading.readers import BufferReader, OrderReader, Place, Reader
-from dali_rec.loading.runs import Mark, Runs
+from dali_rec.loading.readers import BufferReader, OrderReader, Place, Reader, choose_reader
+from dali_rec.loading.runs import Runs, Stand
 from dali_rec.loading.selection import Data, Subset, choose_weights, select
 from dali_rec.loading.specs import (
     IMAGENET_MEAN,
@@ -43,15 +40,14 @@ from dali_rec.loading.specs import (
     image_sides,
 )
 from dali_rec.loading.state import (
-    check_state,
-    checkpoint_of,
+    Saved,
     data_fingerprint,
     describe_image,
-    image_of,
+    image_made_by,
     made_by,
-    make_state,
-    place_of,
-    runs_of,
+    read_state,
+    runs_made_by,
+    write_state,
 )
 from dali_rec.loading.tuned import Tuned, choose_tuned
 
@@ -66,14 +62,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("dali_rec")
 
 Framework = Literal["torch", "numpy", "jax", "cupy", "tensorflow"]
-_FRAMEWORKS = ("torch", "numpy", "jax", "cupy", "tensorflow")
-
-
-class _Stand(NamedTuple):
-    """All that going on takes: the place, and from where the pipeline makes the batch at it."""
-
-    place: Place
-    mark: Mark
 
 
 class Loader:
@@ -178,8 +166,8 @@ class Loader:
         tuned: bool | Tuned = True,
     ) -> None:
         check_choices(
-            ("framework", framework, _FRAMEWORKS),
-            ("last_batch", last_batch, ("partial", "drop", "pad")),
+            ("framework", framework, get_args(Framework)),
+            ("last_batch", last_batch, get_args(LastBatch)),
             ("on_error", on_error, ("raise", "skip")),
             ("shuffle", shuffle, (None, True, False, "global")),
         )
@@ -190,48 +178,46 @@ class Loader:
         self.dataset, sizes = select(dataset, subset)
         check_files(self.dataset)
         layout = find_boxes(self.dataset, boxes)
-        made = augment if layout is None else box_augmentation(augment)
+        augmentation = augment if layout is None else box_augmentation(augment)
         self.device = device_for(device, ranks.local_rank, framework, self._arrays.why_no_gpu)
         chosen = choose_resizer(resizer, on_gpu=self.device.is_gpu)
         settings, why_these = choose_tuned(tuned, self.dataset, self.device, ranks.world_size)
         cuts = cuts_in_decoder(self.device, settings.crop_in_decoder)
-        self._image = ImageSpec(image_sides(image_size), made, dtype, mean, std, antialias, layout, chosen, cuts)
+        image = ImageSpec(image_sides(image_size), augmentation, dtype, mean, std, antialias, layout, chosen, cuts)
         execution = Execution(self.device, batch_size, threads, prefetch, settings)
-        execution = with_several_at_once(execution, self.dataset, self._image)
+        execution = with_several_at_once(execution, self.dataset, image)
         self._ranks = (ranks.rank, ranks.world_size)
         self._ranks_were_found = rank is None
-        self._labels: LabelReader | BoxReader
+        reads_labels: LabelReader | BoxReader
         if layout is None:
-            self._labels = LabelReader(self.dataset, ragged, labels, are_classes=self.dataset.has_class_labels)
+            reads_labels = LabelReader(self.dataset, ragged, labels, are_classes=self.dataset.has_class_labels)
         else:
             if labels is not None:
                 raise ValueError(f"labels is {labels!r}: boxes of a list are packed with it ('dali-rec pack LIST OUT')")
-            self._labels = BoxReader(self.dataset, layout, boxes, max_objects, crops=self._image.crops_boxes)
+            reads_labels = BoxReader(self.dataset, layout, boxes, max_objects, crops=image.crops_boxes)
         mixing = choose_mix(batch_mix)
         self._batches = BatchMaker(
-            self.dataset, self._image, self._labels, self._arrays, self.device, mixing, with_ids=with_ids
+            self.dataset, image, reads_labels, self._arrays, self.device, mixing, with_ids=with_ids
         )
         shuffle = augment not in ("eval", None) and not callable(augment) if shuffle is None else shuffle
         spec = ReaderSpec(*self._ranks, bool(shuffle), shuffle_buffer, shuffle_files=False, seed=seed)
         drawn = choose_weights(self.dataset, weights, balance, mix, sizes)
-        self._batch_size = batch_size = execution.batch_size
         if samples is not None and drawn is None:
             raise ValueError(f"samples is {samples}: it goes with weights, balance or mix")
-        self._reader: Reader
-        # Views that DALI's reader gets wrong take ours, which has one order for all records.
-        if shuffle == "global" or drawn is not None or not dali_can_read(self.dataset):
-            order = SampleOrder(len(self.dataset), spec.seed, bool(shuffle), drawn, samples)
-            deal = Deal(len(order), *self._ranks, batch_size, last_batch, even)
-            self._reader = OrderReader(self.dataset, order, deal, execution)
-        else:
-            # DALI's readers stick to their shard when they shuffle the files, and move on to the next one otherwise.
-            spec = dataclasses.replace(spec, shuffle_files=spec.shuffle and len(self.dataset.shards) > 1)
-            plan = EpochPlan(len(self.dataset), *self._ranks, batch_size, last_batch, not spec.shuffle_files, even)
-            plan = plan.making_at_once(execution.at_once)
-            self._reader = BufferReader(self.dataset, spec, plan, execution, with_source=self._batches.needs_rows)
+        reader = choose_reader(
+            self.dataset,
+            spec,
+            drawn,
+            samples,
+            last_batch,
+            execution,
+            is_global=shuffle == "global",
+            even=even,
+            with_source=self._batches.needs_rows,
+        )
         self._options: dict[str, Any] = {
-            "batch_size": batch_size,
-            **describe_image(self._image),
+            "batch_size": execution.batch_size,
+            **describe_image(image),
             "shuffle": shuffle if shuffle == "global" else bool(shuffle),
             "shuffle_buffer": spec.shuffle_buffer,
             "seed": spec.seed,
@@ -243,7 +229,6 @@ class Loader:
             "on_error": on_error,
             "batch_mix": repr(mixing),
         }
-        self._place = Place()
         self._is_running = False
         self._loops, self._process = 0, os.getpid()
         self._recovery = Recovery(self.dataset, execution, skips=on_error == "skip")
@@ -256,58 +241,36 @@ class Loader:
             self.device,
             self.device.why,
             execution.num_threads,
-            self.batches_at_once,
-            self._reader.execution.queue_depth,
-            f"{self.tuned} ({why_these})" if self.tuned.changed else why_these,
+            reader.execution.batches_at_once,
+            reader.execution.queue_depth,
+            f"{reader.execution.in_force} ({why_these})" if reader.execution.in_force.changed else why_these,
         )
-        self._start(Mark(self._place))
-
-    def _start(self, mark: Mark) -> None:
-        """Make a pipeline that goes on from ``mark``."""
-        seeds = (self._options["seed"], *self._ranks)
-        try:
-            self._runs = Runs(
-                self._reader, self._image, self._recovery, mark, seeds, needs_rows=self._batches.needs_rows
-            )
-        except RuntimeError as error:
-            if mark.checkpoint is None:
-                raise
-            raise LoaderError(
-                f"{self.dataset.name}: DALI does not go on from the state ({dali_reason(error)}); make the Loader as "
-                "it was, with the same version of DALI, or start the epoch anew"
-            ) from error
-        # Where the loader stood before the batch that is being made. Ctrl-C may stop that before DALI's next step or
-        # after it, and nothing tells which.
-        self._before: _Stand | None = None
-
-    def _stand(self) -> _Stand:
-        """Where the loader stands; a batch whose making was interrupted is not taken."""
-        return self._before or _Stand(self._place, self._runs.mark())
+        self._runs = self._begin(Stand.at(Place()), reader, image)
 
     @property
     def batch_size(self) -> int:
         """Images in a full batch."""
-        return self._batch_size
+        return self._runs.reader.execution.batch_size
 
     @property
     def batches_at_once(self) -> int:
         """How many batches are made at the same time: on the CPU several, which is faster."""
-        return self._reader.execution.at_once * self._reader.execution.pipelines
+        return self._runs.reader.execution.batches_at_once
 
     @property
     def image_size(self) -> tuple[int, int]:
         """Height and width of the images, in pixels."""
-        return self._image.size
+        return self._runs.image.size
 
     @property
     def tuned(self) -> Tuned:
         """The settings in force that tuning chose; an explicit ``threads`` or ``prefetch`` goes before it."""
-        return self._reader.execution.in_force
+        return self._runs.reader.execution.in_force
 
     @property
     def epoch(self) -> int:
         """Number of the epoch that is running, or comes next; the first is 0."""
-        return self._place.epoch
+        return self._runs.place.epoch
 
     @property
     def skipped(self) -> tuple[int, ...]:
@@ -321,7 +284,7 @@ class Loader:
         Raises ValueError where a batch is not just one array of each: ids, several views, ragged labels.
         """
         may_be_shorter = self._options["last_batch"] == "partial" or self._recovery.skips
-        return self._batches.specs(None if may_be_shorter else self._batch_size, self._image.size)
+        return self._batches.specs(None if may_be_shorter else self.batch_size, self.image_size)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
@@ -334,12 +297,12 @@ class Loader:
 
     def __len__(self) -> int:
         """Batches in the whole of the epoch that is running, or comes next."""
-        return self._reader.batches(self._place)
+        return self._runs.reader.batches(self._runs.place)
 
     def most_batches(self) -> tuple[int, bool]:
         """How many batches the longest epoch has, and whether each has as many, the one that comes next included."""
-        whole = {self._reader.batches(Place(epoch)) for epoch in range(self._ranks[1])}
-        taken = 0 if self._is_running else self._place.batch  # a loop that was left has ended its epoch
+        whole = {self._runs.reader.batches(Place(epoch)) for epoch in range(self._ranks[1])}
+        taken = 0 if self._is_running else self._runs.place.batch  # a loop that was left has ended its epoch
         coming = len(self) - taken
         return max(whole), whole == {coming} and not self._recovery.skips
 
@@ -356,9 +319,8 @@ class Loader:
         self._is_running = True
         self._loops += 1
         loop = self._loops
-        while self._place.batch < self._reader.made(self._place):
-            with self._arrays.on_device(self.device):
-                batch = self._take()
+        while self._runs.has_more:
+            batch = self._take()
             if batch is not None:
                 yield batch
                 if self._loops != loop:
@@ -366,7 +328,14 @@ class Loader:
                         f"{self.dataset.name}: another loop over this Loader has begun within this one, or set_epoch() "
                         "was called in it, and ended its epoch; to look at batches within a loop, make a second Loader"
                     )
-        self._begin_next_epoch()
+        self._end_epoch()
+
+    def _take(self) -> tuple[Any, ...] | None:
+        """The next batch, or None where it has nothing to hand out. It counts as taken, also for state_dict."""
+        self._refuse_fork()
+        with self._arrays.on_device(self.device):
+            # On the framework's stream, which waits for DALI's work instead of Python.
+            return self._runs.take(self._arrays.current_stream(self.device))
 
     def _refuse_fork(self) -> None:
         if os.getpid() != self._process:
@@ -375,9 +344,42 @@ class Loader:
                 "make one in this process, or start processes by 'spawn'"
             )
 
-    def _begin_next_epoch(self) -> None:
+    def _leave_epoch(self) -> None:
+        """End an epoch whose loop was left: quietly if nothing was left to hand out, by a new pipeline otherwise."""
+        if self._runs.is_exhausted:
+            self._end_epoch()
+        else:
+            self._begin_at(self.epoch + 1)
+
+    def _end_epoch(self) -> None:
+        """Take the batches that are padding alone, and go to the next epoch."""
+        while self._runs.has_more:
+            self._take()
+        self._runs.begin_next_epoch()
         self._is_running = False
-        self._place = dataclasses.replace(self._place, epoch=self._place.epoch + 1, batch=0)
+
+    def _begin_at(self, epoch: int) -> None:
+        """Go to the beginning of ``epoch``, with a new pipeline."""
+        self._go_on(Stand.at(Place(epoch=epoch, began=epoch)), self._runs.reader, self._runs.image)
+        self._is_running = False
+
+    def _go_on(self, stand: Stand, reader: Reader, image: ImageSpec) -> None:
+        """Let new pipelines go on from ``stand``."""
+        # Both together would take twice the memory of a GPU, of which DALI gives nothing back.
+        self._runs.end()
+        self._runs = self._begin(stand, reader, image)
+
+    def _begin(self, stand: Stand, reader: Reader, image: ImageSpec) -> Runs:
+        seeds = (self._options["seed"], *self._ranks)
+        try:
+            return Runs(reader, image, stand, self._batches, self._recovery, seeds)
+        except RuntimeError as error:
+            if stand.mark.checkpoint is None:
+                raise
+            raise LoaderError(
+                f"{self.dataset.name}: DALI does not go on from the state ({dali_reason(error)}); make the Loader as "
+                "it was, with the same version of DALI, or start the epoch anew"
+            ) from error
 
     def plugin_pipeline(self, index: Path) -> Any:
         """A DALI pipeline that makes this loader's batches by itself, from the first epoch on, without end.
@@ -387,46 +389,30 @@ class Loader:
 
         Raises ValueError with the reason where Python has a part in the batches.
         """
-        labels = self._labels
+        reader, image = self._runs.reader, self._runs.image
         reasons = (
-            (self._place != Place(), "it has begun, or a state was loaded"),
-            (not isinstance(self._reader, BufferReader), "its order is not that of DALI's reader"),
-            (not isinstance(labels, LabelReader) or labels.needs_rows, "its labels are boxes, or of a list"),
+            (self._runs.place != Place(), "it has begun, or a state was loaded"),
+            (not isinstance(reader, BufferReader), "its order is not that of DALI's reader"),
+            (
+                not self._batches.is_plain,
+                "its batches are mixed, or have ids, several views, boxes or labels of a list",
+            ),
             (
                 not self.dataset.has_class_labels or self.dataset.is_face_set,
                 "its records have not one class index each",
             ),
-            (not self._batches.is_plain, "its batches are mixed, or have ids or several views"),
             (self._recovery.skips, "it skips what cannot be decoded"),
             (self.batches_at_once > 1, "several of its batches are made at once"),
-            (self._image.resizer == "numba", "its images are not resized by DALI; resizer='dali' leaves it to that"),
+            (image.resizer == "numba", "its images are not resized by DALI; resizer='dali' leaves it to that"),
         )
         for applies, reason in reasons:
             if applies:
                 raise ValueError(reason)
-        if not isinstance(self._reader, BufferReader) or not self._reader.is_whole:
+        if not isinstance(reader, BufferReader) or not reader.is_whole:
             raise ValueError(
                 "its last batches are not whole on every rank; last_batch='pad' and even=True make them so"
             )
-        return self._reader.build_for_plugin(self._image, index)
-
-    def _is_exhausted(self) -> bool:
-        """Whether no batch of the epoch is left to hand out."""
-        return self._place.batch >= self._reader.batches(self._place)
-
-    def _leave_epoch(self) -> None:
-        """End an epoch whose loop was left: quietly if nothing was left to hand out, by a new pipeline otherwise."""
-        if self._before is None and self._is_exhausted():
-            self._drain()
-        else:
-            self._begin_at(self._place.epoch + 1)
-
-    def _begin_at(self, epoch: int) -> None:
-        """Go to the beginning of ``epoch``, with a new pipeline."""
-        place = Place(epoch=epoch, began=epoch)
-        self._start(Mark(place))
-        self._place = place
-        self._is_running = False
+        return reader.build_for_plugin(image, index)
 
     def set_epoch(self, epoch: int) -> None:
         """Make the next loop that of ``epoch``, the first being 0, where a run goes on without this Loader's state.
@@ -440,9 +426,9 @@ class Loader:
             raise ValueError(f"epoch is {epoch}: epochs count from 0")
         if self._is_running:
             self._loops += 1
-            if self._before is None and self._is_exhausted():
-                self._drain()  # a loop that counted the batches was not run to its end
-        place = self._place
+            if self._runs.is_exhausted:
+                self._end_epoch()  # a loop that counted the batches was not run to its end
+        place = self._runs.place
         is_begun = place.batch > 0 or (place.start > 0 and place.epoch == place.began)
         if self._is_running or (place.epoch != epoch and not is_begun):
             self._begin_at(epoch)
@@ -458,36 +444,23 @@ class Loader:
             "loader.set_epoch(epoch) for loader.sampler.set_epoch(epoch), or leave it out: loops count the epochs"
         )
 
-    def _drain(self) -> None:
-        """Take the batches from the pipeline that are padding alone, and begin the next epoch."""
-        while self._place.batch < self._reader.made(self._place):
-            self._take()
-        self._begin_next_epoch()
-
     def state_dict(self) -> dict[str, Any]:
         """Where the loader stands: plain values, for torch.save or JSON.
 
         In a loop, the batch in hand counts as taken. Every rank saves its own; with ``shuffle="global"`` or drawing, a
         state of any rank serves any number of ranks.
         """
-        stand, execution = self._stand(), self._reader.execution
-        extra = {
-            "image_size": list(self._image.size),
-            "made_by": made_by(self._image, execution.at_once, execution.pipelines),
-            "skipped": list(self._recovery.skipped),
-            "checkpointed": [stand.mark.place.epoch, stand.mark.place.batch],
-            "failures_since": stand.mark.failures,
-        }
-        taken = self._reader.taken(stand.place) if isinstance(self._reader, OrderReader) else 0
-        return make_state(
-            stand.place,
-            taken,
-            data_fingerprint(self.dataset),
-            self._options,
+        runs = self._runs
+        stand = runs.stand()
+        saved = Saved(
+            stand,
             self._ranks,
-            extra,
-            stand.mark.checkpoint,
+            runs.reader.taken(stand.place) if isinstance(runs.reader, OrderReader) else 0,
+            runs.image.size,
+            made_by(runs.image, runs.reader.execution),
+            self._recovery.skipped,
         )
+        return write_state(saved, data_fingerprint(self.dataset), self._options)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where ``state`` was saved: the next loop yields the rest of its epoch, the same to the random crop.
@@ -497,54 +470,31 @@ class Loader:
 
         Raises LoaderError for a state of other data or other options, with the reason.
         """
-        check_state(state, data_fingerprint(self.dataset), self._options, self.dataset.name)
-        ranks = (state["rank"], state["world_size"])
-        place, (epoch, batch) = place_of(state), state["checkpointed"]
-        mark = Mark(
-            dataclasses.replace(place, epoch=epoch, batch=batch), int(state["failures_since"]), checkpoint_of(state)
-        )
-        if ranks != self._ranks:
-            if not isinstance(self._reader, OrderReader):
+        saved = read_state(state, data_fingerprint(self.dataset), self._options, self.dataset.name)
+        stand, reader, image = saved.stand, self._runs.reader, self._runs.image
+        if saved.ranks != self._ranks:
+            if not isinstance(reader, OrderReader):
                 raise LoaderError(
-                    f"{self.dataset.name}: the state is of rank {ranks[0]} of {ranks[1]}, this is rank "
+                    f"{self.dataset.name}: the state is of rank {saved.ranks[0]} of {saved.ranks[1]}, this is rank "
                     f"{self._ranks[0]} of {self._ranks[1]}: load the state that this rank saved; only shuffle='global' "
                     "goes on with another's, or with another number of ranks"
                 )
-            if ranks[1] != self._ranks[1]:
-                place = Place(place.epoch, 0, place.epoch, int(state["taken"]))
-            mark = Mark(place)  # the random numbers are another rank's
-        if mark.checkpoint is not None:
-            self._image = image_of(state, self._image, self.device, self.dataset.name)
-            self._reader = self._reader.making(*runs_of(state))
-        self._image = dataclasses.replace(self._image, size=tuple(state["image_size"]))
-        self._recovery.skipped = [int(key) for key in state["skipped"]]
-        self._place = place
+            place = stand.place
+            if saved.ranks[1] != self._ranks[1]:
+                place = Place(place.epoch, 0, place.epoch, saved.taken)
+            stand = Stand.at(place)  # the random numbers are another rank's
+        if stand.mark.checkpoint is not None:
+            image = image_made_by(saved.made_by, image, self.device, self.dataset.name)
+            reader = reader.making(*runs_made_by(saved.made_by))
+        self._go_on(stand, reader, dataclasses.replace(image, size=saved.image_size))
+        self._recovery.skipped = list(saved.skipped)
         self._is_running = False
-        self._start(mark)
+        place = stand.place
         is_begun = place.batch > 0 or place.start > 0  # that with "drop" a rank has no batch does not end the epoch
-        if is_begun and self._is_exhausted():
-            self._drain()
+        if is_begun and self._runs.is_exhausted:
+            self._end_epoch()
 
     def set_image_size(self, image_size: int | tuple[int, int]) -> None:
         """Make images of another size from the next batch on; order and random numbers go on as they were."""
-        self._image = dataclasses.replace(self._image, size=image_sides(image_size))
-        stand = self._stand()
-        self._place = stand.place
-        self._start(stand.mark)
-
-    def _take(self) -> tuple[Any, ...] | None:
-        """The next batch, or None where it has nothing to hand out. It counts as taken, also for state_dict."""
-        self._refuse_fork()
-        self._before = self._stand()
-        place = self._before.place
-        self._place = dataclasses.replace(place, batch=place.batch + 1)
-        try:
-            # On the framework's stream: memory of a batch that was dropped is used again only after the work on it.
-            part = self._runs.batch(place, self._arrays.current_stream(self.device))
-        except LoaderError:
-            self._before = None  # a batch that DALI cannot make counts as taken
-            raise
-        mix_seeds = (self._options["seed"], *self._ranks, place.epoch, place.start, place.batch)
-        batch = None if part is None else self._batches.make(part, self._image.size, mix_seeds)
-        self._before = None
-        return batch
+        image = dataclasses.replace(self._runs.image, size=image_sides(image_size))
+        self._go_on(self._runs.stand(), self._runs.reader, image)

@@ -34,8 +34,6 @@ class SampleOrder:
 
     def __post_init__(self) -> None:
         if self.weights is None:
-            if self.samples is not None:
-                raise ValueError(f"samples is {self.samples}: it goes with weights, balance or mix only")
             return
         check_weights(self.weights, self.records)
         if self.samples is not None and self.samples < 1:

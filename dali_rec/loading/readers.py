@@ -2,7 +2,7 @@
 
 ``BufferReader``: DALI's own reader, which shuffles within a buffer that slides over the files. ``OrderReader``: our
 feed (loading/feed.py), which takes any order of all records. Each knows which batches a rank gets, and builds the
-pipeline.
+pipelines.
 """
 
 from __future__ import annotations
@@ -13,30 +13,30 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from dali_rec.errors import DatasetError
-from dali_rec.loading.derived_index import RecordFinder
+from dali_rec.loading.dealing import Deal
+from dali_rec.loading.derived_index import RecordFinder, dali_can_read
+from dali_rec.loading.epoch import EpochPlan, LastBatch
 from dali_rec.loading.feed import RecordFeed
 from dali_rec.loading.graph import (
     build_fed_pipeline,
     build_pipeline,
     build_plugin_pipeline,
     build_reader_pipeline,
+    check_ranks,
     rank_seed,
 )
+from dali_rec.loading.order import SampleOrder
 from dali_rec.loading.pipelines import OnePipeline, Pipelines, PipelinesInTurn, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from concurrent.futures import Future
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from dali_rec.dataset import Dataset
-    from dali_rec.loading.dealing import Deal
-    from dali_rec.loading.epoch import EpochPlan
     from dali_rec.loading.graph import ReaderOutput
-    from dali_rec.loading.order import SampleOrder
     from dali_rec.loading.specs import Execution, ImageSpec, ReaderSpec
 
 _SEED_STEP = 1_000_003
@@ -86,15 +86,52 @@ class Reader(Protocol):
         """This reader, with so many batches in a run, and so many pipelines."""
 
 
-class ReaderSource(Source):
-    """What DALI's reader gives, as the source of several pipelines."""
+def choose_reader(
+    dataset: Dataset,
+    spec: ReaderSpec,
+    drawn: NDArray[np.float64] | None,
+    samples: int | None,
+    last_batch: LastBatch,
+    execution: Execution,
+    *,
+    is_global: bool,
+    even: bool,
+    with_source: bool,
+) -> Reader:
+    """The reader for this order of the records.
 
-    def __init__(self, pipeline: Any) -> None:
+    drawn: how likely each record is drawn, so many ``samples`` an epoch, or None. is_global: whether ``spec.shuffle``
+    permutes all records. last_batch, even: how epochs end. with_source: whether runs have to say which records they
+    made.
+    """
+    ranks = (spec.rank, spec.world_size)
+    # Views that DALI's reader gets wrong take ours, which has one order for all records.
+    if is_global or drawn is not None or not dali_can_read(dataset):
+        order = SampleOrder(len(dataset), spec.seed, spec.shuffle, drawn, samples)
+        return OrderReader(dataset, order, Deal(len(order), *ranks, execution.batch_size, last_batch, even), execution)
+    # DALI's readers stick to their shard when they shuffle the files, and move on to the next one otherwise.
+    spec = dataclasses.replace(spec, shuffle_files=spec.shuffle and len(dataset.shards) > 1)
+    plan = EpochPlan(len(dataset), *ranks, execution.batch_size, last_batch, not spec.shuffle_files, even)
+    plan = plan.making_at_once(execution.at_once)
+    return BufferReader(dataset, spec, plan, execution, with_source=with_source)
+
+
+class ReaderSource(Source):
+    """What DALI's reader gives, as the source of several pipelines.
+
+    ``began``: the epoch in which it began. ``runs``: how many it has made since.
+    """
+
+    def __init__(self, pipeline: Any, began: int) -> None:
+        self.began = began
+        self.runs = 0
         self._pipeline = pipeline
 
-    def __call__(self, _info: Any) -> tuple[Any, ...]:
+    def __call__(self, _info: Any = None) -> tuple[Any, ...]:
         """What the next run takes; see ``Source``."""
-        return tuple(self._pipeline.run())
+        outputs = tuple(self._pipeline.run())
+        self.runs += 1
+        return outputs
 
     def checkpoint(self) -> bytes:
         """DALI's checkpoint; see ``Source``."""
@@ -103,23 +140,6 @@ class ReaderSource(Source):
 
     def end(self) -> None:
         """DALI ends its threads itself."""
-
-
-class _Replay:
-    """DALI's reader alone, run again: ``runs`` are done since the epoch in which it began."""
-
-    def __init__(self, pipeline: Any, began: int) -> None:
-        self.began = began
-        self.runs = 0
-        self._pipeline = pipeline
-
-    def run(self, number: int) -> Any:
-        """The origins of the records of a run that was not had yet."""
-        while self.runs < number:
-            self._pipeline.run()
-            self.runs += 1
-        self.runs += 1
-        return self._pipeline.run()[0]
 
 
 class BufferReader(Reader):
@@ -134,7 +154,7 @@ class BufferReader(Reader):
         self.execution = dataclasses.replace(execution, at_once=plan.at_once)
         self._with_source = with_source
         self._finder = RecordFinder(dataset)
-        self._replay: _Replay | None = None
+        self._replay: ReaderSource | None = None
 
     def batches(self, place: Place) -> int:
         """Batches of the epoch that are handed out; see ``Reader``."""
@@ -159,8 +179,7 @@ class BufferReader(Reader):
         outputs: tuple[ReaderOutput, ...] = ("encoded", "labels", "source") if with_source else ("encoded", "labels")
 
         def source(checkpoint: bytes | None) -> ReaderSource:
-            images = self.execution.images_at_once
-            return ReaderSource(build_reader_pipeline(self._dataset, spec, images, outputs, checkpoint))
+            return self._source(place.began, outputs, checkpoint)
 
         def build(feed: Source, numbers: tuple[int, int], checkpoint: bytes | None) -> Any:
             seed = rank_seed(spec.seed, spec.rank, *numbers)
@@ -195,16 +214,21 @@ class BufferReader(Reader):
         # kept, since there may be more such runs.
         wanted = (place.epoch - place.began) * self._plan.runs + place.batch // self.execution.at_once
         if self._replay is None or self._replay.began != place.began or self._replay.runs > wanted:
-            size = self.execution.images_at_once
-            pipeline = build_reader_pipeline(self._dataset, self._spec_from(place.began), size, ["source"])
-            self._replay = _Replay(pipeline, place.began)
-        return self.rows(self._replay.run(wanted))
+            self._replay = self._source(place.began, ["source"])
+        while self._replay.runs < wanted:
+            self._replay()
+        return self.rows(self._replay()[0])
 
     def making(self, at_once: int, pipelines: int) -> BufferReader:
         """With so many batches in a run, and pipelines; see ``Reader``."""
         plan = dataclasses.replace(self._plan, at_once=at_once)
         execution = dataclasses.replace(self.execution, pipelines=pipelines)
         return BufferReader(self._dataset, self._spec, plan, execution, with_source=self._with_source)
+
+    def _source(self, began: int, outputs: Sequence[ReaderOutput], checkpoint: bytes | None = None) -> ReaderSource:
+        images = self.execution.images_at_once
+        pipeline = build_reader_pipeline(self._dataset, self._spec_from(began), images, outputs, checkpoint)
+        return ReaderSource(pipeline, began)
 
     def _spec_from(self, began: int) -> ReaderSpec:
         # DALI counts epochs from its own beginning; a pipeline begun later must not repeat the first one's order.
@@ -215,10 +239,7 @@ class OrderReader(Reader):
     """Our own reader, over the rows of ``order``. ``deal``: how an epoch is dealt out from its beginning."""
 
     def __init__(self, dataset: Dataset, order: SampleOrder, deal: Deal, execution: Execution) -> None:
-        if len(order) < deal.world_size:
-            raise DatasetError(
-                f"{dataset.name}: {len(order)} records cannot be shared among {deal.world_size} ranks; use fewer ranks"
-            )
+        check_ranks(dataset.name, len(order), deal.world_size)
         self.execution = execution
         self._dataset = dataset
         self._order = order

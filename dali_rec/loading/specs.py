@@ -151,6 +151,11 @@ class Execution:
         return self.threads or self.tuned.threads or default_threads(self.device)
 
     @property
+    def batches_at_once(self) -> int:
+        """Batches that are made at the same time."""
+        return self.at_once * self.pipelines
+
+    @property
     def images_at_once(self) -> int:
         """Images that one run makes."""
         return self.batch_size * self.at_once

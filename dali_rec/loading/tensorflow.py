@@ -35,9 +35,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("dali_rec")
 
-#: The last batch that was made on a GPU.
-_held: list[Any] = []
-
 
 def why_no_gpu() -> str | None:
     """Why this TensorFlow has no tensors on GPUs, or None."""
@@ -53,17 +50,11 @@ def current_stream(_device: Device) -> None:
     """No CUDA stream to order batches on: TensorFlow does not show its own."""
 
 
-def from_images(tensor: Any, device: Device) -> Any:
+def from_images(tensor: Any, _device: Device) -> Any:
     """A DALI tensor as a TensorFlow tensor, without a copy where TensorFlow takes the memory as it is."""
     # TensorFlow names no stream to wait on; none is needed, since Pipeline.run() without a stream returns outputs that
-    # are complete.
-    images = tf.experimental.dlpack.from_dlpack(tensor.__dlpack__())
-    if device.is_gpu:
-        # It gives the memory back when Python lets go of a tensor, though the GPU may have work to do on it still: the
-        # last batch is held until that is done.
-        tf.test.experimental.sync_devices()
-        _held[:] = [images]
-    return images
+    # are complete. When DALI uses the memory again is said in loading/torch.py.
+    return tf.experimental.dlpack.from_dlpack(tensor.__dlpack__())
 
 
 def mixed(images: Any, mixture: Mixture, device: Device) -> Any:

@@ -35,15 +35,16 @@ def on_device(device: Device) -> AbstractContextManager[Any]:
 
 
 def current_stream(device: Device) -> Any:
-    """The CUDA stream on which torch works, None on the CPU.
-
-    DALI makes batches ready on it, and takes the memory of one that was dropped back after the work queued there.
-    """
+    """The CUDA stream on which torch works, None on the CPU: it waits there for DALI's work, and Python goes on."""
     return torch.cuda.current_stream(device.index) if device.is_gpu else None
 
 
 def from_images(tensor: Any, _device: Device) -> torch.Tensor:
-    """A DALI tensor as a torch tensor, without a copy; DLPack orders it after DALI's work on torch's current stream."""
+    """A DALI tensor as a torch tensor, without a copy; DLPack orders it after DALI's work on torch's current stream.
+
+    DALI uses the memory of a tensor that was dropped again when the GPU has done all that was begun before
+    (DLTensorGraveyard in its dltensor.cc), whatever the framework.
+    """
     return torch.from_dlpack(tensor)
 
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from dali_rec._dali import DALI_ERRORS, dali_reason
 from dali_rec._hardware import count_gpus
 from dali_rec.errors import DaliRecError, DeviceUnavailableError
-from dali_rec.packing.batches import BATCH_SIZE, import_nvimgcodec
+from dali_rec.packing.batches import import_nvimgcodec
 from dali_rec.packing.plan import ShardPlan
 from dali_rec.packing.shard import prepare_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from dali_rec.packing.options import Device, PackOptions, RunOptions
     from dali_rec.packing.plan import Plan
@@ -25,7 +25,11 @@ logger = logging.getLogger("dali_rec")
 
 #: How many times as fast the GPU must be: its pixels are other ones, and it may be wanted for training.
 WORTH_IT = 1.1
-_BATCHES_TIMED = 4
+#: Fewer images than this are packed by the time that a GPU is ready.
+FEWEST_IMAGES = 8192
+# By then all threads and processes have begun, on a GPU too, and what was made ready while they did is used up.
+_NOT_TIMED = 1024
+_SECONDS_TIMED = 2.0
 
 
 def choose_device(
@@ -33,7 +37,7 @@ def choose_device(
 ) -> PackOptions:
     """The options with "cpu" or "gpu" for "auto".
 
-    "auto" is what the run that is resumed had (``begun``), and otherwise the GPU only if there is one, images are
+    "auto" is what the run that is resumed had (``begun``), and otherwise the GPU only if there is one, many images are
     changed and it packs the first of them faster. rate: images a second of a device, for the tests.
 
     Raises DeviceUnavailableError or MissingDependencyError where a GPU is asked for and cannot be had, ValueError where
@@ -56,7 +60,8 @@ def choose_device(
         return options
     if begun in ("cpu", "gpu"):
         return _with_device(options, "gpu" if begun == "gpu" else "cpu")
-    if not gpus or options.image.keeps_bytes or run.engine == "ray":
+    is_too_small = len(plan.samples) < FEWEST_IMAGES
+    if not gpus or options.image.keeps_bytes or run.engine == "ray" or is_too_small:
         return _with_device(options, "cpu")
     measure = rate or _rate
     try:
@@ -74,13 +79,18 @@ def _with_device(options: PackOptions, device: Device) -> PackOptions:
 
 
 def _rate(options: PackOptions, plan: Plan) -> float:
-    """Images a second over a few batches, after one that does not count."""
-    stop = min(len(plan.samples), (1 + _BATCHES_TIMED) * BATCH_SIZE)
-    first = min(BATCH_SIZE, stop // 2)
-    with contextlib.closing(prepare_all([(plan, ShardPlan("", 0, stop))], options, len(plan.samples))) as prepared:
-        for _ in range(first):
+    return rate_of(prepare_all([(plan, ShardPlan("", 0, len(plan.samples)))], options))
+
+
+def rate_of(prepared: Generator[object]) -> float:
+    """Images a second of what makes them ready, over some seconds, after those that do not count."""
+    count, seconds = 0, 0.0
+    with contextlib.closing(prepared):
+        for _ in range(_NOT_TIMED):
             next(prepared)
         began = time.perf_counter()
         for _ in prepared:
-            pass
-        return (stop - first) / (time.perf_counter() - began)
+            count, seconds = count + 1, time.perf_counter() - began
+            if seconds >= _SECONDS_TIMED:
+                break
+    return count / seconds

@@ -78,15 +78,15 @@ class _Part:
     def stage(self, work: WorkFolder) -> Moves:
         """Make the list, the rejections and the manifest in the work folder."""
         store, name = work.store, self._plan.name
-        rejected_rows = [shard.start + row for shard, report in self._pairs for row, _ in report.rejected]
+        rejected_rows = frozenset(shard.start + row for shard, report in self._pairs for row, _ in report.rejected)
+        kept = (sample for row, sample in enumerate(self._plan.samples) if row not in rejected_rows)
         rejections = format_rejections(self._rejections)
         before = b""
         if self._base is not None:
             before = _text(store, f"{name}.lst")
             before += b"\n" if before and not before.endswith(b"\n") else b""
             rejections = _text(store, rejections_file(name)) + rejections
-        lines = b"".join((before, *format_list(_listed(self._plan, rejected_rows))))
-        return work.stage(self._plan, self._manifest, lines, rejections)
+        return work.stage(self._plan, self._manifest, before + list_of(self._plan, kept), rejections)
 
     def packed(self, store: Store) -> PackedSet:
         """What has been published."""
@@ -101,9 +101,9 @@ class _Part:
         )
 
 
-def _listed(plan: Plan, rejected_rows: Sequence[int]) -> Iterable[Sample]:
-    rejected = frozenset(rejected_rows)
-    return (plan.listed(sample) for row, sample in enumerate(plan.samples) if row not in rejected)
+def list_of(plan: Plan, samples: Iterable[Sample]) -> bytes:
+    """The list of a data set that has these samples of its plan."""
+    return b"".join(format_list(map(plan.listed, samples)))
 
 
 def _text(store: Store, name: str) -> bytes:

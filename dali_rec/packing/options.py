@@ -42,7 +42,8 @@ class ImageOptions:
     quality: of JPEG and WebP, 1…100.
     color: "rgb" or "gray" for all images; "keep" leaves them.
     max_pixels: larger images are rejected before they are decoded.
-    trust: images that are stored as they are are checked by their headers alone, and not decoded.
+    trust: images that are stored as they are are checked by their headers alone, and not decoded; those that a GPU
+        packs are decoded by it alone.
     device: "gpu" decodes, scales and encodes JPEGs on one, to slightly other pixels (see packing/batches.py); "auto"
         does so where that is faster.
     """

@@ -82,7 +82,8 @@ def pack(
         as s3://bucket/folder/train: shards are made on this machine and uploaded whole.
     resize, resize_mode, upscale, center_crop, interpolation, encoding, quality, color, max_pixels: what is done to an
         image; see ``ImageOptions``. By default the bytes are stored untouched.
-    trust: do not decode images that nothing is done to, but look at their headers only.
+    trust: do not decode images that nothing is done to, but look at their headers only. What a GPU packs is decoded by
+        it alone, and may be damaged.
     device: "gpu" decodes, scales and encodes JPEGs that are changed on a GPU; "auto" where it measures faster. The
         pixels are slightly other ones, so a data set that is to come out the same anywhere is packed on the "cpu".
     shards: number of .rec files, OUT-00000-of-00008.rec and so on where it is more than one; or
@@ -112,7 +113,7 @@ def pack(
     overwrite: replace a data set of the same name, once the new one is complete.
     append: add the images to the data set of this name, as further shards; its classes keep their numbers.
     resume: go on with a run that was interrupted. Shards that it finished are checked and kept, and the files come out
-        as if there had been no interruption.
+        as if there had been no interruption. Where all was done, nothing is done again.
     node_rank, num_nodes: this machine's number, and how many machines run the same call on a file system that they
         share. Each packs its part of the shards, and the last to finish gives all files their final names.
     engine: "local", or "ray": on the Ray cluster at ``address``, or by default on one of this machine alone.

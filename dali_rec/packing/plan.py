@@ -112,9 +112,10 @@ def _make_plan(source: Source, samples: SampleTable, name: str, split: str | Non
     if not len(samples) and split is not None and source.splits:
         raise SourceError(f"{source.root}: the split {split!r} has no images; take it away, or give it some")
     if not len(samples) and split is not None:
+        remedy = "; --stratify parts each class by itself, and they are small" if options.stratify else ""
         raise SourceError(
             f"the split {split!r} gets none of the {len(source.samples)} images of {source.root}; give it a larger "
-            "share, or leave it out"
+            f"share, or leave it out{remedy}"
         )
     if len(samples) < (options.shards or 1):
         what = "images" if split is None else f"images of the split {split!r}"

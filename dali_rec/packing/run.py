@@ -14,13 +14,14 @@ from dali_rec._work_folders import refuse_half_moved
 from dali_rec.errors import OutputExistsError, SourceError, TooManyBadImagesError
 from dali_rec.manifest import replaceable_files
 from dali_rec.packing.append import append_to
-from dali_rec.packing.bad_images import ImageCounter, emptied_classes, write_rejections
+from dali_rec.packing.bad_images import ImageCounter, emptied_classes, rejections_file, write_rejections
 from dali_rec.packing.begun import read_begun, work_folder
 from dali_rec.packing.choose_device import choose_device
 from dali_rec.packing.engines import pack_locally
 from dali_rec.packing.finish import publish_all
 from dali_rec.packing.job import Job, Task
 from dali_rec.packing.plan import Plan, make_plans
+from dali_rec.packing.published import find_published
 from dali_rec.packing.split import STRATIFIED_BOXES
 from dali_rec.packing.store import LocalStore, Store, open_store
 from dali_rec.packing.work import WorkFolder
@@ -129,22 +130,21 @@ def run_pack(
     if append:
         before = begun.bases if begun is not None and begun.publication is not None else {}
         found, plans, bases = append_to(store, found, plans, options, before)
-        is_known_again = found.pixels is None or not found.pixels.stays_here  # of an object only its labels are known
-        if run.resume and begun is None and is_known_again and all(base.has_them for base in bases):
-            raise OutputExistsError(
-                f"{store.path(name)}: these images were the last to be added to it, and nothing is left to resume; "
-                "leave --resume out to add them once more"
-            )
     job = Job(name, found, plans, options, bases)
     for note in job.source.notes:
         logger.warning(note)
+    work = WorkFolder(store, job, run)
+    if run.resume and begun is None and (done := find_published(job, store)) is not None:
+        work.clear()
+        again = "; leave --resume out to add these images once more" if append else ""
+        logger.warning("%s: all of this is done already, nothing is left to resume%s", store.path(name), again)
+        return PackReport(done, job.source.notes, 0, time.perf_counter() - began)
     _refuse_to_replace(store, name, plans, _files_of(source, found))
     if run.engine == "ray" and found.pixels is not None and found.pixels.stays_here:
         raise ValueError("engine='ray' packs what other machines can read, which an object of this process is not")
     if run.num_nodes > len(job.tasks):
         raise ValueError(f"{run.num_nodes} machines cannot share {len(job.tasks)} shards: ask for more shards")
     counter = ImageCounter(job, run.part(job.tasks), progress)
-    work = WorkFolder(store, job, run)
     with work.hold() as scratch:
         try:
             sets = _pack_and_publish(work, scratch, counter)
@@ -218,7 +218,7 @@ def _files_of(source: object, found: Source) -> list[Path]:
 
 
 def _refuse_to_replace(store: Store, name: str, plans: Sequence[Plan], sources: Sequence[Path]) -> None:
-    """Raise OutputExistsError if packing would write over the list, or the .rec files, that it packs from.
+    """Raise OutputExistsError if packing would write over a folder, or the list or .rec files that it packs from.
 
     Raises DatasetError where another command is still to finish what has these names.
     """
@@ -227,8 +227,12 @@ def _refuse_to_replace(store: Store, name: str, plans: Sequence[Plan], sources: 
     for plan in plans:
         refuse_half_moved(store.directory / plan.name, own=work_folder(name))
         manifest = Path(store.path(f"{plan.name}.json"))
-        names = {manifest.name, f"{plan.name}.lst", *replaceable_files(manifest)}
-        names |= {f"{shard.name}.rec" for shard in plan.shards}
+        names = {manifest.name, f"{plan.name}.lst", rejections_file(plan.name)}
+        names |= {f"{shard.name}{suffix}" for shard in plan.shards for suffix in (".rec", ".idx")}
+        for file in (manifest.with_name(name) for name in sorted(names)):
+            if file.is_dir():
+                raise OutputExistsError(f"{file} is a folder, and is not replaced; choose another name")
+        names |= replaceable_files(manifest)
         for file in (manifest.with_name(name) for name in sorted(names)):
             if file.exists() and any(file.samefile(source) for source in sources):
                 raise OutputExistsError(f"{file} would be written over, and is what is being packed; name it otherwise")

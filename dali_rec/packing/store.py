@@ -6,7 +6,6 @@ Both put a file under its name whole or not at all.
 from __future__ import annotations
 
 import contextlib
-import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +15,11 @@ from dali_rec._files import (
     PARTIAL_SUFFIX,
     as_path,
     as_url,
+    atomic_write,
     fsync_directory,
     hash_file,
     is_at,
-    naming_writes,
-    own_partial_path,
+    publish,
     try_lock,
     wrong_output,
 )
@@ -28,6 +27,7 @@ from dali_rec.errors import OutputExistsError, SourceError
 from dali_rec.sources.remote import filesystem_of, is_url
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator, Sequence
 
 _LOCAL = "file://"
@@ -131,24 +131,12 @@ class LocalStore:
         return (self.directory / name).read_bytes()
 
     def write(self, name: str, data: bytes) -> None:
-        path = self.directory / name
-        # Under a name of its own: several machines may write the same file, with the same content.
-        temporary = own_partial_path(path)
-        try:
-            with naming_writes(path), temporary.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        fsync_directory(path.parent)
+        # Several machines may write the same file, with the same content.
+        with atomic_write(self.directory / name) as file:
+            file.write(data)
 
     def move(self, name: str, to: str) -> None:
-        path = self.directory / to
-        (self.directory / name).replace(path)
-        fsync_directory(path.parent)
+        publish(self.directory / name, self.directory / to)
 
     def remove(self, name: str) -> None:
         path = self.directory / name

@@ -184,6 +184,12 @@ class WorkFolder:
         else:
             self._remove()
 
+    def clear(self) -> None:
+        """Remove what a run leaves that was killed when all but the folder was gone, unless another holds it."""
+        with self.store.lock(self._in(LOCK)) as locked:
+            if locked and all(_is_lock(name) for name in self.store.names(self.name)):
+                self._remove()
+
     def _removal_order(self) -> list[str]:
         """What is in the folder, without locks; what says that there is a job, and that it is done, comes last."""
         names = [name for name in self.store.names(self.name) if not _is_lock(name)]

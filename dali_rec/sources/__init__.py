@@ -42,6 +42,7 @@ from dali_rec.sources.detection import (
     find_inside,
     read_detection,
 )
+from dali_rec.sources.detection.coco_folder import unread_boxes
 from dali_rec.sources.detection.yolo import unread_labels
 from dali_rec.sources.folder import ARCHIVES, LOAD_ARCHIVES, read_folder
 from dali_rec.sources.folder_labels import FolderLabels
@@ -248,7 +249,7 @@ def _read_images(folder: Path, options: SourceOptions) -> Source:
     if options.labels == "levels" and pattern is None and is_cub(folder):
         return read_cub(folder, options.classes)
     source = read_folder(folder, options.labels, options.classes, pattern)
-    return replace(source, notes=(*unread_labels(folder), *source.notes))
+    return replace(source, notes=(*unread_labels(folder), *unread_boxes(folder), *source.notes))
 
 
 def _find_annotations(path: Path, options: SourceOptions) -> Kind | None:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dali_rec.sources.detection import is_coco
+from dali_rec.sources.detection import find_format
 from dali_rec.sources.detection.coco_folder import is_other
 
 if TYPE_CHECKING:
@@ -14,32 +14,39 @@ if TYPE_CHECKING:
 
     from dali_rec.sources.walk import FolderTree
 
-_SUFFIXES = (".txt", ".xml", ".json")
+_OF_ONE = (".txt", ".xml", ".json")
+_OF_ALL = (*_OF_ONE, ".csv", ".jsonl", ".manifest", ".odgt")
 _MOST = 100  # files that are looked into
 
 
-def unread_annotations(trees: Sequence[FolderTree]) -> list[str]:
-    """Say it where a folder whose folders became labels has annotations too: of COCO, or a file for each image.
+def unread_annotations(trees: Sequence[FolderTree], files: Sequence[str]) -> list[str]:
+    """Say it where a folder whose folders became labels has annotations too: of many images, or a file for each.
 
-    A file is of an image that has its name: P0.txt, a.xml or a.jpg.json, in whatever folder.
+    files: what is no image. A file is of an image that has its name: P0.txt, a.xml or a.jpg.json, in whatever folder.
     """
-    texts = [
-        (tree, name)
-        for tree in trees
-        for name in tree.others
-        if os.path.splitext(name)[1].lower() in _SUFFIXES  # noqa: PTH122
-    ]
-    files = [tree.top / name for tree, name in texts[:_MOST] if isinstance(tree.top, Path)]
-    coco = min(filter(is_coco, files), key=is_other, default=None)
-    if coco is not None:
-        return [f"{coco} has annotations of COCO, which are not read here: to have them, pack that file"]
+    in_archive = not isinstance(trees[0].top, Path)
+    looked_into = [Path(file) for file in files if _suffix(file) in _OF_ALL and not in_archive][:_MOST]
+    found = [(file, kind) for file in looked_into if (kind := find_format(file)) is not None]
+    if found:
+        file, kind = min(found, key=lambda one: is_other(one[0]))
+        what = "annotations of COCO" if kind == "coco" else f"boxes in the format {kind!r}"
+        return [f"{file} has {what}, which are not read here: to have them, pack that file"]
+    texts = [file for file in files if _suffix(file) in _OF_ONE]
     images = {_stem(name) for tree in (trees if texts else ()) for _, names in tree.images for name in names}
-    found = [name for _, name in texts if not images.isdisjoint((_stem(name), _stem(_stem(name))))]
-    if not found:
+    alike = [file for file in texts if not images.isdisjoint((_stem(file), _stem(_stem(file))))]
+    if not alike:
         return []
-    note = f"{len(found):,} files are called as images, {found[0]} for one, and not read"
-    unpacked = "" if isinstance(trees[0].top, Path) else ", not in archives: unpack it for these"
-    return [f"{note}; boxes are read in the layouts of COCO, VOC, YOLO and others{unpacked}"]
+    note = f"{len(alike):,} files are called as images, {alike[0]} for one, and not read"
+    if in_archive:
+        return [f"{note}; boxes are not read in archives: to have them, unpack it"]
+    for folder in Path(alike[0]).parents[:2]:
+        if find_format(folder) is not None:
+            return [f"{note}: to have the boxes in {folder}, pack that folder"]
+    return [f"{note}; boxes are read in the layouts of COCO, VOC, YOLO and others"]
+
+
+def _suffix(path: str) -> str:
+    return os.path.splitext(path)[1].lower()  # noqa: PTH122  # much faster than a Path
 
 
 def _stem(path: str) -> str:

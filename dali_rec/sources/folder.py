@@ -64,12 +64,15 @@ def read_folder(
     trees = [scan(folder / name) for _, name in splits] if splits else [scan(folder)]
     if not any(tree.images for tree in trees):
         raise _no_images(folder, [name for tree in trees for name in tree.others])
+    others = [f"{tree.top}/{name}" for tree in trees for name in tree.others]
     notes = [] if pattern is not None else [note for tree in trees for note in _leave_out_loose(tree)]
     if splits:
         _, beside = next(walk(folder))
         notes += _left_out(folder, beside)
+        others += [f"{folder}/{name}" for name in beside]
+    unread = unread_annotations(trees, others)
     if pattern is not None:
-        return _by_pattern(folder, trees, splits, pattern, classes, notes)
+        return _by_pattern(folder, trees, splits, pattern, classes, notes, unread)
     labeller = choose_labels(trees, labels, classes)
     if not splits:
         notes += _look_like_no_classes(trees[0], are_levels=labeller.label_classes is not None)
@@ -83,7 +86,7 @@ def read_folder(
             for name in names:
                 samples.append(Sample(len(samples), values, path + name))
         bounds.append((start, len(samples)))
-    notes += _other_files(trees)
+    notes += [*_other_files(trees), *unread]
     return Source(
         samples,
         str(folder),
@@ -102,6 +105,7 @@ def _by_pattern(
     pattern: re.Pattern[str],
     classes: Sequence[str] | None,
     notes: list[str],
+    unread: list[str],
 ) -> Source:
     """The images with labels from their paths, whatever folders they lie in."""
     paths: list[str] = []
@@ -117,7 +121,7 @@ def _by_pattern(
         str(folder),
         found.names[0] if len(found.names) == 1 else None,
         shuffled_by_default=True,
-        notes=(*notes, *_other_files(trees), found.note),
+        notes=(*notes, *_other_files(trees), *unread, found.note),
         splits=_splits(splits, bounds),
         label_classes=found.names if len(found.names) > 1 and any(found.names) else None,
     )
@@ -133,12 +137,11 @@ def _splits(splits: list[tuple[str, str]], bounds: list[tuple[int, int]]) -> tup
 
 
 def _other_files(trees: list[FolderTree]) -> list[str]:
-    """Say which files were left out as they are no images, and which of them look like annotations."""
+    """Say which files were left out as they are no images."""
     others = [name for tree in trees for name in tree.others]
     if not others:
         return []
-    left_out = f"{counted(len(others), 'file')} left out, not images by their extension: {shown(others)}"
-    return [left_out, *unread_annotations(trees)]
+    return [f"{counted(len(others), 'file')} left out, not images by their extension: {shown(others)}"]
 
 
 def _split_folders(folder: Folder) -> list[tuple[str, str]]:

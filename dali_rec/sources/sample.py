@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from array import array
 from dataclasses import dataclass
@@ -110,10 +111,8 @@ class SampleTable:
 
     def renumbered(self, first: int = 0) -> SampleTable:
         """The same samples with keys ``first``, ``first`` + 1 and so on."""
-        table = SampleTable()
+        table: SampleTable = copy.copy(self)
         table._keys = array("Q", range(first, first + len(self)))
-        table._labels, table._label_ends = self._labels, self._label_ends
-        table._locations, table._location_ends = self._locations, self._location_ends
         return table
 
     @property
@@ -133,10 +132,8 @@ class SampleTable:
 
     def relabelled(self, new_labels: Sequence[int]) -> SampleTable:
         """The same samples with label ``new_labels[i]`` for each label i."""
-        table = SampleTable()
-        table._keys, table._label_ends = self._keys, self._label_ends
-        table._locations, table._location_ends = self._locations, self._location_ends
         old = np.frombuffer(self._labels, np.float64).astype(np.int64)
+        table: SampleTable = copy.copy(self)
         table._labels = array("d", np.asarray(new_labels, np.float64)[old].tobytes())
         return table
 
@@ -150,9 +147,7 @@ class SampleTable:
         behind = np.arange(len(labels)) - starts[rows] - header
         is_class = (behind >= 0) & (behind % width == 0)
         labels[is_class] = np.asarray(new_labels, np.float64)[labels[is_class].astype(np.int64)]
-        table = SampleTable()
-        table._keys, table._label_ends = self._keys, self._label_ends
-        table._locations, table._location_ends = self._locations, self._location_ends
+        table: SampleTable = copy.copy(self)
         table._labels = array("d", labels.tobytes())
         return table
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,13 +11,13 @@ from dali_rec.sources.columns import DEFAULT_ID, TableOptions, verified_column
 from dali_rec.sources.file_finder import FoundFiles, find_files
 from dali_rec.sources.id_column import IdColumn
 from dali_rec.sources.label_column import LabelColumn, finite_number, nested
+from dali_rec.sources.other_splits import say_other_splits
 from dali_rec.sources.pixels import PixelTable, is_base64, is_pixels
 from dali_rec.sources.remote import is_url
 from dali_rec.sources.rows import JSON_SUFFIXES, delimiter_in
 from dali_rec.sources.sample import SPLIT_NAMES, Sample, SampleTable, Source, Split
 from dali_rec.sources.split_column import ColumnsPassedOver, SplitColumn
 from dali_rec.sources.table_rows import TableRows, open_rows
-from dali_rec.sources.walk import folder_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +26,6 @@ if TYPE_CHECKING:
     from dali_rec.sources.rows import Row
     from dali_rec.sources.walk import Folder
 
-_WORDS = re.compile("[a-z]+")
 _LONGEST_PATH = 4096  # Linux's PATH_MAX; other systems allow less
 
 
@@ -72,7 +69,7 @@ def read_table(path: Path, root: Folder | None, options: TableOptions, classes: 
         notes.append(table.splits.passed_over(str(path)))
     names = tuple(column.names for column in columns)
     if any(names) and classes is None and not splits:
-        notes += _lists_beside(path)
+        notes += say_other_splits(path)
     notes += [*(note for column in columns for note in column.notes), *files.notes, *_repeats(path, files.locations)]
     return Source(
         samples,
@@ -102,28 +99,6 @@ def _shorten_folders(path: Path, labels: LabelColumn, classes: Sequence[str] | N
         )
     note = "no labels behind the paths: the classes are the folders that they lie in"
     return f"{path}: {note}; --classes FILE gives other lists the same numbers"
-
-
-def _lists_beside(path: Path) -> list[str]:
-    """Say it where a table is the train or val of a data set, and another beside it is numbered by itself too."""
-    wanted, beside = _without_splits(path.name), []
-    if wanted != path.name.lower():
-        with os.scandir(path.parent) as entries:
-            alike = (one.name for one in entries if one.name != path.name and _without_splits(one.name) == wanted)
-            beside = sorted(alike)
-    folder = path.absolute().parent
-    if folder.name.lower() in SPLIT_NAMES:  # train/metadata.csv and test/metadata.csv
-        others = (name for name in folder_names(folder.parent) if name != folder.name and name.lower() in SPLIT_NAMES)
-        beside += [f"{name}/{path.name}" for name in others if (folder.parent / name / path.name).is_file()]
-    if not beside:
-        return []
-    note = f"{path}: its classes have the numbers of the names in it; where {beside[0]} has others, give both the same"
-    return [f"{note} by --classes FILE, for which the .json of a packed data set will do"]
-
-
-def _without_splits(name: str) -> str:
-    """The name of a file without its words for a split."""
-    return _WORDS.sub(lambda word: "" if word[0] in SPLIT_NAMES else word[0], name.lower())
 
 
 def _repeats(path: Path, locations: Sequence[str]) -> tuple[str, ...]:

@@ -89,6 +89,13 @@ def _walk_archive(folder: ArchiveFolder, parts: tuple[str, ...]) -> Iterator[tup
         yield from _walk_archive(folder / name, (*parts, name))
 
 
+def files_below(folder: Path) -> Iterator[str]:
+    """The files in ``folder`` and the folders in it, as paths relative to it; a folder that is not there has none."""
+    if folder.is_dir():
+        for parts, names in walk(folder):
+            yield from ("/".join((*parts, name)) for name in names)
+
+
 def folder_names(folder: Folder) -> list[str]:
     """The names of the folders in ``folder`` that are not hidden, sorted."""
     if isinstance(folder, ArchiveFolder):

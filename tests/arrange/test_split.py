@@ -123,7 +123,8 @@ def test_same_seed_gives_the_same_bytes_and_another_gives_others(tmp_path):
         ({"shards": 0}, "shards is 0: at least 1"),
         ({"shard_size": "big"}, "'big': expected a size"),
         ({"shards": 100}, "12 records cannot fill 100 shards"),
-        ({"shares": {"a": 0.999, "b": 0.001}}, "the split 'b' would get none"),
+        ({"shares": {"a": 0.999, "b": 0.001}}, "the split 'b' would get none; give it a larger share$"),
+        ({"shares": {"a": 0.999, "b": 0.001}, "stratify": True}, "give it a larger share; --stratify parts each class"),
     ],
 )
 def test_options_that_cannot_be_met_are_said(tmp_path, options, message):

@@ -8,8 +8,10 @@ from PIL import Image
 from dali_rec.bench import BenchOptions, BenchReport, Round, StageResult, bench, explain
 from dali_rec.bench.chart import bar_charts, draw
 from dali_rec.bench.machine import Machine
+from dali_rec.bench.stages import device_of
 from dali_rec.cli import main
-from dali_rec.errors import MissingDependencyError
+from dali_rec.errors import DeviceUnavailableError, MissingDependencyError
+from dali_rec.loading import device
 
 pytest.importorskip("nvidia.dali", reason="DALI is not installed")
 
@@ -53,6 +55,17 @@ def test_gpu_is_named_as_the_limit():
     assert "The GPU is the limit: the processor is only 25% busy" in explain(
         stages(busy=0.5), 2, on_gpu=True, pace=1000
     )
+
+
+def test_stages_are_measured_where_the_loader_works(monkeypatch):
+    torch = pytest.importorskip("dali_rec.loading.torch")
+    monkeypatch.setattr(device, "count_gpus", lambda: (1, ""))
+    monkeypatch.setattr(torch, "why_no_gpu", lambda: None)
+    assert device_of(BenchOptions()).index == 0
+    monkeypatch.setattr(torch, "why_no_gpu", lambda: "PyTorch is built for the CPU")
+    assert device_of(BenchOptions()).index is None
+    with pytest.raises(DeviceUnavailableError, match="PyTorch is built for the CPU"):
+        device_of(BenchOptions(device="gpu"))
 
 
 def test_idle_processor_is_said():

@@ -327,7 +327,7 @@ def test_other_commands_do_not_stumble_over_the_file(packed, class_folder, tmp_p
 def test_gpu_check_has_a_page_about_the_sweep(packed, brief):
     script = runpy.run_path(str(Path(dali_rec.__file__).parents[1] / "tools" / "gpu_check"))
     report = tune(packed, BenchOptions(4, 16, device="cpu", rounds=3, seconds=0.01))
-    lines = script["tuning_page"]({**json.loads(json.dumps(report.as_json())), "summary": report.summary()})
+    lines = script["page"].tuning_page({**json.loads(json.dumps(report.as_json())), "summary": report.summary()})
     rows = [line for line in lines if line.startswith("|")]
     assert any(line.startswith("| threads |") for line in rows)
     assert {line.count("|") for line in rows} == {7}

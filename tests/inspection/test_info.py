@@ -49,6 +49,16 @@ def test_packed_folder_is_described_with_its_classes_and_its_manifest(class_fold
     assert found.engine_missed == found.not_images == {}
 
 
+def test_data_set_is_called_by_its_prefix_where_it_has_several_files(class_folder, tmp_path, capsys):
+    dali_rec.pack(class_folder, tmp_path / "x", shards=3)
+    dali_rec.pack(class_folder, tmp_path / "y.v2")
+    for path, name in (("x", "x"), ("x.json", "x"), ("x-00001-of-00003.rec",) * 2, ("y.v2", "y.v2.rec")):
+        assert main(["info", str(tmp_path / path)]) == 0
+        assert capsys.readouterr().out.splitlines()[0] == str(tmp_path / name)
+    together = [tmp_path / "x.json", tmp_path / "y.v2"]
+    assert dali_rec.info(together).name == str(tmp_path / "x-00000-of-00003.rec")
+
+
 def test_class_without_records_is_listed_and_class_without_name_too(tmp_path):
     make_class_folder(tmp_path / "photos", {"a": 2, "b": 2})
     dali_rec.pack(tmp_path / "photos", tmp_path / "x", shuffle=False)

@@ -12,6 +12,7 @@ from support import DATA, encoded, jpeg, make_class_folder, picture, traced_peak
 import dali_rec
 from dali_rec.cli import main
 from dali_rec.errors import DatasetError, DatasetNotFoundError, EngineError
+from dali_rec.inspection import header_scan
 from dali_rec.inspection.duplicates import Duplicates
 from dali_rec.inspection.record_check import Checked
 
@@ -556,3 +557,12 @@ def test_search_for_duplicates_takes_little_memory_beside_the_digests():
     assert traced_peak(lambda: found.extend(seen.find()[0])) < 24 * count
     last = f"the same image as id {count - 1} in x.rec at offset {8 * count - 8}, with other labels"
     assert [(fault.key, fault.message) for fault in found] == [(count, last)]
+
+
+def test_what_is_kept_of_each_record_takes_little_memory(tmp_path, monkeypatch):
+    records, image = 50_000, jpeg()
+    with dali_rec.RecordWriter(tmp_path / "x.rec") as writer:
+        for key in range(records):
+            writer.write_image(image, 0.0, key)
+    monkeypatch.setattr(header_scan, "_ROWS_AT_ONCE", 1024)
+    assert traced_peak(lambda: dali_rec.verify(tmp_path / "x", decode=False)) < 75 * records

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import json
+import weakref
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import dali_rec.compat.mxnet as mx
 from dali_rec import Loader
 from dali_rec.errors import LoaderError
 from dali_rec.loading import Augmentation, BoxAugmentation, Tuned, choose_device, decoding
+from dali_rec.loading import loader as loader_module
 from dali_rec.loading.decoding import DEVICE_PADDING, cuts_in_decoder, decoder_options
 from dali_rec.loading.specs import Execution
 
@@ -142,7 +144,7 @@ def test_state_that_needs_what_is_not_there_is_refused(data):
     with pytest.raises(LoaderError, match=r"saved with resizer='numba', which cannot be had here: .* on a GPU"):
         loader.load_state_dict(state)
     state["made_by"]["resizer"] = "dali"
-    loader._image = dataclasses.replace(loader._image, crop_in_decoder=False)
+    loader._runs.image = dataclasses.replace(loader._runs.image, crop_in_decoder=False)
     with pytest.raises(LoaderError, match=r"tuned=Tuned\(crop_in_decoder=True\)"):
         loader.load_state_dict(state)
 
@@ -154,6 +156,22 @@ def test_state_that_dali_does_not_take_is_refused(data):
     state["made_by"]["resizer"] = "dali"
     with pytest.raises(LoaderError, match=r"DALI does not go on from the state .* start the epoch anew"):
         loader.load_state_dict(state)
+    with pytest.raises(LoaderError, match="make another Loader"):
+        list(loader)
+
+
+def test_pipelines_end_before_others_are_made(data, monkeypatch):
+    loader = loader_of(data / "x")
+    before = weakref.ref(loader._runs._pipelines)
+    make = loader_module.Runs
+
+    def made(*arguments, **options):
+        assert before() is None
+        return make(*arguments, **options)
+
+    monkeypatch.setattr(loader_module, "Runs", made)
+    loader.set_image_size(16)
+    assert loader._runs._pipelines is not None
 
 
 def test_on_a_gpu_crops_are_cut_out_by_the_decoder_only_where_that_is_wanted():

@@ -2,7 +2,6 @@ import importlib
 import itertools
 import os
 import sys
-import weakref
 
 import numpy as np
 import pytest
@@ -75,25 +74,6 @@ def test_arrays_lie_on_the_gpu_and_are_those_of_numpy(packed, framework):
     for (images, labels), (wanted, wanted_labels) in zip(*loaders, strict=True):
         assert np.abs(on_host(images) - wanted).max() < 0.05  # two levels: a GPU has several decoders
         assert on_host(labels).tolist() == wanted_labels.tolist()
-
-
-def test_tensorflow_keeps_a_batch_until_the_gpu_has_done_its_work(packed, monkeypatch):
-    tensorflow = require("tensorflow")
-    module = importlib.import_module("dali_rec.loading.tensorflow")
-    alive = []
-    loader = Loader(packed, 4, 8, framework="tensorflow", device="cpu")
-    monkeypatch.setattr(loader._batches, "_device", type(loader.device)(0, "pretended"))
-    monkeypatch.setattr(module, "from_host", lambda array, _device: array)
-    made = []
-
-    def finish():
-        alive.append([reference() is not None for reference in made])
-
-    monkeypatch.setattr(tensorflow.test.experimental, "sync_devices", finish)
-    for images, _ in loader:
-        made.append(weakref.ref(images))
-        del images
-    assert alive == [[], [True], [False, True]]
 
 
 def test_tf_data_has_static_shapes_and_knows_its_length(packed):

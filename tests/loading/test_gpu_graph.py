@@ -28,13 +28,14 @@ def graphs(monkeypatch):
 
     def define(self):
         self._build_graph()
+        self._device_id = None  # as far as that goes without a driver
+        self._init_pipeline_backend()
         built.append(self)
 
     monkeypatch.setattr(dali.Pipeline, "build", define)
-    for module in ("dali_rec.loading.loader", "dali_rec.compat.mxnet.io.base_iter"):
+    for module in ("dali_rec.loading.loader", "dali_rec.compat.mxnet.io.base_iter", "dali_rec.bench.stages"):
         monkeypatch.setattr(importlib.import_module(module), "device_for", lambda *_args: GPU)
-    for module in ("dali_rec.loading.image_pipeline", "dali_rec.bench.stages"):
-        monkeypatch.setattr(importlib.import_module(module), "choose_device", lambda *_args: GPU)
+    monkeypatch.setattr(importlib.import_module("dali_rec.loading.image_pipeline"), "choose_device", lambda *_args: GPU)
     return built
 
 
@@ -42,6 +43,7 @@ def operators(graph):
     """(name, device, devices of inputs) of the graph's operators; what DALI would not take is an error."""
     for operator in graph._ops:
         operator.check_args()
+        assert operator._op.device in operator._op.schema.GetSupportedBackends()
     return [
         (operator._op.schema.Name(), operator._op.device, tuple(node.device for node in operator.inputs))
         for operator in graph._ops
@@ -79,7 +81,7 @@ def test_images_stay_on_the_gpu(packed, graphs, augment, options):
     loader = Loader(packed, 4, 32, framework="numpy", augment=augment, **options)
     assert_images_stay_on_the_gpu(graphs[0])
     devices = [node.device for node in graphs[0]._graph_outputs]
-    views = loader._image.views
+    views = loader._runs.image.views
     assert devices == ["gpu"] * views + ["cpu"] * (len(devices) - views)
 
 

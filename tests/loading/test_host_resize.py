@@ -110,7 +110,7 @@ def test_whole_images_are_pillows(noise, antialias):
 
 def test_random_numbers_go_on_as_without(noise):
     whole = Loader(noise, 8, 64, device="cpu", seed=9)
-    assert whole._image.resizer == "numba"
+    assert whole._runs.image.resizer == "numba"
     first, second = ([images.clone() for images, _ in whole] for _ in range(2))
     stopped = Loader(noise, 8, 64, device="cpu", seed=9)
     iterator = iter(stopped)

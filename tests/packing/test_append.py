@@ -117,13 +117,14 @@ def test_interrupted_appending_leaves_the_data_set_whole_and_resumes(first, tmp_
     assert (report.images, report.manifest.records) == (3, 12)
 
 
-def test_appending_that_is_done_is_not_done_again_by_resuming(first, tmp_path):
+def test_appending_that_is_done_is_not_done_again_by_resuming(first, tmp_path, caplog):
     classes = {"bee": 3, "cow": 3}
     more = make_class_folder(tmp_path / "more", classes)
     dali_rec.pack(more, first, append=True, resume=True)
     before = {path: path.read_bytes() for path in first.parent.iterdir() if path.is_file()}
-    with pytest.raises(OutputExistsError, match=r"these images were the last to be added to it, and nothing is left"):
-        dali_rec.pack(more, first, append=True, resume=True)
+    report = dali_rec.pack(more, first, append=True, resume=True)
+    assert (report.images, report.records, report.manifest.records) == (0, 6, 12)
+    assert "nothing is left to resume; leave --resume out to add these images once more" in caplog.text
     assert {path: path.read_bytes() for path in before} == before
     assert dali_rec.pack(more, first, append=True).manifest.records == 18
     others = make_class_folder(tmp_path / "others", classes)

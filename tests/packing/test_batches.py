@@ -5,6 +5,9 @@ import io
 import json
 import math
 import re
+import subprocess
+import sys
+import types
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -17,7 +20,7 @@ import dali_rec
 from dali_rec.cli import main
 from dali_rec.errors import DatasetError, DeviceUnavailableError, ImageRejectedError
 from dali_rec.packing import batches, choose_device
-from dali_rec.packing.batches import BatchTransformer, transform_or_reject
+from dali_rec.packing.batches import BatchTransformer, see, transform_or_reject
 from dali_rec.packing.options import ImageOptions, PackOptions, RunOptions
 
 pytest.importorskip("nvidia.dali", reason="DALI is not installed")
@@ -45,16 +48,30 @@ def scrambled():
     return bytes(data)
 
 
+def damaged():
+    """A JPEG of which the middle is missing."""
+    data = encoded(smooth(3), "JPEG", quality=95)
+    return data[: len(data) // 2] + data[-2:]
+
+
+def without_tables():
+    """A JPEG that lacks its tables of quantization, which only decoding finds out."""
+    return encoded(smooth(3), "JPEG", quality=95).replace(b"\xff\xdb", b"\xff\xe5")
+
+
 ODD = {
     "a PNG": lambda: encoded(smooth(1), "PNG"),
     "a grey JPEG": lambda: encoded(smooth(2).convert("L"), "JPEG"),
     "a CMYK JPEG": lambda: encoded(smooth(2).convert("CMYK"), "JPEG"),
+    "a JPEG of RGB": lambda: encoded(smooth(2), "JPEG", keep_rgb=True),
     "a small JPEG": lambda: encoded(smooth(4, (50, 40)), "JPEG"),
     "a JPEG on its side": lambda: rotated(5),
     "a JPEG on its side by XMP": lambda: jpeg_with(jpeg_xmp(6), image=encoded(smooth(8))),
     "a progressive JPEG": lambda: encoded(smooth(6), "JPEG", progressive=True),
     "a JPEG that breaks off": lambda: encoded(smooth(7), "JPEG")[:-40],
     "a scrambled JPEG": scrambled,
+    "a damaged JPEG": damaged,
+    "a JPEG without tables": without_tables,
     "no image": lambda: b"this is no image",
     "nothing": lambda: b"",
 }
@@ -64,6 +81,11 @@ ODD = {
 def pool():
     with ThreadPoolExecutor(2) as pool:
         yield pool
+
+
+def made(transformer, data):
+    """What becomes of encoded images."""
+    return transformer.transform([see(one, transformer._options) for one in data])
 
 
 def psnr(one, other):
@@ -100,11 +122,68 @@ def test_images_are_those_of_the_cpu(pool, options):
     options = ImageOptions(**options)
     data = [encoded(smooth(seed), "JPEG", quality=95) for seed in range(6)] + [make() for make in ODD.values()]
     transformer = BatchTransformer(options, pool, on_gpu=False, threads=2)
-    for _ in range(2):  # also after a batch that failed
-        outcomes = transformer.transform(data)
+    for _ in range(2):
+        outcomes = made(transformer, data)
         assert len(outcomes) == len(data)
         for one, outcome in zip(data, outcomes, strict=True):
             same_but_for_pixels(outcome, transform_or_reject(one, options))
+
+
+def kinds_of_jpeg():
+    exif = Image.Exif()
+    for orientation in range(1, 9):
+        exif[0x0112] = orientation
+        yield encoded(smooth(orientation), "JPEG", quality=95, exif=exif)
+    for options in ({"progressive": True}, {"subsampling": 0}, {"subsampling": 1}, {"restart_marker_blocks": 4}):
+        yield encoded(smooth(1), "JPEG", quality=95, **options)
+    for size in ((201, 151), (1023, 97), (65, 700)):
+        yield encoded(smooth(2, size), "JPEG", quality=95)
+
+
+@pytest.mark.parametrize("on_gpu", [False, pytest.param(True, marks=pytest.mark.gpu)])
+@pytest.mark.parametrize("options", [{}, {"resize_mode": "fill", "interpolation": "linear"}, {"resize_mode": "exact"}])
+def test_all_kinds_of_jpeg_go_by_batches(pool, options, on_gpu):
+    options = ImageOptions(resize=64, **options)
+    data = list(kinds_of_jpeg())
+    transformer = BatchTransformer(options, pool, on_gpu=on_gpu, threads=2)
+    for one, outcome in zip(data, made(transformer, data), strict=True):
+        same_but_for_pixels(outcome, transform_or_reject(one, options))
+    assert (transformer.by_batches, transformer.alone) == (len(data), 0)
+
+
+@pytest.mark.parametrize("on_gpu", [False, pytest.param(True, marks=pytest.mark.gpu)])
+def test_an_image_at_which_a_batch_fails_leaves_the_others(pool, on_gpu):
+    options = ImageOptions(resize=64, trust=True)
+    good = [encoded(smooth(seed), "JPEG", quality=95) for seed in range(3)]
+    transformer = BatchTransformer(options, pool, on_gpu=on_gpu, threads=2)
+    for data in (good, [*good, without_tables()], good):
+        for one, outcome in zip(data, made(transformer, data), strict=True):
+            same_but_for_pixels(outcome, transform_or_reject(one, options))
+    assert (transformer.by_batches, transformer.alone) == (6, 4)
+
+
+@pytest.mark.parametrize("kind", ["a PNG", "a grey JPEG", "a CMYK JPEG", "a JPEG of RGB", "a damaged JPEG"])
+def test_what_a_gpu_may_decode_otherwise_goes_alone(pool, kind):
+    transformer = BatchTransformer(ImageOptions(resize=64), pool, on_gpu=False, threads=2)
+    made(transformer, [encoded(smooth(1), "JPEG"), ODD[kind]()])
+    assert (transformer.by_batches, transformer.alone) == (1, 1)
+
+
+def test_images_of_many_pixels_are_decoded_in_parts(pool, monkeypatch):
+    sizes = []
+
+    def make(_self, _pipeline, images):
+        sizes.append([Image.open(io.BytesIO(one.data)).size for one in images])
+        return [one.data[:9] for one in images]
+
+    monkeypatch.setattr(BatchTransformer, "_make", make)
+    monkeypatch.setattr(BatchTransformer, "_build", lambda _self: object())
+    monkeypatch.setattr(batches, "_MOST_PIXELS", 2 * 200 * 150)
+    parts = [[(200, 150), (200, 150)], [(200, 150)], [(400, 300)], [(200, 151), (100, 75), (100, 75)]]
+    data = [encoded(smooth(1, size), "JPEG") for part in parts for size in part]
+    outcomes = made(BatchTransformer(ImageOptions(resize=64), pool, on_gpu=False, threads=2), data)
+    assert sizes == parts
+    assert [outcome.data for outcome in outcomes] == [one[:9] for one in data]
 
 
 def test_good_images_go_by_batches(pool, monkeypatch):
@@ -112,8 +191,8 @@ def test_good_images_go_by_batches(pool, monkeypatch):
     transformer = BatchTransformer(ImageOptions(resize=64), pool, on_gpu=False, threads=2)
     data = [encoded(smooth(seed), "JPEG") for seed in range(batches.BATCH_SIZE)] + [rotated(3)]
     for some in (data[:5], data[1:], data[:1]):
-        assert len(transformer.transform(some)) == len(some)
-    assert transformer.transform([]) == []
+        assert len(made(transformer, some)) == len(some)
+    assert made(transformer, []) == []
 
 
 @pytest.fixture
@@ -141,14 +220,14 @@ def test_records_are_the_same_in_the_same_order(folder, tmp_path, pretend, caplo
     with caplog.at_level("INFO", "dali_rec"):
         by_batches = dali_rec.pack(folder, tmp_path / "gpu", device="gpu", **options)
     said = re.search(r"packing: (\d+) images went by batches, (\d+) one by one", caplog.text)
-    assert int(said[1]) + int(said[2]) == 151
+    assert int(said[1]) + int(said[2]) == 154
     assert int(said[1]) > 0
     one_by_one = dali_rec.pack(folder, tmp_path / "cpu", device="cpu", **options)
     reasons = [[(bad.sample, bad.reason) for bad in report.rejections] for report in (by_batches, one_by_one)]
     assert reasons[0] == reasons[1]
-    assert len(reasons[0]) == 4
+    assert len(reasons[0]) == 6
     ours, theirs = dali_rec.open(tmp_path / "gpu"), dali_rec.open(tmp_path / "cpu")
-    assert len(ours) == len(theirs) == 147
+    assert len(ours) == len(theirs) == 148
     for record, other in zip(ours, theirs, strict=True):
         assert record.key == other.key
         assert np.array_equal(record.labels, other.labels)
@@ -177,14 +256,18 @@ def test_resuming_keeps_the_device(folder, tmp_path, pretend, monkeypatch):
     assert [shard.sha256 for shard in resumed.manifest.shards] == [shard.sha256 for shard in whole.manifest.shards]
 
 
-def chosen(device, rates=(1.0, 1.0), begun=None, image=None, **run):
+MANY = types.SimpleNamespace(samples=range(choose_device.FEWEST_IMAGES))
+FEW = types.SimpleNamespace(samples=range(choose_device.FEWEST_IMAGES - 1))
+
+
+def chosen(device, rates=(1.0, 1.0), begun=None, image=None, plan=MANY, **run):
     image = ImageOptions(**{"resize": 64, **(image or {})}, device=device)
     options = PackOptions(image=image)
 
     def rate(options, _plan):
         return rates[0] if options.image.device == "gpu" else rates[1]
 
-    return choose_device.choose_device(options, RunOptions(**run), None, begun, rate=rate).image.device
+    return choose_device.choose_device(options, RunOptions(**run), plan, begun, rate=rate).image.device
 
 
 def test_auto_takes_what_measures_faster(pretend):
@@ -194,9 +277,25 @@ def test_auto_takes_what_measures_faster(pretend):
     assert chosen("auto", rates=(0.5, 1.0), begun="gpu") == "gpu"
     assert chosen("auto", rates=(9.0, 1.0), begun="cpu") == "cpu"
     assert chosen("auto", rates=(9.0, 1.0), image={"resize": None}) == "cpu"
+    assert chosen("auto", rates=(9.0, 1.0), plan=FEW) == "cpu"
     assert chosen("auto", rates=(9.0, 1.0), engine="ray") == "cpu"
     assert chosen("cpu", rates=(9.0, 1.0)) == "cpu"
     assert chosen("gpu", rates=(0.1, 1.0)) == "gpu"
+
+
+def test_auto_times_images_after_the_first(monkeypatch):
+    now, made = [0.0], []
+
+    def prepare(_shards, _options):
+        for number in range(choose_device.FEWEST_IMAGES):
+            now[0] += 1.0 if number < 1000 else 0.01
+            made.append(number)
+            yield number
+
+    monkeypatch.setattr(choose_device, "prepare_all", prepare)
+    monkeypatch.setattr(choose_device, "time", types.SimpleNamespace(perf_counter=lambda: now[0]))
+    assert choose_device._rate(PackOptions(), MANY) == pytest.approx(100)
+    assert len(made) < 1300  # no more than it takes to know
 
 
 @pytest.mark.parametrize("error", [RuntimeError("no memory\non the GPU"), MemoryError()])
@@ -207,7 +306,7 @@ def test_auto_takes_the_cpu_where_the_gpu_fails(pretend, caplog, error):
         return 1.0
 
     options = PackOptions(image=ImageOptions(resize=64, device="auto"))
-    assert choose_device.choose_device(options, RunOptions(), None, None, rate=rate).image.device == "cpu"
+    assert choose_device.choose_device(options, RunOptions(), MANY, None, rate=rate).image.device == "cpu"
     assert "not on the GPU, which failed at the first images: " in caplog.text
 
 
@@ -223,7 +322,7 @@ def test_where_no_pipeline_can_be_made_images_go_one_by_one(pool, monkeypatch, c
     transformer = BatchTransformer(options, pool, on_gpu=False, threads=2)
     data = [encoded(smooth(seed), "JPEG") for seed in range(3)]
     for _ in range(5):
-        assert transformer.transform(data) == [transform_or_reject(one, options) for one in data]
+        assert made(transformer, data) == [transform_or_reject(one, options) for one in data]
     assert len(tried) == batches._MOST_FAILED_BUILDS
     assert caplog.text.count("the rest goes over the processor") == 1
 
@@ -231,10 +330,10 @@ def test_where_no_pipeline_can_be_made_images_go_one_by_one(pool, monkeypatch, c
 def test_where_batch_after_batch_fails_images_go_one_by_one(pool, monkeypatch, caplog):
     tried = []
 
-    def make(_self, _pipeline, images, suited):
+    def make(_self, _pipeline, images):
         tried.append(1)
         if len(tried) == 3:  # one in between that does not fail
-            return [None] * len(suited)
+            return [None] * len(images)
         raise RuntimeError("an illegal memory access was encountered")
 
     monkeypatch.setattr(BatchTransformer, "_make", make)
@@ -243,7 +342,7 @@ def test_where_batch_after_batch_fails_images_go_one_by_one(pool, monkeypatch, c
     transformer = BatchTransformer(options, pool, on_gpu=False, threads=2)
     data = [encoded(smooth(1), "JPEG")]
     for _ in range(batches._MOST_FAILED_BATCHES + 9):
-        assert transformer.transform(data) == [transform_or_reject(data[0], options)]
+        assert made(transformer, data) == [transform_or_reject(data[0], options)]
     assert len(tried) == 3 + batches._MOST_FAILED_BATCHES
     assert caplog.text.count("since one batch after the other failed: an illegal memory access") == 1
     assert (transformer.by_batches, transformer.alone) == (0, batches._MOST_FAILED_BATCHES + 9)
@@ -258,7 +357,7 @@ def test_without_an_encoder_images_go_one_by_one(pool, monkeypatch, caplog):
     transformer = BatchTransformer(options, pool, on_gpu=False, threads=2)
     data = [encoded(smooth(seed), "JPEG") for seed in range(3)]
     for _ in range(3):
-        assert transformer.transform(data) == [transform_or_reject(one, options) for one in data]
+        assert made(transformer, data) == [transform_or_reject(one, options) for one in data]
     assert "Could not create encoder" in caplog.text
 
 
@@ -282,11 +381,31 @@ def test_without_a_gpu(folder, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.gpu
-def test_images_of_the_gpu_are_those_of_the_cpu(folder, tmp_path):
+def test_images_of_the_gpu_are_those_of_the_cpu(folder, tmp_path, caplog):
     options = {"resize": 64, "max_bad": 10}
-    on_gpu = dali_rec.pack(folder, tmp_path / "gpu", device="gpu", **options)
+    with caplog.at_level("INFO", "dali_rec"):
+        on_gpu = dali_rec.pack(folder, tmp_path / "gpu", device="gpu", **options)
+    # Of the others is one at which a batch fails.
+    assert int(re.search(r"packing: (\d+) images went by batches", caplog.text)[1]) >= batches.BATCH_SIZE
     on_cpu = dali_rec.pack(folder, tmp_path / "cpu", device="cpu", **options)
     assert [str(bad.reason) for bad in on_gpu.rejections] == [str(bad.reason) for bad in on_cpu.rejections]
     for record, other in zip(dali_rec.open(tmp_path / "gpu"), dali_rec.open(tmp_path / "cpu"), strict=True):
         assert (record.key, record.labels.tolist()) == (other.key, other.labels.tolist())
         assert psnr(Image.open(io.BytesIO(record.image)), Image.open(io.BytesIO(other.image))) > 30
+
+
+@pytest.mark.gpu
+def test_the_gpu_makes_the_same_bytes_again(tmp_path):
+    for number in range(300):
+        path = tmp_path / "photos" / f"{number % 2}" / f"{number:03d}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encoded(smooth(number, (300 + number, 200)), "JPEG", progressive=number % 5 == 0))
+    first, again = (dali_rec.pack(tmp_path / "photos", tmp_path / name, device="gpu", resize=64) for name in "ab")
+    assert first.manifest.shards[0].sha256 == again.manifest.shards[0].sha256
+
+
+@pytest.mark.gpu
+def test_the_command_packs_on_a_gpu_and_ends(folder, tmp_path):
+    command = [sys.executable, "-m", "dali_rec", "pack", folder, tmp_path / "x", "--device", "gpu", "--resize", "64"]
+    subprocess.run([*map(str, command), "--max-bad", "10"], check=True, timeout=50)
+    assert len(dali_rec.open(tmp_path / "x")) == 148

@@ -378,6 +378,9 @@ def test_photographs_pack_to_a_class_each(photographs, tmp_path):
 def test_split_that_gets_no_image_is_named(class_folder, tmp_path):
     with pytest.raises(SourceError, match="the split 'b' gets none of the 12 images"):
         dali_rec.pack(class_folder, tmp_path / "x", split={"a": 0.99999, "b": 0.00001})
+    few = make_class_folder(tmp_path / "few", {"ant": 1, "bee": 1})
+    with pytest.raises(SourceError, match=r"none of the 2 images .*; --stratify parts each class by itself"):
+        dali_rec.pack(few, tmp_path / "x", split={"a": 0.5, "b": 0.5}, stratify=True)
 
 
 def test_file_url_is_a_folder_of_this_machine_made_where_it_is_missing(class_folder, tmp_path):

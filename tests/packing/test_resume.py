@@ -86,6 +86,42 @@ def test_resuming_what_was_never_begun_begins_it(photos, tmp_path):
     assert len(dali_rec.open(tmp_path / "out" / "x")) == 24
 
 
+@pytest.mark.parametrize("split", [None, {"train": 0.5, "val": 0.5}])
+def test_resuming_what_is_done_ends_well_and_does_nothing(photos, tmp_path, split, caplog):
+    (photos / "ant" / "bad.jpg").write_bytes(b"no image")
+    options = {"shards": 2, "max_bad": 1, "split": split}
+    first = dali_rec.pack(photos, tmp_path / "out" / "x", **options)
+    before = contents(tmp_path / "out")
+    again = dali_rec.pack(photos, tmp_path / "out" / "x", resume=True, **options)
+    assert (again.images, again.sets) == (0, first.sets)
+    assert f"{tmp_path}/out/x: all of this is done already, nothing is left to resume" in caplog.text
+    assert contents(tmp_path / "out") == before
+
+
+@pytest.mark.parametrize(
+    "change", ["options", "images", "classes", "list", "rejections", "length", "index", "manifest"]
+)
+def test_resuming_does_not_take_other_data_for_what_is_done(photos, tmp_path, change):
+    (photos / "ant" / "bad.jpg").write_bytes(b"no image")
+    out = tmp_path / "x"
+    dali_rec.pack(photos, out, max_bad=1, shuffle=False)
+    options = {"max_bad": 1, "shuffle": False}
+    if change == "options":
+        options["quality"] = 80
+    elif change == "images":
+        (photos / "ant" / "ant_003.jpg").rename(photos / "ant" / "ant_0031.jpg")
+    elif change == "classes":
+        manifest = out.with_suffix(".json")
+        manifest.write_text(manifest.read_text().replace('"bee"', '"wasp"'))
+    elif change == "manifest":
+        out.with_suffix(".json").write_text("{")
+    else:
+        suffix = {"list": ".lst", "rejections": ".rejected.jsonl", "length": ".rec", "index": ".idx"}[change]
+        out.with_suffix(suffix).unlink()
+    with pytest.raises(OutputExistsError, match=r"x\.json exists already"):
+        dali_rec.pack(photos, out, resume=True, **options)
+
+
 def test_finished_shards_are_not_thrown_away_unasked(photos, interrupted):
     with pytest.raises(OutputExistsError, match=r"3 finished shards .* --resume, or begin anew with --overwrite"):
         dali_rec.pack(photos, interrupted, shards=4)

@@ -226,7 +226,7 @@ def test_bomb_is_rejected_by_its_header():
     header = b"IHDR" + struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
     data = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
     data += struct.pack(">I", 1_000_000) + b"IDAT"
-    with pytest.raises(ImageRejectedError, match="pixels"):
+    with pytest.raises(ImageRejectedError, match=r"^more than the 178,956,970 pixels that images other than JPEGs may"):
         transform_image(data, ImageOptions())
 
 

@@ -404,7 +404,7 @@ def test_files_called_as_images_are_said_not_to_be_read(make, text):
     folder = make("images/1.jpg", "images/2.jpg")
     (folder / text).parent.mkdir(exist_ok=True)
     (folder / text).write_text("plane 1 2 3 4\n")
-    said = f"1 files are called as images, {text} for one, and not read"
+    said = f"1 files are called as images, {folder / text} for one, and not read"
     assert any(said in note for note in read_folder(folder).notes)
     (folder / text).rename(folder / "images" / "readme.txt")
     assert not any("called as images" in note for note in read_folder(folder).notes)
@@ -416,6 +416,30 @@ def test_annotations_of_coco_in_a_folder_are_said_not_to_be_read(make, name):
     (folder / name).parent.mkdir(exist_ok=True)
     (folder / name).write_text('{"info": {}, "images": []}')
     assert any(f"{folder / name} has annotations of COCO" in note for note in read_folder(folder).notes)
+
+
+BOXES = {
+    "bbx_gt.txt": "1.jpg\n1\n1 2 3 4 0 0 0 0 0 0\n",
+    "train_labels.csv": "filename,width,height,class,xmin,ymin,xmax,ymax\n1.jpg,40,32,cat,1,2,3,4\n",
+    "train.odgt": "{}",
+    "a.xml": "<annotations><meta/></annotations>",
+}
+
+
+@pytest.mark.parametrize("images", ["train/1.jpg", "images/a/1.jpg", "1.jpg"])
+@pytest.mark.parametrize("name", BOXES)
+def test_file_of_boxes_in_a_folder_is_said_not_to_be_read(make, images, name):
+    folder = make(images)
+    (folder / name).write_text(BOXES[name])
+    assert any(f"{folder / name} has boxes in the format" in note for note in read_folder(folder).notes)
+
+
+def test_folder_with_boxes_below_others_is_named(make):
+    folder = make("part/train/images/1.jpg", "other/2.jpg")
+    (folder / "part" / "train" / "labelTxt").mkdir()
+    (folder / "part" / "train" / "labelTxt" / "1.txt").write_text("1 2 3 2 3 4 1 4 plane 0\n")
+    said = f"to have the boxes in {folder / 'part' / 'train'}, pack that folder"
+    assert any(said in note for note in read_folder(folder, "leaf").notes)
 
 
 @pytest.mark.parametrize("labels", ["levels", "leaf", "top"])

@@ -16,9 +16,19 @@ import dali_rec
 from dali_rec.bench import BenchOptions, bench
 from dali_rec.demo import write_images
 from dali_rec.loading import device
-from dali_rec.packing import batches
+from dali_rec.packing import batches, choose_device
 
 TOOL = Path(__file__).parents[2] / "tools" / "gpu_check"
+sys.path.insert(0, str(TOOL.parent))
+
+from gpu import marked_tests, packing, page, parts, processes  # noqa: E402
+from gpu.work import Work  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def no_part(monkeypatch):
+    """After each test this process is that of no part again."""
+    monkeypatch.setattr(processes, "_into", None)
 
 
 @pytest.fixture
@@ -30,29 +40,29 @@ def gpu_check():
 
 
 @pytest.fixture
-def work(gpu_check, class_folder, tmp_path):
+def work(class_folder, tmp_path):
     """As after the part "data": the 12 images, packed."""
     dali_rec.pack(class_folder, tmp_path / "packed")
-    return gpu_check.Work(tmp_path, class_folder)
+    return Work(tmp_path, class_folder)
 
 
 @pytest.fixture
-def tool(gpu_check, tmp_path, monkeypatch):
+def tool(tmp_path, monkeypatch):
     """What is run in place of the tool, to be written; ``INTO`` is where it writes what it found."""
     file = tmp_path / "tool"
 
     def write(code):
         file.write_text(f"import sys; INTO = sys.argv[sys.argv.index('--into') + 1]; PART = sys.argv[2]\n{code}")
 
-    monkeypatch.setitem(gpu_check.__dict__, "__file__", str(file))
-    monkeypatch.setattr(gpu_check, "page", lambda result: [str(result)])
+    monkeypatch.setattr(processes, "TOOL", file)
+    monkeypatch.setattr(page, "page", lambda result: [str(result)])
     return write
 
 
 FOUND = "open(INTO, 'w').write('[1]')"
 
 
-def test_page_has_every_part(gpu_check, packed):
+def test_page_has_every_part(packed):
     report = bench(packed, BenchOptions(4, 32, rounds=2, seconds=0.2, device="cpu")).as_json()
     result = {
         "machine": {"text": "a machine"},
@@ -64,23 +74,46 @@ def test_page_has_every_part(gpu_check, packed):
             {"name": "three", "outcome": "skipped", "message": "no CuPy"},
         ],
         "crops": "killed by signal 11",
-        "throughput": [gpu_check.rates("gpu", 1000, [1.0, 2.0, 4.0])],
+        "throughput": [parts.rates("gpu", 1000, [1.0, 2.0, 4.0])],
         "stages": report,
-        "packing": [{"device": "gpu", "images": 8000, "rates": [4000.0, 5000.0, 6000.0]}],
+        "packing": {
+            "engines": False,
+            "steps": {"images": 2560, "rates": {"decode": 9000.0, "encode": 7000.0, "all": 3500.0}, "one by one": 0},
+            "runs": [
+                {"device": "gpu", "images": 8000, "rate": rate, "steady": 6500.0, "one by one": 3}
+                for rate in (6000.0, 4000.0, 5000.0)
+            ],
+            "settings": [{"settings": {"transformers": 3}, "rate": 7100.0, "one by one": 0}],
+            "same bytes": False,
+            "auto": "gpu",
+        },
         "tuning": None,
         "comparison": "| loader | of a comparison |",
         "failed": {"tuning": "Traceback:\nRuntimeError: no memory"},
     }
-    page = "\n".join(gpu_check.page(result))
-    assert "1 of 3 GPU tests passed, 1 were skipped" in page
-    assert "two: failure: it broke" in page
-    assert "| gpu | 500 | 250 | 1,000 |" in page
-    assert "of the bare decoder's rate" in page
-    assert "| gpu | 8,000 | 5,000 | 4,000 | 6,000 |" in page
-    assert "of a comparison" in page
-    assert "tuning: failed: Traceback:\n\n    RuntimeError: no memory" in page
-    assert "levels apart 0.3, images 8000." in page
-    assert "Crops cut out by the decoder: killed by signal 11." in page
+    text = "\n".join(page.page(result))
+    assert "1 of 3 GPU tests passed, 1 were skipped" in text
+    assert "two: failure: it broke" in text
+    assert "| gpu | 500 | 250 | 1,000 |" in text
+    assert "of the bare decoder's rate" in text
+    assert "| gpu | 8,000 | 5,000 | 4,000 | 6,000 | 6,500 | 3 |" in text
+    assert "decode 9,000/s, encode 7,000/s, all 3,500/s." in text
+    assert "The GPU's packings were not the same bytes." in text
+    assert "--device auto took the GPU." in text
+    assert "no libnvcuvid.so.1" in text
+    assert "| transformers 3 | 7,100 | 0 |" in text
+    assert "of a comparison" in text
+    assert "tuning: failed: Traceback:\n\n    RuntimeError: no memory" in text
+    assert "levels apart 0.3, images 8000." in text
+    assert "Crops cut out by the decoder: killed by signal 11." in text
+
+
+def test_what_cannot_be_shown_leaves_the_rest():
+    result = {"machine": {"text": "a machine"}, "failed": {}, "data": None, "smoke": None, "crops": None}
+    result |= {"packing": {"engines": True, "steps": 1}, "comparison": "a table"}
+    text = "\n".join(page.page({**dict.fromkeys(page.PAGES), **result}))
+    assert "packing: gpu-check.json has it, but it cannot be shown: TypeError" in text
+    assert "a table" in text
 
 
 @pytest.fixture
@@ -95,14 +128,14 @@ def main(gpu_check, tmp_path, monkeypatch):
     return run
 
 
-def test_what_fails_does_not_take_the_rest_with_it(gpu_check, main, monkeypatch, capsys):
+def test_what_fails_does_not_take_the_rest_with_it(main, monkeypatch, capsys):
     def run_part(part, *_):
         if part in ("crops", "stages"):
-            raise gpu_check.PartFailedError("this part is broken")
+            raise processes.PartFailedError("this part is broken")
         outcomes = [{"name": outcome, "outcome": outcome, "message": ""} for outcome in ("passed", "skipped")]
         return {"tests": outcomes, "comparison": "a table"}.get(part)
 
-    monkeypatch.setattr(gpu_check, "run_part", run_part)
+    monkeypatch.setattr(processes, "run_part", run_part)
     status, kept = main()
     assert status == 1
     assert kept["comparison"] == "a table"
@@ -115,9 +148,9 @@ def test_what_fails_does_not_take_the_rest_with_it(gpu_check, main, monkeypatch,
     assert set(kept["failed"]) == {"crops", "stages"}
 
 
-def test_parts_are_done_in_the_order_of_their_worth(gpu_check, main, monkeypatch):
+def test_parts_are_done_in_the_order_of_their_worth(main, monkeypatch):
     done = []
-    monkeypatch.setattr(gpu_check, "run_part", lambda part, *_: done.append(part))
+    monkeypatch.setattr(processes, "run_part", lambda part, *_: done.append(part))
     assert main("--parts", "tuning", "crops", "smoke")[0] == 0
     assert done == ["data", "smoke", "crops", "tuning"]
     done.clear()
@@ -152,9 +185,9 @@ def test_minutes_are_kept_whatever_becomes_of_the_parts(gpu_check, tool, main, m
         "if PART == 'stages': time.sleep(60)\n"
     )
     monkeypatch.setattr(gpu_check, "SHORTEST_PART", 1)
-    monkeypatch.setattr(gpu_check, "LAST_WORDS", 0.5)
+    monkeypatch.setattr(processes, "LAST_WORDS", 0.5)
     for part, share in (("smoke", 0.1), ("stages", 1.0)):
-        monkeypatch.setitem(gpu_check.PARTS, part, gpu_check.PARTS[part]._replace(share=share))
+        monkeypatch.setitem(parts.PARTS, part, parts.PARTS[part]._replace(share=share))
     began = time.monotonic()
     status, kept = main("--minutes", 0.2)
     assert time.monotonic() - began < 14
@@ -180,41 +213,41 @@ def test_minutes_are_a_number(main, capsys):
     assert "--minutes is 0" in capsys.readouterr().err
 
 
-def test_only_files_with_gpu_tests_are_run(gpu_check):
-    names = [path.name for path in gpu_check.files_with_gpu_tests()]
+def test_only_files_with_gpu_tests_are_run():
+    names = [path.name for path in marked_tests.files_with_gpu_tests()]
     assert names == ["test_dali_engine.py", "test_frameworks.py", "test_gpu.py", "test_batches.py"]
 
 
-def test_a_part_runs_in_a_process_of_its_own(gpu_check, tool, work):
+def test_a_part_runs_in_a_process_of_its_own(tool):
     tool(FOUND)
-    assert gpu_check.run_part("stages", work, 20) == [1]
+    assert processes.run_part("stages", [], 20) == [1]
     for end, reason in (
         ("import os; os.kill(os.getpid(), 11)", "killed by signal 11"),
         ("print('DALI said', file=sys.stderr); raise RuntimeError('no memory')", r"DALI said\n[^$]*no memory$"),
     ):
         tool(end)
         with pytest.raises(RuntimeError, match=reason):
-            gpu_check.run_part("stages", work, 20)
+            processes.run_part("stages", [], 20)
 
 
-def test_what_was_found_before_the_end_is_kept(gpu_check, tool, work, monkeypatch):
-    monkeypatch.setattr(gpu_check, "LAST_WORDS", 1)
+def test_what_was_found_before_the_end_is_kept(tool, monkeypatch):
+    monkeypatch.setattr(processes, "LAST_WORDS", 1)
     for end, reason in (("os.kill(os.getpid(), 9)", "killed by signal 9"), ("time.sleep(60)", "stood still")):
         tool(f"import os, time; {FOUND}; {end}")
-        with pytest.raises(gpu_check.PartFailedError, match=reason) as raised:
-            gpu_check.run_part("tests", work, 2)
+        with pytest.raises(processes.PartFailedError, match=reason) as raised:
+            processes.run_part("tests", [], 2)
         assert raised.value.found == [1]
 
 
-def test_what_a_part_began_ends_with_it(gpu_check, tool, work, monkeypatch):
-    monkeypatch.setattr(gpu_check, "LAST_WORDS", 1)
+def test_what_a_part_began_ends_with_it(tool, monkeypatch):
+    monkeypatch.setattr(processes, "LAST_WORDS", 1)
     tool(
         "import subprocess, time\n"
         "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
         "open(INTO, 'w').write(str(child.pid)); time.sleep(60)"
     )
-    with pytest.raises(gpu_check.PartFailedError, match="stood still") as raised:
-        gpu_check.run_part("stages", work, 1)
+    with pytest.raises(processes.PartFailedError, match="stood still") as raised:
+        processes.run_part("stages", [], 1)
     status = Path(f"/proc/{raised.value.found}/status")
     deadline = time.monotonic() + 10
     while status.exists() and "zombie" not in status.read_text():
@@ -226,7 +259,7 @@ import os, runpy, sys, time
 module = runpy.run_path(sys.argv[1])
 ready, ending = os.pipe()
 if os.fork() == 0:
-    module["end_with_parent"]()
+    module["processes"].end_with_parent()
     os.write(ending, b".")
     time.sleep(60)
     os._exit(0)
@@ -240,27 +273,25 @@ def test_parts_end_with_the_program_however_that_ends():
     subprocess.run([sys.executable, "-c", ORPHAN, str(TOOL)], stdout=subprocess.PIPE, timeout=30, check=True)
 
 
-def test_a_part_gives_up_in_time(gpu_check, work, tmp_path, monkeypatch, capsys):
-    slow = gpu_check.Part(lambda _work: gpu_check.keep(["early"]) and time.sleep(60), 1.0)
-    monkeypatch.setitem(gpu_check.PARTS, "stages", slow)
-    assert gpu_check.do_part("stages", work, tmp_path / "found.json", 1) == 1
+def test_a_part_gives_up_in_time(tmp_path, monkeypatch, capsys):
+    assert processes.do_part(lambda: processes.keep(["early"]) and time.sleep(60), tmp_path / "found.json", 1) == 1
     assert json.loads((tmp_path / "found.json").read_text()) == ["early"]
     assert capsys.readouterr().err.strip().endswith("TimeoutError: not done within 1 s")
 
 
-def test_a_part_finds_dali_rec_where_it_is_not_installed(gpu_check, tool, work):
+def test_a_part_finds_dali_rec_where_it_is_not_installed(tool):
     tool(
         "import subprocess\n"
         "command = [sys.executable, '-c', 'import json, dali_rec; print(json.dumps(dali_rec.__file__))']\n"
         "out = subprocess.run(command, capture_output=True, text=True, check=True, cwd='/').stdout\n"
         "open(INTO, 'w').write(out)"
     )
-    assert gpu_check.run_part("stages", work, 60) == dali_rec.__file__
+    assert processes.run_part("stages", [], 60) == dali_rec.__file__
 
 
 def test_process_of_a_part_writes_what_it_found(gpu_check, tmp_path, monkeypatch):
-    monkeypatch.setitem(gpu_check.PARTS, "stages", gpu_check.Part(lambda work: [str(work.images)], 1.0))
-    monkeypatch.setattr(gpu_check, "end_with_parent", lambda: None)  # it is this process
+    monkeypatch.setitem(parts.PARTS, "stages", parts.Part(lambda work: [str(work.images)], 1.0))
+    monkeypatch.setattr(processes, "end_with_parent", lambda: None)  # it is this process
     into = tmp_path / "found.json"
     arguments = ["--do", "stages", "--into", into, "--seconds", 9, "--data", tmp_path, "--images", "photos"]
     monkeypatch.setattr(sys, "argv", ["gpu_check", *map(str, arguments)])
@@ -269,11 +300,11 @@ def test_process_of_a_part_writes_what_it_found(gpu_check, tmp_path, monkeypatch
 
 
 @pytest.fixture
-def run_tests(gpu_check, work, tmp_path, monkeypatch):
+def run_tests(tmp_path, monkeypatch):
     """Runs files of tests marked ``gpu``; gives (outcome, message) by the test's name, and the processes it took."""
     begun = []
-    original = gpu_check.subprocess.Popen
-    monkeypatch.setattr(gpu_check.subprocess, "Popen", lambda *args, **opts: begun.append(1) or original(*args, **opts))
+    original = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda *args, **opts: begun.append(1) or original(*args, **opts))
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = gpu\n")
 
     def run(*codes):
@@ -281,8 +312,8 @@ def run_tests(gpu_check, work, tmp_path, monkeypatch):
         for number, code in enumerate(codes):
             paths.append(tmp_path / f"test_{number}.py")
             paths[-1].write_text(f"import os, pytest, time\npytestmark = pytest.mark.gpu\n{code}")
-        monkeypatch.setattr(gpu_check, "files_with_gpu_tests", lambda: paths)
-        found = gpu_check.run_tests(work)
+        monkeypatch.setattr(marked_tests, "files_with_gpu_tests", lambda: paths)
+        found = marked_tests.run_tests()
         return {one["name"].rpartition("::")[2]: (one["outcome"], one["message"]) for one in found}, len(begun)
 
     return run
@@ -311,8 +342,8 @@ def test_a_test_that_ends_the_process_leaves_the_others(run_tests):
 
 
 @pytest.mark.slow
-def test_a_test_that_stands_still_leaves_the_others(gpu_check, run_tests, monkeypatch):
-    monkeypatch.setattr(gpu_check, "LONGEST_TEST", 10)  # time to begin, on a busy machine
+def test_a_test_that_stands_still_leaves_the_others(run_tests, monkeypatch):
+    monkeypatch.setattr(marked_tests, "LONGEST_TEST", 10)  # time to begin, on a busy machine
     found, _ = run_tests("def test_hangs(): time.sleep(60)\ndef test_passes(): pass")
     assert found == {"test_hangs": ("failed", "stood still: killed after 10 s"), "test_passes": ("passed", "")}
 
@@ -326,60 +357,65 @@ def test_a_file_that_does_not_import_leaves_the_others(run_tests):
     assert "no_such_module" in error[1]
 
 
-def test_tests_that_are_cut_off_say_which_was_running(gpu_check, work, tmp_path, monkeypatch):
+def test_tests_that_are_cut_off_say_which_was_running(tmp_path, monkeypatch):
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = gpu\n")
     (tmp_path / "test_it.py").write_text(
         "import os, pytest, signal, time\npytestmark = pytest.mark.gpu\ndef test_a(): pass\n"
         "def test_b(): os.kill(os.getppid(), signal.SIGALRM); time.sleep(60)"  # the part's time is over now
     )
-    monkeypatch.setattr(gpu_check, "files_with_gpu_tests", lambda: [tmp_path / "test_it.py"])
+    monkeypatch.setattr(marked_tests, "files_with_gpu_tests", lambda: [tmp_path / "test_it.py"])
     into = tmp_path / "found.json"
-    assert gpu_check.do_part("tests", work, into, 600) == 1
+    assert processes.do_part(marked_tests.run_tests, into, 600) == 1
     outcomes = {one["name"].rpartition("::")[2]: one["outcome"] for one in json.loads(into.read_text())}
     assert outcomes == {"test_a": "passed", "test_b": "running"}
 
 
-def test_data_is_drawn_and_packed_once_for_all(gpu_check, tmp_path, monkeypatch):
-    monkeypatch.setattr(gpu_check, "RECORDS", 400)
-    work = gpu_check.Work(tmp_path, tmp_path / "images")
-    assert gpu_check.make_data(work)["records"] == 640
+def test_data_is_drawn_and_packed_once_for_all(tmp_path, monkeypatch):
+    monkeypatch.setattr(parts, "RECORDS", 400)
+    work = Work(tmp_path, tmp_path / "images")
+    assert parts.make_data(work)["records"] == 640
     assert len(dali_rec.open(work.packed)) == 640
-    missing = gpu_check.Work(tmp_path, tmp_path / "nowhere" / "photos")
+    missing = Work(tmp_path, tmp_path / "nowhere" / "photos")
     with pytest.raises(RuntimeError, match="photos: none of the images"):
-        gpu_check.make_data(missing)
+        parts.make_data(missing)
 
 
-def test_packing_is_measured_on_both_devices(gpu_check, tmp_path, monkeypatch, capsys):
+def test_packing_is_measured_on_both_devices_and_with_other_settings(tmp_path, monkeypatch):
     pytest.importorskip("nvidia.nvimgcodec", reason="nvImageCodec is not installed")
-    packed_on = []
-
-    def pack(source, out, **options):
-        packed_on.append(options.get("device"))
-        return original(source, out, **{**options, "device": "cpu"})
-
-    original = dali_rec.pack
+    kept = []
 
     class OnThisCpu(batches.BatchTransformer):
-        def __init__(self, *arguments, on_gpu, threads):
+        def __init__(self, *arguments, on_gpu, **options):
             assert on_gpu
-            super().__init__(*arguments, on_gpu=False, threads=threads)
+            super().__init__(*arguments, on_gpu=False, **options)
 
     monkeypatch.setattr(batches, "BatchTransformer", OnThisCpu)
-    monkeypatch.setattr(gpu_check, "BATCHES_ALONE", 2)
-    monkeypatch.setattr(dali_rec, "pack", pack)
-    monkeypatch.setattr(gpu_check, "PACKED", 40)
-    monkeypatch.setattr(gpu_check, "PACKINGS", 2)
+    monkeypatch.setattr(choose_device, "count_gpus", lambda: (1, ""))
+    monkeypatch.setattr(choose_device, "_NOT_TIMED", 4)
+    monkeypatch.setattr(packing, "keep", lambda found: kept.append(json.loads(json.dumps(found))))
+    monkeypatch.setattr(packing, "BATCHES_ALONE", 2)
+    monkeypatch.setattr(packing, "PACKED", 40)
+    monkeypatch.setattr(packing, "PACKINGS", 2)
+    monkeypatch.setattr(packing, "SETTINGS", ({}, {"batch_size": 16, "trust": True}))
     write_images(tmp_path / "images", per_class=2)
-    rows = gpu_check.measure_packing(gpu_check.Work(tmp_path, tmp_path / "images"))
-    assert packed_on == ["gpu", "cpu"] * gpu_check.PACKINGS
-    alone = "gpu, one decoder and encoder alone"
-    assert [(row["device"], len(row["rates"])) for row in rows] == [("gpu", 2), ("cpu", 2), (alone, 1)]
-    assert all(row["images"] >= 40 and row["rates"][0] > 0 for row in rows)
-    assert "did not go by batches" not in capsys.readouterr().err
+    found = packing.measure_packing(Work(tmp_path, tmp_path / "images"))
+    assert set(found["steps"]["rates"]) == {"decode", "encode", "all"}
+    assert [run["device"] for run in found["runs"]] == ["gpu", "cpu"] * 2
+    assert all(run["rate"] > 0 and run["steady"] > 0 and run["images"] >= 40 for run in found["runs"])
+    assert [run["one by one"] for run in found["runs"]] == [0, None] * 2
+    assert [(row["settings"], row["one by one"]) for row in found["settings"]] == [
+        ({}, 0),
+        ({"batch_size": 16, "trust": True}, 0),
+    ]
+    assert found["same bytes"]
+    assert found["auto"] == "cpu"  # so few
+    assert len(kept) == 1 + 4 + 2
+    text = ["\n".join(page.packing_page(some)) for some in (*kept, found)]
+    assert text[-1].count("|") > text[0].count("|") == 0
 
 
 @pytest.fixture
-def pretend(gpu_check, monkeypatch):
+def pretend(monkeypatch):
     """As if the CPU were a GPU."""
     pytest.importorskip("torch")
     monkeypatch.setattr("torch.cuda.synchronize", lambda: None)
@@ -389,67 +425,67 @@ def pretend(gpu_check, monkeypatch):
         return original(*arguments, **{**options, "device": "cpu"})
 
     monkeypatch.setattr(dali_rec, "Loader", loader)
-    monkeypatch.setattr(gpu_check, "BATCH_SIZE", 4)
-    monkeypatch.setattr(gpu_check, "IMAGE_SIZE", 16)
+    monkeypatch.setattr(parts, "BATCH_SIZE", 4)
+    monkeypatch.setattr(parts, "IMAGE_SIZE", 16)
 
 
-def test_runs_are_made_long_enough_to_quote(gpu_check, work, pretend, monkeypatch):
-    run = gpu_check.time_epochs
+def test_runs_are_made_long_enough_to_quote(work, pretend, monkeypatch):
+    run = parts.time_epochs
 
     def time_epochs(one, count, epochs=1):
         assert run(one, count, epochs) > 0
         return 0.4 * epochs
 
-    monkeypatch.setattr(gpu_check, "time_epochs", time_epochs)
-    monkeypatch.setattr(gpu_check, "RUNS", 2)
-    rows = gpu_check.measure(work)
+    monkeypatch.setattr(parts, "time_epochs", time_epochs)
+    monkeypatch.setattr(parts, "RUNS", 2)
+    rows = parts.measure(work)
     assert [(row["device"], row["runs"], row["images"]) for row in rows] == [("gpu", 2, 48), ("cpu", 2, 48)]
     assert all(row["long_enough"] for row in rows)
 
 
-def test_an_epoch_that_lacks_images_is_an_error(gpu_check, work, pretend):
+def test_an_epoch_that_lacks_images_is_an_error(work, pretend):
     with pytest.raises(RuntimeError, match="an epoch had 12 images, not 13"):
-        gpu_check.time_epochs(gpu_check.loader(work.packed, "gpu"), 13)
+        parts.time_epochs(parts.loader(work.packed, "gpu"), 13)
 
 
-def test_smoke_counts_an_epoch_and_compares_a_batch(gpu_check, work, pretend):
-    found = gpu_check.smoke(work)
+def test_smoke_counts_an_epoch_and_compares_a_batch(work, pretend):
+    found = parts.smoke(work)
     assert (found["levels apart"], found["over 8 apart"], found["images"]) == (0.0, 0.0, 12)
 
 
-def test_smoke_finds_wrong_pixels_and_says_how_wrong(gpu_check, work, pretend, tmp_path, monkeypatch):
+def test_smoke_finds_wrong_pixels_and_says_how_wrong(work, pretend, tmp_path, monkeypatch):
     alike = dali_rec.Loader
 
     def loader(*arguments, **options):
         return alike(*arguments, **{**options, "antialias": options["device"] == "cpu", "augment": None})
 
     monkeypatch.setattr(dali_rec, "Loader", loader)
-    monkeypatch.setattr(gpu_check, "FARTHEST", 0.01)
-    monkeypatch.setattr(gpu_check, "_into", tmp_path / "found.json")
+    monkeypatch.setattr(parts, "FARTHEST", 0.01)
+    monkeypatch.setattr(processes, "_into", tmp_path / "found.json")
     with pytest.raises(RuntimeError, match="levels off the CPU's"):
-        gpu_check.smoke(work)
+        parts.smoke(work)
     assert json.loads((tmp_path / "found.json").read_text())["levels apart"] > 0.01
 
 
-def test_rounds_are_kept_as_they_are_measured(gpu_check, work, monkeypatch):
+def test_rounds_are_kept_as_they_are_measured(work, monkeypatch):
     kept = []
     for name in ("bench", "tune"):
         on_cpu = functools.partial(on_this_cpu, getattr(dali_rec.bench, name))
         monkeypatch.setattr(f"dali_rec.bench.{name}", on_cpu)
     monkeypatch.setattr("dali_rec.bench.tuning.SHORTEST_ROUND", 0.0)
     monkeypatch.setattr("dali_rec.bench.tuning.FEWEST_BATCHES", 1)
-    monkeypatch.setattr(gpu_check, "keep", lambda found: kept.append(json.loads(json.dumps(found))))
-    found = gpu_check.measure_stages(work)
+    monkeypatch.setattr(parts, "keep", lambda found: kept.append(json.loads(json.dumps(found))))
+    found = parts.measure_stages(work)
     assert [sum(len(stage["rounds"]) for stage in one["stages"]) for one in kept] == list(range(1, 13))
-    assert "\n".join(gpu_check.stages_page(kept[2])).count("images/s") == 1
+    assert "\n".join(page.stages_page(kept[2])).count("images/s") == 1
     assert [stage["name"] for stage in found["stages"]] == ["read", "decode", "pipeline", "train"]
     kept.clear()
-    found = gpu_check.tune_loader(work)
+    found = parts.tune_loader(work)
     names = [one["name"] for one in (*found["comparisons"], *filter(None, [found["confirmation"]]), *found["advice"])]
     assert [[one["name"] for one in some["comparisons"]] for some in kept] == [
         names[:count] for count in range(1, len(names) + 1)
     ]
-    assert gpu_check.tuning_page(kept[0])[-1] == "It was not done."
+    assert page.tuning_page(kept[0])[-1] == "It was not done."
 
 
 def on_this_cpu(measure, path, options, **callbacks):

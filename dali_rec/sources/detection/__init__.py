@@ -13,6 +13,8 @@ from dali_rec.sources.detection.coco import is_coco, read_coco
 from dali_rec.sources.detection.coco_folder import is_coco_folder, read_coco_folder
 from dali_rec.sources.detection.createml import is_createml, read_createml
 from dali_rec.sources.detection.crowdhuman import is_crowdhuman, read_crowdhuman
+from dali_rec.sources.detection.cvat import FILE as CVAT_FILE
+from dali_rec.sources.detection.cvat import is_cvat, read_cvat
 from dali_rec.sources.detection.dota import is_dota, read_dota
 from dali_rec.sources.detection.groundtruth import is_groundtruth, read_groundtruth
 from dali_rec.sources.detection.kitti import is_kitti, read_kitti
@@ -72,25 +74,53 @@ Kind = Literal[
     "openimages",
     "bdd100k",
     "groundtruth",
+    "cvat",
 ]
 Format = Literal["auto", Kind]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 FORMATS: tuple[Format, ...] = ("auto", *KINDS)
+_IS: dict[Kind, Callable[[Path], bool]] = {
+    "coco": is_coco,
+    "voc": is_voc,
+    "kitti": is_kitti,
+    "yolo": is_yolo,
+    "dota": is_dota,
+    "visdrone": is_visdrone,
+    "labelme": is_labelme,
+    "via": is_via,
+    "createml": is_createml,
+    "csv": is_box_csv,
+    "widerface": is_widerface,
+    "crowdhuman": is_crowdhuman,
+    "openimages": is_openimages,
+    "bdd100k": is_bdd100k,
+    "groundtruth": is_groundtruth,
+    "cvat": is_cvat,
+}
+_READ_FILE: dict[Kind, Callable[[Path, Path | None], Annotations]] = {
+    "createml": read_createml,
+    "csv": read_box_csv,
+    "widerface": read_widerface,
+    "crowdhuman": read_crowdhuman,
+    "openimages": read_openimages,
+    "bdd100k": read_bdd100k,
+    "cvat": read_cvat,
+}
+_READ_ATTRIBUTE: dict[Kind, Callable[[Path, Path | None, str | None], Annotations]] = {
+    "via": read_via,
+    "groundtruth": read_groundtruth,
+}
+_READ_FOLDER: dict[Kind, Callable[[Path], Annotations]] = {
+    "kitti": read_kitti,
+    "dota": read_dota,
+    "visdrone": read_visdrone,
+    "labelme": read_labelme,
+}
 #: The formats whose objects may be flagged, and those of one file, whose paths --root completes.
 WITH_FLAGS: tuple[Kind, ...] = ("coco", "voc", "kitti", "dota", "visdrone", "widerface", "crowdhuman", "openimages")
-WITH_ROOT: tuple[Kind, ...] = (
-    "coco",
-    "via",
-    "createml",
-    "csv",
-    "widerface",
-    "crowdhuman",
-    "openimages",
-    "bdd100k",
-    "groundtruth",
-)
+WITH_ROOT: tuple[Kind, ...] = ("coco", *_READ_FILE, *_READ_ATTRIBUTE)
 #: Those in which the class of a box is an attribute that may be named.
-WITH_ATTRIBUTE: tuple[Kind, ...] = ("via", "groundtruth")
+WITH_ATTRIBUTE: tuple[Kind, ...] = tuple(_READ_ATTRIBUTE)
 _DEEPEST = 4  # folders in which nothing but a folder is
 
 
@@ -164,49 +194,14 @@ def _read(
         return read_voc(path, classes, flagged, empty)
     if kind == "yolo":
         return read_yolo(path, classes, empty)
+    if kind == "cvat" and path.is_dir():
+        path /= CVAT_FILE
     if kind in WITH_ROOT and not path.is_file():
         raise SourceError(f"{path}: not a file of annotations, as --format {kind} says")
-    if kind in WITH_ATTRIBUTE:
+    if kind in _READ_ATTRIBUTE:
         found = _READ_ATTRIBUTE[kind](path, root, attribute)
-    elif kind in WITH_ROOT:
+    elif kind in _READ_FILE:
         found = _READ_FILE[kind](path, root)
     else:
         found = _READ_FOLDER[kind](path)
     return gather(path, found, classes, flagged, empty)
-
-
-_IS: dict[Kind, Callable[[Path], bool]] = {
-    "coco": is_coco,
-    "voc": is_voc,
-    "kitti": is_kitti,
-    "yolo": is_yolo,
-    "dota": is_dota,
-    "visdrone": is_visdrone,
-    "labelme": is_labelme,
-    "via": is_via,
-    "createml": is_createml,
-    "csv": is_box_csv,
-    "widerface": is_widerface,
-    "crowdhuman": is_crowdhuman,
-    "openimages": is_openimages,
-    "bdd100k": is_bdd100k,
-    "groundtruth": is_groundtruth,
-}
-_READ_FILE: dict[Kind, Callable[[Path, Path | None], Annotations]] = {
-    "createml": read_createml,
-    "csv": read_box_csv,
-    "widerface": read_widerface,
-    "crowdhuman": read_crowdhuman,
-    "openimages": read_openimages,
-    "bdd100k": read_bdd100k,
-}
-_READ_ATTRIBUTE: dict[Kind, Callable[[Path, Path | None, str | None], Annotations]] = {
-    "via": read_via,
-    "groundtruth": read_groundtruth,
-}
-_READ_FOLDER: dict[Kind, Callable[[Path], Annotations]] = {
-    "kitti": read_kitti,
-    "dota": read_dota,
-    "visdrone": read_visdrone,
-    "labelme": read_labelme,
-}

@@ -10,6 +10,7 @@ from dali_rec.errors import SourceError
 from dali_rec.sources.detection.boxes import Box, BoxSamples, Empty, Flagged, class_numbers
 from dali_rec.sources.detection.image_root import find_images
 from dali_rec.sources.detection.sizes import read_sizes
+from dali_rec.sources.other_splits import say_other_splits
 from dali_rec.sources.sample import Source, Split
 
 if TYPE_CHECKING:
@@ -84,12 +85,13 @@ def gather(path: Path, found: Annotations, classes: Sequence[str] | None, flagge
                     gathered.add(len(gathered.samples), image.location, boxes, image.where, image.size, stored)
         if split is not None:
             splits.append(Split(split, start, len(gathered.samples)))
+    are_numbered_alone = classes is None and found.names is None and not splits
     return Source(
         gathered.samples,
         str(found.root),
         tuple(names if classes is None else classes),
         shuffled_by_default=found.is_folder,
-        notes=(*found.notes, *gathered.notes),
+        notes=(*found.notes, *gathered.notes, *(say_other_splits(path) if are_numbered_alone else ())),
         splits=tuple(splits),
         has_boxes=True,
     )

@@ -95,15 +95,17 @@ def entries_of(path: Path, content: dict[str, Any], name: str) -> list[Any]:
 
 
 def names_of_categories(path: Path, categories: list[dict[str, Any]]) -> dict[int, str]:
-    """The name of each category id. Raises SourceError for an id that stands twice."""
+    """The name of each category id. Raises SourceError for an id with two names.
+
+    The VGG Image Annotator writes its categories once for each image.
+    """
     name_of: dict[int, str] = {}
     for number, category in enumerate(categories):
         where = f"{path}: categories[{number}]"
         key = _id(category, "id", where)
         name = text_in(category, "name", f"{where} (id {key})")
-        if key in name_of:
-            raise SourceError(f"{where}: the category id {key} stands twice")
-        name_of[key] = name
+        if name_of.setdefault(key, name) != name:
+            raise SourceError(f"{where}: the category id {key} stands twice, also for {name_of[key]!r}")
     return name_of
 
 
@@ -140,7 +142,9 @@ def row_and_label(
 ) -> tuple[int, int]:
     """The place of the image that an annotation is of, and its class. Raises SourceError where there are none."""
     image = annotation.get("image_id")
-    if not isinstance(image, str):
+    if isinstance(image, str) and image not in rows and image.isdecimal():
+        image = int(image)  # the VGG Image Annotator writes "0" here, and 0 in the list of images
+    elif not isinstance(image, str):
         image = _id(annotation, "image_id", where)
     category = _id(annotation, "category_id", where)
     if image not in rows:

@@ -57,6 +57,18 @@ def is_other(file: Path) -> bool:
     return _OTHERS.match(file.name) is not None
 
 
+def unread_boxes(images: Path) -> list[str]:
+    """Say it where a folder of images, such as ``train2017``, has a file of boxes in ``../annotations/``."""
+    place = images.absolute()
+    tops = [place.parent, *([place.parent.parent] if place.parent.name == "images" else [])]
+    files = (top / "annotations" / name for top in tops for name in _json_names(top / "annotations"))
+    named = (file for file in files if file.stem.removeprefix("instances_").lower() == place.name.lower())
+    file = next(filter(_has_lists, named), None)
+    if file is None:
+        return []
+    return [f"{images}: the boxes of its images are not read; to have them: dali-rec pack {file} OUT"]
+
+
 def read_coco_folder(
     path: Path,
     root: Path | None = None,

@@ -53,6 +53,7 @@ def _find_root(path: Path, names: list[str], subset: str) -> Path:
     beside = [path.parent, path.parent / "images", path.parent / subset]
     above = path.parent.parent
     beside += [above / subset, above / "images" / subset, above / "images", above, above / subset.rpartition("_")[2]]
+    beside.append(path.parent / "data")  # FiftyOne's
     for name in names[:_NAMES_TRIED]:
         found = {folder: folder / name for folder in beside if os.path.isfile(folder / name)}  # noqa: PTH113
         if not found:

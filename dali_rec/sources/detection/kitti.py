@@ -1,6 +1,7 @@
 """KITTI annotations: image_2/A.png and label_2/A.txt, a line for each object with 15 columns and the class first.
 
-(The development kit of the object benchmark, readme.txt.) Of NVIDIA's TAO the folders are images/ and labels/.
+(The development kit of the object benchmark, readme.txt.) Of NVIDIA's TAO the folders are images/ and labels/, of
+FiftyOne data/ and labels/.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dali_rec.sources.text_lines import text_lines
 if TYPE_CHECKING:
     from pathlib import Path
 
-_FOLDERS = (("label_2", "image_2"), ("labels", "images"))
+_FOLDERS = (("label_2", "image_2"), ("labels", "images"), ("labels", "data"))
 _WIDTHS = (15, 16)  # the last is a score
 _SIDES = ("left", "top", "right", "bottom")
 _REGION = "DontCare"

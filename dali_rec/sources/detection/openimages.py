@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 _SIDES = ("XMin", "YMin", "XMax", "YMax")
 _COLUMNS = ("ImageID", "LabelName", *_SIDES)
 _GROUP = "IsGroupOf"
-_DESCRIPTIONS = "class-descriptions*.csv"
+#: Of Open Images (class-descriptions-boxable.csv, oidv7-class-descriptions.csv, …), and as FiftyOne keeps it.
+_DESCRIPTIONS = ("*class-descriptions*.csv", "metadata/classes.csv")
+_CODE = re.compile(r"/[mg]/\w+")  # of Freebase and Google's Knowledge Graph
 _WORDS = re.compile("[a-z]+")
 
 
@@ -53,11 +55,19 @@ def read_openimages(path: Path, root: Path | None = None) -> Annotations:
                 images.setdefault(f"{image}.jpg", []).append(found)
         except (csv.Error, UnicodeDecodeError) as error:
             raise SourceError(f"{path}, line {rows.line_num + 1}: cannot be read ({error})") from None
-    subset = next((word for word in _WORDS.findall(path.stem.lower()) if word in SPLIT_NAMES), "data")
+    named = re.match("(.+)-annotations-", path.stem)  # default-annotations-bbox.csv of CVAT; detections.csv of FiftyOne
+    others = named[1] if named else "data"
+    subset = next((word for word in _WORDS.findall(path.stem.lower()) if word in SPLIT_NAMES), others)
     found_images = listed(path, list(images), list(images.values()), root, subset)
     found_images.has_flags = found_images.are_parts = True
+    labels = (one.name for objects in images.values() for one in objects)
     if described is not None:
         found_images.notes.append(f"{path}: the names of classes are those of {described.name}")
+    elif (code := next(filter(_CODE.fullmatch, labels), None)) is not None:
+        found_images.notes.append(
+            f"{path}: classes are called {code} and the like; for their names put Open Images' "
+            "class-descriptions-boxable.csv beside it"
+        )
     return found_images
 
 
@@ -71,7 +81,8 @@ def _part(text: str | None, side: str, where: str) -> float:
 def _names(path: Path) -> tuple[dict[str, str], Path | None]:
     """The names of labels such as /m/011k07, and where they are: beside the boxes, or in the folder above."""
     places = (path.parent, path.absolute().parent.parent)
-    described = next((file for place in places for file in sorted(place.glob(_DESCRIPTIONS))), None)
+    found = (file for place in places for name in _DESCRIPTIONS for file in sorted(place.glob(name)))
+    described = next(found, None)
     if described is None:
         return {}, None
     with described.open(encoding="utf-8-sig", newline="", errors="replace") as file:

@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
-from xml.etree.ElementTree import Element, TreeBuilder
-from xml.parsers import expat
 
 from dali_rec._numbers import counted
 from dali_rec.errors import SourceError
@@ -20,16 +19,18 @@ from dali_rec.sources.detection.boxes import Box, BoxSamples, Empty, Flagged, cl
 from dali_rec.sources.detection.layouts import image_of
 from dali_rec.sources.detection.sizes import read_sizes
 from dali_rec.sources.detection.voc_parts import VocPart, find_parts, left_out
-from dali_rec.sources.sample import Source, Split
+from dali_rec.sources.detection.xml_file import load_xml
+from dali_rec.sources.other_splits import say_other_splits
+from dali_rec.sources.sample import SPLIT_NAMES, Source, Split
 from dali_rec.sources.text_lines import text_lines
 from dali_rec.sources.walk import is_hidden
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
+    from xml.etree.ElementTree import Element
 
 _MOST_BYTES = 64 << 20
-_SPLITS = ("train", "val", "test")
 _OF_ONE_CLASS = re.compile(r"\s(?:-1|0|1)\Z")  # as the lines of ImageSets/Main/dog_train.txt
 
 
@@ -49,8 +50,8 @@ def read_voc(
 
     path: the folder, or one of its image sets, such as ``ImageSets/Main/trainval.txt``. A folder with the image sets
     train, val or test is parted into these; without them it is all that has an annotation, by the splits that folders
-    are called. classes: the names in the
-    order of their numbers; by default sorted. flagged, empty: see ``BoxSamples``; a difficult object is flagged.
+    are called. A test without annotations is left out. classes: the names in the order of their numbers; by default
+    sorted. flagged, empty: see ``BoxSamples``; a difficult object is flagged.
 
     VOC counts pixels from 1 and its boxes hold their last pixel: (1, 1, width, height) is the whole image.
 
@@ -83,7 +84,12 @@ def read_voc(
         str(folder),
         tuple(found if classes is None else classes),
         shuffled_by_default=True,
-        notes=(*notes, *_without_annotation(folder, places, files), *gathered.notes),
+        notes=(
+            *notes,
+            *_without_annotation(folder, places, files),
+            *gathered.notes,
+            *(say_other_splits(path) if classes is None and not parts else ()),
+        ),
         splits=tuple(parts),
         has_boxes=True,
     )
@@ -106,30 +112,42 @@ def _image_sets(
     if path != folder and path.is_file():
         return [(place, _names(path))], []
     sets = folder / "ImageSets" / "Main"
-    found = [
-        (replace(place, split=split), _names(sets / f"{split}.txt"))
-        for split in _SPLITS
-        if (sets / f"{split}.txt").is_file()
-    ]
+    found = [(replace(place, split=split), _names(file)) for split, file in _split_files(sets)]
     if not found and (sets / "trainval.txt").is_file():
         found = [(place, _names(sets / "trainval.txt"))]
     if not found:
         return [(part, part.named(folder)) for part in places], left_out(folder, places)
+    annotated = [name for name, _ in place.named(folder)]
+    known, notes = set(annotated), []
+    bare = [name for part, names in found if part.split == "test" for name, _ in names if name not in known]
+    if bare:  # as the one of VOC2012
+        found = [(part, names) for part, names in found if part.split != "test"]
+        count = counted(len(bare), "image of it has", "images of it have")
+        notes.append(f"{folder}: test left out, as {count} no annotation; the first: {bare[0]}")
     found = [(part, names) for part, names in found if names]
     inside = {name for _, names in found for name, _ in names}
-    outside = [name for name, _ in place.named(folder) if name not in inside]
-    if not outside:
-        return found, []
-    return found, [
-        f"{counted(len(outside), 'annotated image')} left out, in none of the image sets; the first: {outside[0]}"
-    ]
+    outside = [name for name in annotated if name not in inside]
+    if outside:
+        others = f"{counted(len(outside), 'annotated image')} left out, in none of the image sets"
+        notes.append(f"{others}; the first: {outside[0]}")
+    return found, notes
+
+
+def _split_files(sets: Path) -> list[tuple[str, Path]]:
+    """The image sets of splits, train first: train.txt, or Train.txt and Validation.txt, as CVAT calls them."""
+    files = sorted(sets.glob("*.txt"))
+    found = [(SPLIT_NAMES[file.stem.lower()], file) for file in files if file.stem.lower() in SPLIT_NAMES]
+    for (split, file), (other, following) in itertools.combinations(found, 2):
+        if split == other:
+            raise SourceError(f"{sets}: {file.name} and {following.name} both mean the split {split!r}; rename one")
+    return sorted(found, key=lambda item: ("train", "val", "test").index(item[0]))
 
 
 def _without_annotation(folder: Path, places: list[VocPart], files: dict[str, set[str]]) -> tuple[str, ...]:
     """Say which images are left out as no XML is theirs."""
     bare = []
     for place in places:
-        annotated = {file.stem for file in (folder / place.annotations).glob("*.xml")}
+        annotated = {name.removesuffix(".xml") for name in place.texts(folder)}
         seen = sorted(name for name in files[place.images] if not is_hidden(name))
         parts = ((name, *os.path.splitext(name)) for name in seen)  # noqa: PTH122  # faster
         bare += [name for name, stem, end in parts if end.lower() in LOADABLE_EXTENSIONS and stem not in annotated]
@@ -146,8 +164,8 @@ def _names(path: Path) -> list[tuple[str, str]]:
             raise SourceError(f"{where}: {name!r} says whether one class is in an image; pack a set of names alone")
         if name in names:
             raise SourceError(f"{where}: the image {name!r} stands twice")
-        if "/" in name or "\0" in name:
-            raise SourceError(f"{where}: {name!r} is not the name of an image without folder and extension")
+        if "\0" in name or not {"", "..", "."}.isdisjoint(name.split("/")):
+            raise SourceError(f"{where}: {name!r} is not the name of an image without its extension")
         names[name] = where
     return list(names.items())
 
@@ -187,7 +205,9 @@ def _read_annotations(annotations: Path, keys: Iterable[tuple[str, str]]) -> lis
 def _read_annotation(annotations: Path, key: str, of: str) -> _Annotation:
     path = annotations / f"{key}.xml"
     try:
-        tree = _parse(path)
+        if path.stat().st_size > _MOST_BYTES:
+            raise SourceError(f"{path}: {path.stat().st_size:,} bytes are too many for an annotation")
+        tree = load_xml(path)
     except FileNotFoundError:
         raise SourceError(f"{of}: no annotation {path}") from None
     size = None
@@ -199,26 +219,3 @@ def _read_annotation(annotations: Path, key: str, of: str) -> _Annotation:
             raise SourceError(f"{path}: {width:g} × {height:g} is no size of an image")
         size = (width, height) if width and height else None
     return key, size, [_Object(one, f"{path}: object {number}") for number, one in enumerate(tree.findall("object"), 1)]
-
-
-def _parse(path: Path) -> Element:
-    """An XML file as elements. No document types: they are what entities that explode are defined in."""
-    if path.stat().st_size > _MOST_BYTES:
-        raise SourceError(f"{path}: {path.stat().st_size:,} bytes are too many for an annotation")
-
-    def refuse(*_parts: object) -> None:
-        raise SourceError(f"{path}: it has a document type (<!DOCTYPE …>), which annotations do not need; remove it")
-
-    builder = TreeBuilder()
-    parser = expat.ParserCreate()
-    parser.StartElementHandler = builder.start
-    parser.EndElementHandler = builder.end
-    parser.CharacterDataHandler = builder.data
-    parser.StartDoctypeDeclHandler = refuse
-    try:
-        parser.Parse(path.read_bytes(), True)  # noqa: FBT003
-    except (expat.ExpatError, ValueError, LookupError) as error:
-        if isinstance(error, SourceError):
-            raise
-        raise SourceError(f"{path}: broken XML ({error})") from None
-    return builder.close()

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from dali_rec.errors import SourceError
 from dali_rec.sources.detection.layouts import entries_of, files_beside, split_folders
-from dali_rec.sources.walk import is_hidden
+from dali_rec.sources.walk import files_below
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _VOC = ("Annotations", "JPEGImages")
-#: Of .xml and of images, as data sets at Kaggle have them.
-_OTHERS = (("annotations", "images"), ("Annotations", "images"), ("Annotations", "Images"))
+#: Of .xml and of images, as data sets at Kaggle have them, and FiftyOne.
+_OTHERS = (("annotations", "images"), ("Annotations", "images"), ("Annotations", "Images"), ("labels", "data"))
 _START_BYTES = 4096
 
 
@@ -28,18 +28,25 @@ class VocPart:
 
     def named(self, folder: Path) -> list[tuple[str, str]]:
         """The name of each annotation without its extension, and where it is. Raises SourceError where none is."""
-        place = folder / self.annotations
-        beside = None if self.annotations != self.images else set(files_beside(place, ".xml"))
-        files = (file for file in sorted(place.glob("*.xml")) if not is_hidden(file.name))
-        names = [(file.stem, str(place)) for file in files if beside is None or file.name in beside]
+        place = str(folder / self.annotations)
+        names = [(name.removesuffix(".xml"), place) for name in self.texts(folder)]
         if not names:
             raise SourceError(f"{place}: no .xml files in it")
         return names
 
+    def texts(self, folder: Path) -> list[str]:
+        """The .xml files, sorted: those beside images, or, in a folder of their own, also in folders in there."""
+        place = folder / self.annotations
+        if self.annotations == self.images:
+            return files_beside(place, ".xml")
+        return sorted(name for name in files_below(place) if name.endswith(".xml"))
+
     def files(self, folder: Path) -> set[str]:
         """The names of the images, and of whatever lies among them."""
         place = folder / self.images
-        return {entry.name for entry in entries_of(place)} if place.is_dir() else set()
+        if self.annotations == self.images:
+            return {entry.name for entry in entries_of(place)}
+        return set(files_below(place))
 
     def has_annotations(self, folder: Path) -> bool:
         """Whether it is VOC's by its names, or has .xml files that begin as VOC's do."""

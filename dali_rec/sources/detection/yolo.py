@@ -20,7 +20,7 @@ from dali_rec.sources.detection.sizes import read_sized
 from dali_rec.sources.detection.yolo_names import has_keypoints, read_names
 from dali_rec.sources.detection.yolo_yaml import find_yaml, labels_of, listed_images, read_yaml
 from dali_rec.sources.sample import SPLIT_NAMES, Source, Split
-from dali_rec.sources.walk import is_hidden, walk
+from dali_rec.sources.walk import files_below, is_hidden
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,7 +38,7 @@ def is_yolo(path: Path) -> bool:
         for _, images, labels in _parts(path):
             if images == labels:
                 return _are_boxes(images)
-            if any(name.endswith(".txt") for name in _files(labels)):
+            if any(name.endswith(".txt") for name in files_below(labels)):
                 return True
     except (SourceError, OSError):
         pass
@@ -87,7 +87,7 @@ def _left_out(path: Path, parts: list[tuple[str | None, Path, Path]]) -> list[st
 def _has_labels(part: tuple[str | None, Path, Path]) -> bool:
     """Whether an image of a part may have a label file."""
     _, images, labels = part
-    return images.is_file() or any(name.endswith(".txt") for name in _files(labels))
+    return images.is_file() or any(name.endswith(".txt") for name in files_below(labels))
 
 
 def read_yolo(path: Path, classes: Sequence[str] | None = None, empty: Empty = "keep") -> Source:
@@ -158,8 +158,8 @@ class _Reader:
                 self.gathered.add_relative(len(self.gathered.samples), location, boxes or [], stored)
 
     def _found(self, images: Path, labels: Path) -> Iterator[_Entry]:
-        texts = {name for name in _files(labels) if name.endswith(".txt")}
-        for name in _files(images):
+        texts = {name for name in files_below(labels) if name.endswith(".txt")}
+        for name in files_below(images):
             stem, extension = os.path.splitext(name)  # noqa: PTH122  # much faster than a Path
             if extension.lower() in LOADABLE_EXTENSIONS:
                 label = f"{stem}.txt"
@@ -275,13 +275,6 @@ def _beside(images: Path, splits: list[tuple[str, str]]) -> list[str]:
     """What lies in a folder of images beside the folders that are splits by their names."""
     names = {name for _, name in splits}
     return sorted(entry.name for entry in entries_of(images) if not is_hidden(entry.name) and entry.name not in names)
-
-
-def _files(folder: Path) -> Iterator[str]:
-    """The files in ``folder`` and the folders in it, as paths relative to it; a folder that is not there has none."""
-    if folder.is_dir():
-        for parts, names in walk(folder):
-            yield from ("/".join((*parts, name)) for name in names)
 
 
 def _read_label(path: Path, names: Sequence[str] | None, *, has_keypoints: bool) -> list[Box]:

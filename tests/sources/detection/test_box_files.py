@@ -290,13 +290,40 @@ def test_open_images(write, place):
         "000a.jpg": [("/m/01yrx", 0.25, 0.125, 0.75, 1, 0), ("/m/0bt9lr", 0.5, 0, 1, 0.5, 0)],
         "000b.jpg": [("/m/0bt9lr", 0, 0.25, 0.5, 0.5, 1)],
     }
-    assert boxes(open_source(path)) == expected
+    source = open_source(path)
+    assert boxes(source) == expected
+    assert any("classes are called /m/01yrx and the like; for their names put" in note for note in source.notes)
     (path.parent / "class-descriptions-boxable.csv").write_text("/m/01yrx,Cat\n/m/0bt9lr,Dog\n/m/09j2d,Clothing\n")
     source = open_source(path)
     assert (source.classes, boxes(source)["000b.jpg"]) == (("Cat", "Dog"), [("Dog", 0, 0.25, 0.5, 0.5, 1)])
     assert any("the names of classes are those of class-descriptions-boxable.csv" in note for note in source.notes)
     table = open_source(path, SourceOptions(root=path.parents[1] / place, table=TableOptions(labels=("LabelName",))))
     assert (table.has_boxes, len(table.samples)) == (False, 3)
+
+
+def test_classes_of_splits_that_are_packed_by_themselves_are_said(write):
+    path = write("train_labels.csv", "filename,width,height,class,xmin,ymin,xmax,ymax\n0.jpg,40,32,cat,1,2,3,4\n")
+    said = "its classes have the numbers of the names in it; where test_labels.csv has others"
+    assert not any(said in note for note in open_source(path).notes)
+    write("test_labels.csv", "")
+    assert any(said in note for note in open_source(path).notes)
+    assert not any(said in note for note in open_source(path, SourceOptions(classes=("cat",))).notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "image", "described"),
+    [
+        ("oidv6-train-annotations-bbox.csv", "data/000a.jpg", "oidv7-class-descriptions-boxable.csv"),
+        ("labels/detections.csv", "data/data/000a.jpg", "metadata/classes.csv"),  # FiftyOne
+        ("annotations/x-annotations-bbox.csv", "data/images/x/000a.jpg", "annotations/class-descriptions.csv"),  # CVAT
+    ],
+)
+def test_open_images_of_others(write, name, image, described):
+    (write("x", "", [image]).parent / name).parent.mkdir(exist_ok=True)
+    path = write(name, "\n".join(OPEN_IMAGES.splitlines()[:2]), [])
+    (path.parents[name.count("/")] / described).parent.mkdir(exist_ok=True)
+    (path.parents[name.count("/")] / described).write_text("LabelName,DisplayName\n/m/01yrx,Cat\n")
+    assert boxes(open_source(path)) == {"000a.jpg": [("Cat", 0.25, 0.125, 0.75, 1, 0)]}
 
 
 # BDD100K

@@ -62,6 +62,13 @@ def test_boxes_are_packed_in_parts_of_the_image_under_the_image_ids(write, tmp_p
     }
 
 
+def test_export_of_the_vgg_image_annotator(write, tmp_path):
+    """It has the id of an image as text in its annotations, and its categories once for each image."""
+    boxes = [annotation("7", 18, [10, 8, 20, 16], segmentation=[10, 8, 30, 8, 30, 24, 10, 24])]
+    dali_rec.pack(write(boxes, categories=CATEGORIES * 2), tmp_path / "out")
+    assert labels_of(tmp_path / "out")[7] == [4, 6, 40, 32, 1, 0.25, 0.25, 0.75, 0.75, 0]
+
+
 def test_list_that_was_written_packs_to_the_same_records(write, tmp_path):
     source = write([annotation(7, 90, [1.7, 3.3, 20.1, 16.9]), annotation(139, 3, [0, 0, 1, 1])])
     dali_rec.pack(source, tmp_path / "a")
@@ -234,7 +241,7 @@ def test_boxes_drawn_on_the_upright_image_stay(tmp_path):
     [
         (annotation(5, 3, [0, 0, 1, 1]), r"annotations\[0\]: no image has the id 5"),
         (annotation(7, 5, [0, 0, 1, 1]), r"annotations\[0\]: no category has the id 5"),
-        (annotation("7", 3, [0, 0, 1, 1]), r"annotations\[0\]: no image has the id '7'"),
+        (annotation("7a", 3, [0, 0, 1, 1]), r"annotations\[0\]: no image has the id '7a'"),
         (annotation(None, 3, [0, 0, 1, 1]), r"annotations\[0\]: image_id is 'None'"),
         (annotation(7, 3, [0, 0, 1]), r"annotations\[0\]: expected a bbox .*\[0, 0, 1\]"),
         (annotation(7, 3, [0, 0, float("nan"), 1]), r"annotations\[0\]: a number of its bbox is nan"),

@@ -28,6 +28,7 @@ LAYOUTS = [
     spread("annotations/{}.json", "images"),
     spread("{}.json", "{}"),
     spread("{}/annotations/instances_default.json", "{}/images"),
+    spread("{}/labels.json", "{}/data", train="a b c", validation="d e"),  # FiftyOne
 ]
 
 
@@ -217,6 +218,20 @@ def test_folders_are_labels_where_they_are_asked_for(tmp_path):
     said = f"{folder / 'annotations/instances_train2017.json'} has annotations of COCO, which are not read here"
     assert any(said in note for note in source.notes)
     assert not open_source(folder, SourceOptions(label_pattern="^(train|val)")).has_boxes
+
+
+@pytest.mark.parametrize("layout", [OFFICIAL, LAYOUTS[2], spread("annotations/{}.json", "images/{}")])
+def test_images_of_a_split_alone_lead_to_their_boxes(tmp_path, monkeypatch, layout):
+    folder = write(tmp_path / "coco", layout)
+    file, (images, _) = next(iter(layout.items()))
+    source = open_source(folder / images)
+    said = f"to have them: dali-rec pack {folder / file} OUT"
+    assert (source.has_boxes, len(source.samples), source.notes[0].endswith(said)) == (False, 3, True)
+    assert len(open_source(folder / file).samples) == 3
+    monkeypatch.chdir(folder / images)
+    assert open_source(".").notes[0].endswith(said)
+    put(folder / file, {"images": [{"id": 1}], "categories": []})  # as image_info
+    assert not any("dali-rec pack" in note for note in open_source(folder / images).notes)
 
 
 def test_classes_and_boxes_are_not_put_together(tmp_path):

@@ -74,7 +74,7 @@ def met(function, parties=4):
 
 def test_several_files_are_read_at_a_time(read, monkeypatch):
     monkeypatch.setattr(images, "open_regular", met(images.open_regular))
-    monkeypatch.setattr(voc_module, "_parse", met(voc_module._parse))
+    monkeypatch.setattr(voc_module, "load_xml", met(voc_module.load_xml))
     if read.kind.startswith("yolo"):
         monkeypatch.setattr(yolo_module, "_read_label", met(yolo_module._read_label))
     source = read()

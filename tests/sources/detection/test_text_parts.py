@@ -46,7 +46,16 @@ DontCare -1 -1 -10 0 0 40 8 -1 -1 -1 -1000 -1000 -1000 -10
 CAR, PEDESTRIAN = ("Car", 0.25, 0.25, 0.75, 0.75), ("Pedestrian", 0.125, 0.5, 0.375, 1.0)
 
 
-@pytest.mark.parametrize(("images", "texts"), [("image_2", "label_2"), ("images", "labels")])
+def test_classes_of_a_split_that_is_packed_by_itself_are_said(write):
+    folder = write({"training/image_2/0.jpg": None, "training/label_2/0.txt": KITTI, "testing/image_2/1.jpg": None})
+    said = "its classes have the numbers of the names in it; where testing has others"
+    assert not any(said in note for note in open_source(folder / "training").notes)
+    write({"testing/label_2/1.txt": KITTI})
+    assert any(said in note for note in open_source(folder / "training").notes)
+    assert not any("numbers of the names" in note for note in open_source(folder).notes)
+
+
+@pytest.mark.parametrize(("images", "texts"), [("image_2", "label_2"), ("images", "labels"), ("data", "labels")])
 def test_kitti(write, tmp_path, images, texts):
     folder = write({f"{images}/000000.jpg": None, f"{images}/000001.jpg": None, f"{texts}/000000.txt": KITTI})
     assert find_format(folder) == "kitti"

@@ -77,6 +77,54 @@ def test_image_sets_are_splits(voc, tmp_path):
     assert any("1 annotated image left out" in note for note in report.notes)
 
 
+@pytest.mark.parametrize(
+    ("names", "splits"), [(["Validation", "Train"], ["train", "val"]), (["default"], []), (["testing"], ["test"])]
+)
+def test_image_sets_of_cvat(voc, names, splits):
+    folder = voc({name: SIZE + thing(f"of {name}") for name in names}, {name: [name] for name in names})
+    source = open_source(folder)
+    assert [split.name for split in source.splits] == splits
+    assert [sample.location for sample in source.samples] == [f"JPEGImages/{name}.jpg" for name in sorted(names)]
+    assert source.notes == ()
+
+
+def test_image_sets_of_one_split_are_refused(voc):
+    folder = voc({"a": SIZE, "b": SIZE}, {"val": ["a"], "valid": ["b"]})
+    with pytest.raises(SourceError, match=r"val\.txt and valid\.txt both mean the split 'val'; rename one"):
+        open_source(folder)
+
+
+@pytest.mark.parametrize("sets", [{}, {"train": ["a", "0/1/a"]}])
+def test_images_may_lie_in_folders(voc, sets):
+    folder = voc({"a": SIZE + thing()}, sets)
+    for part, end in (("Annotations", "xml"), ("JPEGImages", "jpg")):
+        (folder / part / "0" / "1").mkdir(parents=True)
+        (folder / part / "0" / "1" / f"a.{end}").write_bytes((folder / part / f"a.{end}").read_bytes())
+    (folder / "JPEGImages" / "0" / "b.jpg").write_bytes(jpeg())
+    source = open_source(folder)
+    whole = [4, 6, 40, 32, 0, 0, 0, 1, 1, 0]
+    assert labels_by_location(source) == {"JPEGImages/a.jpg": whole, "JPEGImages/0/1/a.jpg": whole}
+    assert source.notes == ("1 image left out, without annotation; the first: 0/b.jpg",)
+
+
+def test_test_without_annotations_is_left_out(voc):
+    folder = voc({"a": SIZE + thing(), "b": SIZE, "c": SIZE}, {"train": ["a"], "test": ["b", "c"]})
+    (folder / "Annotations" / "c.xml").unlink()
+    source = open_source(folder)
+    assert (list(labels_by_location(source)), [split.name for split in source.splits]) == (
+        ["JPEGImages/a.jpg"],
+        ["train"],
+    )
+    assert source.notes[0] == f"{folder}: test left out, as 1 image of it has no annotation; the first: c"
+
+
+def test_classes_of_an_image_set_that_is_packed_by_itself_are_said(voc):
+    folder = voc({"a": SIZE + thing(), "b": SIZE}, {"train": ["a"], "val": ["b"], "trainval": ["a", "b"]})
+    said = "where val.txt has others, give both the same by --classes FILE"
+    notes = {name: open_source(folder / "ImageSets" / "Main" / f"{name}.txt").notes for name in ("train", "trainval")}
+    assert [any(said in note for note in notes[name]) for name in notes] == [True, False]
+
+
 def test_one_image_set_can_be_packed_by_its_file(voc):
     folder = voc({"a": SIZE + thing(), "b": SIZE}, {"train": ["a"], "val": ["b"], "trainval": ["a", "b"]})
     names = folder / "ImageSets" / "Main" / "trainval.txt"
@@ -206,6 +254,7 @@ def write(tmp_path):
         (["a.jpg", "a.xml"], ["a.jpg"], []),  # LabelImg
         (["annotations/a.xml", "images/a.png"], ["images/a.png"], []),  # Kaggle
         (["Annotations/a.xml", "images/a.jpg"], ["images/a.jpg"], []),
+        (["labels/a.xml", "data/a.jpg"], ["data/a.jpg"], []),  # FiftyOne
         (  # Roboflow
             ["valid/b.jpg", "valid/b.xml", "train/a.jpg", "train/a.xml"],
             ["train/a.jpg", "valid/b.jpg"],

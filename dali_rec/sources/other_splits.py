@@ -1,0 +1,41 @@
+"""Sources that are one split of a data set, whose others lie beside them and are numbered by themselves."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+from dali_rec.sources.sample import SPLIT_NAMES
+from dali_rec.sources.walk import folder_names
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_WORDS = re.compile("[a-z]+")
+
+
+def say_other_splits(path: Path) -> list[str]:
+    """Say it where a file or folder is the train or val of a data set, and another beside it has numbers of its own."""
+    wanted, beside = _without_splits(path.name), []
+    if wanted != path.name.lower():
+        with os.scandir(path.parent) as entries:
+            alike = (one.name for one in entries if one.name != path.name and _without_splits(one.name) == wanted)
+            beside = sorted(alike)
+    if path.is_dir():  # KITTI's testing, which has no label_2, is none of its training
+        inside = folder_names(path)
+        folders = (name for name in beside if (path.parent / name).is_dir())
+        beside = [name for name in folders if set(inside).issubset(folder_names(path.parent / name))]
+    folder = path.absolute().parent
+    if folder.name.lower() in SPLIT_NAMES:  # train/metadata.csv and test/metadata.csv
+        others = (name for name in folder_names(folder.parent) if name != folder.name and name.lower() in SPLIT_NAMES)
+        beside += [f"{name}/{path.name}" for name in others if (folder.parent / name / path.name).is_file()]
+    if not beside:
+        return []
+    note = f"{path}: its classes have the numbers of the names in it; where {beside[0]} has others, give both the same"
+    return [f"{note} by --classes FILE, for which the .json of a packed data set will do"]
+
+
+def _without_splits(name: str) -> str:
+    """The name of a file without its words for a split."""
+    return _WORDS.sub(lambda word: "" if word[0] in SPLIT_NAMES else word[0], name.lower())
