@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import stat
+import threading
 import time
 import uuid
 from pathlib import Path
@@ -33,6 +34,7 @@ _NOT_REGULAR = "not a regular file"
 _WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 _LOCK_SUFFIX = ".lock"
 _SECONDS_BETWEEN_TRIES = 0.01
+_POSITION = threading.Lock()  # of open files, where it cannot be given with a read
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # of which Path leaves one slash; a drive has but one letter
 
 
@@ -162,6 +164,22 @@ def read_regular(path: str | os.PathLike[str]) -> tuple[bytes, os.stat_result]:
     finally:
         os.close(descriptor)
     return data, status
+
+
+def read_at(descriptor: int, position: int, size: int) -> bytes:
+    """So many bytes of an open file from ``position`` on, or what there is; many threads may read at a time."""
+    data = _read_once(descriptor, position, size)
+    while len(data) < size and (more := _read_once(descriptor, position + len(data), size - len(data))):
+        data += more  # Linux gives 2 GB at a time, and network disks what they like
+    return data
+
+
+def _read_once(descriptor: int, position: int, size: int) -> bytes:
+    if hasattr(os, "pread"):
+        return os.pread(descriptor, size, position)
+    with _POSITION:  # Windows
+        os.lseek(descriptor, position, os.SEEK_SET)
+        return os.read(descriptor, size)
 
 
 def _rest(descriptor: int) -> bytes:

@@ -34,7 +34,16 @@ from dali_rec.packing.options import (
     RunOptions,
 )
 from dali_rec.progress import progress_bar
-from dali_rec.sources import Empty, FetchOptions, Flagged, FolderLabels, Format, SourceOptions, TableOptions
+from dali_rec.sources import (
+    ArchivedImages,
+    Empty,
+    FetchOptions,
+    Flagged,
+    FolderLabels,
+    Format,
+    SourceOptions,
+    TableOptions,
+)
 from dali_rec.sources.detection import count_objects
 
 if TYPE_CHECKING:
@@ -101,8 +110,8 @@ def pack(
         Path,
         typer.Argument(
             metavar="SOURCE",
-            help="Folder of images, .lst, .csv, .tsv, .txt, .json, .jsonl, COCO, VOC, YOLO and other annotations of "
-            "boxes, .rec, or .bin of faces.",
+            help="Folder of images, .tar, .zip or shards of WebDataset, .lst, .csv, .tsv, .txt, .json, .jsonl, COCO, "
+            "VOC, YOLO and other annotations of boxes, .rec, or .bin of faces.",
         ),
     ],
     out: Annotated[
@@ -149,7 +158,9 @@ def pack(
     top_labels: TopOption = False,
     label_pattern: PatternOption = None,
     classes: ClassesOption = None,
-    root: Annotated[Path | None, typer.Option(help="Where the paths of a list or table begin.")] = None,
+    root: Annotated[
+        Path | None, typer.Option(help="Where the paths of a list or table begin: a folder or archive.")
+    ] = None,
     label_column: Annotated[
         list[str] | None,
         typer.Option(
@@ -218,7 +229,7 @@ def pack(
     address: Annotated[str | None, typer.Option(help="Of the Ray cluster; auto is that of this machine.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be packed, and write nothing.")] = False,
 ) -> None:
-    """Pack the images of a folder, list, table or annotations.
+    """Pack the images of a folder, archive, list, table or annotations.
 
     Example: dali-rec pack photos/train data/train --resize 256
 
@@ -303,6 +314,8 @@ def list_images(
     source_options = SourceOptions(None, labels, _read_classes(classes), label_pattern=label_pattern)
     with progress_bar("listing", "images"):
         source, plans = plan_pack(folder, prefix, options, source_options)
+        if isinstance(source.pixels, ArchivedImages):
+            raise SourceError(f"{folder}: a list names files, and these images are in an archive: pack it as it is")
         written = write_lists(plans, prefix.parent)
     for note in source.notes:
         print(note)

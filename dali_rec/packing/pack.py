@@ -73,7 +73,8 @@ def pack(
     """Pack the images of ``source`` into OUT.rec, OUT.idx, OUT.lst and the manifest OUT.json.
 
     source: the path of a folder of images, a .lst, or a table (.csv, .tsv, .txt, .json, .jsonl); see ``read_folder``,
-        ``read_list`` and ``read_table`` in dali_rec.sources for what they may be. Or images with boxes: a COCO file, a
+        ``read_list`` and ``read_table`` in dali_rec.sources for what they may be. Or a .tar or .zip, a folder of these,
+        or a pattern of WebDataset's shards (docs/packing.md). Or images with boxes: a COCO file, a
         folder of COCO, VOC or YOLO, and others (docs/packing.md). Or a data set that is packed already: a prefix, a
         manifest, a .rec file or a Dataset; see ``read_packed``. Or one that is a Python object, of PyTorch or Hugging
         Face say: what has a length and gives (image, label) at an index; see ``read_items``.
@@ -96,7 +97,7 @@ def pack(
     label_pattern: a regular expression that is looked for in the paths of a folder's images instead; each of its groups
         is a label, or each that has a name.
     classes: the class names in the order of their numbers; by default sorted.
-    root: where the relative paths of a list or table begin; by default beside it.
+    root: where the relative paths of a list or table begin, a folder or an archive; by default beside it.
     table: which columns of a table mean what; by default label, location and id.
     label_width: of a list whose columns are parted by blanks: how many of them are labels.
     format: "coco", "voc", "yolo" and others for object detection; "auto" knows them by what is there.

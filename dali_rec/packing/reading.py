@@ -88,7 +88,7 @@ def _read_file(origin: Origin, location: str) -> ReadImage:
     path = origin.file_of(location)
     try:
         data, status = read_regular(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         reason = f"no such file: {path}{_what_is_there(origin.root, location, path)}"
     except OSError as error:
         reason = f"cannot be read: {error.strerror or error}: {path}"

@@ -9,9 +9,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dali_rec._files import as_path
+from dali_rec._files import as_path, as_url
 from dali_rec.dataset import Dataset
 from dali_rec.errors import SourceError
+from dali_rec.sources.archived import ArchivedImages
+from dali_rec.sources.archives import (
+    Archives,
+    Opened,
+    are_shards,
+    below_root,
+    find_archives,
+    find_root,
+    open_archive,
+    read_folders,
+    read_webdataset,
+)
 from dali_rec.sources.columns import TableOptions
 from dali_rec.sources.cub import is_cub, read_cub
 from dali_rec.sources.detection import (
@@ -50,6 +62,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "ArchivedImages",
     "Empty",
     "FetchOptions",
     "Flagged",
@@ -82,7 +95,7 @@ _ALSO_TABLES = ("csv", "createml", "openimages")
 #: What to do with files of other kinds, by their ends.
 _REMEDIES = (
     (ARCHIVES, f". {LOAD_ARCHIVES}"),
-    ((".zip", ".gz", ".tgz", ".bz2", ".xz", ".7z"), ". Unpack it first"),
+    ((".gz", ".bz2", ".xz", ".zst", ".7z", ".rar"), ". Unpack it first"),
     (
         (".mat", "-ubyte"),
         ". Give the data set of torchvision that reads it to dali_rec.pack, or write a table of its labels",
@@ -101,8 +114,9 @@ class SourceOptions:
     """How to read a source.
 
     label_pattern: a regular expression whose groups are the labels of a folder's images, by their paths in it.
-    root: where the relative paths of a list or table begin; by default beside it. labels, classes: see ``read_folder``.
-    table: see ``read_table``. label_width: of a list whose columns are parted by any white space, see ``read_list``.
+    root: where the relative paths of a list or table begin: a folder, by default that of the list, or an archive.
+    labels, classes: see ``read_folder``. table: see ``read_table``. label_width: of a list whose columns are parted by
+    any white space, see ``read_list``.
     format: of annotations for object detection; "auto" finds it by what is there. flagged: what becomes of boxes that
     VOC calls difficult and COCO a crowd, and of the like in other formats, empty: of images without objects; see
     ``BoxSamples``.
@@ -132,12 +146,13 @@ class SourceOptions:
 
 
 def open_source(source: object, options: SourceOptions | None = None) -> Source:
-    """The source at a path: a folder of images, a .lst, a table, data for detection, or InsightFace's pairs (.bin).
+    """The source at a path: a folder, a .lst, a table, data for detection, InsightFace's pairs (.bin), or archives.
 
     Tables are .csv, .tsv, .txt, .json and .jsonl. Annotations of boxes, such as a COCO file or a folder with the parts
-    of COCO, VOC or YOLO, are known by what is in them, or by ``format``. A data set that is packed already is named by
-    its prefix, manifest or .rec file, or is a Dataset: see ``read_packed``. What else is no path is a Python object:
-    see ``read_items``.
+    of COCO, VOC or YOLO, are known by what is in them, or by ``format``. Archives are a .tar or .zip, a folder of such,
+    or a pattern that names the shards of WebDataset: see ``read_folders`` and ``read_webdataset``. A data set that is
+    packed already is named by its prefix, manifest or .rec file, or is a Dataset: see ``read_packed``. What else is no
+    path is a Python object: see ``read_items``.
 
     Raises SourceError where there is nothing that can be packed, and for an option that this kind of source has not.
     """
@@ -146,7 +161,7 @@ def open_source(source: object, options: SourceOptions | None = None) -> Source:
         path = as_path(source)
         if names_packed(path):
             return _open_packed(path, str(path), options)
-        return say_overlap(_open_path(path, options))
+        return say_overlap(_open_files(path, options))
     if isinstance(source, Dataset):
         return _open_packed(source, source.name, options)
     if isinstance(source, Mapping) and source and all(isinstance(one, Dataset) for one in source.values()):
@@ -163,9 +178,46 @@ def _open_packed(source: Dataset | Mapping[str, Dataset] | Path, name: str, opti
     return _named(name, found, options.classes)
 
 
-def _open_path(path: Path, options: SourceOptions) -> Source:
+def _open_files(path: Path, options: SourceOptions) -> Source:
+    archives = find_archives(path)
+    if archives is not None and not (path.is_dir() and _find_annotations(path, options) is not None):
+        return _open_archives(archives, options)
     if not path.exists():
-        raise SourceError(f"{path}: no such file or folder")
+        url = as_url(path)
+        remedy = ": what is packed is read from this machine: copy it here first" if url else ""
+        raise SourceError(f"{url or path}: no such file or folder{remedy}")
+    below = None if options.root is None else find_root(as_path(options.root))
+    return _open_path(path, options) if below is None else _open_below(path, options, *below)
+
+
+def _open_archives(archives: Archives, options: SourceOptions) -> Source:
+    name = archives.name
+    if options.format != "auto":
+        raise SourceError(f"{name}: annotations of boxes, as --format says, are not read in archives; unpack it first")
+    first = open_archive(archives, archives.files[0])
+    by_folders = options.labels != "levels" or options.label_pattern is not None
+    if are_shards(archives, first.members, options.table, folders_are_labels=by_folders):
+        _refuse_other_options(name, "webdataset", options)
+        return read_webdataset(archives, first, options.table, options.classes)
+    _refuse_other_options(name, "folder", options)
+    pattern = None if options.label_pattern is None else compile_pattern(options.label_pattern)
+    return read_folders(archives, first, options.labels, options.classes, pattern)
+
+
+def _open_below(path: Path, options: SourceOptions, archives: Archives, opened: Opened) -> Source:
+    """A list or table whose paths begin in an archive."""
+    kind = _kind(path)
+    if kind not in (".lst", "table") or _find_annotations(path, options) is not None:
+        raise SourceError(f"{path}: --root is an archive, which goes with a list or table of images alone; unpack it")
+    _refuse_other_options(str(path), kind, options)
+    if kind == ".lst":
+        source = _named(str(path), read_list(path, opened.members, options.label_width), options.classes)
+    else:
+        source = read_table(path, opened.members, options.table, options.classes)
+    return below_root(source, archives, opened)
+
+
+def _open_path(path: Path, options: SourceOptions) -> Source:
     root = None if options.root is None else as_path(options.root)
     annotations = _find_annotations(path, options)
     if annotations is None and options.format == "auto" and path.is_dir() and not is_cub(path):
@@ -239,13 +291,18 @@ def _kind(path: Path) -> str:
 
 def _refuse_other_options(name: str, kind: str, options: SourceOptions) -> None:
     """Raise SourceError for an option that does not go with this kind of source, and would be passed over."""
-    with_classes = ("folder", ".lst", "table", "object", "packed", *KINDS)
+    with_classes = ("folder", ".lst", "table", "object", "packed", "webdataset", *KINDS)
     only_label = TableOptions(labels=options.table.labels)
+    of_shards = replace(only_label, location=options.table.location)
     for kinds, is_given, names, what in (
         (("folder",), options.labels != "levels", "--leaf-labels and --top-labels go", "a folder of classes"),
         (("folder",), options.label_pattern is not None, "--label-pattern goes", "a folder of images"),
         (
-            ("table", "object", *(WITH_ATTRIBUTE if options.table == only_label else ())),
+            (
+                *("table", "object"),
+                *(WITH_ATTRIBUTE if options.table == only_label else ()),
+                *(("webdataset",) if options.table == of_shards else ()),
+            ),
             options.table != TableOptions(),
             "--columns, --label-column and the like go",
             "a table",

@@ -24,7 +24,8 @@ def unread_annotations(trees: Sequence[FolderTree], files: Sequence[str]) -> lis
 
     files: what is no image. A file is of an image that has its name: P0.txt, a.xml or a.jpg.json, in whatever folder.
     """
-    looked_into = [Path(file) for file in files if _suffix(file) in _OF_ALL][:_MOST]
+    in_archive = not isinstance(trees[0].top, Path)
+    looked_into = [Path(file) for file in files if _suffix(file) in _OF_ALL and not in_archive][:_MOST]
     found = [(file, kind) for file in looked_into if (kind := find_format(file)) is not None]
     if found:
         file, kind = min(found, key=lambda one: is_other(one[0]))
@@ -36,6 +37,8 @@ def unread_annotations(trees: Sequence[FolderTree], files: Sequence[str]) -> lis
     if not alike:
         return []
     note = f"{len(alike):,} files are called as images, {alike[0]} for one, and not read"
+    if in_archive:
+        return [f"{note}; boxes are not read in archives: to have them, unpack it"]
     for folder in Path(alike[0]).parents[:2]:
         if find_format(folder) is not None:
             return [f"{note}: to have the boxes in {folder}, pack that folder"]

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dali_rec.sources.archive_folder import ArchiveFolder
+from dali_rec.sources.archived import INSIDE
 from dali_rec.sources.columns import IMAGE_EXTENSIONS
 from dali_rec.sources.leading_folders import leading_folders, shorten_all
 from dali_rec.sources.remote import is_url
 from dali_rec.sources.sample import SPLIT_NAMES
-from dali_rec.sources.walk import is_hidden, shown
+from dali_rec.sources.walk import Folder, is_hidden, shown, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
 _TRIED = 20
 _FEW = 5  # folders, of which one may well be of something else
@@ -29,16 +31,20 @@ class FoundFiles:
     notes: tuple[str, ...] = ()
 
 
-def find_files(path: Path, locations: list[str], root: Path | None) -> FoundFiles | None:
+def find_files(path: Path, locations: list[str], root: Folder | None) -> FoundFiles | None:
     """The files that locations mean which lead nowhere as they stand; None where none of the first leads anywhere.
 
     Where one of the first 20 locations is there, relative to ``root`` or to the table, all are taken as they stand.
     Otherwise names without an extension may be those of files with one, which may lie in folders below; without
     ``root``, in a folder "images" beside that of the table, too. Where none of the first is found so, they may lie in
-    the folder above, or be paths of another place: see ``leading_folders``. What is not found stays as it is.
+    the folder above, or be paths of another place: see ``leading_folders``. What is not found stays as it is. In an
+    archive, which ``root`` may be too, they are found as they stand or by their names.
 
     Raises ValueError where a location may be several files.
     """
+    if isinstance(root, ArchiveFolder):
+        is_there = any(root.location(location) is not None for location in locations[:_TRIED])
+        return FoundFiles(str(root), locations) if is_there else _by_names(path, locations, _Files(root, [root]))
     folder = root if root is not None else path.parent
     first = [location for location in locations[:_TRIED] if not is_url(location)]
     if not first or any(os.path.isfile(os.path.join(folder, location)) for location in first):  # noqa: PTH113, PTH118
@@ -46,12 +52,18 @@ def find_files(path: Path, locations: list[str], root: Path | None) -> FoundFile
     beside = path.absolute().parent.parent / "images" if root is None else folder
     folders = [folder] if root is not None or not beside.is_dir() else [folder.absolute(), beside]
     top = folder if len(folders) == 1 else beside.parent
-    files = _Files(top, folders)
-    if not any(files.find(location) for location in first):
-        return _elsewhere(path, locations, folder, is_chosen=root is not None)
+    by_names = _by_names(path, locations, _Files(top, folders))
+    return by_names or _elsewhere(path, locations, folder, is_chosen=root is not None)
+
+
+def _by_names(path: Path, locations: list[str], files: _Files) -> FoundFiles | None:
+    """The files that are called as the locations; None where none of the first is."""
+    top = files.top
+    if not any(files.find(location) for location in locations[:_TRIED]):
+        return None
     found = [files.find(location) or location for location in locations]
     at = next(number for number, location in enumerate(locations) if found[number] != location)
-    note = f"{path}: its images are found by their names: {locations[at][:80]!r} is {top / found[at]}"
+    note = f"{path}: its images are found by their names: {locations[at][:80]!r} is {_shown(top, found[at])}"
     # An image that is missing in train may be called as one in test, or as its mask.
     inside = {one.rpartition("/")[0] for one, location in zip(found, locations, strict=True) if one != location}
     tops = sorted({place.partition("/")[0] for place in inside})
@@ -59,6 +71,10 @@ def find_files(path: Path, locations: list[str], root: Path | None) -> FoundFile
     places = tops if are_splits else sorted(inside) if 1 < len(inside) <= _FEW else []
     among = f", and others in {shown(places)}" if places else ""
     return FoundFiles(str(top), found, (note + among,))
+
+
+def _shown(top: Folder, path: str) -> str:
+    return str(top / path) if isinstance(top, Path) else f"{top}{INSIDE}{path}"
 
 
 def _elsewhere(path: Path, locations: list[str], folder: Path, *, is_chosen: bool) -> FoundFiles | None:
@@ -80,8 +96,8 @@ def _elsewhere(path: Path, locations: list[str], folder: Path, *, is_chosen: boo
 class _Files:
     """The images in folders, relative to ``top``, by the ends of their paths."""
 
-    top: Path
-    folders: Sequence[Path]
+    top: Folder
+    folders: Sequence[Folder]
     _paths: list[str] = field(default_factory=list)
     _by_end: dict[int, dict[str, str | list[str]]] = field(default_factory=dict)
 
@@ -121,6 +137,11 @@ class _Files:
     def _walk(self) -> Iterator[str]:
         seen: set[tuple[int, int]] = set()
         for folder in self.folders:
+            if isinstance(folder, ArchiveFolder):
+                yield from (
+                    "/".join((*parts, name)) for parts, names in walk(folder) for name in names if _is_image(name)
+                )
+                continue
             # Not as folders of classes are walked: what cannot be read here may be no part of the data set.
             for place, inside, names in os.walk(folder, followlinks=True):
                 status = os.stat(place)  # noqa: PTH116
@@ -129,8 +150,12 @@ class _Files:
                     continue
                 seen.add((status.st_dev, status.st_ino))
                 inside[:] = sorted(name for name in inside if not is_hidden(name))
-                start = os.path.relpath(place, self.top)
+                start = os.path.relpath(place, str(self.top))
                 start = "" if start == "." else start.replace(os.sep, "/") + "/"
                 for name in sorted(names):
-                    if os.path.splitext(name)[1].lower() in IMAGE_EXTENSIONS and not is_hidden(name):  # noqa: PTH122
+                    if _is_image(name) and not is_hidden(name):
                         yield start + name
+
+
+def _is_image(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in IMAGE_EXTENSIONS  # noqa: PTH122

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dali_rec._numbers import counted
@@ -13,29 +14,28 @@ from dali_rec.sources.annotation_files import unread_annotations
 from dali_rec.sources.folder_labels import FolderLabels, choose_labels
 from dali_rec.sources.name_labels import label_by_names
 from dali_rec.sources.sample import SPLIT_NAMES, Sample, SampleTable, Source, Split
-from dali_rec.sources.walk import FolderTree, folder_names, scan, shown, walk
+from dali_rec.sources.walk import Folder, FolderTree, folder_names, scan, shown, walk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 #: Folders beside each other in data sets for segmentation.
 _PARTS = re.compile(
     r"images?|imgs?|jpegimages|leftimg8bit|masks?|annotations?|labels?|segmentation\w*|gt\w*|ground_?truth"
 )
 #: Files that hold many images, and what to do with them.
-ARCHIVES = (".parquet", ".arrow", ".tar")
+ARCHIVES = (".parquet", ".arrow")
 LOAD_ARCHIVES = "Load it with datasets.load_dataset of Hugging Face, and give that to dali_rec.pack (docs/packing.md)"
 _WORDS = re.compile("[a-z]+")
 
 
 def read_folder(
-    folder: Path,
+    folder: Folder,
     labels: FolderLabels = "levels",
     classes: Sequence[str] | None = None,
     pattern: re.Pattern[str] | None = None,
 ) -> Source:
-    """The images under ``folder`` with labels from the names of the folders that they lie in.
+    """The images under ``folder``, which may be in an archive, with labels from the names of the folders they lie in.
 
     labels: "levels" gives one label for each level of folders, numbered by sorted name as torchvision's ImageFolder
         does: one for FOLDER/class/image, two for FOLDER/species/breed/image; a level at which all images lie in folders
@@ -99,7 +99,7 @@ def read_folder(
 
 
 def _by_pattern(
-    folder: Path,
+    folder: Folder,
     trees: list[FolderTree],
     splits: list[tuple[str, str]],
     pattern: re.Pattern[str],
@@ -127,7 +127,7 @@ def _by_pattern(
     )
 
 
-def _path(folder: Path, tree: FolderTree, parts: tuple[str, ...]) -> str:
+def _path(folder: Folder, tree: FolderTree, parts: tuple[str, ...]) -> str:
     """The way from ``folder`` to one in a tree, with a slash at its end unless it is empty."""
     return "".join(f"{part}/" for part in (*([] if tree.top == folder else [tree.top.name]), *parts))
 
@@ -144,7 +144,7 @@ def _other_files(trees: list[FolderTree]) -> list[str]:
     return [f"{counted(len(others), 'file')} left out, not images by their extension: {shown(others)}"]
 
 
-def _split_folders(folder: Path) -> list[tuple[str, str]]:
+def _split_folders(folder: Folder) -> list[tuple[str, str]]:
     """The (split, folder name) of each folder, if all of them are splits by their names."""
     names = folder_names(folder)
     splits = [(SPLIT_NAMES.get(name.lower()), name) for name in names]
@@ -169,7 +169,7 @@ def _leave_out_loose(tree: FolderTree) -> list[str]:
     return _left_out(tree.top, loose)
 
 
-def _left_out(folder: Path, files: list[str]) -> list[str]:
+def _left_out(folder: Folder, files: list[str]) -> list[str]:
     return [f"{counted(len(files), 'file')} directly in {folder} left out: {shown(files)}"] if files else []
 
 
@@ -203,10 +203,10 @@ def _splits_below(tree: FolderTree) -> list[str]:
     return []
 
 
-def _numbered_otherwise(folder: Path, classes: Sequence[str] | None) -> list[str]:
+def _numbered_otherwise(folder: Folder, classes: Sequence[str] | None) -> list[str]:
     """Say it where a split is packed by itself, and another beside it has classes of other numbers."""
     split = SPLIT_NAMES.get(folder.name.lower())
-    if split is None or classes is None:
+    if split is None or classes is None or not isinstance(folder, Path):
         return []
     top = folder.absolute().parent
     for name in folder_names(top):
@@ -218,9 +218,12 @@ def _numbered_otherwise(folder: Path, classes: Sequence[str] | None) -> list[str
     return []
 
 
-def _no_images(folder: Path, others: Sequence[str]) -> SourceError:
+def _no_images(folder: Folder, others: Sequence[str]) -> SourceError:
     if any(name.lower().endswith(ARCHIVES) for name in others):
         return SourceError(f"{folder}: no images in it, but {shown(others)}. {LOAD_ARCHIVES}")
+    archives = [name for name in others if name.lower().endswith((".tar", ".zip"))]
+    if archives:
+        return SourceError(f"{folder}: no images in it, but {shown(archives)}. Pack these, or the folder they are in")
     return SourceError(
         f"{folder}: no images in it; expected {folder}/CLASS/IMAGE.jpg or {folder}/IMAGE.jpg, and the extensions "
         + " ".join(sorted(LOADABLE_EXTENSIONS))

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Literal
 
 from dali_rec._numbers import counted
 from dali_rec.errors import SourceError
+from dali_rec.sources.archive_folder import ArchiveFolder
 from dali_rec.sources.sample import SPLIT_NAMES
 from dali_rec.sources.walk import FolderTree, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
+
+    from dali_rec.sources.walk import Folder
 
 FolderLabels = Literal["levels", "leaf", "top"]
 
@@ -56,8 +58,14 @@ def _label_0(trees: list[FolderTree]) -> FolderLabeller:
     count = sum(len(names) for tree in trees for _, names in tree.images)
     place = trees[0].top if len(trees) == 1 else trees[0].top.parent
     note = f"{place} has no class folders in it: its {count} images all get label 0"
-    tables = [tree.top / name for tree in trees for name in tree.others if name.lower().endswith(_TABLES)]
-    hint = f"; if {tables[0]} has their labels, pack that" if tables else "; --label-pattern finds labels in names"
+    tables = [(tree.top, name) for tree in trees for name in tree.others if name.lower().endswith(_TABLES)]
+    hint = "; --label-pattern finds labels in names"
+    if tables:
+        top, name = tables[0]
+        remedy = (
+            "unpack and pack that, with the archive for its --root" if isinstance(top, ArchiveFolder) else "pack that"
+        )
+        hint = f"; if {top}/{name} has their labels, {remedy}"
     return FolderLabeller(lambda _parts: (0.0,), notes=(note + hint,))
 
 
@@ -141,7 +149,7 @@ def _single_column(
     return FolderLabeller(lambda parts: (numbers[name_of(parts)],), names, notes=tuple(notes))
 
 
-def _numbered_names(top: Path, names: tuple[str, ...]) -> list[str]:
+def _numbered_names(top: Folder, names: tuple[str, ...]) -> list[str]:
     """Say it where folders are called by numbers, as those of Flowers-102, and have others for labels."""
     if not all(name.isdecimal() for name in names):
         return []
@@ -161,7 +169,7 @@ def _flat_split(trees: list[FolderTree]) -> SourceError:
 
 
 def _ragged(trees: list[FolderTree]) -> SourceError:
-    by_depth: dict[int, list[Path]] = {}
+    by_depth: dict[int, list[Folder]] = {}
     for tree in trees:
         for parts, _ in tree.images:
             by_depth.setdefault(len(parts), []).append(tree.top.joinpath(*parts))

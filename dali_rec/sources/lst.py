@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from dali_rec.sources.walk import Folder
+
 _MIN_COLUMNS = 3
 _LINES_AT_ONCE = 8192
 
 
-def read_list(path: Path, root: Path | None = None, label_width: int | None = None) -> Source:
+def read_list(path: Path, root: Folder | None = None, label_width: int | None = None) -> Source:
     """The images that a .lst names, in its order and under its ids; paths are relative to ``root`` or to the list.
 
     label_width: the columns are parted by any white space, as the C++ im2rec has it, and so many of them are labels.

@@ -11,7 +11,8 @@ from dali_rec.sources.label_column import finite_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
+
+    from dali_rec.sources.walk import Folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
 
 
 def label_by_names(
-    folder: Path, paths: Sequence[str], pattern: re.Pattern[str], classes: Sequence[str] | None
+    folder: Folder, paths: Sequence[str], pattern: re.Pattern[str], classes: Sequence[str] | None
 ) -> NameLabels:
     """The labels of images by their paths, in which the pattern is looked for: its named groups, or all if none is.
 
@@ -71,7 +72,7 @@ def label_by_names(
 
 
 def _numbers(
-    folder: Path, paths: Sequence[str], column: list[str], classes: Sequence[str] | None
+    folder: Folder, paths: Sequence[str], column: list[str], classes: Sequence[str] | None
 ) -> tuple[list[float], tuple[str, ...] | None]:
     there = set(column)
     numbers = {text: finite_number(text) for text in there}

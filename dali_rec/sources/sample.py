@@ -214,7 +214,7 @@ class Source:
     things the user should hear. ``splits``: where the source is parted itself. ``label_classes``: the names behind each
     column of labels, where there are several columns. ``pixels``: where images are that are no files of their own.
     ``has_boxes``: whether the labels are boxes (see ``BoxSamples``), and ``classes`` the names of objects. ``files``:
-    the .rec files that packed images are in, which must not be written over.
+    the .rec files or archives that images are in, which must not be written over.
     """
 
     samples: SampleTable

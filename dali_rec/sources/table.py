@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dali_rec.sources.rows import Row
+    from dali_rec.sources.walk import Folder
 
 _LONGEST_PATH = 4096  # Linux's PATH_MAX; other systems allow less
 
 
-def read_table(path: Path, root: Path | None, options: TableOptions, classes: Sequence[str] | None = None) -> Source:
+def read_table(path: Path, root: Folder | None, options: TableOptions, classes: Sequence[str] | None = None) -> Source:
     """The images that a table names or holds, in its order, under its ids if it has them.
 
     A location is a path, relative to ``root`` or to the table, a URL, or the image itself: pixels as nested lists of
@@ -219,7 +220,7 @@ class _Table:
             f"{where}: no column {name!r} among {', '.join(map(repr, values))[:200]}; name the column by {option}"
         )
 
-    def find_files(self, root: Path | None) -> FoundFiles:
+    def find_files(self, root: Folder | None) -> FoundFiles:
         """Where the images are. Raises SourceError where that is not clear."""
         as_they_stand = FoundFiles(self._root, self.locations)
         if self.pixels is not None:

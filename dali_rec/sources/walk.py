@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dali_rec._work_folders import is_work_folder
 from dali_rec.errors import SourceError
 from dali_rec.images import LOADABLE_EXTENSIONS
+from dali_rec.sources.archive_folder import ArchiveFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
 #: What macOS puts into its archives, and Synology's disks into every folder: names of images that are none.
 _FOREIGN_FOLDERS = ("__MACOSX", "@eaDir")
 _MOST = 5
+
+#: Where images lie in folders: on a disk, or in an archive.
+Folder = Path | ArchiveFolder
 
 
 @dataclass(slots=True)
@@ -27,7 +31,7 @@ class FolderTree:
     the folders at the top.
     """
 
-    top: Path
+    top: Folder
     images: list[tuple[tuple[str, ...], list[str]]] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
     classes: list[str] = field(default_factory=list)
@@ -38,12 +42,12 @@ class FolderTree:
         return {len(parts) for parts, _ in self.images}
 
 
-def scan(top: Path) -> FolderTree:
+def scan(top: Folder) -> FolderTree:
     """What is under a folder. Raises SourceError where a part of it cannot be read."""
     tree = FolderTree(top)
     for parts, names in walk(top):
-        images = [name for name in names if _is_image(name)]
-        tree.others += ["/".join((*parts, name)) for name in names if not _is_image(name)]
+        images = [name for name in names if is_image(name)]
+        tree.others += ["/".join((*parts, name)) for name in names if not is_image(name)]
         if images:
             tree.images.append((parts, images))
         if len(parts) == 1:
@@ -52,12 +56,15 @@ def scan(top: Path) -> FolderTree:
 
 
 def walk(
-    folder: Path, parts: tuple[str, ...] = (), above: frozenset[tuple[int, int]] = frozenset()
+    folder: Folder, parts: tuple[str, ...] = (), above: frozenset[tuple[int, int]] = frozenset()
 ) -> Iterator[tuple[tuple[str, ...], list[str]]]:
     """Each folder that is not hidden with the names of its files, sorted; links are followed, without loops.
 
     parts: the way to ``folder`` from where it began. above: identifies the folders on that way.
     """
+    if isinstance(folder, ArchiveFolder):
+        yield from _walk_archive(folder, parts)
+        return
     folders: list[str] = []
     files: list[str] = []
     try:
@@ -76,6 +83,12 @@ def walk(
         yield from walk(folder / name, (*parts, name), above | {identity})
 
 
+def _walk_archive(folder: ArchiveFolder, parts: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], list[str]]]:
+    yield parts, sorted(name for name in folder.files if not is_hidden(name))
+    for name in folder_names(folder):
+        yield from _walk_archive(folder / name, (*parts, name))
+
+
 def files_below(folder: Path) -> Iterator[str]:
     """The files in ``folder`` and the folders in it, as paths relative to it; a folder that is not there has none."""
     if folder.is_dir():
@@ -83,8 +96,10 @@ def files_below(folder: Path) -> Iterator[str]:
             yield from ("/".join((*parts, name)) for name in names)
 
 
-def folder_names(folder: Path) -> list[str]:
+def folder_names(folder: Folder) -> list[str]:
     """The names of the folders in ``folder`` that are not hidden, sorted."""
+    if isinstance(folder, ArchiveFolder):
+        return sorted(name for name in folder.folders if not is_hidden(name))
     try:
         with os.scandir(folder) as entries:
             return sorted(entry.name for entry in entries if is_folder(entry) and _is_seen(entry))
@@ -120,7 +135,8 @@ def _is_seen(entry: os.DirEntry[str]) -> bool:
     return not is_hidden(entry.name) and not is_work_folder(entry)
 
 
-def _is_image(name: str) -> bool:
+def is_image(name: str) -> bool:
+    """Whether a file is an image that the loader reads, by its extension."""
     return os.path.splitext(name)[1].lower() in LOADABLE_EXTENSIONS  # noqa: PTH122  # ten times as fast as a Path
 
 

@@ -130,8 +130,8 @@ def test_root_that_is_no_folder_is_refused(table, tmp_path):
     [
         ("labels.mat", "Give the data set of torchvision that reads it to dali_rec.pack"),
         ("train-images-idx3-ubyte", "Give the data set of torchvision that reads it to dali_rec.pack"),
-        ("x.tar", "Load it with datasets.load_dataset"),
-        ("x.tar.gz", "Unpack it first"),
+        ("x.arrow", "Load it with datasets.load_dataset"),
+        ("x.csv.gz", "Unpack it first"),
         ("camelyon.h5", "Read it in Python"),
         ("annotations.xml", "Of boxes write COCO annotations"),
         ("x.xlsx", "Save it as CSV"),

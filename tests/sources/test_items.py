@@ -283,7 +283,7 @@ def test_a_stream_of_hugging_face_is_refused():
         open_source(hugging_face().to_iterable_dataset())
 
 
-@pytest.mark.parametrize("name", ["a.parquet", "data/train-00000-of-00001.parquet", "shards/0.tar"])
+@pytest.mark.parametrize("name", ["a.parquet", "data/train-00000-of-00001.parquet"])
 def test_files_that_hugging_face_reads_are_said_to_be_for_it(name, tmp_path):
     path = tmp_path / "set" / name
     path.parent.mkdir(parents=True)

@@ -109,9 +109,9 @@ def test_empty_list_is_an_error(tmp_path):
 def test_unknown_kind_of_source_is_an_error(tmp_path):
     with pytest.raises(SourceError, match="no such file or folder"):
         open_source(tmp_path / "nothing")
-    (tmp_path / "x.zip").write_bytes(b"")
-    with pytest.raises(SourceError, match=r"x\.zip: not a folder"):
-        open_source(tmp_path / "x.zip")
+    (tmp_path / "x.7z").write_bytes(b"")
+    with pytest.raises(SourceError, match=r"x\.7z: not a folder"):
+        open_source(tmp_path / "x.7z")
 
 
 def test_table_gives_back_its_samples():

@@ -1,0 +1,105 @@
+"""A folder in an archive: what members it has, and where each lies."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from dali_rec.errors import SourceError
+from dali_rec.sources.archived import INSIDE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_DEEPEST = 100  # folders in one another
+
+
+class ArchiveFolder:
+    """A folder in an archive, with as much of a ``Path`` as folders of images are asked for.
+
+    name: in the folder ``parent``, which is itself where there is none. shown: what messages call it. listed: how the
+    locations of the files in it begin: ``photos.zip//cat/``. folders, files: what is in it, by name; of a file the
+    place of its bytes, as ``ArchivedImages`` reads it.
+    """
+
+    def __init__(self, name: str, shown: str, listed: str, parent: ArchiveFolder | None = None) -> None:
+        self.folders: dict[str, ArchiveFolder] = {}
+        self.files: dict[str, str] = {}
+        self.name = name
+        self.listed = listed
+        self._shown = shown
+        self.parent = parent or self
+
+    def __str__(self) -> str:
+        return self._shown
+
+    def __truediv__(self, name: str) -> ArchiveFolder:
+        return self.folders[name]
+
+    def joinpath(self, *names: str) -> ArchiveFolder:
+        """The folder that the names lead to."""
+        folder = self
+        for name in names:
+            folder = folder.folders[name]
+        return folder
+
+    def child(self, name: str) -> ArchiveFolder:
+        """The folder of this name in it, which is made if it is not there."""
+        if name not in self.folders:
+            self.folders[name] = ArchiveFolder(name, self._shown_inside(name), f"{self.listed}{name}/", self)
+        return self.folders[name]
+
+    def add_archive(self, file: str) -> ArchiveFolder:
+        """A folder for what is in an archive in it."""
+        inside = ArchiveFolder("", self._shown_inside(file), f"{self.listed}{file}{INSIDE}", self)
+        self.put_archive(file, inside)
+        return inside
+
+    def put_archive(self, file: str, inside: ArchiveFolder) -> None:
+        """Have what is in an archive as a folder of its name without the extension, unless there is one of that name.
+
+        Where all is in a single folder of its own name, as cat.tar may have cat/, that folder is what is in it.
+        """
+        stem, _ = os.path.splitext(file)  # noqa: PTH122  # of what is no path of this machine
+        name = file if stem in self.folders else stem
+        if not inside.files and list(inside.folders) == [name]:
+            inside = inside.folders[name]
+        inside.name, inside.parent = name, self
+        self.folders[name] = inside
+
+    def _shown_inside(self, name: str) -> str:
+        return f"{self}{INSIDE if self.listed.endswith(INSIDE) else '/'}{name}"
+
+    def at(self, parts: tuple[str, ...]) -> ArchiveFolder:
+        """The folder that the parts of a path lead to, made if it is not there. Raises SourceError for a deep one."""
+        if len(parts) > _DEEPEST:
+            raise SourceError(
+                f"{self}: {'/'.join(parts)[:200]} … lies {len(parts)} folders deep; make a flatter archive"
+            )
+        folder = self
+        for part in parts:
+            folder = folder.child(part)
+        return folder
+
+    def location(self, path: str) -> str | None:
+        """The location of the file at a path inside; None where there is none."""
+        parts = clean_parts(path)
+        folder = self._below(parts[:-1])
+        place = None if folder is None or not parts else folder.files.get(parts[-1])
+        return None if folder is None or place is None else f"{folder.listed}{parts[-1]}{place}"
+
+    def find_place(self, parts: tuple[str, ...]) -> str | None:
+        """The place of the file at a path inside; None where there is none."""
+        folder = self._below(parts[:-1])
+        return None if folder is None or not parts else folder.files.get(parts[-1])
+
+    def _below(self, parts: Sequence[str]) -> ArchiveFolder | None:
+        folder: ArchiveFolder | None = self
+        for part in parts:
+            folder = None if folder is None else folder.folders.get(part)
+        return folder
+
+
+def clean_parts(name: str) -> tuple[str, ...]:
+    """The parts of the path of a member, without what would lead out of the archive."""
+    return tuple(part for part in name.split("/") if part not in ("", ".", ".."))

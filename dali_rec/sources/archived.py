@@ -1,0 +1,131 @@
+"""The images in archives, read from where they lie in them by any thread of any process."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import struct
+import zlib
+
+from dali_rec._files import open_regular, read_at
+from dali_rec.errors import ImageRejectedError
+
+#: Between an archive and what is inside.
+INSIDE = "//"
+#: What stands for the place of a member that has none.
+DEAD_LINK, SPARSE = "#link", "#sparse"
+_WHY_NONE = {
+    DEAD_LINK: "it is a link to what is no file in the archive",
+    SPARSE: "it is stored in pieces, with holes between them: write the archive without --sparse",
+}
+_PLACE = re.compile(r"#(\d+)\+(\d+)(?::(\d+):(\d+))?\Z")
+# Of the header that a .zip has before each member: its signature, the method, and the lengths of name and extra field.
+_LOCAL_HEADER = struct.Struct("<4s4xH16xHH")
+_SIGNATURE = b"PK\x03\x04"
+STORED, DEFLATED = 0, 8
+_FILES_OPEN = 128
+
+
+def place_in_tar(start: int, size: int) -> str:
+    """The place of a member that begins at a byte."""
+    return f"#{start}+{size}"
+
+
+def place_in_zip(header: int, stored: int, size: int, checksum: int) -> str:
+    """The place of a member whose own header is at a byte, and its CRC-32."""
+    return f"#{header}+{stored}:{size}:{checksum}"
+
+
+def start_in_tar(place: str) -> int:
+    """The byte at which a member with this place begins; 0 for one that has none."""
+    found = _PLACE.match(place)
+    return 0 if found is None else int(found[1])
+
+
+class ArchivedImages:
+    """The images in the .tar and .zip files below ``folder``: a location is ``FILE.tar//MEMBER#START+SIZE``.
+
+    MEMBER is the path of a file inside, behind a tar in the tar that has it, if it has. Of a .zip START is the byte of
+    the member's header, SIZE what it takes, and behind that stand its size and CRC-32.
+
+    An archive is opened once a process, but for the least used where there are many.
+    """
+
+    stays_here = False
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self._open = functools.lru_cache(_FILES_OPEN)(_OpenFile)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _of_this_process, (self.folder,)
+
+    def holds(self, location: str) -> bool:
+        """See HeldImages."""
+        place = location[location.rfind("#") :]
+        return INSIDE in location and (place in _WHY_NONE or _PLACE.match(place) is not None)
+
+    def listed(self, location: str) -> str:
+        """See HeldImages: the archive, and the member in it."""
+        return location.rpartition("#")[0]
+
+    def file_of(self, location: str) -> str:
+        """See HeldImages: the archive."""
+        return os.path.join(self.folder, location.partition(INSIDE)[0])  # noqa: PTH118  # a Path takes longer
+
+    def absolute(self) -> ArchivedImages:
+        """See HeldImages."""
+        return ArchivedImages(os.path.abspath(self.folder))  # noqa: PTH100
+
+    def read(self, location: str) -> bytes:
+        """See HeldImages. Raises ImageRejectedError, with the byte, where the archive is damaged or has changed."""
+        try:
+            return self._read(location)
+        except (OSError, zlib.error, ValueError) as error:
+            raise ImageRejectedError(str(error)) from None
+
+    def _read(self, location: str) -> bytes:
+        place = _PLACE.search(location)
+        if place is None:
+            raise ValueError(_WHY_NONE[location[location.rfind("#") :]])
+        start, stored = int(place[1]), int(place[2])
+        file = self._open(self.file_of(location))
+        if place[3] is None:
+            return file.read(start, stored)
+        signature, method, name, extra = _LOCAL_HEADER.unpack(file.read(start, _LOCAL_HEADER.size))
+        if signature != _SIGNATURE or method not in (STORED, DEFLATED):
+            raise ValueError(f"no member begins at byte {start}; the archive is damaged, or has changed")
+        data = file.read(start + _LOCAL_HEADER.size + name + extra, stored)
+        if method == DEFLATED:
+            data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, int(place[3]) + 1)
+        if len(data) != int(place[3]) or zlib.crc32(data) != int(place[4]):
+            raise ValueError(f"the member at byte {start} is damaged: its checksum is another")
+        return data
+
+
+@functools.lru_cache(maxsize=1)
+def _of_this_process(folder: str) -> ArchivedImages:
+    """The one of a process to which they are sent with each request, and whose files stay open between these."""
+    return ArchivedImages(folder)
+
+
+class _OpenFile:
+    """A file that is closed when nobody has it any more, in whichever thread that is."""
+
+    def __init__(self, path: str) -> None:
+        self._descriptor = -1
+        self._descriptor, _ = open_regular(path)
+
+    def __del__(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+
+    def read(self, start: int, size: int) -> bytes:
+        """Raises ValueError where there is less."""
+        data = read_at(self._descriptor, start, size)
+        if len(data) < size:
+            raise ValueError(
+                f"{size - len(data):,} of its {size:,} bytes from byte {start} on are missing: it was cut off"
+            )
+        return data

@@ -1,0 +1,251 @@
+"""Images in .tar and .zip files: folders of classes, a .tar for each class, or the shards of WebDataset."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dali_rec.errors import SourceError
+from dali_rec.sources.archive_folder import ArchiveFolder
+from dali_rec.sources.archive_reader import COMPRESSED, TAR, ZIP, read_archive, refuse_compressed
+from dali_rec.sources.archived import INSIDE, ArchivedImages
+from dali_rec.sources.columns import TableOptions
+from dali_rec.sources.folder import read_folder
+from dali_rec.sources.sample import SPLIT_NAMES, SampleTable, Source
+from dali_rec.sources.walk import is_folder, is_hidden, is_image, shown, unreadable
+from dali_rec.sources.webdataset import Shard, has_samples, read_shards, splits_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from dali_rec.sources.folder_labels import FolderLabels
+
+_BRACES = re.compile(r"\{([^{}]*)\}")
+_RANGE = re.compile(r"(\d+)\.\.(\d+)")
+_NUMBERED = re.compile(r"(.*?)(\d{3,})")  # 0.tar to 9.tar are classes rather
+_WORDS = re.compile("[a-z]+")
+_MOST_NAMES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Archives:
+    """Archives that are one source.
+
+    name: what messages call them. files: the archives. folder: from which the paths of these go. is_pattern: whether
+    they were named by a pattern, as WebDataset has it.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+    folder: Path
+    is_pattern: bool = False
+
+    def inside(self, file: Path) -> str:
+        """The path of one from ``folder`` on."""
+        return Path(os.path.relpath(file, self.folder)).as_posix()
+
+
+def find_archives(path: Path) -> Archives | None:
+    """The archives that a path names: one, a pattern with braces, or a folder of archives; None where it names none.
+
+    A folder of archives has no images and no other folders in it, or nothing but folders of archives called train, val
+    or test. Raises SourceError for archives that are compressed as a whole, and for a pattern of files that are not
+    there.
+    """
+    if path.is_dir():
+        files = _in_folder(path)
+        return Archives(str(path), tuple(files), path) if files else None
+    if path.exists():
+        refuse_compressed(path)
+        return Archives(str(path), (path,), path.parent) if _is_archive(path.name) else None
+    if not _BRACES.search(str(path)):
+        return None
+    files = [Path(name) for name in itertools.islice(_expand(str(path)), _MOST_NAMES)]
+    missing = [str(file) for file in files if not file.is_file()]
+    if missing:
+        raise SourceError(f"{path}: {len(missing):,} of {len(files):,} files are not there: {shown(missing)}")
+    other = next((file for file in files if file.suffix.lower() != TAR), None)
+    if other is not None:
+        refuse_compressed(other)
+        raise SourceError(f"{path}: a pattern names the .tar files of WebDataset, and {other} is none")
+    folder = Path(os.path.commonpath([file.parent for file in files]))
+    return Archives(str(path), tuple(files), folder, is_pattern=True)
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    """The archives in a folder, or in the folders of splits that are all that it has; none where there are images."""
+    files, folders = _look_into(folder)
+    if not files and all(name.lower() in SPLIT_NAMES for name in folders):
+        files = [f"{name}/{file}" for name in folders for file in _look_into(folder / name)[0]]
+    return [folder / name for name in files]
+
+
+def _look_into(folder: Path) -> tuple[list[str], list[str]]:
+    """The archives in a folder, if there are no images or folders beside them, and its folders; sorted."""
+    archives, folders, compressed = list[str](), list[str](), list[str]()
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if is_hidden(entry.name):
+                    continue
+                if is_image(entry.name):
+                    return [], []
+                if is_folder(entry):
+                    folders.append(entry.name)
+                elif _is_archive(entry.name):
+                    archives.append(entry.name)
+                elif entry.name.lower().endswith(COMPRESSED):
+                    compressed.append(entry.name)
+    except OSError as error:
+        raise unreadable(folder, error) from None
+    if compressed and not archives and not folders:
+        refuse_compressed(folder / min(compressed))
+    return [] if folders else sorted(archives, key=_natural), sorted(folders)
+
+
+def _is_archive(name: str) -> bool:
+    return name.lower().endswith((TAR, ZIP))
+
+
+def _natural(name: str) -> list[tuple[str, int]]:
+    """A key by which shard-2 goes before shard-10."""
+    return [(text, int(number or 0)) for text, number in re.findall(r"(\D*)(\d*)", name)]
+
+
+def _expand(pattern: str) -> Iterator[str]:
+    """The names that a pattern with braces stands for: of {000..146} and {train,val}, as shells have them."""
+    found = _BRACES.search(pattern)
+    if found is None:
+        yield pattern
+        return
+    bounds = _RANGE.fullmatch(found[1])
+    choices: Iterator[str] | list[str] = found[1].split(",")
+    if bounds is not None:
+        width = max(map(len, bounds.groups())) if any(len(one) > 1 and one[0] == "0" for one in bounds.groups()) else 0
+        first, last = map(int, bounds.groups())
+        step = 1 if first <= last else -1
+        choices = (f"{number:0{width}}" for number in range(first, last + step, step))
+    for choice in choices:
+        yield from _expand(pattern[: found.start()] + choice + pattern[found.end() :])
+
+
+def are_shards(archives: Archives, first: ArchiveFolder, table: TableOptions, *, folders_are_labels: bool) -> bool:
+    """Whether archives are the shards of WebDataset, by the first of them, their names, or what is asked for.
+
+    They are if a .cls lies beside an image, a .json or .txt beside an image that is in no folder, or if several have
+    images in no folders and are numbered 0, 1, 2 …
+    """
+    if folders_are_labels or any(file.suffix.lower() != TAR for file in archives.files):
+        return False
+    if archives.is_pattern or table != TableOptions() or has_samples(first):
+        return True
+    return _are_numbered(archives.files) and not first.folders and any(map(is_image, first.files))
+
+
+def _are_numbered(files: Sequence[Path]) -> bool:
+    """Whether several files have one name and numbers of one length, one after another."""
+    found = [match for file in files if (match := _NUMBERED.fullmatch(file.stem)) is not None]
+    if len(files) < 2 or len(found) < len(files):
+        return False
+    names = {(match[1], len(match[2])) for match in found}
+    first = int(found[0][2])
+    return len(names) == 1 and [int(match[2]) for match in found] == list(range(first, first + len(files)))
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What is in an archive, and what the user should hear of it."""
+
+    members: ArchiveFolder
+    notes: list[str]
+
+
+def open_archive(archives: Archives, path: Path) -> Opened:
+    """Read the headers of one of the archives. Raises SourceError where it is damaged, or none."""
+    folder = ArchiveFolder(path.stem, str(path), f"{archives.inside(path)}{INSIDE}")
+    return Opened(folder, read_archive(path, folder))
+
+
+def find_root(root: Path) -> tuple[Archives, Opened] | None:
+    """The archive in which the paths of a list or table begin, and what is in it; None where it is none."""
+    archives = find_archives(root) if root.is_file() else None
+    return None if archives is None else (archives, open_archive(archives, root))
+
+
+def below_root(source: Source, archives: Archives, opened: Opened) -> Source:
+    """The source whose paths begin in an archive, with the places there of those that it has.
+
+    Raises SourceError where it has none.
+    """
+    samples, is_any = SampleTable(), False
+    for sample in source.samples:
+        location = opened.members.location(sample.location)
+        is_any |= location is not None
+        samples.append(sample if location is None else replace(sample, location=location))
+    if not is_any:
+        first = source.samples[0].location[:80]
+        raise SourceError(f"{archives.name}: none of the paths is in it, {first!r} for one: name the one that has them")
+    return replace(
+        source,
+        samples=samples,
+        pixels=ArchivedImages(str(archives.folder)),
+        notes=(*opened.notes, *source.notes),
+        files=tuple(map(str, archives.files)),
+    )
+
+
+def read_webdataset(
+    archives: Archives, first: Opened, table: TableOptions, classes: Sequence[str] | None = None
+) -> Source:
+    """The images of shards of WebDataset in their order: see ``read_shards``. first: what is in the first of them."""
+    splits = splits_of(archives.name, [archives.inside(path) for path in archives.files])
+    notes: list[str] = []
+
+    def opened() -> Iterator[Shard]:
+        for path, split in zip(archives.files, splits, strict=True):
+            one = first if path == archives.files[0] else open_archive(archives, path)
+            notes.extend(one.notes)
+            yield Shard(str(path), split, one.members)
+
+    source = read_shards(archives.name, opened(), ArchivedImages(str(archives.folder)), table, classes)
+    return replace(source, notes=(*notes, *source.notes), files=tuple(map(str, archives.files)))
+
+
+def read_folders(
+    archives: Archives,
+    first: Opened,
+    labels: FolderLabels = "levels",
+    classes: Sequence[str] | None = None,
+    pattern: re.Pattern[str] | None = None,
+) -> Source:
+    """The images of archives with labels from the folders in them: see ``read_folder``. first: what is in the first.
+
+    Of several archives each is a folder of its name without the extension, and so is a .tar in a .tar.
+    """
+    top, notes = first.members, first.notes
+    if archives.name != str(archives.files[0]):
+        top = ArchiveFolder(archives.folder.name, archives.name, "")
+        for path in archives.files:
+            one = first if path == archives.files[0] else open_archive(archives, path)
+            notes += [] if one is first else one.notes
+            *parts, name = archives.inside(path).split("/")
+            top.at(tuple(parts)).put_archive(name, one.members)
+    source = read_folder(top, labels, classes, pattern)
+    # Splits may lie in a single folder, from which the paths then go.
+    inside = next(folder for folder in (top, *top.folders.values()) if str(folder) == source.root)
+    samples = SampleTable()
+    for sample in source.samples:
+        location = inside.location(sample.location)
+        assert location is not None
+        samples.append(replace(sample, location=location))
+    return replace(
+        source,
+        samples=samples,
+        pixels=ArchivedImages(str(archives.folder)),
+        notes=(*notes, *source.notes),
+        files=tuple(map(str, archives.files)),
+    )

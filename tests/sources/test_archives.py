@@ -1,0 +1,490 @@
+"""Images in .tar and .zip files, beside the same images in folders."""
+
+import io
+import os
+import pickle
+import shutil
+import struct
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from support import jpeg, make_class_folder
+
+import dali_rec
+from dali_rec.cli import main
+from dali_rec.errors import DatasetError, ImageRejectedError, SourceError, TooManyBadImagesError
+from dali_rec.packing.reading import Origin, stamp_of
+from dali_rec.sources import SourceOptions, TableOptions, archived, open_source
+
+
+def tar_of(path, folder, top=""):
+    with tarfile.open(path, "w") as tar:
+        tar.add(folder, top or ".")
+    return path
+
+
+def zip_of(path, folder, top="", method=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for file in sorted(folder.rglob("*")):
+            archive.write(file, Path(top) / file.relative_to(folder))
+    return path
+
+
+def tar_with(path, *members):
+    """A .tar with (name, contents), or TarInfo of members without any."""
+    with tarfile.open(path, "w") as tar:
+        for member in members:
+            if isinstance(member, tarfile.TarInfo):
+                tar.addfile(member)
+            else:
+                info = tarfile.TarInfo(member[0])
+                info.size = len(member[1])
+                tar.addfile(info, io.BytesIO(member[1]))
+    return path
+
+
+def link(name, target, kind):
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, target
+    return info
+
+
+def class_tars(folder, photos):
+    folder.mkdir(parents=True)
+    for one in photos.iterdir():
+        tar_of(folder / f"{one.name}.tar", one)
+    return folder
+
+
+def tar_of_tars(path, photos):
+    return tar_of(path, class_tars(path.with_suffix(""), photos))
+
+
+def records_of(path):
+    return [(record.key, record.labels.tolist(), bytes(record.image)) for record in dali_rec.open(path)]
+
+
+def paths_in(path):
+    return [line.split("\t")[-1] for line in path.with_name(f"{path.name}.lst").read_text().splitlines()]
+
+
+ARCHIVES = {
+    "tar": lambda folder, photos: tar_of(folder / "photos.tar", photos),
+    "zip": lambda folder, photos: zip_of(folder / "photos.zip", photos),
+    "deflated": lambda folder, photos: zip_of(folder / "photos.zip", photos, method=zipfile.ZIP_DEFLATED),
+    "inside a folder": lambda folder, photos: zip_of(folder / "photos.zip", photos, "photos"),
+    "class tars": lambda folder, photos: class_tars(folder / "photos", photos),
+    "tar of tars": lambda folder, photos: tar_of_tars(folder / "photos.tar", photos),
+}
+
+
+@pytest.fixture(params=ARCHIVES)
+def archive(request, tmp_path, class_folder):
+    folder = tmp_path / "archives"
+    folder.mkdir()
+    return ARCHIVES[request.param](folder, class_folder)
+
+
+def test_packs_to_what_the_folder_packs_to(class_folder, archive, tmp_path):
+    dali_rec.pack(class_folder, tmp_path / "wanted", shards=2)
+    dali_rec.pack(archive, tmp_path / "out", shards=2)
+    assert records_of(tmp_path / "out") == records_of(tmp_path / "wanted")
+    assert dali_rec.open(tmp_path / "out").classes == ("ant", "bee", "cat")
+    assert dali_rec.verify(tmp_path / "out").ok
+    # The same images in the same order, under names that a person knows.
+    places = zip(paths_in(tmp_path / "out"), paths_in(tmp_path / "wanted"), strict=True)
+    assert all(place.endswith(path.split("/")[1]) and "//" in place for place, path in places)
+
+
+@pytest.mark.parametrize(
+    ("kind", "place"),
+    [
+        ("tar", "photos.tar//cat/cat_000.jpg"),
+        ("inside a folder", "photos.zip//photos/cat/cat_000.jpg"),
+        ("class tars", "cat.tar//cat_000.jpg"),
+        ("tar of tars", "photos.tar//cat.tar//cat_000.jpg"),
+    ],
+)
+def test_places_are_those_that_a_person_knows(class_folder, tmp_path, kind, place):
+    (tmp_path / "archives").mkdir()
+    dali_rec.pack(ARCHIVES[kind](tmp_path / "archives", class_folder), tmp_path / "out", resize=16)
+    assert place in paths_in(tmp_path / "out")
+
+
+@pytest.mark.parametrize("make", [tar_of, zip_of])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"labels": "leaf"},
+        {"labels": "top", "classes": ("dog", "cat", "cow")},
+        {"label_pattern": r"([a-z]+)/\d"},
+        {"shuffle": False, "split": {"a": 0.5, "b": 0.5}},
+    ],
+)
+def test_options_for_folders_mean_the_same(tmp_path, make, options):
+    for number, name in enumerate(("cat/manx/1.jpg", "cat/manx/2.jpg", "dog/collie/3.jpg", "dog/pug/4.jpg")):
+        file = tmp_path / "photos" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(jpeg(number))
+    (tmp_path / "photos" / "notes.txt").write_text("not an image")
+    archive = make(tmp_path / f"x.{make.__name__[:3]}", tmp_path / "photos")
+    wanted = dali_rec.pack(tmp_path / "photos", tmp_path / "wanted", **options)
+    report = dali_rec.pack(archive, tmp_path / "out", **options)
+    for one, other in zip(report.sets, wanted.sets, strict=True):
+        assert records_of(one.manifest_path) == records_of(other.manifest_path)
+        assert (one.manifest.classes, one.manifest.label_classes) == (
+            other.manifest.classes,
+            other.manifest.label_classes,
+        )
+    shown = [note.replace(str(archive), "X").replace("X//", "X/") for note in report.notes]
+    assert shown == [note.replace(str(tmp_path / "photos"), "X") for note in wanted.notes]
+
+
+def test_folders_of_splits_and_archives_called_as_splits(tmp_path):
+    photos = tmp_path / "photos"
+    make_class_folder(photos / "train", {"ant": 2, "bee": 3})
+    make_class_folder(photos / "val", {"ant": 1, "cat": 1})
+    dali_rec.pack(photos, tmp_path / "wanted")
+    (tmp_path / "kaggle").mkdir()
+    for split in ("train", "val"):
+        zip_of(tmp_path / "kaggle" / f"{split}.zip", photos / split, split)
+        class_tars(tmp_path / "tars" / split, photos / split)
+    (tmp_path / "kaggle" / "sample_submission.csv").touch()
+    sources = (tar_of(tmp_path / "x.tar", photos), zip_of(tmp_path / "x.zip", photos, "x"), "kaggle", "tars")
+    for number, source in enumerate(sources):
+        dali_rec.pack(tmp_path / source, tmp_path / f"out{number}")
+        for split in ("train", "val"):
+            assert records_of(tmp_path / f"out{number}-{split}") == records_of(tmp_path / f"wanted-{split}")
+            assert dali_rec.open(tmp_path / f"out{number}-{split}").classes == ("ant", "bee", "cat")
+
+
+def test_lists_and_tables_may_begin_in_an_archive(tmp_path, class_folder):
+    # As ImageNet's: a flat .tar for validation, and a list or table of its labels.
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    names = [f"ILSVRC2012_val_{number:08}" for number in range(4)]
+    for number, name in enumerate(names):
+        (flat / f"{name}.JPEG").write_bytes(jpeg(number))
+    archive = tar_of(tmp_path / "val.tar", flat)
+    tables = {
+        "val.txt": "".join(f"{name}.JPEG {number}\n" for number, name in enumerate(names)),
+        "short.txt": "".join(f"{name} {number}\n" for number, name in enumerate(names)),
+        "val.csv": "ImageId,label\n" + "".join(f"{name},{number}\n" for number, name in enumerate(names)),
+        "val.lst": "".join(f"{number}\t{number}\t{name}.JPEG\n" for number, name in enumerate(names)),
+    }
+    for table, text in tables.items():
+        (tmp_path / table).write_text(text)
+        dali_rec.pack(tmp_path / table, tmp_path / "wanted", root=flat, overwrite=True)
+        dali_rec.pack(tmp_path / table, tmp_path / "out", root=archive, overwrite=True)
+        assert records_of(tmp_path / "out") == records_of(tmp_path / "wanted")
+        assert paths_in(tmp_path / "out") == [f"val.tar//{name}.JPEG" for name in names]
+    (tmp_path / "val.txt").write_text("other.JPEG 1\n")
+    with pytest.raises(SourceError, match=r"val\.tar: none of the paths is in it, 'other\.JPEG' for one"):
+        open_source(tmp_path / "val.txt", SourceOptions(root=archive))
+    with pytest.raises(SourceError, match="--root is an archive, which goes with a list or table"):
+        open_source(class_folder, SourceOptions(root=archive))
+
+
+def test_path_that_an_archive_lacks_is_rejected_with_both(tmp_path):
+    archive = tar_with(tmp_path / "x.tar", ("a.jpg", jpeg()))
+    (tmp_path / "x.csv").write_text("cat,a.jpg\ncat,b.jpg\n")
+    report = dali_rec.pack(tmp_path / "x.csv", tmp_path / "out", root=archive, max_bad=1)
+    assert report.records == 1
+    assert "no such file" in report.rejections[0].reason
+    assert "x.tar/b.jpg" in report.rejections[0].reason
+
+
+# What may be in archives
+
+
+def test_members_that_nobody_sees_are_no_images(tmp_path):
+    names = ("cat/1.jpg", "dog/2.jpg", "__MACOSX/cat/._1.jpg", "cat/.hidden.jpg", ".git/3.jpg", "@eaDir/4.jpg")
+    source = open_source(tar_with(tmp_path / "x.tar", *((name, jpeg()) for name in names)))
+    assert source.classes == ("cat", "dog")
+    assert len(source.samples) == 2
+
+
+def test_names_that_lead_out_and_of_any_bytes(tmp_path):
+    names = ("../../cat/1.jpg", "/dog/2.jpg", "./dog/é\udcff.jpg", "dog//#9+9.jpg")
+    dali_rec.pack(tar_with(tmp_path / "x.tar", *((name, jpeg()) for name in names)), tmp_path / "out", shuffle=False)
+    lines = (tmp_path / "out.lst").read_bytes().splitlines()
+    places = [b"x.tar//cat/1.jpg", b"x.tar//dog/#9+9.jpg", b"x.tar//dog/2.jpg", "x.tar//dog/é\udcff.jpg"]
+    places[-1] = places[-1].encode("utf-8", "surrogateescape")
+    assert [line.split(b"\t")[-1] for line in lines] == places
+    assert {bytes(record.image) for record in dali_rec.open(tmp_path / "out")} == {jpeg()}
+
+
+def test_of_members_of_one_name_the_last_counts(tmp_path):
+    archive = tar_with(tmp_path / "x.tar", ("cat/1.jpg", jpeg(1)), ("./cat/1.jpg", jpeg(2)))
+    report = dali_rec.pack(archive, tmp_path / "out")
+    assert [bytes(record.image) for record in dali_rec.open(tmp_path / "out")] == [jpeg(2)]
+    assert any("1 member stands there again under the same name: the last counts" in note for note in report.notes)
+
+
+def test_links_lead_to_their_files_or_are_rejected(tmp_path):
+    archive = tar_with(
+        tmp_path / "x.tar",
+        ("cat/1.jpg", jpeg(1)),
+        link("dog/2.jpg", "cat/1.jpg", tarfile.LNKTYPE),
+        link("dog/3.jpg", "../cat/1.jpg", tarfile.SYMTYPE),
+        link("dog/4.jpg", "3.jpg", tarfile.SYMTYPE),
+        link("dog/5.jpg", "/cat/1.jpg", tarfile.SYMTYPE),
+        link("dog/6.jpg", "../../cat/1.jpg", tarfile.SYMTYPE),
+        link("dog/7.jpg", "7.jpg", tarfile.SYMTYPE),
+    )
+    report = dali_rec.pack(archive, tmp_path / "out", shuffle=False, max_bad=3)
+    assert [bytes(record.image) for record in dali_rec.open(tmp_path / "out")] == 4 * [jpeg(1)]
+    assert paths_in(tmp_path / "out")[1:] == [f"x.tar//dog/{number}.jpg" for number in (2, 3, 4)]
+    reason = "it is a link to what is no file in the archive"
+    rejected = [(one.sample.location, one.reason) for one in report.rejections]
+    assert rejected == [(f"x.tar//dog/{number}.jpg#link", reason) for number in (5, 6, 7)]
+
+
+def test_zip_of_macos_has_names_in_utf_8_without_saying_so(tmp_path):
+    name = "gâteau/é.jpg".encode()
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr(zipfile.ZipInfo("x" * len(name)), jpeg())
+    (tmp_path / "x.zip").write_bytes((tmp_path / "x.zip").read_bytes().replace(b"x" * len(name), name))
+    assert open_source(tmp_path / "x.zip").classes == ("gâteau",)
+
+
+def test_zip_behind_something_else_and_with_a_comment(tmp_path):
+    zip_of(tmp_path / "x.zip", make_class_folder(tmp_path / "photos", {"ant": 2}))
+    with zipfile.ZipFile(tmp_path / "x.zip", "a") as archive:
+        archive.comment = b"photographs"
+    (tmp_path / "y.zip").write_bytes(b"#!/bin/sh\n" * 50 + (tmp_path / "x.zip").read_bytes())
+    dali_rec.pack(tmp_path / "y.zip", tmp_path / "out")
+    assert {bytes(record.image) for record in dali_rec.open(tmp_path / "out")} == {jpeg(0), jpeg(1)}
+
+
+def test_a_tar_in_a_tar_beside_a_folder_of_its_name(tmp_path):
+    inner = tar_with(tmp_path / "cat.tar", ("1.jpg", jpeg(1))).read_bytes()
+    source = open_source(tar_with(tmp_path / "x.tar", ("cat/2.jpg", jpeg(2)), ("cat.tar", inner)))
+    assert source.classes == ("cat", "cat.tar")
+
+
+# How they are read
+
+
+def test_any_process_reads_them_from_any_folder(tmp_path, archive, class_folder, monkeypatch):
+    monkeypatch.chdir(archive.parent)
+    source = open_source(archive.name)
+    elsewhere = pickle.loads(pickle.dumps(source.pixels.absolute()))
+    monkeypatch.chdir(tmp_path)
+    read = sorted(elsewhere.read(sample.location) for sample in source.samples)
+    assert read == sorted(file.read_bytes() for file in class_folder.rglob("*.jpg"))
+
+
+def test_archive_is_opened_once_a_process(tmp_path, class_folder, monkeypatch):
+    source = open_source(tar_of(tmp_path / "x.tar", class_folder))
+    opened = []
+
+    def counted(path):
+        opened.append(path)
+        return open_regular(path)
+
+    open_regular = archived.open_regular
+    monkeypatch.setattr(archived, "open_regular", counted)
+    sent = pickle.dumps(source.pixels.absolute())
+    for sample in source.samples:
+        source.pixels.read(sample.location)
+        pickle.loads(sent).read(sample.location)  # as it comes with each request to another process
+    assert opened == [str(tmp_path / "x.tar")] * 2
+
+
+def test_many_are_packed_by_several_processes(begun, tmp_path):
+    images = [jpeg(seed, (16, 16)) for seed in range(10)]
+    members = [(f"{number % 3}/{number}.jpg", images[number % 10]) for number in range(2100)]
+    dali_rec.pack(tar_with(tmp_path / "x.tar", *members), tmp_path / "out", workers=8, shuffle=False)
+    assert len(begun) == 2
+    assert [image for _, _, image in records_of(tmp_path / "out")] == [
+        image for _, image in sorted(members, key=lambda member: member[0])
+    ]
+
+
+def test_interrupted_run_is_resumed_and_a_changed_archive_is_packed_again(tmp_path, class_folder):
+    archive = tar_of(tmp_path / "x.tar", class_folder)
+
+    def stop(done, total):
+        if done == 8:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        dali_rec.pack(archive, tmp_path / "out", shards=4, progress=stop)
+    assert dali_rec.pack(archive, tmp_path / "out", shards=4, resume=True).images < 12
+    dali_rec.pack(archive, tmp_path / "whole", shards=4)
+    assert records_of(tmp_path / "out") == records_of(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        dali_rec.pack(archive, tmp_path / "again", shards=4, progress=stop)
+    os.utime(archive, (1, 1))
+    with pytest.raises(DatasetError, match="was packed from files of which some have changed since"):
+        dali_rec.pack(archive, tmp_path / "again", shards=4, resume=True)
+
+
+def test_archives_are_added_to_a_data_set_and_packed_by_several_machines(tmp_path, class_folder):
+    archive = tar_of(tmp_path / "x.tar", class_folder)
+    dali_rec.pack(archive, tmp_path / "out", num_nodes=2, node_rank=0, shards=2)
+    dali_rec.pack(archive, tmp_path / "out", num_nodes=2, node_rank=1, shards=2)
+    more = zip_of(tmp_path / "y.zip", make_class_folder(tmp_path / "more", {"bee": 1, "dog": 2}))
+    dali_rec.pack(more, tmp_path / "out", append=True)
+    dataset = dali_rec.open(tmp_path / "out")
+    assert (len(dataset), dataset.classes) == (15, ("ant", "bee", "cat", "dog"))
+    assert sorted(dataset.keys.tolist()) == list(range(15))
+
+
+def test_file_that_changes_is_noticed(tmp_path):
+    archive = tar_with(tmp_path / "x.tar", ("cat/1.jpg", jpeg()))
+    source = open_source(archive)
+    origin, location = Origin(source.root, source.pixels), source.samples[0].location
+    before = stamp_of(origin, location)
+    shutil.copy(archive, tmp_path / "copy")
+    (tmp_path / "copy").replace(archive)
+    assert stamp_of(origin, location) != before
+
+
+# What cannot be read
+
+
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_archive_that_is_cut_off_while_it_is_packed(tmp_path, kind):
+    photos = make_class_folder(tmp_path / "photos", {"ant": 3})
+    archive = tar_of(tmp_path / "x.tar", photos) if kind == "tar" else zip_of(tmp_path / "x.zip", photos)
+    source = open_source(archive)
+    os.truncate(archive, 1000)
+    last = max(source.samples, key=lambda sample: int(sample.location.rpartition("#")[2].partition("+")[0]))
+    with pytest.raises(ImageRejectedError, match=r" bytes from byte \d+ on are missing: it was cut off"):
+        source.pixels.read(last.location)
+
+
+def test_damaged_member_of_a_zip_is_rejected_by_its_checksum_even_if_it_is_trusted(tmp_path):
+    for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        archive = zip_of(tmp_path / "x.zip", make_class_folder(tmp_path / "photos", {"ant": 1}), method=method)
+        data = bytearray(archive.read_bytes())
+        data[400] ^= 1
+        archive.write_bytes(data)
+        with pytest.raises(TooManyBadImagesError, match=r"x\.zip//ant/ant_000\.jpg#\S+: (the member at byte|Error)"):
+            dali_rec.pack(archive, tmp_path / "out", trust=True, strict=True)
+
+
+def test_damaged_archives_are_errors_that_say_where(tmp_path):
+    data = tar_with(tmp_path / "x.tar", ("cat/1.jpg", jpeg(1)), ("cat/2.jpg", jpeg(2))).read_bytes()
+    second = -(-len(jpeg(1)) // 512) * 512 + 512
+    with_damage = {
+        "x.tar: damaged at byte 0: no header of its first member": b"x" * 2000,
+        f"x.tar: damaged at byte {second}, behind cat/1.jpg: no header": data[:second]
+        + b"x" * 512
+        + data[second + 512 :],
+        f"x.tar: damaged at byte {second}, behind cat/1.jpg: .*bytes of cat/2.jpg are missing": data[: second + 600],
+        "x.tar: an empty file, which is no .tar": b"",
+    }
+    for message, contents in with_damage.items():
+        (tmp_path / "x.tar").write_bytes(contents)
+        with pytest.raises(SourceError, match=message):
+            open_source(tmp_path / "x.tar")
+    inner = tar_with(tmp_path / "n01.tar", ("1.jpg", jpeg())).read_bytes()
+    tar_with(tmp_path / "x.tar", ("n01.tar", inner[:600]))
+    with pytest.raises(SourceError, match=r"x\.tar//n01\.tar: damaged at byte 512: .* bytes of 1\.jpg are missing"):
+        open_source(tmp_path / "x.tar")
+    photos = make_class_folder(tmp_path / "photos", {"ant": 1})
+    (tmp_path / "x.zip").write_bytes(zip_of(tmp_path / "x.zip", photos).read_bytes()[:-100])
+    with pytest.raises(SourceError, match=r"x\.zip: no \.zip, or cut off"):
+        open_source(tmp_path / "x.zip")
+
+
+def test_tar_without_its_end_and_tars_joined_are_told(tmp_path):
+    archive = tar_with(tmp_path / "x.tar", ("cat/1.jpg", jpeg()))
+    data = archive.read_bytes()
+    archive.write_bytes(data * 2)
+    assert any("join .tar files by 'tar --concatenate'" in note for note in open_source(archive).notes)
+    os.truncate(archive, -(-len(jpeg()) // 512) * 512 + 512)
+    assert any("no mark of its end" in note for note in open_source(archive).notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [("x.tar.gz", "gunzip -k "), ("x.tgz", "gunzip -k "), ("x.tar.xz", "unxz -k "), ("x.tar.zst", "unzstd ")],
+)
+def test_compressed_archives_are_refused_with_the_way(tmp_path, name, remedy):
+    (tmp_path / name).write_bytes(b"x")
+    for source in (tmp_path / name, tmp_path):
+        with pytest.raises(SourceError, match=rf"{name}: compressed as a whole, .*; '{remedy}.*{name}' makes a \.tar"):
+            open_source(source)
+
+
+def test_compressed_archive_under_the_name_of_another(tmp_path):
+    with tarfile.open(tmp_path / "x.tar", "w:gz"):
+        pass
+    with pytest.raises(SourceError, match=r"x\.tar: compressed as a whole, .*'gunzip < .*x\.tar' writes a \.tar"):
+        open_source(tmp_path / "x.tar")
+    tar_with(tmp_path / "y.tar", ("n01.tar", (tmp_path / "x.tar").read_bytes()))
+    with pytest.raises(SourceError, match=r"y\.tar//n01\.tar: compressed as a whole"):
+        open_source(tmp_path / "y.tar")
+
+
+def test_zip_that_is_encrypted_or_compressed_in_other_ways(tmp_path):
+    archive = zip_of(tmp_path / "x.zip", make_class_folder(tmp_path / "photos", {"ant": 1}))
+    data = bytearray(archive.read_bytes())
+    central = data.index(b"PK\x01\x02", data.index(b"PK\x01\x02") + 1)  # behind that of the folder
+    data[central + 8 : central + 10] = struct.pack("<H", 1)
+    archive.write_bytes(data)
+    with pytest.raises(SourceError, match=r"x\.zip: ant/ant_000\.jpg is encrypted"):
+        open_source(archive)
+    zip_of(tmp_path / "x.zip", tmp_path / "photos", method=zipfile.ZIP_BZIP2)
+    with pytest.raises(SourceError, match=r"x\.zip: ant/ant_000\.jpg is compressed by method 12, .*unpack"):
+        open_source(archive)
+
+
+def test_archives_without_images(tmp_path):
+    for archive in (tar_with(tmp_path / "x.tar"), zip_of(tmp_path / "x.zip", tmp_path / "nothing")):
+        with pytest.raises(SourceError, match=rf"{archive.name}: no images in it; expected .*CLASS/IMAGE\.jpg"):
+            open_source(archive)
+    inner = (tmp_path / "x.zip").read_bytes()
+    with pytest.raises(SourceError, match=r"no images in it, but train\.zip\. Pack these"):
+        open_source(tar_with(tmp_path / "x.tar", ("train.zip", inner)))
+    (tmp_path / "data" / "shards").mkdir(parents=True)
+    shutil.copy(tmp_path / "x.tar", tmp_path / "data" / "shards")
+    with pytest.raises(SourceError, match=r"but shards/x\.tar\. Pack these, or the folder they are in"):
+        open_source(tmp_path / "data")
+
+
+def test_archive_of_many_folders_in_one_another(tmp_path):
+    with pytest.raises(SourceError, match=r"x\.tar: .* lies 3000 folders deep"):
+        open_source(tar_with(tmp_path / "x.tar", ("a/" * 3000 + "1.jpg", jpeg())))
+
+
+def test_options_of_other_sources_are_refused(tmp_path):
+    archive = zip_of(tmp_path / "x.zip", make_class_folder(tmp_path / "photos", {"ant": 1}))
+    for options, message in (
+        (SourceOptions(table=TableOptions(("kind",))), "--columns, --label-column and the like go with a table"),
+        (SourceOptions(root="."), "--root goes with"),
+        (SourceOptions(format="coco"), "annotations of boxes, as --format says, are not read in archives; unpack"),
+    ):
+        with pytest.raises(SourceError, match=message):
+            open_source(archive, options)
+    with pytest.raises(SourceError, match=r"s3://bucket/x\.tar: no such file or folder: .* copy it here first"):
+        open_source("s3://bucket/x.tar")
+
+
+def test_list_is_refused_as_it_could_not_be_packed(tmp_path, capsys):
+    archive = tar_with(tmp_path / "x.tar", ("cat/1.jpg", jpeg()))
+    assert main(["list", str(archive), str(tmp_path / "x.lst")]) == 1
+    assert "a list names files, and these images are in an archive: pack it as it is" in capsys.readouterr().err
+    assert not (tmp_path / "x.lst").exists()
+
+
+def test_command_plans(tmp_path, class_folder, capsys):
+    assert main(["pack", str(tar_of(tmp_path / "x.tar", class_folder)), str(tmp_path / "out"), "--dry-run"]) == 0
+    assert "bee" in capsys.readouterr().out
+    assert not (tmp_path / "out.rec").exists()
+
+
+def test_archive_is_not_written_over(tmp_path, class_folder):
+    archive = tar_of(tmp_path / "x.tar", class_folder)
+    before = archive.read_bytes()
+    (tmp_path / "out.rec").symlink_to(archive)
+    with pytest.raises(FileExistsError, match="is what is being packed; name it otherwise"):
+        dali_rec.pack(archive, tmp_path / "out", overwrite=True)
+    assert archive.read_bytes() == before
