@@ -89,6 +89,7 @@ def read_rows(
         pixels=found.held or table.pixels,
         notes=tuple(notes),
         splits=splits,
+        is_in_order=found.held is not None,
     )
 
 

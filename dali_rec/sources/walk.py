@@ -42,8 +42,8 @@ def scan(top: Path) -> FolderTree:
     """What is under a folder. Raises SourceError where a part of it cannot be read."""
     tree = FolderTree(top)
     for parts, names in walk(top):
-        images = [name for name in names if _is_image(name)]
-        tree.others += ["/".join((*parts, name)) for name in names if not _is_image(name)]
+        images = [name for name in names if is_image_name(name)]
+        tree.others += ["/".join((*parts, name)) for name in names if not is_image_name(name)]
         if images:
             tree.images.append((parts, images))
         if len(parts) == 1:
@@ -113,7 +113,8 @@ def _is_seen(entry: os.DirEntry[str]) -> bool:
     return not is_hidden(entry.name) and not is_work_folder(entry)
 
 
-def _is_image(name: str) -> bool:
+def is_image_name(name: str) -> bool:
+    """Whether a file is an image that can be packed, by its extension."""
     return os.path.splitext(name)[1].lower() in LOADABLE_EXTENSIONS  # noqa: PTH122  # ten times as fast as a Path
 
 
