@@ -29,8 +29,10 @@ _WHOLE = 32 << 20
 _PIECE = 8 << 20
 _READ_AT_ONCE = 1 << 20
 # Images that were read before they were asked for: so many bytes are kept, and so many images whatever their size.
-_MOST_BYTES = 128 << 20
+_MOST_BYTES = 64 << 20
 _MOST_IMAGES = 64
+# Rows of a group that one process reads: about as many as are begun for each process.
+_MOST_TOGETHER = 128
 # Threads may be in several row groups where one ends, and so may a file that is read in several places.
 _MOST_OPEN = 4
 
@@ -98,6 +100,17 @@ class ParquetImages:
             reason = str(error) or type(error).__name__
             raise ImageRejectedError(f"{os.path.join(self._folder, file)}, row {row}: {reason}") from None  # noqa: PTH118
 
+    def group_of(self, location: str) -> object:
+        """The row group that an image is in, if it is small enough for other processes to be at others meanwhile."""
+        file, row = _file_and_row(location)
+        try:
+            starts = self._rows.footer(file)[1]
+        except PARQUET_ERRORS:  # reading will say it
+            return None
+        number = bisect.bisect_right(starts, row)
+        is_small = number < len(starts) and starts[number] - starts[number - 1] <= _MOST_TOGETHER
+        return (file, number) if is_small else None
+
     def _bytes(self, value: Any, file: str) -> bytes:
         path = None
         if isinstance(value, dict):
@@ -137,6 +150,7 @@ class _Rows:
         self._folder = folder
         self._column = column
         self._lock = threading.Lock()
+        self._lock_of_footers = threading.Lock()
         self._kept: OrderedDict[tuple[str, int], Any] = OrderedDict()
         self._kept_bytes = 0
         self._footers: OrderedDict[str, tuple[Any, list[int]]] = OrderedDict()
@@ -149,7 +163,7 @@ class _Rows:
         with self._lock:
             if (file, row) in self._kept:
                 return self._forget((file, row))
-            metadata, starts = self._footer(file)
+            metadata, starts = self.footer(file)
             if row >= metadata.num_rows:
                 raise ValueError(f"the file has {metadata.num_rows:,} rows; has it changed?")
             number = bisect.bisect_right(starts, row) - 1
@@ -185,7 +199,7 @@ class _Rows:
             self._drop_oldest()
 
     def _begin(self, file: str, number: int) -> _Group:
-        metadata, starts = self._footer(file)
+        metadata, starts = self.footer(file)
         if (file, number) in self._open:
             self._end(file, number)
         while len(self._open) >= _MOST_OPEN:
@@ -209,16 +223,17 @@ class _Rows:
         with contextlib.suppress(OSError):
             group.file.close()
 
-    def _footer(self, file: str) -> tuple[Any, list[int]]:
-        """What a file says of its row groups, and the rows where they begin."""
-        if file not in self._footers:
-            with import_parquet().ParquetFile(os.path.join(self._folder, file)) as opened:  # noqa: PTH118
-                metadata = opened.metadata
-            counts = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
-            self._footers[file] = metadata, [0, *itertools.accumulate(counts)][:-1]
-            while len(self._footers) > _MOST_OPEN:
-                self._footers.popitem(last=False)
-        return self._footers[file]
+    def footer(self, file: str) -> tuple[Any, list[int]]:
+        """What a file says of its row groups, and the rows where they begin and where the last ends."""
+        with self._lock_of_footers:
+            if file not in self._footers:
+                with import_parquet().ParquetFile(os.path.join(self._folder, file)) as opened:  # noqa: PTH118
+                    metadata = opened.metadata
+                counts = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
+                self._footers[file] = metadata, [0, *itertools.accumulate(counts)]
+                while len(self._footers) > _MOST_OPEN:
+                    self._footers.popitem(last=False)
+            return self._footers[file]
 
     def _keep(self, place: tuple[str, int], value: Any) -> None:
         if place not in self._kept:
