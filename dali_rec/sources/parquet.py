@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dali_rec.errors import SourceError
-from dali_rec.sources.parquet_columns import Field, choose_columns, read_fields
+from dali_rec.sources.parquet_columns import Field, Names, choose_columns, read_fields
 from dali_rec.sources.parquet_images import PARQUET_ERRORS, ParquetImages, import_parquet, parquet_location
 from dali_rec.sources.pixels import is_base64
 from dali_rec.sources.rows import Row
@@ -129,7 +129,7 @@ def _refuse_other_columns(first: _File, other: _File, options: TableOptions) -> 
 
 def _unlabelled(files: Sequence[_File], splits: Sequence[str], labels: Sequence[str]) -> list[str]:
     """The splits of which no row has a class that is known, of those that have names."""
-    if any(name not in files[0].fields or files[0].fields[name].names is None for name in labels):
+    if any(_names(files[0], name) is None for name in labels):
         return []
     of_split: dict[str, list[_File]] = {}
     for file, split in zip(files, splits, strict=True):
@@ -137,10 +137,20 @@ def _unlabelled(files: Sequence[_File], splits: Sequence[str], labels: Sequence[
     return [split for split, some in of_split.items() if not any(_has_labels(file, labels) for file in some)]
 
 
+def _names(file: _File, column: str) -> Names:
+    """The names of the classes in a column, None where it has none, or is no column of the file."""
+    return file.fields[column].names if column in file.fields else None
+
+
 def _has_labels(file: _File, labels: Sequence[str]) -> bool:
     if any(file.fields[name].kind != "number" for name in labels):
         return True
-    return any(value != _UNKNOWN for batch in file.batches(labels) for name in labels for value in _values(batch, name))
+    return any(
+        value not in (_UNKNOWN, None)
+        for batch in file.batches(labels)
+        for name in labels
+        for value in _values(batch, name)
+    )
 
 
 def _values(batch: Any, name: str) -> list[Any]:
@@ -185,9 +195,9 @@ class _Reader:
     def table_rows(self) -> TableRows:
         """The rows as those of a table, with a column for each place in a list of labels."""
         options = self._columns.options
-        fields = self._files[0].fields
         labels = tuple(one for name in options.labels for one in self._expanded(name))
-        names = {one: known for name in options.labels if (known := fields[name].names) for one in self._expanded(name)}
+        known = {name: found for name in options.labels if (found := _names(self._files[0], name)) is not None}
+        names = {one: classes for name, classes in known.items() for one in self._expanded(name)}
         split = options.split if self._splits is None else _SPLIT
         columns = replace(self._columns, names=(), options=replace(options, labels=labels, split=split))
         return TableRows(columns, self._rows(), names=names, held=self.held, places=self, has_splits=split == _SPLIT)
@@ -209,6 +219,8 @@ class _Reader:
             columns: dict[str, Sequence[Any]] = {}
             for name in self._used:
                 columns |= self._column(file, name, _values(batch, name), first + row)
+            if self._columns.is_unlabelled:
+                columns[self._columns.options.labels[0]] = [0] * batch.num_rows
             if self.held is not None:
                 values = batch.column(location).to_pylist() if paths else [None] * batch.num_rows
                 columns[location] = [
@@ -255,7 +267,9 @@ class _Reader:
 
     def _list_widths(self) -> dict[str, int]:
         """How many labels each list of labels has, by the first row."""
-        lists = [name for name in self._columns.options.labels if self._files[0].fields[name].kind == "list"]
+        fields = self._files[0].fields
+        labels = [name for name in self._columns.options.labels if name in fields]
+        lists = [name for name in labels if fields[name].kind == "list"]
         widths = {name: len(self._first(name) or ()) for name in lists}
         for name, width in widths.items():
             if not width:

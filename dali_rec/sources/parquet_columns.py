@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from dali_rec.errors import SourceError
-from dali_rec.sources.columns import ALL_LABELS, Columns, TableOptions, named_columns
+from dali_rec.sources.columns import ALL_LABELS, Columns, TableOptions, is_no_label, named_columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -84,6 +84,8 @@ def _kind(type_: Any) -> Kind:
 def choose_columns(where: str, fields: Mapping[str, Field], options: TableOptions) -> Columns:
     """Which columns are what, as of a table, where the images and the classes of Hugging Face go before names.
 
+    Images without any other column that may be labels all get label 0.
+
     Raises SourceError where that cannot be told, and for a column of a type that it cannot have.
     """
     if options.columns is not None:
@@ -105,9 +107,18 @@ def choose_columns(where: str, fields: Mapping[str, Field], options: TableOption
     if options.labels == ALL_LABELS:  # what can be one
         named = (chosen.location, chosen.id, chosen.split)
         others = tuple(name for name in names if name in named or fields[name].kind in ("number", "text", "list"))
+    is_unlabelled = image is not None and chosen.labels == _DEFAULTS.labels and _is_alone(image, names, chosen)
+    if is_unlabelled:
+        others = (*names, *chosen.labels)
+        notes.append(f"{where}: no column of labels: all images get label 0")
     found = named_columns(where, others, chosen)
     _check_kinds(where, fields, found.options)
-    return replace(found, names=names, notes=(*notes, *found.notes))
+    return replace(found, names=names, notes=(*notes, *found.notes), is_unlabelled=is_unlabelled)
+
+
+def _is_alone(image: str, names: Sequence[str], options: TableOptions) -> bool:
+    """Whether there is nothing beside the images that may be labels."""
+    return all(name == image or is_no_label(name, options) for name in names)
 
 
 def _images(fields: Mapping[str, Field]) -> list[str]:
