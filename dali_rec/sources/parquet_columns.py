@@ -60,7 +60,7 @@ def _field(type_: Any, feature: Any) -> Field:
     names: Any = inner.get("names") if isinstance(inner, dict) and inner.get("_type") == "ClassLabel" else None
     are_names = isinstance(names, list) and all(isinstance(name, str) for name in names)
     is_image = isinstance(feature, dict) and feature.get("_type") == "Image"
-    paths = [field for field in type_.fields if field.name == "path"] if _kind(type_) == "image" else []
+    paths = [field for field in type_ if field.name == "path"] if _kind(type_) == "image" else []
     has_path = len(paths) == 1 and _kind(paths[0].type) == "text"
     return Field(_kind(type_), str(type_), tuple(names) if are_names else None, is_image, has_path)
 

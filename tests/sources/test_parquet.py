@@ -487,8 +487,8 @@ def test_a_large_row_group_is_read_piece_by_piece(tmp_path, monkeypatch, counted
     piece=st.integers(1, 20000),
     most=st.sampled_from([0, 2000, 1 << 20]),
 )
-def test_images_come_right_in_any_order(tmp_path_factory, rows, group, whole, piece, most):
-    path = labelled(tmp_path_factory.mktemp("any") / "x.parquet", [0] * 12, group=group)
+def test_images_come_right_in_any_order(tmp_path, rows, group, whole, piece, most):
+    path = labelled(tmp_path / "x.parquet", [0] * 12, group=group)
     with pytest.MonkeyPatch.context() as patch:
         limits = {"_WHOLE": whole, "_PIECE": piece, "_MOST_BYTES": most, "_MOST_IMAGES": 2, "_MOST_OPEN": 2}
         for name, value in limits.items():
