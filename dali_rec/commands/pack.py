@@ -101,8 +101,8 @@ def pack(
         Path,
         typer.Argument(
             metavar="SOURCE",
-            help="Folder of images, .lst, .csv, .tsv, .txt, .json, .jsonl, COCO, VOC, YOLO and other annotations of "
-            "boxes, .rec, or .bin of faces.",
+            help="Folder of images, .lst, .csv, .tsv, .txt, .json, .jsonl, .parquet, COCO, VOC, YOLO and other "
+            "annotations of boxes, .rec, or .bin of faces.",
         ),
     ],
     out: Annotated[
