@@ -99,8 +99,8 @@ def _refuse_several_sets(folder: Path, files: tuple[str, ...]) -> None:
 def _splits(name: str, files: tuple[str, ...]) -> tuple[str, ...] | None:
     """The split of each file, None where none has one."""
     found = [split_of(file) for file in files]
-    if not any(found):
-        return None
+    if {*found} <= {None} or (len({*found}) == 1 and found[0] not in _SPLIT_WORDS.values()):
+        return None  # images-00000-of-00008.parquet alone say no split
     splits = tuple(split for split in found if split is not None)
     if len(splits) < len(files):
         odd, other = files[found.index(None)], next(file for file in files if split_of(file) is not None)
@@ -118,9 +118,9 @@ def split_of(file: str) -> str | None:
     before = shard[1] if shard is not None else ""
     if before.lower() in _SPLIT_WORDS:
         return _SPLIT_WORDS[before.lower()]
-    if before and "-" not in before:  # by custom a split of another name, and no part of one
-        return before
-    return next((split for part in (*reversed(folders), name) if (split := _word(part)) is not None), None)
+    is_name = before != "" and "-" not in before  # of a split that is called otherwise
+    of_folder = next((split for part in reversed(folders) if (split := _word(part)) is not None), None)
+    return of_folder or (before if is_name else _word(name))
 
 
 def _word(name: str) -> str | None:

@@ -149,7 +149,7 @@ def test_splits_can_be_joined_or_come_from_a_column(tmp_path):
         ("default/partial-train/0001.parquet", "train"),
         ("eval.parquet", "test"),
         ("my_dev_2.PARQUET", "val"),
-        ("train/part-00000-of-00002.parquet", "part"),
+        ("train/part-00000-of-00002.parquet", "train"),
         ("train_and_test.parquet", None),
         ("part-00000-c000.snappy.parquet", None),
         ("trainer.parquet", None),
@@ -172,6 +172,14 @@ def test_files_that_may_not_belong_together_are_refused(tmp_path, files, reason)
         labelled(tmp_path / "set" / file, [0])
     with pytest.raises(SourceError, match=reason):
         read(tmp_path / "set")
+
+
+def test_a_name_that_all_shards_have_is_no_split(tmp_path):
+    for number in range(2):
+        labelled(tmp_path / "set" / f"images-{number:05d}-of-00002.parquet", [0])
+    assert read(tmp_path / "set").splits == ()
+    labelled(tmp_path / "set" / "extra-00000-of-00001.parquet", [0])
+    assert [one.name for one in read(tmp_path / "set").splits] == ["extra", "images"]
 
 
 def test_splits_in_folders_of_a_data_set_belong_together(tmp_path):
