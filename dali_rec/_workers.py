@@ -63,8 +63,11 @@ class Workers(Protocol):
 
     ahead: int
 
-    def begin(self, request: Any) -> Pending:
-        """Begin with this one. What was begun first is to be waited for first."""
+    def begin(self, request: Any, group: object = None) -> Pending:
+        """Begin with this one. What was begun first is to be waited for first.
+
+        group: requests that follow each other and are of one group are best answered by one process.
+        """
 
     def close(self) -> None:
         """Drop what is not done, and end."""
@@ -98,7 +101,7 @@ class Threads:
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="dali-rec-read")
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="dali-rec-work")
 
-    def begin(self, request: Any) -> Future[Any]:
+    def begin(self, request: Any, group: object = None) -> Future[Any]:  # noqa: ARG002  # there is one process
         """See Workers."""
         # Begun in this order, so that what is waited for is being read.
         return self._pool.submit(self._do, self._readers.submit(self._work.read, request))
@@ -166,10 +169,13 @@ class Processes:
             raise
         turns = range(max(one.threads for one in settings))
         self._turns = itertools.cycle([one for turn in turns for one in self._processes if turn < one.threads])
+        self._last: tuple[object, _Process] | None = None
 
-    def begin(self, request: Any) -> Pending:
+    def begin(self, request: Any, group: object = None) -> Pending:
         """See Workers."""
-        process = next(self._turns)
+        is_next = self._last is None or group is None or self._last[0] != group
+        process = next(self._turns) if is_next or self._last is None else self._last[1]
+        self._last = group, process
         process.send(request)
         return process  # its answers come in the order of the questions
 

@@ -121,6 +121,11 @@ def _make_plan(source: Source, samples: SampleTable, name: str, split: str | Non
         what = "images" if split is None else f"images of the split {split!r}"
         raise SourceError(f"{len(samples)} {what} cannot fill {options.shards} shards; ask for fewer")
     if shuffles(source, options):
+        if source.is_in_order:
+            raise SourceError(
+                f"{source.root}: its images can be read in their order alone, and not shuffled at the same time; leave "
+                "--shuffle out, and shuffle the packed data set by 'dali-rec shuffle', or when it is loaded"
+            )
         order = array("q", range(len(samples)))
         random.Random(options.seed).shuffle(order)  # noqa: S311  # a repeatable order, not a secret
         samples = samples.take(order)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dali_rec._files import read_regular
 from dali_rec.errors import ImageRejectedError
+from dali_rec.sources.parquet_images import ParquetImages
 from dali_rec.sources.remote import fetch, is_url
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ class Origin(NamedTuple):
     def holder_of(self, location: str) -> HeldImages | None:
         """What holds the image at ``location``; None for one that is a file or behind a URL."""
         return self.pixels if self.pixels is not None and self.pixels.holds(location) else None
+
+    def group_of(self, location: str) -> object:
+        """What the image at ``location`` has in common with others that are best read by one process, or None."""
+        return self.pixels.group_of(location) if isinstance(self.pixels, ParquetImages) else None
 
     def file_of(self, location: str) -> str:
         """The path of the file that the image at ``location`` is; empty for one that is no file of its own."""

@@ -111,7 +111,8 @@ def prepare_all(
         for plan, shard in shards:
             for start in range(shard.start, shard.stop, batch_size):
                 samples = [plan.samples[row] for row in range(start, min(start + batch_size, shard.stop))]
-                pending.append((samples, workers.begin((plan.origin, [sample.location for sample in samples]))))
+                request = plan.origin, [sample.location for sample in samples]
+                pending.append((samples, workers.begin(request, plan.origin.group_of(samples[0].location))))
                 if len(pending) * batch_size >= workers.ahead:
                     yield from _finished(*pending.popleft())
         while pending:

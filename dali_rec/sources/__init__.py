@@ -52,6 +52,8 @@ from dali_rec.sources.name_labels import compile_pattern
 from dali_rec.sources.overlap import say_overlap
 from dali_rec.sources.packed import names_packed, read_packed
 from dali_rec.sources.pairs import PAIRS_SUFFIX, read_pairs
+from dali_rec.sources.parquet import read_parquet
+from dali_rec.sources.parquet_files import PARQUET_SUFFIX, find_parquet
 from dali_rec.sources.pixels import HeldImages, PixelTable
 from dali_rec.sources.remote import FetchOptions
 from dali_rec.sources.rows import TABLE_SUFFIXES
@@ -86,10 +88,11 @@ __all__ = [
     "read_list",
     "read_packed",
     "read_pairs",
+    "read_parquet",
     "read_table",
 ]
 
-_SUFFIXES = (".lst", *TABLE_SUFFIXES, PAIRS_SUFFIX)
+_SUFFIXES = (".lst", *TABLE_SUFFIXES, PARQUET_SUFFIX, PAIRS_SUFFIX)
 #: Formats of boxes whose files are tables as well.
 _ALSO_TABLES = ("csv", "createml", "openimages")
 #: What to do with files of other kinds, by their ends.
@@ -148,11 +151,12 @@ class SourceOptions:
 def open_source(source: object, options: SourceOptions | None = None) -> Source:
     """The source at a path: a folder, a .lst, a table, data for detection, InsightFace's pairs (.bin), or archives.
 
-    Tables are .csv, .tsv, .txt, .json and .jsonl. Annotations of boxes, such as a COCO file or a folder with the parts
-    of COCO, VOC or YOLO, are known by what is in them, or by ``format``. Archives are a .tar or .zip, a folder of such,
-    or a pattern that names the shards of WebDataset: see ``read_folders`` and ``read_webdataset``. A data set that is
-    packed already is named by its prefix, manifest or .rec file, or is a Dataset: see ``read_packed``. What else is no
-    path is a Python object: see ``read_items``.
+    Tables are .csv, .tsv, .txt, .json and .jsonl. Parquet files are one, a folder of them, or a pattern: see
+    ``read_parquet``. Annotations of boxes, such as a COCO file or a folder with the parts of COCO, VOC or YOLO, are
+    known by what is in them, or by ``format``. Archives are a .tar or .zip, a folder of such, or a pattern that names
+    the shards of WebDataset: see ``read_folders`` and ``read_webdataset``. A data set that is packed already is named
+    by its prefix, manifest or .rec file, or is a Dataset: see ``read_packed``. What else is no path is a Python object:
+    see ``read_items``.
 
     Raises SourceError where there is nothing that can be packed, and for an option that this kind of source has not.
     """
@@ -182,7 +186,7 @@ def _open_files(path: Path, options: SourceOptions) -> Source:
     archives = find_archives(path)
     if archives is not None and not (path.is_dir() and _find_annotations(path, options) is not None):
         return _open_archives(archives, options)
-    if not path.exists():
+    if not path.exists() and find_parquet(path) is None:
         url = as_url(path)
         remedy = ": what is packed is read from this machine: copy it here first" if url else ""
         raise SourceError(f"{url or path}: no such file or folder{remedy}")
@@ -229,14 +233,21 @@ def _open_path(path: Path, options: SourceOptions) -> Source:
             return replace(source, notes=(f"{path}: the annotations in {inside} are packed", *source.notes))
     if annotations is None and not path.is_dir() and path.suffix.lower() not in _SUFFIXES:
         raise _unknown(path)
-    _refuse_other_options(str(path), annotations or _kind(path), options)
+    parquet = find_parquet(path) if annotations is None else None
+    _refuse_other_options(str(path), annotations or ("parquet" if parquet is not None else _kind(path)), options)
     if root is not None and not root.is_dir():
         raise SourceError(f"--root {options.root}: no such folder; it is where the paths in {path} begin")
     if annotations is not None:
         attribute = None if options.table == TableOptions() else options.table.labels[0]
         return read_detection(path, annotations, root, options.classes, options.flagged, options.empty, attribute)
+    if parquet is not None:
+        return read_parquet(parquet, root, options.table, options.classes)
+    return _read_images(path, root, options)
+
+
+def _read_images(path: Path, root: Path | None, options: SourceOptions) -> Source:
     if path.is_dir():
-        return _read_images(path, options)
+        return _read_folder(path, options)
     if path.suffix.lower() == ".lst":
         return _named(str(path), read_list(path, root, options.label_width), options.classes)
     if path.suffix.lower() in TABLE_SUFFIXES:
@@ -244,7 +255,7 @@ def _open_path(path: Path, options: SourceOptions) -> Source:
     return read_pairs(path)
 
 
-def _read_images(folder: Path, options: SourceOptions) -> Source:
+def _read_folder(folder: Path, options: SourceOptions) -> Source:
     pattern = None if options.label_pattern is None else compile_pattern(options.label_pattern)
     if options.labels == "levels" and pattern is None and is_cub(folder):
         return read_cub(folder, options.classes)
@@ -291,7 +302,7 @@ def _kind(path: Path) -> str:
 
 def _refuse_other_options(name: str, kind: str, options: SourceOptions) -> None:
     """Raise SourceError for an option that does not go with this kind of source, and would be passed over."""
-    with_classes = ("folder", ".lst", "table", "object", "packed", "webdataset", *KINDS)
+    with_classes = ("folder", ".lst", "table", "parquet", "object", "packed", "webdataset", *KINDS)
     only_label = TableOptions(labels=options.table.labels)
     of_shards = replace(only_label, location=options.table.location)
     for kinds, is_given, names, what in (
@@ -299,7 +310,7 @@ def _refuse_other_options(name: str, kind: str, options: SourceOptions) -> None:
         (("folder",), options.label_pattern is not None, "--label-pattern goes", "a folder of images"),
         (
             (
-                *("table", "object"),
+                *("table", "parquet", "object"),
                 *(WITH_ATTRIBUTE if options.table == only_label else ()),
                 *(("webdataset",) if options.table == of_shards else ()),
             ),
@@ -308,7 +319,12 @@ def _refuse_other_options(name: str, kind: str, options: SourceOptions) -> None:
             "a table",
         ),
         ((".lst",), options.label_width is not None, "--label-width goes", "a .lst"),
-        ((".lst", "table", *WITH_ROOT), options.root is not None, "--root goes", "a list, table or COCO file"),
+        (
+            (".lst", "table", "parquet", *WITH_ROOT),
+            options.root is not None,
+            "--root goes",
+            "a list, table or COCO file",
+        ),
         (with_classes, options.classes is not None, "--classes goes", "classes"),
         (
             WITH_FLAGS,

@@ -24,7 +24,7 @@ _PARTS = re.compile(
     r"images?|imgs?|jpegimages|leftimg8bit|masks?|annotations?|labels?|segmentation\w*|gt\w*|ground_?truth"
 )
 #: Files that hold many images, and what to do with them.
-ARCHIVES = (".parquet", ".arrow")
+ARCHIVES = (".arrow",)
 LOAD_ARCHIVES = "Load it with datasets.load_dataset of Hugging Face, and give that to dali_rec.pack (docs/packing.md)"
 _WORDS = re.compile("[a-z]+")
 

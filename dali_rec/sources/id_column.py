@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from array import array
+from typing import TYPE_CHECKING
 
 from dali_rec.errors import SourceError
 from dali_rec.recordio.header import MAX_ID
 from dali_rec.sources.label_column import finite_number
+
+if TYPE_CHECKING:
+    from dali_rec.sources.places import Places
 
 
 class IdColumn:
@@ -17,9 +21,9 @@ class IdColumn:
         self.keys: array[int] = array("Q")
         self._line_of: dict[int, int] = {}
 
-    def add(self, value: object, path: str, line: int) -> None:
+    def add(self, value: object, places: Places, line: int) -> None:
         """Add the id of the next row. Raises SourceError for what is no whole number from 0 up, or stands twice."""
-        where, text = f"{path}, line {line}", str(value)
+        where, text = places.of(line), str(value)
         number = finite_number(text)
         if number is None or not number.is_integer() or number < 0:
             raise SourceError(
@@ -30,6 +34,6 @@ class IdColumn:
         if key > MAX_ID:
             raise SourceError(f"{where}: {self.name!r} is {key}; ids go up to 2^64-1")
         if key in self._line_of:
-            raise SourceError(f"{where}: {self.name!r} {key} stands on line {self._line_of[key]} already")
+            raise SourceError(f"{where}: {self.name!r} {key} stands {places.at(self._line_of[key])} already")
         self._line_of[key] = line
         self.keys.append(key)

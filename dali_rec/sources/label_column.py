@@ -19,7 +19,8 @@ from dali_rec.sources.text_list import shared_folders
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
+
+    from dali_rec.sources.places import Places
 
 _FEW = 20  # rows of which each may well be of another class
 _NUMBERS = re.compile(r"-?[\d.]+(?:(?:[,;] ?| )-?[\d.]+)+")
@@ -40,12 +41,14 @@ class NumberedLabels:
 class LabelColumn:
     """Labels as they stand, each different one kept once.
 
-    is_named: whether the user named the column, and did not leave it to be found.
+    is_named: whether the user named the column, and did not leave it to be found. known: the names of all classes, in
+    the order of their numbers, where the table says them.
     """
 
-    def __init__(self, name: str, *, is_named: bool = True) -> None:
+    def __init__(self, name: str, *, is_named: bool = True, known: tuple[str, ...] | None = None) -> None:
         self.name = name
         self._is_named = is_named
+        self._known = known
         self._number_of: dict[str, int] = {}
         self._numbers = array("I")
         self._line_of: list[int] = []
@@ -75,35 +78,37 @@ class LabelColumn:
         self._number_of = {name[left_out:]: number for name, number in self._number_of.items()}
         return list(self._number_of)
 
-    def resolve(self, path: Path, classes: Sequence[str] | None) -> NumberedLabels:
+    def resolve(self, places: Places, classes: Sequence[str] | None) -> NumberedLabels:
         """The labels as they stand where all are numbers, and otherwise their places among the names or ``classes``.
 
         Raises SourceError, with the line, for a label that is not in ``classes``, is no text, or no number as most are.
         """
         names = list(self._number_of)
-        self._refuse_half_characters(path, names)
-        if classes is None:
+        self._refuse_half_characters(places, names)
+        if classes is None and self._known is None:
             plain = [finite_number(name) for name in names]
             numbers = [value for value in plain if value is not None]
             if len(numbers) == len(names):
                 return NumberedLabels([numbers[number] for number in self._numbers], None)
-            self._refuse_odd_ones(path, names, [value is not None for value in plain])
-            self._refuse_no_classes(path, names)
-        table = tuple(classes) if classes is not None else tuple(sorted(names))
+            self._refuse_odd_ones(places, names, [value is not None for value in plain])
+            self._refuse_no_classes(places, names)
+        table = tuple(classes) if classes is not None else self._known or tuple(sorted(names))
         place = {name: float(number) for number, name in enumerate(table)}
         for name, line in zip(names, self._line_of, strict=True):
             if name not in place:
-                raise SourceError(f"{path}, line {line}: the label {name!r} is not in --classes")
-        return NumberedLabels([place[names[number]] for number in self._numbers], table, self._doubts(path, names))
+                raise SourceError(f"{places.of(line)}: the label {name!r} is not in --classes")
+        return NumberedLabels([place[names[number]] for number in self._numbers], table, self._doubts(places, names))
 
-    def _doubts(self, path: Path, names: list[str]) -> tuple[str, ...]:
+    def _doubts(self, places: Places, names: list[str]) -> tuple[str, ...]:
         """Say it where names look like something else than classes."""
+        if self._known is not None:
+            return ()
         notes = []
         several = [name for name in names if "|" in name or _NUMBERS.fullmatch(name)] or _combinations(names)
         if several:
             what = "numbers" if _NUMBERS.fullmatch(several[0]) else "names"
             notes.append(
-                f"{path}: {len(several):,} of the labels in {self.name!r} look like several {what}, "
+                f"{places.name}: {len(several):,} of the labels in {self.name!r} look like several {what}, "
                 f"{several[0][:80]!r} for one, and each became a class; for several labels an image make a column of 0 "
                 "and 1 for each"
             )
@@ -112,35 +117,35 @@ class LabelColumn:
         twin = next((pair for pair in twins if pair[0] != pair[1]), None)
         if twin is not None:
             what = f"{twin[1]!r} and {twin[0]!r} in {self.name!r}"
-            notes.append(f"{path}: {what} differ in capitals, and are two classes")
+            notes.append(f"{places.name}: {what} differ in capitals, and are two classes")
         if len(names) > max(_FEW, len(self._numbers) // 2):
             notes.append(
-                f"{path}: the column {self.name!r} has {len(names):,} different names in {len(self._numbers):,} rows; "
-                "name another by --label-column if these are no classes"
+                f"{places.name}: the column {self.name!r} has {len(names):,} different names in {len(self._numbers):,} "
+                "rows; name another by --label-column if these are no classes"
             )
         return tuple(notes)
 
-    def _refuse_half_characters(self, path: Path, names: list[str]) -> None:
+    def _refuse_half_characters(self, places: Places, names: list[str]) -> None:
         """Raise SourceError for the first label that is no text: of bytes that are not UTF-8, as Excel may write."""
         for name, line in zip(names, self._line_of, strict=True):
             if any("\ud800" <= character <= "\udfff" for character in name):
-                raise SourceError(f"{path}, line {line}: the label {name[:80]!r} is not UTF-8; save the table as UTF-8")
+                raise SourceError(f"{places.of(line)}: the label {name[:80]!r} is not UTF-8; save the table as UTF-8")
 
-    def _refuse_no_classes(self, path: Path, names: list[str]) -> None:
+    def _refuse_no_classes(self, places: Places, names: list[str]) -> None:
         """Raise SourceError where all labels are splits that were not asked for, or names with boxes behind them."""
         splits = {SPLIT_NAMES.get(name.lower()) for name in names}
         if not self._is_named and None not in splits and len(splits) > 1:
             raise SourceError(
-                f"{path}: the labels in {self.name!r} are {', '.join(names[:3])}, which are splits and no classes; "
-                f"name the labels by --label-column, and the splits by --split-column {self.name!r}"
+                f"{places.name}: the labels in {self.name!r} are {', '.join(names[:3])}, which are splits and no "
+                f"classes; name the labels by --label-column, and the splits by --split-column {self.name!r}"
             )
         if all(map(_BOXES.fullmatch, names)):
             raise SourceError(
-                f"{path}: the labels in {self.name!r} have boxes behind them, as {names[0][:80]!r} has; write a table "
-                "with the name alone, or COCO annotations for the boxes"
+                f"{places.name}: the labels in {self.name!r} have boxes behind them, as {names[0][:80]!r} has; write a "
+                "table with the name alone, or COCO annotations for the boxes"
             )
 
-    def _refuse_odd_ones(self, path: Path, names: list[str], is_number: list[bool]) -> None:
+    def _refuse_odd_ones(self, places: Places, names: list[str], is_number: list[bool]) -> None:
         """Raise SourceError for the first label that is no finite number, if more rows have numbers than names."""
         rows = np.bincount(np.frombuffer(self._numbers, np.dtype("I")), minlength=len(names))
         finite = np.array(is_number)
@@ -151,7 +156,7 @@ class LabelColumn:
         odd = int(np.argmin(finite))
         what = "not a finite number" if infinite[odd] else f"no number, as most of the column {self.name!r} are"
         raise SourceError(
-            f"{path}, line {self._line_of[odd]}: the label {names[odd][:80]!r} is {what}; correct it, or, if the "
+            f"{places.of(self._line_of[odd])}: the label {names[odd][:80]!r} is {what}; correct it, or, if the "
             "labels are names of classes, give them all in a file by --classes"
         )
 

@@ -213,8 +213,9 @@ class Source:
     source has names. ``keys_are_given`` says that the source numbers its samples itself, as a list does. ``notes`` are
     things the user should hear. ``splits``: where the source is parted itself. ``label_classes``: the names behind each
     column of labels, where there are several columns. ``pixels``: where images are that are no files of their own.
-    ``has_boxes``: whether the labels are boxes (see ``BoxSamples``), and ``classes`` the names of objects. ``files``:
-    the .rec files or archives that images are in, which must not be written over.
+    ``is_in_order``: whether they are read fast in their order alone. ``has_boxes``: whether the labels are boxes (see
+    ``BoxSamples``), and ``classes`` the names of objects. ``files``: the .rec files or archives that images are in,
+    which must not be written over.
     """
 
     samples: SampleTable
@@ -226,6 +227,7 @@ class Source:
     splits: tuple[Split, ...] = ()
     label_classes: tuple[tuple[str, ...] | None, ...] | None = None
     pixels: HeldImages | None = None
+    is_in_order: bool = False
     has_boxes: bool = False
     files: tuple[str, ...] = ()
 

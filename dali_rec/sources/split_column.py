@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from dali_rec.sources.places import Places
+
 # Those of folders, and what Google's AutoML has in the first column of its tables.
 _NAMES = {**SPLIT_NAMES, "validate": "val"}
 _MOST = 1000  # a column of names or ids is no column of splits
@@ -47,7 +49,7 @@ class SplitColumn:
             self._line_of.append(line)
         self._numbers.append(self._number_of[text])
 
-    def parts(self, path: str) -> tuple[NDArray[np.int64], tuple[Split, ...]] | None:
+    def parts(self, places: Places) -> tuple[NDArray[np.int64], tuple[Split, ...]] | None:
         """The rows in the order of their splits, int64 of shape (N,), and where each split lies among them.
 
         None where no value is the name of a split, and the column something else. Raises SourceError, with the line,
@@ -60,21 +62,21 @@ class SplitColumn:
         for text, split, line in zip(texts, known, self._line_of, strict=True):
             if split is None and not (self._may_be_any and text):
                 raise SourceError(
-                    f"{path}, line {line}: {self.name!r} is {text[:80]!r}, which is no split as train, val and test "
+                    f"{places.of(line)}: {self.name!r} is {text[:80]!r}, which is no split as train, val and test "
                     "are; correct it, or make one data set of all rows by --split-column ''"
                 )
         if len(texts) > _MOST:
             raise SourceError(
-                f"{path}: the column {self.name!r} has {len(texts):,} different values, and each would be a data set; "
-                "name another by --split-column"
+                f"{places.name}: the column {self.name!r} has {len(texts):,} different values, and each would be a "
+                "data set; name another by --split-column"
             )
         names = [split or text for text, split in zip(texts, known, strict=True)]
         ordered = sorted(set(names), key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name))
         place = {name: number for number, name in enumerate(ordered)}
-        places = np.array([place[name] for name in names])[np.frombuffer(self._numbers, np.dtype("I"))]
-        ends = np.cumsum(np.bincount(places, minlength=len(ordered))).tolist()
+        numbers = np.array([place[name] for name in names])[np.frombuffer(self._numbers, np.dtype("I"))]
+        ends = np.cumsum(np.bincount(numbers, minlength=len(ordered))).tolist()
         splits = tuple(Split(name, start, end) for name, start, end in zip(ordered, [0, *ends], ends, strict=False))
-        return np.argsort(places, kind="stable"), splits
+        return np.argsort(numbers, kind="stable"), splits
 
     def passed_over(self, path: str) -> str:
         """What the user should hear where it names no splits."""

@@ -13,6 +13,7 @@ from dali_rec.sources.id_column import IdColumn
 from dali_rec.sources.label_column import LabelColumn, finite_number, nested
 from dali_rec.sources.other_splits import say_other_splits
 from dali_rec.sources.pixels import PixelTable, is_base64, is_pixels
+from dali_rec.sources.places import Lines
 from dali_rec.sources.remote import is_url
 from dali_rec.sources.rows import JSON_SUFFIXES, delimiter_in
 from dali_rec.sources.sample import SPLIT_NAMES, Sample, SampleTable, Source, Split
@@ -43,7 +44,13 @@ def read_table(path: Path, root: Folder | None, options: TableOptions, classes: 
     are no ``classes``, and a row without a split where others have one.
     """
     folder = str(root if root is not None else path.parent)
-    found = open_rows(path, folder, options)
+    return read_rows(path, folder, open_rows(path, folder, options), root, options, classes)
+
+
+def read_rows(
+    path: Path, folder: str, found: TableRows, root: Folder | None, options: TableOptions, classes: Sequence[str] | None
+) -> Source:
+    """The images of the rows of a table: see ``read_table``. folder: what their locations are relative to."""
     table = _Table(path, folder, found, options)
     for row in found.rows:
         table.add(row)
@@ -54,7 +61,7 @@ def read_table(path: Path, root: Folder | None, options: TableOptions, classes: 
     notes = [*found.columns.notes, *table.notes]
     if found.labels_are_folders:
         notes.append(_shorten_folders(path, table.labels[0], classes))
-    columns = [column.resolve(path, classes) for column in table.labels]
+    columns = [column.resolve(table.places, classes) for column in table.labels]
     values = [column.values for column in columns]
     files = table.find_files(root)
     keys = table.ids.keys
@@ -63,12 +70,12 @@ def read_table(path: Path, root: Folder | None, options: TableOptions, classes: 
         key = keys[number] if keys else number
         samples.append(Sample(key, tuple(column[number] for column in values), location))
     splits: tuple[Split, ...] = ()
-    if table.splits is not None and (parts := table.splits.parts(str(path))) is not None:
+    if table.splits is not None and (parts := table.splits.parts(table.places)) is not None:
         samples, splits = samples.take(parts[0]), parts[1]
     elif table.splits is not None:
-        notes.append(table.splits.passed_over(str(path)))
+        notes.append(table.splits.passed_over(table.places.name))
     names = tuple(column.names for column in columns)
-    if any(names) and classes is None and not splits:
+    if any(names) and not found.names and classes is None and not splits:
         notes += say_other_splits(path)
     notes += [*(note for column in columns for note in column.notes), *files.notes, *_repeats(path, files.locations)]
     return Source(
@@ -77,9 +84,10 @@ def read_table(path: Path, root: Folder | None, options: TableOptions, classes: 
         names[0] if len(names) == 1 else None,
         keys_are_given=bool(keys),
         label_classes=names if len(names) > 1 and any(names) else None,
-        pixels=table.pixels,
+        pixels=found.held or table.pixels,
         notes=tuple(notes),
         splits=splits,
+        is_in_order=found.held is not None,
     )
 
 
@@ -118,16 +126,21 @@ class _Table:
 
     def __init__(self, path: Path, root: str, found: TableRows, wanted: TableOptions) -> None:
         options = found.columns.options
-        self.labels = [LabelColumn(name, is_named=name in wanted.labels) for name in options.labels]
+        self.labels = [
+            LabelColumn(name, is_named=name in wanted.labels, known=found.names.get(name)) for name in options.labels
+        ]
+        self.places = found.places or Lines(path)
         self.locations: list[str] = []
         self.ids = IdColumn(options.id)
-        self.splits = SplitColumn(options.split, may_be_any=wanted.split is not None) if options.split else None
+        may_be_any = found.has_splits or wanted.split is not None
+        self.splits = SplitColumn(options.split, may_be_any=may_be_any) if options.split else None
         used = (options.location, options.id, *options.labels)
         others = [] if wanted.split is not None or options.split else found.columns.names
         self._passed_over = ColumnsPassedOver(name for name in others if name not in used)
         self._verified = verified_column(found.columns)
         self._absent = 0
         self.pixels: PixelTable | None = None
+        self._are_held = found.held is not None
         self._path = path
         self._root = root
         self._options = options
@@ -138,7 +151,7 @@ class _Table:
         if self._verified is not None and finite_number(str(row.values.get(self._verified))) == 0:
             self._absent += 1
             return
-        where = f"{self._path}, line {row.line}"
+        where = self.places.of(row.line)
         location = self._value(row.values, self._options.location, where, "--location-column")
         self._add_id(row, where)
         if self.splits is not None:
@@ -154,7 +167,7 @@ class _Table:
                     "labels stand in columns of their own, each with its --label-column"
                 )
             column.add(label, row.line)
-        self.locations.append(self._location(location, row, where))
+        self.locations.append(location if self._are_held else self._location(location, row, where))
 
     @property
     def notes(self) -> list[str]:
@@ -205,7 +218,7 @@ class _Table:
             return
         if len(self.ids.keys) < len(self.locations):
             raise SourceError(f"{where}: it has an {name!r}, which the rows before have not")
-        self.ids.add(row.values[name], str(self._path), row.line)
+        self.ids.add(row.values[name], self.places, row.line)
 
     def _value(self, values: dict[str, Any], name: str, where: str, option: str) -> Any:
         if name not in values:
@@ -223,7 +236,7 @@ class _Table:
     def find_files(self, root: Folder | None) -> FoundFiles:
         """Where the images are. Raises SourceError where that is not clear."""
         as_they_stand = FoundFiles(self._root, self.locations)
-        if self.pixels is not None:
+        if self._are_held or self.pixels is not None:
             return as_they_stand
         try:
             found = find_files(self._path, self.locations, root)

@@ -6,7 +6,7 @@ import itertools
 import json
 import os
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from dali_rec.errors import SourceError
@@ -26,8 +26,11 @@ from dali_rec.sources.rows import (
 from dali_rec.sources.text_list import find_layout, folder_of, path_and_label
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
+
+    from dali_rec.sources.pixels import HeldImages
+    from dali_rec.sources.places import Places
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +38,19 @@ class TableRows:
     """The columns of a table and its rows, without a header.
 
     labels_are_folders: whether labels are the folders of the paths, as no label stands behind them. classes: those that
-    have a number even without a row.
+    have a number even without a row. names: those of all classes, in their order, by columns of labels. held: what has
+    the images, whose locations then stand in the rows as they are. places: where rows are, if not on lines. has_splits:
+    whether the column of splits says nothing but splits.
     """
 
     columns: Columns
     rows: Iterable[Row[dict[str, Any]]]
     labels_are_folders: bool = False
     classes: tuple[str, ...] = ()
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    held: HeldImages | None = None
+    places: Places | None = None
+    has_splits: bool = False
 
 
 def open_rows(path: Path, root: str, options: TableOptions) -> TableRows:

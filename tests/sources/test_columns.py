@@ -143,7 +143,7 @@ def test_files_of_other_kinds_are_refused_with_the_way(tmp_path, name, way):
         open_source(tmp_path / name)
 
 
-@pytest.mark.parametrize("name", ["x.doc", "x.parquet", "x"])
+@pytest.mark.parametrize("name", ["x.doc", "x.arrow", "x"])
 def test_other_kinds_of_files_are_refused_whatever_the_options(tmp_path, name):
     (tmp_path / name).write_text("a/1.jpg 0\n")
     with pytest.raises(SourceError, match=rf"{name}: not a folder, \.lst, \.csv, .*can be packed"):

@@ -283,11 +283,11 @@ def test_a_stream_of_hugging_face_is_refused():
         open_source(hugging_face().to_iterable_dataset())
 
 
-@pytest.mark.parametrize("name", ["a.parquet", "data/train-00000-of-00001.parquet"])
+@pytest.mark.parametrize("name", ["a.arrow", "data/train-00000-of-00001.arrow"])
 def test_files_that_hugging_face_reads_are_said_to_be_for_it(name, tmp_path):
     path = tmp_path / "set" / name
     path.parent.mkdir(parents=True)
-    path.write_bytes(b"PAR1")
+    path.write_bytes(b"ARROW1")
     source = path if path.parent.name == "set" else tmp_path / "set"
     with pytest.raises(SourceError, match=r"Load it with datasets\.load_dataset"):
         open_source(source)

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ import dali_rec
 from dali_rec.cli import main
 from dali_rec.errors import SourceError
 from dali_rec.sources import SourceOptions, TableOptions, open_source
+from dali_rec.sources.places import Lines
 from dali_rec.sources.split_column import SplitColumn
 
 
@@ -111,7 +113,7 @@ def test_each_row_is_in_the_split_that_it_names_and_in_no_other(values):
     column = SplitColumn("split", may_be_any=True)
     for line, value in enumerate(values):
         column.add(value, line)
-    order, parts = column.parts("x.csv")
+    order, parts = column.parts(Lines(Path("x.csv")))
     called = {"train": "train", "training": "train", "val": "val", "dev": "val", "test": "test"}
     wanted = {}
     for row, value in enumerate(values):

@@ -1,0 +1,286 @@
+"""Parquet files with images, or the paths or URLs of images, in their rows, as Hugging Face distributes data sets."""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dali_rec.errors import SourceError
+from dali_rec.sources.parquet_columns import Field, Names, choose_columns, read_fields
+from dali_rec.sources.parquet_images import PARQUET_ERRORS, ParquetImages, import_parquet, parquet_location
+from dali_rec.sources.pixels import is_base64
+from dali_rec.sources.rows import Row
+from dali_rec.sources.table import read_rows
+from dali_rec.sources.table_rows import TableRows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from dali_rec.sources.columns import Columns, TableOptions
+    from dali_rec.sources.parquet_files import ParquetFiles
+    from dali_rec.sources.sample import Source
+
+_ROWS_AT_ONCE = 8192
+# No column is called so.
+_SPLIT = "\0split"
+# What Hugging Face has for a label that is not known, in splits for tests.
+_UNKNOWN = -1
+_POINTER = b"version https://git-lfs"
+
+
+def read_parquet(
+    found: ParquetFiles, root: Path | None, options: TableOptions, classes: Sequence[str] | None = None
+) -> Source:
+    """The images that Parquet files hold or name, in their order.
+
+    The column of the images is the one that Hugging Face says to hold them, or else the only one of structs of bytes
+    and a path, or of bytes, or it is found as in a table (see ``read_table``), as are the others; a label that Hugging
+    Face says to be a class is one by its name. Strings are paths, URLs, or files in base64. A list of labels is as many
+    labels. Splits of which no class is known are left out.
+
+    Raises SourceError, with the file and the row, for what ``read_table`` does, for a file that cannot be read, and
+    for files whose columns differ.
+    """
+    first, *others = [_open(found.folder, file) for file in found.files]
+    splits = None if options.split is not None else found.splits
+    columns = choose_columns(first.path, first.fields, options if splits is None else replace(options, split=""))
+    for other in others:
+        _refuse_other_columns(first, other, columns.options)
+    opened = [first, *others]
+    notes = [*found.notes, *columns.notes]
+    if splits is not None:
+        unlabelled = _unlabelled(opened, splits, columns.options.labels)
+        notes += [f"{found.name}: the split {split!r} is left out, as it has no labels" for split in unlabelled]
+        chosen = [number for number, split in enumerate(splits) if split not in unlabelled]
+        opened, splits = [opened[number] for number in chosen], tuple(splits[number] for number in chosen)
+    if not sum(one.rows for one in opened):
+        raise SourceError(f"{found.name}: no labelled rows in it")
+    table = _Reader(found, opened, splits, replace(columns, notes=tuple(notes)))
+    if table.held is not None and root is not None:
+        raise SourceError(f"{found.name}: --root says where paths begin, and the images are in the files; leave it out")
+    # Paths are relative to the file, if it is alone, and otherwise to where all are.
+    path = Path(first.path) if len(found.files) == 1 else found.folder / "*.parquet"
+    folder = str(found.folder if root is None else root)
+    return read_rows(path, folder, table.table_rows(), root, options, classes)
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file: its name in the folder, its path for messages, how many rows it has, and its columns."""
+
+    name: str
+    path: str
+    rows: int
+    fields: Mapping[str, Field]
+
+    def batches(self, columns: Sequence[str], at_once: int = _ROWS_AT_ONCE) -> Iterator[Any]:
+        """The rows of these columns, so many at a time. Raises SourceError where they cannot be read."""
+        try:
+            with import_parquet().ParquetFile(self.path, pre_buffer=False) as opened:
+                yield from opened.iter_batches(at_once, columns=list(columns), use_threads=False)
+        except PARQUET_ERRORS as error:
+            if isinstance(error, SourceError):
+                raise
+            raise _unreadable(self.path, error) from None
+
+
+def _open(folder: Path, name: str) -> _File:
+    path, parquet = os.path.join(folder, name), import_parquet()  # noqa: PTH118
+    try:
+        with parquet.ParquetFile(path) as opened:
+            return _File(name, path, opened.metadata.num_rows, read_fields(opened.schema_arrow))
+    except PARQUET_ERRORS as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: str, error: Exception) -> SourceError:
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            is_pointer = file.read(len(_POINTER)) == _POINTER
+    except OSError:
+        is_pointer = False
+    if is_pointer:
+        return SourceError(f"{path}: it is a pointer of Git LFS, and not the file; fetch that by 'git lfs pull'")
+    return SourceError(f"{path}: cannot be read as Parquet ({' '.join(str(error).split())}); fetch it anew")
+
+
+def _refuse_other_columns(first: _File, other: _File, options: TableOptions) -> None:
+    """Raise SourceError where a file lacks a column of the first, or has it otherwise."""
+    for name in (options.location, *options.labels, options.id, options.split or ""):
+        wanted, there = first.fields.get(name), other.fields.get(name)
+        if (wanted is None) != (there is None):
+            lacking, having = (other, first) if there is None else (first, other)
+            what = f"no column {name!r}, which {having.path} has"
+            raise SourceError(f"{lacking.path}: {what}; pack the files that belong together by a pattern")
+        if wanted is None or there is None:
+            continue
+        if wanted.kind != there.kind:
+            what = f"the column {name!r} is of the type {there.type}, and of {wanted.type} in {first.path}"
+            raise SourceError(f"{other.path}: {what}; pack them one by one")
+        if wanted.names != there.names:
+            raise SourceError(
+                f"{other.path}: the column {name!r} has other classes than in {first.path}; pack them one by one"
+            )
+
+
+def _unlabelled(files: Sequence[_File], splits: Sequence[str], labels: Sequence[str]) -> list[str]:
+    """The splits of which no row has a class that is known, of those that have names."""
+    if any(_names(files[0], name) is None for name in labels):
+        return []
+    of_split: dict[str, list[_File]] = {}
+    for file, split in zip(files, splits, strict=True):
+        of_split.setdefault(split, []).append(file)
+    return [split for split, some in of_split.items() if not any(_has_labels(file, labels) for file in some)]
+
+
+def _names(file: _File, column: str) -> Names:
+    """The names of the classes in a column, None where it has none, or is no column of the file."""
+    return file.fields[column].names if column in file.fields else None
+
+
+def _has_labels(file: _File, labels: Sequence[str]) -> bool:
+    if any(file.fields[name].kind != "number" for name in labels):
+        return True
+    return any(
+        value not in (_UNKNOWN, None)
+        for batch in file.batches(labels)
+        for name in labels
+        for value in _values(batch, name)
+    )
+
+
+def _values(batch: Any, name: str) -> list[Any]:
+    """The values of a column in Python's types; of yes and no, 1 and 0."""
+    return [_plain(value) for value in batch.column(name).to_pylist()]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return int(value) if isinstance(value, bool) else value
+
+
+class _Reader:
+    """The rows of files, one after another, numbered through from 0; as Places it says which is which."""
+
+    def __init__(
+        self, found: ParquetFiles, files: Sequence[_File], splits: Sequence[str] | None, columns: Columns
+    ) -> None:
+        self.name = found.name
+        self._files = files
+        self._splits = splits
+        self._columns = columns
+        self._ends = [*itertools.accumulate(file.rows for file in files)]
+        self._image = files[0].fields[columns.options.location]
+        is_held = self._image.kind != "text" or self._are_base64()
+        self.held = ParquetImages(str(found.folder), columns.options.location) if is_held else None
+        options = columns.options
+        used = (*options.labels, options.id, options.split or "", *(() if is_held else (options.location,)))
+        self._used = [name for name in dict.fromkeys(used) if name in files[0].fields]
+        self._widths = self._list_widths()
+
+    def of(self, row: int) -> str:
+        """See Places."""
+        number = bisect.bisect_right(self._ends, row)
+        return f"{self._files[number].path}, row {row - (self._ends[number - 1] if number else 0)}"
+
+    def at(self, row: int) -> str:
+        """See Places."""
+        return f"in {self.of(row)}"
+
+    def table_rows(self) -> TableRows:
+        """The rows as those of a table, with a column for each place in a list of labels."""
+        options = self._columns.options
+        labels = tuple(one for name in options.labels for one in self._expanded(name))
+        known = {name: found for name in options.labels if (found := _names(self._files[0], name)) is not None}
+        names = {one: classes for name, classes in known.items() for one in self._expanded(name)}
+        split = options.split if self._splits is None else _SPLIT
+        columns = replace(self._columns, names=(), options=replace(options, labels=labels, split=split))
+        return TableRows(columns, self._rows(), names=names, held=self.held, places=self, has_splits=split == _SPLIT)
+
+    def _rows(self) -> Iterator[Row[dict[str, Any]]]:
+        row = 0
+        for file, split in zip(self._files, self._splits or itertools.repeat(None), strict=False):
+            for values in self._of_file(file, row):
+                if split is not None:
+                    values[_SPLIT] = split
+                yield Row(row, 0, 0, values)
+                row += 1
+
+    def _of_file(self, file: _File, first: int) -> Iterator[dict[str, Any]]:
+        location = self._columns.options.location
+        paths = [f"{location}.path"] if self.held is not None and self._image.has_path else []
+        row = 0
+        for batch in file.batches([*self._used, *paths]):
+            columns: dict[str, Sequence[Any]] = {}
+            for name in self._used:
+                columns |= self._column(file, name, _values(batch, name), first + row)
+            if self._columns.is_unlabelled:
+                columns[self._columns.options.labels[0]] = [0] * batch.num_rows
+            if self.held is not None:
+                values = batch.column(location).to_pylist() if paths else [None] * batch.num_rows
+                columns[location] = [
+                    parquet_location(file.name, at, value and value["path"]) for at, value in enumerate(values, row)
+                ]
+            names = tuple(columns)
+            yield from (dict(zip(names, values, strict=True)) for values in zip(*columns.values(), strict=True))
+            row += batch.num_rows
+
+    def _column(self, file: _File, name: str, values: list[Any], first: int) -> dict[str, Sequence[Any]]:
+        """The values of a column by its name, or of a list by a name for each place; classes by their names."""
+        known = file.fields[name].names
+        if name not in self._widths:
+            if known is not None:
+                values = [self._class_name(name, value, known, first + at) for at, value in enumerate(values)]
+            return {name: values}
+        for at, value in enumerate(values, first):
+            if value is None or len(value) != self._widths[name]:
+                has = "no list" if value is None else f"{len(value)} labels"
+                raise SourceError(
+                    f"{self.of(at)}: {name!r} has {has}, and {self._widths[name]} in the first row; as many are "
+                    "expected"
+                )
+        columns = dict(zip(self._expanded(name), zip(*values, strict=True), strict=True))
+        if known is None:
+            return dict(columns)
+        return {
+            one: [self._class_name(name, value, known, first + at) for at, value in enumerate(column)]
+            for one, column in columns.items()
+        }
+
+    def _class_name(self, column: str, value: Any, known: tuple[str, ...], row: int) -> Any:
+        if value is None or isinstance(value, str):
+            return value
+        if value not in range(len(known)):
+            raise SourceError(
+                f"{self.of(row)}: the label {value} in {column!r} is none of the {len(known)} classes; correct it, or "
+                "leave the row out"
+            )
+        return known[int(value)]
+
+    def _expanded(self, name: str) -> tuple[str, ...]:
+        return tuple(f"{name}[{place}]" for place in range(self._widths[name])) if name in self._widths else (name,)
+
+    def _list_widths(self) -> dict[str, int]:
+        """How many labels each list of labels has, by the first row."""
+        fields = self._files[0].fields
+        labels = [name for name in self._columns.options.labels if name in fields]
+        lists = [name for name in labels if fields[name].kind == "list"]
+        widths = {name: len(self._first(name) or ()) for name in lists}
+        for name, width in widths.items():
+            if not width:
+                raise SourceError(f"{self.of(0)}: {name!r} has no labels; expected one or several numbers in each row")
+        return widths
+
+    def _are_base64(self) -> bool:
+        value = self._first(self._columns.options.location)
+        return isinstance(value, str) and is_base64(value)
+
+    def _first(self, name: str) -> Any:
+        """The value in the first row."""
+        batches = (batch for file in self._files for batch in file.batches([name], 1) if batch.num_rows)
+        return next(batches).column(name)[0].as_py()

@@ -1,0 +1,129 @@
+"""The Parquet files of a data set, and the splits that they are of by their names, as on the Hugging Face Hub."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from dali_rec._numbers import counted
+from dali_rec.errors import SourceError
+from dali_rec.sources.sample import SPLIT_NAMES
+from dali_rec.sources.walk import is_image, scan, shown, walk
+
+PARQUET_SUFFIX = ".parquet"
+# What Hugging Face takes for splits, also as words of a name.
+_SPLIT_WORDS = {**SPLIT_NAMES, "eval": "test", "evaluation": "test"}
+_WORDS = re.compile("[a-z]+")
+# data/train-00000-of-00294.parquet; older ones have a hash behind.
+_SHARD = re.compile(r"(.+)-\d{5}-of-\d{5}.*\.parquet", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetFiles:
+    """The files of one data set.
+
+    name: what messages call them. folder: what the names of files are relative to. splits: of each file, None where
+    all are one data set.
+    """
+
+    name: str
+    folder: Path
+    files: tuple[str, ...]
+    splits: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
+
+
+def find_parquet(path: Path) -> ParquetFiles | None:
+    """The Parquet files that a path means: a file, a folder that holds them, or a pattern; None where it means none.
+
+    The files of a folder are of the split in their names (train-00000-of-00294.parquet, test.parquet) or in those of
+    their folders (train/0.parquet). Those of a pattern are one data set, if they are not of several splits.
+
+    Raises SourceError where some are of no split and others are, and where they lie in several folders that are none.
+    """
+    if path.is_dir():
+        return _in_folder(path) if _holds_parquet(path) else None
+    if path.exists():
+        return ParquetFiles(str(path), path.parent, (path.name,)) if _is_parquet(path.name) else None
+    found = [Path(one) for one in sorted(glob.glob(str(path), recursive=True)) if _is_parquet(one)]  # noqa: PTH207
+    if not found:
+        return None
+    folder = Path(os.path.commonpath([one.parent for one in found]))
+    files = tuple(one.relative_to(folder).as_posix() for one in found)
+    splits = _splits(str(path), files)
+    return ParquetFiles(str(path), folder, files, splits if splits is not None and len({*splits}) > 1 else None)
+
+
+def _is_parquet(name: str) -> bool:
+    return name.lower().endswith(PARQUET_SUFFIX)
+
+
+def _holds_parquet(folder: Path) -> bool:
+    """Whether a folder is one of Parquet files: of shards as the Hub has them, or of others and no images."""
+    for place in (folder, folder / "data"):
+        _, names = next(walk(place), ((), [])) if place.is_dir() else ((), [])
+        if any(map(_SHARD.fullmatch, names)):
+            return True  # a picture for the README may lie beside
+    is_found = False
+    for _, names in walk(folder):
+        if any(map(is_image, names)):
+            return False
+        is_found = is_found or any(map(_is_parquet, names))
+    return is_found
+
+
+def _in_folder(folder: Path) -> ParquetFiles:
+    tree = scan(folder)
+    files = tuple(name for name in tree.others if _is_parquet(name))
+    splits = _splits(str(folder), files)
+    _refuse_several_sets(folder, files)
+    images = ["/".join((*parts, name)) for parts, names in tree.images for name in names]
+    notes = (f"{folder}: {counted(len(images), 'image')} beside the Parquet files left out: {shown(images)}",)
+    return ParquetFiles(str(folder), folder, files, splits, notes if images else ())
+
+
+def _refuse_several_sets(folder: Path, files: tuple[str, ...]) -> None:
+    """Raise SourceError where files lie in folders that are no splits: most are data sets of their own."""
+    above = {"/".join(part for part in file.split("/")[:-1] if _word(part) is None): file for file in reversed(files)}
+    if len(above) > 1:
+        first, second = sorted(above)[:2]
+        raise SourceError(
+            f"{folder}: {above[first]} and {above[second]} lie in folders that may be two data sets; pack one of them, "
+            f"or all files by a pattern such as '{folder}/**/*{PARQUET_SUFFIX}'"
+        )
+
+
+def _splits(name: str, files: tuple[str, ...]) -> tuple[str, ...] | None:
+    """The split of each file, None where none has one."""
+    found = [split_of(file) for file in files]
+    if {*found} <= {None} or (len({*found}) == 1 and found[0] not in _SPLIT_WORDS.values()):
+        return None  # images-00000-of-00008.parquet alone say no split
+    splits = tuple(split for split in found if split is not None)
+    if len(splits) < len(files):
+        odd, other = files[found.index(None)], next(file for file in files if split_of(file) is not None)
+        raise SourceError(
+            f"{name}: {odd} is of no split by its name, as {other} is of {splits[0]!r}; rename it, move it away, or "
+            f"name the files to pack by a pattern such as '{other.partition('-')[0]}*{PARQUET_SUFFIX}'"
+        )
+    return splits
+
+
+def split_of(file: str) -> str | None:
+    """The split that a file is of by its path: what stands before the number of a shard, or a word for a split."""
+    *folders, name = file.split("/")
+    shard = _SHARD.fullmatch(name)
+    before = shard[1] if shard is not None else ""
+    if before.lower() in _SPLIT_WORDS:
+        return _SPLIT_WORDS[before.lower()]
+    is_name = before != "" and "-" not in before  # of a split that is called otherwise
+    of_folder = next((split for part in reversed(folders) if (split := _word(part)) is not None), None)
+    return of_folder or (before if is_name else _word(name))
+
+
+def _word(name: str) -> str | None:
+    """The split of which a name has a word, None where it has none, or those of several."""
+    splits = {_SPLIT_WORDS[word] for word in _WORDS.findall(name.lower()) if word in _SPLIT_WORDS}
+    return splits.pop() if len(splits) == 1 else None

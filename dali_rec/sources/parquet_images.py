@@ -1,0 +1,255 @@
+"""Images in the row groups of Parquet files, read in the order of the rows."""
+
+from __future__ import annotations
+
+import bisect
+import contextlib
+import functools
+import itertools
+import os
+import threading
+import uuid
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from dali_rec._files import read_regular
+from dali_rec.errors import ImageRejectedError, MissingDependencyError
+from dali_rec.sources.pixels import from_base64
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: What PyArrow raises for what it cannot read: its own errors are of these kinds.
+PARQUET_ERRORS = (OSError, ValueError, NotImplementedError)
+# Before what says where an image is, behind the path that its row gives. The relative path of a file never holds it.
+_PLACE = "//"
+# A row group of so many bytes is read whole, a larger one piece by piece.
+_WHOLE = 32 << 20
+_PIECE = 8 << 20
+_READ_AT_ONCE = 1 << 20
+# Images that were read before they were asked for: so many bytes are kept, and so many images whatever their size.
+_MOST_BYTES = 64 << 20
+_MOST_IMAGES = 64
+# Rows of a group that one process reads: about as many as are begun for each process.
+_MOST_TOGETHER = 128
+# Threads may be in several row groups where one ends, and so may a file that is read in several places.
+_MOST_OPEN = 4
+
+
+def import_parquet() -> Any:
+    """The module pyarrow.parquet. Raises MissingDependencyError with the line that installs it."""
+    try:
+        import pyarrow.parquet
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"Parquet files need PyArrow ({error}); install it with: pip install 'dali-rec[parquet]'"
+        ) from None
+    return pyarrow.parquet
+
+
+def parquet_location(file: str, row: int, path: str | None) -> str:
+    """What a sample has for the location of the image in a row of a file, with the path that the row gives it."""
+    # A .lst cannot hold these.
+    origin = "" if path is None or any(character in path for character in "\t\r\n") else path
+    return f"{origin}{_PLACE}{file}#{row}"
+
+
+class ParquetImages:
+    """The images in a column of the Parquet files below ``folder``: a location is ORIGIN//FILE#ROW.
+
+    ORIGIN is the path that the row gives its image, if it gives one, and ROW counts from 0 in the file. A row group is
+    read once where images are asked for in the order of the rows, or nearly so, by whatever number of threads.
+    """
+
+    stays_here: ClassVar[bool] = False
+
+    def __init__(self, folder: str, column: str, token: str | None = None) -> None:
+        self._folder = folder
+        self._column = column
+        self._token = token or uuid.uuid4().hex
+        self._rows = _Rows(folder, column)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For other processes, in each of which all that are the same share what they have read."""
+        return _in_this_process, (self._folder, self._column, self._token)
+
+    def holds(self, location: str) -> bool:
+        """All locations are these."""
+        return _PLACE in location
+
+    def listed(self, location: str) -> str:
+        """See HeldImages: the path that the row gives, or the file and the row."""
+        origin, _, place = location.rpartition(_PLACE)
+        return origin or place
+
+    def file_of(self, location: str) -> str:
+        """See HeldImages: the Parquet file."""
+        return os.path.join(self._folder, _file_and_row(location)[0])  # noqa: PTH118  # a Path takes longer
+
+    def absolute(self) -> ParquetImages:
+        """See HeldImages."""
+        return ParquetImages(os.path.abspath(self._folder), self._column)  # noqa: PTH100
+
+    def read(self, location: str) -> bytes:
+        """See HeldImages. Raises ImageRejectedError, with file and row, where the row has no image or is damaged."""
+        file, row = _file_and_row(location)
+        try:
+            return self._bytes(self._rows.take(file, row), file)
+        except PARQUET_ERRORS as error:
+            reason = str(error) or type(error).__name__
+            raise ImageRejectedError(f"{os.path.join(self._folder, file)}, row {row}: {reason}") from None  # noqa: PTH118
+
+    def group_of(self, location: str) -> object:
+        """The row group that an image is in, if it is small enough for other processes to be at others meanwhile."""
+        file, row = _file_and_row(location)
+        try:
+            starts = self._rows.footer(file)[1]
+        except PARQUET_ERRORS:  # reading will say it
+            return None
+        number = bisect.bisect_right(starts, row)
+        is_small = number < len(starts) and starts[number] - starts[number - 1] <= _MOST_TOGETHER
+        return (file, number) if is_small else None
+
+    def _bytes(self, value: Any, file: str) -> bytes:
+        path = None
+        if isinstance(value, dict):
+            value, path = value["bytes"] or None, value.get("path")
+        if value is None and path:  # of images that were not put into the file
+            beside = os.path.dirname(os.path.join(self._folder, file))  # noqa: PTH118, PTH120
+            return read_regular(os.path.join(beside, path))[0]  # noqa: PTH118
+        if value is None:
+            raise ValueError(f"{self._column!r} is empty")
+        return from_base64(value) if isinstance(value, str) else bytes(value)
+
+
+@functools.lru_cache(maxsize=2)
+def _in_this_process(folder: str, column: str, token: str) -> ParquetImages:
+    return ParquetImages(folder, column, token)
+
+
+def _file_and_row(location: str) -> tuple[str, int]:
+    file, _, row = location.rpartition(_PLACE)[2].rpartition("#")
+    return file, int(row)
+
+
+@dataclass(slots=True)
+class _Group:
+    """A row group that is being read: the row that comes next, and the values from there on, a piece at a time."""
+
+    next_row: int
+    stop: int
+    pieces: Iterator[list[Any]]
+    file: Any
+
+
+class _Rows:
+    """The values of a column by file and row, for many threads: those read too early are kept until asked for."""
+
+    def __init__(self, folder: str, column: str) -> None:
+        self._folder = folder
+        self._column = column
+        self._lock = threading.Lock()
+        self._lock_of_footers = threading.Lock()
+        self._kept: OrderedDict[tuple[str, int], Any] = OrderedDict()
+        self._kept_bytes = 0
+        self._footers: OrderedDict[str, tuple[Any, list[int]]] = OrderedDict()
+        self._open: OrderedDict[tuple[str, int], _Group] = OrderedDict()
+        # Of damaged row groups the row from which on nothing can be read, and why.
+        self._damaged: dict[tuple[str, int], tuple[int, str]] = {}
+
+    def take(self, file: str, row: int) -> Any:
+        """The value in a row, which is not kept any longer. Raises one of PARQUET_ERRORS."""
+        with self._lock:
+            if (file, row) in self._kept:
+                return self._forget((file, row))
+            metadata, starts = self.footer(file)
+            if row >= metadata.num_rows:
+                raise ValueError(f"the file has {metadata.num_rows:,} rows; has it changed?")
+            number = bisect.bisect_right(starts, row) - 1
+            first_bad, reason = self._damaged.get((file, number), (row + 1, ""))
+            if row >= first_bad:
+                raise ValueError(reason)
+            return self._read_on(file, number, row)
+
+    def _read_on(self, file: str, number: int, row: int) -> Any:
+        """The value in a row of a row group, which is read up to there."""
+        group = self._open.get((file, number))
+        if group is None or group.next_row > row:
+            group = self._begin(file, number)
+        self._open.move_to_end((file, number))
+        while True:
+            first = group.next_row
+            try:
+                values = next(group.pieces)
+            except (*PARQUET_ERRORS, StopIteration) as error:
+                reason = " ".join(str(error).split()) or "it ends too early"
+                self._damaged[file, number] = (first, f"the row group cannot be read ({reason})")
+                self._end(file, number)
+                raise ValueError(self._damaged[file, number][1]) from None
+            group.next_row += len(values)
+            for at, value in enumerate(values, first):
+                if at != row:
+                    self._keep((file, at), value)
+            if group.next_row == group.stop:
+                self._end(file, number)
+            if row < first + len(values):
+                self._drop_oldest()
+                return values[row - first]
+            self._drop_oldest()
+
+    def _begin(self, file: str, number: int) -> _Group:
+        metadata, starts = self.footer(file)
+        if (file, number) in self._open:
+            self._end(file, number)
+        while len(self._open) >= _MOST_OPEN:
+            self._end(*next(iter(self._open)))
+        opened = import_parquet().ParquetFile(
+            os.path.join(self._folder, file),  # noqa: PTH118
+            metadata=metadata,
+            buffer_size=_READ_AT_ONCE,
+            pre_buffer=False,
+        )
+        rows, size = metadata.row_group(number).num_rows, metadata.row_group(number).total_byte_size
+        at_once = rows if size <= _WHOLE else max(1, rows * _PIECE // size)
+        batches = opened.iter_batches(at_once, [number], [self._column], use_threads=False)
+        pieces = (batch.column(0).to_pylist() for batch in batches)
+        group = _Group(starts[number], starts[number] + rows, pieces, opened)
+        self._open[file, number] = group
+        return group
+
+    def _end(self, file: str, number: int) -> None:
+        group = self._open.pop((file, number))
+        with contextlib.suppress(OSError):
+            group.file.close()
+
+    def footer(self, file: str) -> tuple[Any, list[int]]:
+        """What a file says of its row groups, and the rows where they begin and where the last ends."""
+        with self._lock_of_footers:
+            if file not in self._footers:
+                with import_parquet().ParquetFile(os.path.join(self._folder, file)) as opened:  # noqa: PTH118
+                    metadata = opened.metadata
+                counts = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
+                self._footers[file] = metadata, [0, *itertools.accumulate(counts)]
+                while len(self._footers) > _MOST_OPEN:
+                    self._footers.popitem(last=False)
+            return self._footers[file]
+
+    def _keep(self, place: tuple[str, int], value: Any) -> None:
+        if place not in self._kept:
+            self._kept[place] = value
+            self._kept_bytes += _size(value)
+
+    def _forget(self, place: tuple[str, int]) -> Any:
+        value = self._kept.pop(place)
+        self._kept_bytes -= _size(value)
+        return value
+
+    def _drop_oldest(self) -> None:
+        while self._kept_bytes > _MOST_BYTES and len(self._kept) > _MOST_IMAGES:
+            self._forget(next(iter(self._kept)))
+
+
+def _size(value: Any) -> int:
+    image = value["bytes"] if isinstance(value, dict) else value
+    return 0 if image is None else len(image)

@@ -1,0 +1,584 @@
+"""Parquet files as Hugging Face distributes data sets, and as PyArrow writes tables."""
+
+import base64
+import json
+import pickle
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kills import kill_when_written
+from support import jpeg
+
+import dali_rec
+from dali_rec import _workers
+from dali_rec.cli import main
+from dali_rec.errors import DatasetError, ImageRejectedError, MissingDependencyError, SourceError
+from dali_rec.packing import workers
+from dali_rec.packing.reading import Origin
+from dali_rec.sources import SourceOptions, TableOptions, open_source, parquet_images
+from dali_rec.sources.parquet_files import find_parquet, split_of
+from dali_rec.sources.parquet_images import ParquetImages
+
+pa = pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
+
+IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+FILES = [jpeg(number, (24, 32)) for number in range(12)]
+CLASSES = ["hen", "tench", "shark"]
+
+
+def features(**columns):
+    """What Hugging Face writes beside the columns."""
+    return {b"huggingface": json.dumps({"info": {"features": columns}}).encode()}
+
+
+HUGGING_FACE = features(image={"_type": "Image"}, label={"names": CLASSES, "_type": "ClassLabel"})
+
+
+def images(files=FILES, paths=None):
+    rows = zip(files, paths or [f"n{number}.jpg" for number in range(len(files))], strict=True)
+    return pa.array([{"bytes": file, "path": path} for file, path in rows], IMAGE)
+
+
+def write(path, columns, metadata=None, group=5, **options):
+    """A file of these columns with so many rows in a group."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = pa.table(columns).replace_schema_metadata(metadata)
+    pq.write_table(table, path, row_group_size=group, **options)
+    return path
+
+
+def labelled(path, labels, files=None, **options):
+    files = FILES[: len(labels)] if files is None else files
+    return write(path, {"image": images(files), "label": pa.array(labels, pa.int64())}, HUGGING_FACE, **options)
+
+
+@pytest.fixture
+def hub(tmp_path):
+    """A data set laid out as on the Hub: two files of train, one of validation, and a test without labels."""
+    folder = tmp_path / "set"
+    labelled(folder / "data" / "train-00000-of-00002.parquet", [0, 2, 1, 2, 0, 1, 1], group=3)
+    labelled(folder / "data" / "train-00001-of-00002.parquet", [2, 2], FILES[7:9])
+    labelled(folder / "data" / "validation-00000-of-00001.parquet", [1, 0], FILES[9:11])
+    labelled(folder / "data" / "test-00000-of-00001.parquet", [-1], FILES[11:])
+    (folder / "README.md").write_text("# A data set")
+    return folder
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def read(path, classes=None, root=None, **options):
+    return open_source(path, SourceOptions(root=root, table=TableOptions(**options), classes=classes))
+
+
+def labels_of(source):
+    return [sample.labels for sample in source.samples]
+
+
+def images_of(source):
+    return [source.pixels.read(sample.location) for sample in source.samples]
+
+
+def records_of(prefix):
+    return [(record.key, record.labels.tolist(), record.image) for record in dali_rec.open(prefix)]
+
+
+def test_a_folder_of_the_hub_is_packed_in_its_splits(hub, tmp_path):
+    report = dali_rec.pack(hub, tmp_path / "out" / "x")
+    assert [(one.split, one.manifest.records, one.manifest.classes) for one in report.sets] == [
+        ("train", 9, tuple(CLASSES)),
+        ("val", 2, tuple(CLASSES)),
+    ]
+    labels = [0, 2, 1, 2, 0, 1, 1, 2, 2]
+    assert records_of(tmp_path / "out" / "x-train") == [(n, [label], FILES[n]) for n, label in enumerate(labels)]
+    assert records_of(tmp_path / "out" / "x-val") == [(0, [1], FILES[9]), (1, [0], FILES[10])]
+    assert report.notes == (f"{hub}: the split 'test' is left out, as it has no labels",)
+    lines = (tmp_path / "out" / "x-train.lst").read_text().splitlines()
+    assert lines[6:8] == ["6\t1\tn6.jpg", "7\t2\tn0.jpg"]
+    assert dali_rec.verify(tmp_path / "out" / "x-train").ok
+
+
+def test_files_that_datasets_writes(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    kinds = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=CLASSES)})
+    rows = [{"bytes": file, "path": f"{number}.jpg"} for number, file in enumerate(FILES)]
+    labels = [number % 3 for number in range(12)]
+    data = datasets.Dataset.from_dict({"image": rows, "label": labels}, features=kinds)
+    data.to_parquet(tmp_path / "train-00000-of-00001.parquet", batch_size=5)
+    dali_rec.pack(tmp_path / "train-00000-of-00001.parquet", tmp_path / "out" / "x")
+    dali_rec.pack(data, tmp_path / "wanted" / "x")
+    assert records_of(tmp_path / "out" / "x") == records_of(tmp_path / "wanted" / "x")
+    assert dali_rec.open(tmp_path / "out" / "x").classes == tuple(CLASSES)
+
+
+def test_a_pattern_is_one_data_set_or_several_splits(hub):
+    source = read(hub / "data" / "train-*.parquet")
+    assert (images_of(source), source.splits) == (FILES[:9], ())
+    source = read(hub / "**" / "*.parquet")
+    assert [(one.name, one.stop - one.start) for one in source.splits] == [("train", 9), ("val", 2)]
+    with pytest.raises(SourceError, match="no such file or folder"):
+        read(hub / "data" / "nothing-*.parquet")
+
+
+def test_splits_can_be_joined_or_come_from_a_column(tmp_path):
+    columns = {"image": images(FILES[:4]), "label": [0, 1, 0, 1], "fold": ["a", "b", "a", "b"]}
+    write(tmp_path / "set" / "train.parquet", columns)
+    write(tmp_path / "set" / "test.parquet", columns)
+    assert [one.name for one in read(tmp_path / "set").splits] == ["train", "test"]
+    assert read(tmp_path / "set", split="").splits == ()
+    assert [(one.name, one.stop - one.start) for one in read(tmp_path / "set", split="fold").splits] == [
+        ("a", 4),
+        ("b", 4),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("file", "split"),
+    [
+        ("data/train-00000-of-00294.parquet", "train"),
+        ("data/validation-00000-of-00014.parquet", "val"),
+        ("data/train-00000-of-00001-1359597a978bc4fa.parquet", "train"),
+        ("data/extra_train-00000-of-00001.parquet", "extra_train"),
+        ("data/mnist-test-00000-of-00001.parquet", "test"),
+        ("default/train/0000.parquet", "train"),
+        ("default/partial-train/0001.parquet", "train"),
+        ("eval.parquet", "test"),
+        ("my_dev_2.PARQUET", "val"),
+        ("train/part-00000-of-00002.parquet", "train"),
+        ("train_and_test.parquet", None),
+        ("part-00000-c000.snappy.parquet", None),
+        ("trainer.parquet", None),
+    ],
+)
+def test_splits_of_files_by_their_names(file, split):
+    assert split_of(file) == split
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        (["data/train-00000-of-00001.parquet", "data/stats.parquet"], "data/stats.parquet is of no split by its name"),
+        (["a/train-00000-of-00001.parquet", "b/train-00000-of-00001.parquet"], "may be two data sets; pack one of"),
+        (["a/0.parquet", "b/0.parquet"], r"may be two data sets; pack one of them, or all files by a pattern"),
+    ],
+)
+def test_files_that_may_not_belong_together_are_refused(tmp_path, files, reason):
+    for file in files:
+        labelled(tmp_path / "set" / file, [0])
+    with pytest.raises(SourceError, match=reason):
+        read(tmp_path / "set")
+
+
+def test_a_name_that_all_shards_have_is_no_split(tmp_path):
+    for number in range(2):
+        labelled(tmp_path / "set" / f"images-{number:05d}-of-00002.parquet", [0])
+    assert read(tmp_path / "set").splits == ()
+    labelled(tmp_path / "set" / "extra-00000-of-00001.parquet", [0])
+    assert [one.name for one in read(tmp_path / "set").splits] == ["extra", "images"]
+
+
+def test_splits_in_folders_of_a_data_set_belong_together(tmp_path):
+    for name in ("default/train/0000", "default/train/0001", "default/test/0000"):
+        labelled(tmp_path / "set" / f"{name}.parquet", [0, 1])
+    assert [(one.name, one.stop - one.start) for one in read(tmp_path / "set").splits] == [("train", 4), ("test", 2)]
+
+
+def test_images_beside_shards_are_left_out_and_told(hub):
+    (hub / "assets").mkdir()
+    (hub / "assets" / "logo.jpg").write_bytes(FILES[0])
+    assert read(hub).notes[0] == f"{hub}: 1 image beside the Parquet files left out: assets/logo.jpg"
+
+
+def test_a_folder_of_images_stays_one(class_folder):
+    write(class_folder / "metadata.parquet", {"file_name": ["ant/ant_000.jpg"], "label": [0]})
+    write(class_folder / "embeddings.parquet", {"vector": [[0.5, 0.5]]})
+    assert find_parquet(class_folder) is None
+    assert len(read(class_folder).samples) == 12
+
+
+@pytest.mark.parametrize("kind", [IMAGE, pa.binary(), pa.large_binary(), pa.string(), pa.large_string()])
+def test_columns_of_images_of_every_type(tmp_path, kind):
+    values = FILES[:4]
+    if kind == IMAGE:
+        values = images(values)
+    elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        values = ["data:image/jpeg;base64," + base64.b64encode(one).decode() for one in values]
+    column = values if kind == IMAGE else pa.array(values, kind)
+    source = read(write(tmp_path / "x.parquet", {"picture": column, "label": [0, 1, 1, 0]}), location="picture")
+    assert images_of(source) == FILES[:4]
+    assert labels_of(source) == [(0,), (1,), (1,), (0,)]
+
+
+def test_the_image_is_found_by_what_hugging_face_says_then_by_type(tmp_path):
+    columns = {"thumb": pa.array(FILES[4:6]), "photo": images(FILES[:2]), "label": [0, 1]}
+    assert images_of(read(write(tmp_path / "a.parquet", columns))) == FILES[:2]
+    said = features(thumb={"_type": "Image"})
+    assert images_of(read(write(tmp_path / "b.parquet", columns, said))) == FILES[4:6]
+    columns["mask"] = columns["photo"]
+    with pytest.raises(
+        SourceError, match="may be in any of the columns 'photo', 'mask'; name one by --location-column"
+    ):
+        read(write(tmp_path / "c.parquet", columns))
+    assert images_of(read(tmp_path / "c.parquet", location="mask")) == FILES[:2]
+
+
+def test_paths_and_urls_are_read_as_those_of_a_table(tmp_path):
+    (tmp_path / "photos").mkdir()
+    for number in range(3):
+        (tmp_path / "photos" / f"{number}.jpg").write_bytes(FILES[number])
+    paths = [f"photos/{number}.jpg" for number in range(3)]
+    path = write(tmp_path / "metadata.parquet", {"file_name": paths, "label": ["b", "a", "b"]})
+    dali_rec.pack(path, tmp_path / "out" / "x", shuffle=True)
+    assert {image for _, _, image in records_of(tmp_path / "out" / "x")} == {*FILES[:3]}
+    assert dali_rec.open(tmp_path / "out" / "x").classes == ("a", "b")
+    source = read(
+        write(tmp_path / "laion.parquet", {"URL": ["https://x.org/1.jpg"], "TEXT": ["a cat"], "NSFW": [0.5]}),
+        labels=("NSFW",),
+    )
+    assert [(sample.labels, sample.location) for sample in source.samples] == [((0.5,), "https://x.org/1.jpg")]
+    assert source.pixels is None
+
+
+def test_paths_of_several_files_begin_in_the_folder_of_all_or_in_root(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "1.jpg").write_bytes(FILES[1])
+    for name in ("train", "test"):
+        write(tmp_path / "set" / "data" / f"{name}.parquet", {"path": ["1.jpg"], "label": [3]})
+    report = dali_rec.pack(tmp_path / "set", tmp_path / "out" / "x", root=tmp_path / "photos")
+    assert [one.manifest.records for one in report.sets] == [1, 1]
+    with pytest.raises(SourceError, match="--root says where paths begin, and the images are in the files"):
+        read(labelled(tmp_path / "held.parquet", [0]), root=tmp_path)
+
+
+def test_strings_are_numbered_and_classes_fixes_the_numbers(tmp_path):
+    path = write(tmp_path / "x.parquet", {"image": images(FILES[:3]), "label": ["tench", "hen", "tench"]})
+    assert (labels_of(read(path)), read(path).classes) == ([(1,), (0,), (1,)], ("hen", "tench"))
+    assert labels_of(read(path, classes=("tench", "shark", "hen"))) == [(0,), (2,), (0,)]
+    named = labelled(tmp_path / "y.parquet", [0, 1, 2])
+    assert labels_of(read(named, classes=("shark", "tench", "hen"))) == [(2,), (1,), (0,)]
+    with pytest.raises(SourceError, match=r"y\.parquet, row 2: the label 'shark' is not in --classes"):
+        read(named, classes=("tench", "hen"))
+
+
+def test_labels_of_many_forms(tmp_path):
+    columns = {
+        "image": images(FILES[:2]),
+        "flag": [True, False],
+        "age": pa.array([7, 9], pa.uint8()),
+        "both": pa.array([[0.5, 1.5], [2.5, 3.5]], pa.list_(pa.float32())),
+        "kind": pa.array(["b", "a"]).dictionary_encode(),
+        "tags": pa.array([[0, 1], [2, 2]]),
+    }
+    said = features(tags={"feature": {"_type": "ClassLabel", "names": CLASSES}, "_type": "List"})
+    path = write(tmp_path / "x.parquet", columns, said)
+    source = read(path, labels=("flag", "age", "both", "kind", "tags"))
+    assert labels_of(source) == [(1, 7, 0.5, 1.5, 1, 0, 1), (0, 9, 2.5, 3.5, 0, 2, 2)]
+    assert source.label_classes == (None,) * 4 + (("a", "b"), tuple(CLASSES), tuple(CLASSES))
+    every = write(tmp_path / "y.parquet", {"image": images(FILES[:2]), "a": [1, 2], "b": [3, 4]})
+    assert labels_of(read(every, labels=("*",))) == [(1, 3), (2, 4)]
+
+
+def test_the_only_column_of_classes_is_the_label(tmp_path):
+    kinds = {"_type": "ClassLabel", "names": CLASSES}
+    columns = {"img": images(FILES[:2]), "fine": [2, 0], "text": ["a", "b"]}
+    source = read(write(tmp_path / "x.parquet", columns, features(img={"_type": "Image"}, fine=kinds)))
+    assert (labels_of(source), source.classes) == ([(2,), (0,)], tuple(CLASSES))
+    assert source.notes == (f"{tmp_path / 'x.parquet'}: the column 'fine' is taken for 'label'",)
+    columns["coarse"] = [1, 1]
+    both = features(img={"_type": "Image"}, fine=kinds, coarse=kinds)
+    with pytest.raises(SourceError, match="the labels may be in any of the columns 'fine', 'coarse'; name one by --la"):
+        read(write(tmp_path / "y.parquet", columns, both))
+
+
+def test_images_alone_get_label_0(tmp_path):
+    columns = {"image": images(FILES[:2], [None, None]), "id": [5, 3]}
+    source = read(write(tmp_path / "x.parquet", columns))
+    assert [(sample.key, sample.labels) for sample in source.samples] == [(5, (0,)), (3, (0,))]
+    assert source.notes == (f"{tmp_path / 'x.parquet'}: no column of labels: all images get label 0",)
+    assert images_of(read(write(tmp_path / "y.parquet", {"image": pa.array(FILES[:2])}))) == FILES[:2]
+
+
+def test_ids_and_the_index_of_pandas(tmp_path):
+    columns = {"image": images(FILES[:2]), "kind": [3, 4], "id": [70, 50], "__index_level_0__": [0, 1]}
+    source = read(write(tmp_path / "x.parquet", columns))
+    assert [(sample.key, sample.labels) for sample in source.samples] == [(70, (3,)), (50, (4,))]
+    write(tmp_path / "two" / "a.parquet", columns)
+    write(tmp_path / "two" / "b.parquet", columns)
+    with pytest.raises(SourceError, match=r"b\.parquet, row 0: 'id' 70 stands in .*a\.parquet, row 0 already"):
+        read(tmp_path / "two")
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "reason"),
+    [
+        ({"label": [0, 1]}, {}, r"x\.parquet: no column 'location' in"),
+        ({"image": "images", "text": ["a", "b"], "size": [1, 2]}, {}, "no column 'label' in .*--label-column"),
+        ({"image": "images", "label": [0, None]}, {}, r"x\.parquet, row 1: 'label' is empty"),
+        ({"image": "images", "label": [0.5, float("nan")]}, {}, "row 1: the label 'nan' is not a finite number"),
+        ({"image": "images", "label": [[0, 1], [2]]}, {}, "row 1: 'label' has 1 labels, and 2 in the first row"),
+        ({"image": "images", "label": [[0, 1], None]}, {}, "row 1: 'label' has no list, and 2 in the first row"),
+        ({"image": "images", "label": [[0, 1], [2, None]]}, {}, r"row 1: 'label\[1\]' is empty"),
+        ({"image": "images", "label": pa.array([[], []], pa.list_(pa.int8()))}, {}, "row 0: 'label' has no labels"),
+        (
+            {"image": "images", "label": [{"a": 1}, {"a": 2}]},
+            {},
+            r"'label' is of the type struct<a: int64>; expected n",
+        ),
+        ({"image": [[1], [2]], "label": [0, 1]}, {}, r"'image' is of the type list<.*>; expected images, or"),
+        ({"image": "images", "label": [0, 1]}, {"columns": ("a", "b")}, "--columns names the columns of a CSV"),
+        ({"image": "images", "label": [0, 1]}, {"id": "key"}, "no column 'key' among"),
+    ],
+)
+def test_columns_that_make_no_sense_are_errors_with_their_place(tmp_path, columns, options, reason):
+    columns = {name: images(FILES[:2]) if isinstance(values, str) else values for name, values in columns.items()}
+    path = write(tmp_path / "x.parquet", columns)
+    with pytest.raises(SourceError, match=reason):
+        read(path, **options)
+
+
+@pytest.mark.parametrize("labels", [[], [-1, -1], [None, -1]])
+def test_files_without_labelled_rows_are_refused(tmp_path, labels):
+    labelled(tmp_path / "set" / "test.parquet", labels)
+    with pytest.raises(SourceError, match=f"{tmp_path / 'set'}: no labelled rows in it"):
+        read(tmp_path / "set")
+
+
+def test_a_label_that_is_no_class_is_an_error_with_its_row(tmp_path):
+    path = labelled(tmp_path / "x.parquet", [0, 1, -1])
+    with pytest.raises(SourceError, match=r"x\.parquet, row 2: the label -1 in 'label' is none of the 3 classes"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("columns", "metadata", "reason"),
+    [
+        ({"image": images(FILES[:1])}, HUGGING_FACE, r"b\.parquet: no column 'label', which .*a\.parquet has"),
+        ({"image": images(FILES[:1]), "label": ["x"]}, HUGGING_FACE, r"'label' is of the type string, and of int64 in"),
+        ({"image": images(FILES[:1]), "label": [0]}, None, r"b\.parquet: the column 'label' has other classes than in"),
+        ({"image": pa.array(FILES[:1]), "label": [0]}, HUGGING_FACE, r"'image' is of the type binary, and of struct<"),
+    ],
+)
+def test_files_whose_columns_differ_are_refused(tmp_path, columns, metadata, reason):
+    labelled(tmp_path / "set" / "a.parquet", [0])
+    write(tmp_path / "set" / "b.parquet", columns, metadata)
+    with pytest.raises(SourceError, match=reason):
+        read(tmp_path / "set")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", r"x\.parquet: cannot be read as Parquet \(.*\); fetch it anew"),
+        (b"PAR1", r"x\.parquet: cannot be read as Parquet \(.*\); fetch it anew"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "a pointer of Git LFS.*git lfs pull"),
+    ],
+)
+def test_what_is_no_parquet_is_an_error_that_names_the_file(tmp_path, content, reason):
+    (tmp_path / "x.parquet").write_bytes(content)
+    with pytest.raises(SourceError, match=reason):
+        read(tmp_path / "x.parquet")
+
+
+def test_rows_without_an_image_are_rejected_by_their_place(tmp_path):
+    (tmp_path / "4.jpg").write_bytes(FILES[4])
+    rows = [FILES[0], None, {"bytes": None, "path": None}, b"no image", {"bytes": None, "path": "4.jpg"}]
+    rows = [row if row is None or isinstance(row, dict) else {"bytes": row, "path": "a.jpg"} for row in rows]
+    path = write(tmp_path / "x.parquet", {"image": pa.array(rows, IMAGE), "label": [0, 1, 2, 3, 4]})
+    report = dali_rec.pack(path, tmp_path / "out" / "x", max_bad=3)
+    assert records_of(tmp_path / "out" / "x") == [(0, [0], FILES[0]), (4, [4], FILES[4])]
+    assert [(one.sample.location, one.reason) for one in report.rejections[:2]] == [
+        ("//x.parquet#1", f"{path}, row 1: 'image' is empty"),
+        ("//x.parquet#2", f"{path}, row 2: 'image' is empty"),
+    ]
+    assert report.rejections[2].sample.location == "a.jpg//x.parquet#3"
+    assert "not an image" in report.rejections[2].reason
+    assert (tmp_path / "out" / "x.lst").read_text() == "0\t0\ta.jpg\n4\t4\t4.jpg\n"
+
+
+def test_a_path_that_a_list_cannot_hold_is_left_out_of_it(tmp_path):
+    path = write(tmp_path / "x.parquet", {"image": images(FILES[:2], ["a\tb.jpg", None]), "label": [0, 1]})
+    dali_rec.pack(path, tmp_path / "out" / "x")
+    assert (tmp_path / "out" / "x.lst").read_text() == "0\t0\tx.parquet#0\n1\t1\tx.parquet#1\n"
+
+
+@pytest.mark.parametrize("compression", ["none", "snappy"])
+def test_images_of_a_damaged_row_group_are_rejected_and_the_others_packed(tmp_path, compression):
+    path = labelled(tmp_path / "x.parquet", [0] * 12, group=4, compression=compression, use_dictionary=False)
+    place = pq.ParquetFile(path).metadata.row_group(1).column(0).data_page_offset
+    data = bytearray(path.read_bytes())
+    data[place : place + 200] = b"\xff" * 200
+    path.write_bytes(data)
+    report = dali_rec.pack(path, tmp_path / "out" / "x", max_bad=4)
+    assert [key for key, _, _ in records_of(tmp_path / "out" / "x")] == [0, 1, 2, 3, 8, 9, 10, 11]
+    assert [one.reason.partition(" (")[0] for one in report.rejections] == [
+        f"{path}, row {row}: the row group cannot be read" for row in range(4, 8)
+    ]
+
+
+def test_a_file_that_has_changed_or_gone_since_it_was_listed_is_told(tmp_path):
+    path = labelled(tmp_path / "x.parquet", [0] * 6)
+    shorter, gone = read(path), read(path)
+    labelled(path, [0] * 2)
+    with pytest.raises(ImageRejectedError, match=r"x\.parquet, row 4: the file has 2 rows; has it changed"):
+        shorter.pixels.read(shorter.samples[4].location)
+    path.unlink()
+    with pytest.raises(ImageRejectedError, match=r"x\.parquet, row 4: .*No such file"):
+        gone.pixels.read(gone.samples[4].location)
+
+
+def test_without_pyarrow_the_error_says_what_to_install(tmp_path, monkeypatch):
+    path = labelled(tmp_path / "x.parquet", [0])
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    with pytest.raises(
+        MissingDependencyError, match=r"need PyArrow \(.*\); install it with: pip install 'dali-rec\[parq"
+    ):
+        read(path)
+
+
+def test_options_of_other_sources_are_refused(hub):
+    for options, reason in (
+        (SourceOptions(labels="leaf"), "go with a folder of classes, which this is not"),
+        (SourceOptions(label_pattern="(a)"), "--label-pattern goes with a folder of images"),
+        (SourceOptions(label_width=1), "--label-width goes with a .lst"),
+    ):
+        with pytest.raises(SourceError, match=reason):
+            open_source(hub, options)
+
+
+def test_shuffling_is_refused_with_the_way(hub, tmp_path):
+    with pytest.raises(SourceError, match="leave --shuffle out, and shuffle the packed data set by 'dali-rec shuffle'"):
+        dali_rec.pack(hub, tmp_path / "x", shuffle=True)
+
+
+def test_a_dry_run_counts_the_classes(hub, tmp_path, capsys):
+    assert main(["pack", str(hub), str(tmp_path / "x"), "--dry-run"]) == 0
+    assert "shark      4    0" in capsys.readouterr().out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["set"]
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """How often each row group was begun."""
+    begun = []
+    begin = parquet_images._Rows._begin
+    monkeypatch.setattr(parquet_images._Rows, "_begin", lambda rows, *place: begun.append(place) or begin(rows, *place))
+    return begun
+
+
+def test_each_row_group_is_read_once_whatever_the_number_of_threads(hub, tmp_path, counted):
+    dali_rec.pack(hub / "data" / "train-*.parquet", tmp_path / "x", workers=6)
+    names = ["train-00000-of-00002.parquet"] * 3 + ["train-00001-of-00002.parquet"]
+    assert sorted(counted) == list(zip(names, [0, 1, 2, 0], strict=True))
+
+
+def test_a_large_row_group_is_read_piece_by_piece(tmp_path, monkeypatch, counted):
+    path = labelled(tmp_path / "x.parquet", [0] * 12, group=12)
+    size = pq.ParquetFile(path).metadata.row_group(0).total_byte_size
+    monkeypatch.setattr(parquet_images, "_WHOLE", size - 1)
+    monkeypatch.setattr(parquet_images, "_PIECE", size // 5)
+    source = read(path)
+    assert source.pixels.read(source.samples[0].location) == FILES[0]
+    assert len(source.pixels._rows._kept) < 4
+    assert images_of(source)[1:] == FILES[1:]
+    assert len(counted) == 2  # of the first image nothing was kept
+
+
+@given(
+    rows=st.lists(st.integers(0, 11), max_size=30),
+    group=st.integers(1, 12),
+    whole=st.sampled_from([0, 1 << 20]),
+    piece=st.integers(1, 20000),
+    most=st.sampled_from([0, 2000, 1 << 20]),
+)
+def test_images_come_right_in_any_order(tmp_path, rows, group, whole, piece, most):
+    path = labelled(tmp_path / "x.parquet", [0] * 12, group=group)
+    with pytest.MonkeyPatch.context() as patch:
+        limits = {"_WHOLE": whole, "_PIECE": piece, "_MOST_BYTES": most, "_MOST_IMAGES": 2, "_MOST_OPEN": 2}
+        for name, value in limits.items():
+            patch.setattr(parquet_images, name, value)
+        held = ParquetImages(str(path.parent), "image")
+        assert [held.read(f"//x.parquet#{row}") for row in rows] == [FILES[row] for row in rows]
+        if most == 0:
+            assert len(held._rows._kept) <= 2
+
+
+def test_images_come_right_to_many_threads(tmp_path):
+    path = labelled(tmp_path / "x.parquet", [0] * 12, group=5)
+    held = ParquetImages(str(path.parent), "image")
+    rows = [*range(12)] * 20
+    with ThreadPoolExecutor(8) as pool:
+        assert [*pool.map(held.read, [f"//x.parquet#{row}" for row in rows])] == [FILES[row] for row in rows]
+
+
+def test_other_processes_share_what_one_has_read(tmp_path, counted):
+    path = labelled(tmp_path / "x.parquet", [0] * 4, group=4)
+    source = read(path)
+    pickled = pickle.dumps(source.pixels)
+    assert len(pickled) < 400
+    assert [pickle.loads(pickled).read(sample.location) for sample in source.samples] == FILES[:4]
+    assert len(counted) == 1
+
+
+def test_processes_make_the_same_files_and_share_the_row_groups_out(tmp_path, begun, monkeypatch):
+    monkeypatch.setattr(workers, "_IMAGES_A_PROCESS", 4)
+    files = [jpeg(number) for number in range(64)]
+    path = labelled(tmp_path / "x.parquet", [number % 3 for number in range(64)], files, group=16)
+    sent = []
+    monkeypatch.setattr(_workers._Process, "send", _recorded(_workers._Process.send, sent))
+    for count in (1, 8):
+        dali_rec.pack(path, tmp_path / str(count) / "x", workers=count, shards=2)
+    assert contents(tmp_path / "1") == contents(tmp_path / "8")
+    assert len(begun) == 2
+    of_process = {process: {row // 16 for other, row in sent if other == process} for process, _ in sent}
+    assert [*of_process.values()] == [{0, 2}, {1, 3}]
+
+
+def _recorded(send, sent):
+    def recorded(process, message):
+        if isinstance(message, tuple) and isinstance(message[0], Origin):
+            sent.extend((id(process), int(location.rpartition("#")[2])) for location in message[1])
+        send(process, message)
+
+    return recorded
+
+
+def test_resumes_after_a_kill_with_the_same_bytes(tmp_path):
+    long = tmp_path / "long"
+    for number in range(4):
+        rows = [jpeg(number * 50 + row, (400, 300)) for row in range(50)]
+        labelled(long / f"train-{number:05d}-of-00004.parquet", [0] * 50, rows, group=20)
+    command = [sys.executable, "-m", "dali_rec", "pack", str(long), str(tmp_path / "out" / "x"), "--shards", "8"]
+    kill_when_written([*command, "--resize", "200"], tmp_path / "out" / "x.packing", 400_000)
+    report = dali_rec.pack(long, tmp_path / "out" / "x", shards=8, resize=200, resume=True)
+    assert 0 < report.images < 200
+    dali_rec.pack(long, tmp_path / "whole" / "x", shards=8, resize=200)
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_resuming_notices_a_changed_file(tmp_path):
+    path = labelled(tmp_path / "x.parquet", [0] * 12)
+
+    def stop(done, total):
+        if done == 8:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        dali_rec.pack(path, tmp_path / "out" / "x", shards=4, progress=stop)
+    labelled(path, [0] * 12, FILES[::-1])
+    with pytest.raises(DatasetError, match="was packed from files of which some have changed since"):
+        dali_rec.pack(path, tmp_path / "out" / "x", shards=4, resume=True)
+
+
+def test_appends_and_shares_the_work_of_several_machines(hub, tmp_path):
+    for rank in (1, 0):
+        dali_rec.pack(hub / "data" / "train-*.parquet", tmp_path / "x", shards=4, node_rank=rank, num_nodes=2)
+    assert [image for _, _, image in records_of(tmp_path / "x")] == FILES[:9]
+    dali_rec.pack(hub / "data" / "validation-00000-of-00001.parquet", tmp_path / "x", append=True)
+    assert [(key, image) for key, _, image in records_of(tmp_path / "x")] == [*enumerate(FILES[:11])]
+    dali_rec.pack(hub / "data" / "train-*.parquet", tmp_path / "sized", shard_size="4KB")
+    assert [image for _, _, image in records_of(tmp_path / "sized")] == FILES[:9]
