@@ -70,9 +70,14 @@ def kill_when_written(command: list[str], folder: Path, size: float) -> None:
     assert process.wait() == -signal.SIGKILL
 
 
+def slow_image() -> bytes:
+    """An image that takes long to decode."""
+    noise = np.random.default_rng(0).integers(0, 256, (400, 500, 3), dtype=np.uint8)
+    return encoded(Image.fromarray(noise), quality=90)
+
+
 def long_list(folder: Path, images: int) -> tuple[Path, int]:
     """A .lst of an image that takes long to decode, so many times, and the bytes of all of them."""
-    noise = np.random.default_rng(0).integers(0, 256, (400, 500, 3), dtype=np.uint8)
-    (folder / "a.jpg").write_bytes(encoded(Image.fromarray(noise), quality=90))
+    (folder / "a.jpg").write_bytes(slow_image())
     (folder / "x.lst").write_text("".join(f"{number}\t{number % 7}\ta.jpg\n" for number in range(images)))
     return folder / "x.lst", images * (folder / "a.jpg").stat().st_size

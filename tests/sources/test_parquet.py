@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kills import kill_when_written
+from kills import kill_when_written, slow_image
 from support import jpeg
 
 import dali_rec
@@ -549,14 +549,14 @@ def _recorded(send, sent):
 
 def test_resumes_after_a_kill_with_the_same_bytes(tmp_path):
     long = tmp_path / "long"
+    slow = slow_image()
     for number in range(4):
-        rows = [jpeg(number * 50 + row, (400, 300)) for row in range(50)]
-        labelled(long / f"train-{number:05d}-of-00004.parquet", [0] * 50, rows, group=20)
-    command = [sys.executable, "-m", "dali_rec", "pack", str(long), str(tmp_path / "out" / "x"), "--shards", "8"]
-    kill_when_written([*command, "--resize", "200"], tmp_path / "out" / "x.packing", 400_000)
-    report = dali_rec.pack(long, tmp_path / "out" / "x", shards=8, resize=200, resume=True)
-    assert 0 < report.images < 200
-    dali_rec.pack(long, tmp_path / "whole" / "x", shards=8, resize=200)
+        labelled(long / f"train-{number:05d}-of-00004.parquet", [0] * 75, [slow] * 75, group=20)
+    command = [sys.executable, "-m", "dali_rec", "pack", str(long), str(tmp_path / "out" / "x"), "--shards", "12"]
+    kill_when_written(command, tmp_path / "out" / "x.packing", 150 * len(slow))
+    report = dali_rec.pack(long, tmp_path / "out" / "x", shards=12, resume=True)
+    assert 0 < report.images < 300
+    dali_rec.pack(long, tmp_path / "whole" / "x", shards=12)
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
