@@ -210,7 +210,11 @@ class _Process:
         self._requests: IO[bytes] = self._process.stdin
         self._answers: IO[bytes] = self._process.stdout
         _widen(self._answers)
-        self.send(settings)
+        try:
+            self.send(settings)
+        except BaseException:  # nobody else knows it yet
+            self.kill()
+            raise
 
     def send(self, message: Any) -> None:
         """Raises EngineError if the process has ended."""

@@ -190,7 +190,7 @@ class Dataset(Sequence[Record]):
         Raises DatasetError for ids and classes that the data set does not have, ValueError for ids that are no whole
         numbers from 0 to 2^64-1 and for a fraction outside 0…1.
         """
-        rows = np.arange(len(self))
+        rows: NDArray[np.int64] = np.arange(len(self))
         if ids is not None:
             rows = self._rows_of_ids(ids)
         if classes is not None:

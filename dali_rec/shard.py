@@ -96,7 +96,8 @@ class Shard:
             return None
         rows = self.faces.identities
         stored = stored_ranges(self.reader, self._whole.offsets[rows])
-        ids = classes = np.zeros(0, np.int64)
+        ids: NDArray[np.int64] = np.zeros(0, np.int64)
+        classes = ids
         if (stored > MAX_EXACT_ID - 1).any():
             images = self.faces.images
             by_id = images[np.argsort(self._whole.keys[images], kind="stable")]

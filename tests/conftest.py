@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -21,6 +22,10 @@ from dali_rec.sources import remote
 # Or JAX and TensorFlow would take the GPU's memory for themselves.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+
+# PyTorch for CUDA, as PyPI has it, brings Triton, which crashes as it is imported after TensorFlow (but not before it).
+with contextlib.suppress(ImportError):
+    import triton  # noqa: F401
 
 # What a shell begins in the background ignores Ctrl-C, and so would the commands to which tests send it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

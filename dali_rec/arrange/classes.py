@@ -12,6 +12,8 @@ from dali_rec.errors import DatasetError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from dali_rec.arrange.headers import LabelMaps
     from dali_rec.arrange.inputs import ClassNames, Input
 
@@ -97,7 +99,7 @@ def _maps_of(names: ClassNames, columns: Sequence[tuple[str, ...] | None]) -> La
     return maps if any(mapping is not None for mapping in maps) else None
 
 
-def _map(old: tuple[str, ...] | None, new: tuple[str, ...] | None) -> np.ndarray[tuple[int], np.dtype[np.int64]] | None:
+def _map(old: tuple[str, ...] | None, new: tuple[str, ...] | None) -> NDArray[np.int64] | None:
     if old is None or new is None or new == old:
         return None
     number_of = {name: number for number, name in enumerate(new)}

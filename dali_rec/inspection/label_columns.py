@@ -96,7 +96,8 @@ class LabelColumns:
         self._counts: NDArray[np.int64] | None = np.zeros(0, np.int64)
         self._may_be_boxes = manifest is None or manifest.label_kind == "boxes"
         self._layout: BoxLayout | None = None
-        self._objects, self._images_with_objects = np.zeros(0, np.int64), 0
+        self._objects: NDArray[np.int64] = np.zeros(0, np.int64)
+        self._images_with_objects = 0
 
     def add(self, reader: RecordReader, headers: RecordHeaders) -> None:
         """Take in the labels of these records of a file."""

@@ -153,7 +153,7 @@ def mix_labels(
         assert classes is not None
         if labels.size and not 0 <= labels.min() <= labels.max() < classes:
             raise ValueError(f"labels from {labels.min()} to {labels.max()}, and batch_mix has {classes} classes")
-        targets = np.full((len(labels), classes), smoothing / classes, np.float32)
+        targets: NDArray[np.float32] = np.full((len(labels), classes), smoothing / classes, np.float32)
         targets[np.arange(len(labels)), labels] += 1 - smoothing
     else:
         targets = labels * np.float32(1 - smoothing) + np.float32(smoothing / labels.shape[1])

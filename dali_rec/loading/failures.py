@@ -116,7 +116,8 @@ class Recovery:
                 f"{self._stopped(failed)}'dali-rec verify {what_to_verify(self.dataset)}' finds where the file is "
                 f"damaged, --repair leaves that out. DALI said: {dali_reason(failed.error)}"
             ) from failed.error
-        error, bad, left = failed.error, [], np.arange(len(rows))
+        error, bad = failed.error, []
+        left: NDArray[np.int64] = np.arange(len(rows))
         found = bad_records(self.dataset, rows) or stopped_at(self.dataset, rows, error)
         while found:
             bad += found

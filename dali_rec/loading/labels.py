@@ -163,5 +163,6 @@ class _ListedLabels:
         starts, ends = self._starts[rows], self._ends[rows]
         widths = ends - starts
         if len(rows) and (widths == widths[0]).all():
-            return self._labels[starts[:, np.newaxis] + np.arange(widths[0])]
+            table: NDArray[np.float32] = self._labels[starts[:, np.newaxis] + np.arange(widths[0])]
+            return table
         return [self._labels[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]

@@ -94,7 +94,7 @@ def choose_weights(
         raise ValueError("weights and mix are both given: multiply the shares into the weights")
     if weights is None and balance is None and mix is None:
         return None
-    drawn = np.ones(len(dataset))
+    drawn: NDArray[np.float64] = np.ones(len(dataset))
     if mix is not None:
         drawn = mixed_weights(sizes, mix)
     if weights is not None:

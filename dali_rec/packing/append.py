@@ -23,6 +23,8 @@ from dali_rec.recordio.index import parse_index
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from numpy.typing import NDArray
+
     from dali_rec.manifest import Manifest, ShardEntry
     from dali_rec.packing.options import PackOptions
     from dali_rec.packing.plan import Plan
@@ -44,7 +46,7 @@ class Base:
 
     name: str
     manifest: Manifest
-    keys: np.ndarray[tuple[int], np.dtype[np.uint64]]
+    keys: NDArray[np.uint64]
     number: int
     images: str
 
@@ -110,7 +112,7 @@ def _read_base(store: Store, plan: Plan, before: Manifest | None, source: Source
     return Base(name, manifest, np.concatenate(keys).astype(np.uint64), before_this + 1, images)
 
 
-def _read_keys(store: Store, shard: ShardEntry) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _read_keys(store: Store, shard: ShardEntry) -> NDArray[np.int64]:
     path = store.path(shard.idx)
     if not store.exists(shard.idx):
         raise DatasetNotFoundError(f"{path}: no such file; rebuild it with 'dali-rec index {store.path(shard.rec)}'")

@@ -173,7 +173,7 @@ class RecordReader:
         """The first label of the records at these offsets, shape (N,). Raises as ``record_at`` does."""
         words, at, plain = self._heads_at(offsets)
         places = np.where(words[at + 2] > 0, at + _HEADER_WORDS, at + 3)
-        labels = words[np.where(plain, places, at)].view("<f4")
+        labels: NDArray[np.float32] = words[np.where(plain, places, at)].view("<f4")
         for row in np.flatnonzero(~plain).tolist():
             labels[row] = self.record_at(int(offsets[row])).labels[0]
         return labels

@@ -71,7 +71,7 @@ class ListedPaths:
         self, shards: Sequence[Shard], ids: NDArray[np.uint64], path: Path | None, *, keys_may_differ: bool = False
     ) -> None:
         self._text: bytes | mmap.mmap = b""
-        self.starts = np.full(len(ids), -1, np.int64)
+        self.starts: NDArray[np.int64] = np.full(len(ids), -1, np.int64)
         if path is not None and path.is_file() and path.stat().st_size:
             with path.open("rb") as file:
                 self._text = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

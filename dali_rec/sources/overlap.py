@@ -10,6 +10,8 @@ import numpy as np
 from dali_rec._numbers import counted
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from dali_rec.sources.sample import Source
 
 
@@ -19,7 +21,7 @@ def say_overlap(source: Source) -> Source:
         return source
     # By hashes, as a set of millions of paths takes too much memory.
     hashes = np.fromiter((hash(sample.location) for sample in source.samples), np.int64, len(source.samples))
-    splits = np.zeros(len(hashes), np.int64)
+    splits: NDArray[np.int64] = np.zeros(len(hashes), np.int64)
     for number, split in enumerate(source.splits):
         splits[split.start : split.stop] = number
     order = np.argsort(hashes, kind="stable")  # equal locations side by side, in the order of their splits

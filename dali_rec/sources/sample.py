@@ -193,7 +193,8 @@ def _take_ragged(values: NDArray[Any], ends: array[int], rows: NDArray[np.int64]
     taken_ends.frombytes((into_taken + before).tobytes())
     # For each value its place in the old order: the start of its row, and how far it is into it.
     into_row = np.arange(int(into_taken[-1])) - np.repeat(into_taken - lengths, lengths)
-    return values[np.repeat(starts, lengths) + into_row].tobytes()
+    taken: NDArray[Any] = values[np.repeat(starts, lengths) + into_row]
+    return taken.tobytes()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,5 @@
 import random
+import re
 import struct
 import subprocess
 import sys
@@ -164,7 +165,10 @@ def test_bad_image_is_left_out_and_said(tree, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("side", "why"),
-    [("40", "OpenCV cannot store 80000 × 40 pixels as .jpg"), ("9999999", "OpenCV cannot make it ready: ")],
+    [
+        ("40", "OpenCV cannot (store 80000 × 40 pixels as .jpg|make it ready: .* 65500 pixels)"),  # OpenCV 5, and 4.10
+        ("9999999", "OpenCV cannot make it ready: "),
+    ],
 )
 def test_what_opencv_cannot_make_is_left_out_and_said(tree, tmp_path, capsys, side, why):
     (tree / "wide.png").write_bytes(encoded(picture(0, (60_000, 30)), "PNG"))
@@ -172,7 +176,7 @@ def test_what_opencv_cannot_make_is_left_out_and_said(tree, tmp_path, capsys, si
     (tmp_path / "x.lst").write_text("0\t0\twide.png\n1\t0\tb/1.jpg\n")
     status = main([str(tmp_path / "x"), str(tree), "--resize", side])
     said = capsys.readouterr()
-    assert why in said.out
+    assert re.search(why, said.out)
     if side == "40":
         assert status == 0
         assert list(records(tmp_path / "x.rec")) == [1]

@@ -74,7 +74,7 @@ def test_nothing_is_taken_where_that_is_asked(packed):
     assert loader_of(packed, tuned=False).tuned == Tuned()
 
 
-@pytest.mark.parametrize("key", [{"cpu": "another"}, {"cores": 1000}, {"gpus": ("a GPU",)}, {"dali": "2.3.0"}])
+@pytest.mark.parametrize("key", [{"cpu": "another"}, {"cores": 1000}, {"gpus": ("a GPU",)}, {"dali": "1.0.0"}])
 def test_settings_of_another_machine_are_ignored_without_complaint(packed, caplog, key):
     keep(packed, Tuned(threads=3), **key)
     caplog.set_level(logging.WARNING, "dali_rec")

@@ -193,6 +193,22 @@ def test_a_process_that_cannot_begin_is_said(images, tmp_path, begun, monkeypatc
     assert contents(tmp_path / "out") == {}
 
 
+def test_a_process_that_ends_before_it_is_told_anything_leaves_no_pipe(images, tmp_path, begun, monkeypatch):
+    ended = []
+
+    class Ended(subprocess.Popen):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            self.wait()
+            ended.append(self)
+
+    monkeypatch.setattr(subprocess, "Popen", Ended)
+    monkeypatch.setattr(_workers._Process, "_COMMAND", "raise SystemExit(3)")
+    with pytest.raises(EngineError, match="ended with status 3"):
+        dali_rec.pack(images, tmp_path / "out" / "x", workers=8, max_bad=2)
+    assert [(process.stdin.closed, process.stdout.closed) for process in ended] == [(True, True)]
+
+
 @pytest.mark.parametrize(("threads", "turns"), [(5, [3, 2]), (7, [4, 3]), (8, [4, 4])])
 def test_a_process_gets_work_as_it_has_threads(threads, turns, begun):
     made = workers.begin_packing(PackOptions(workers=threads), 8, stay_here=False)

@@ -199,12 +199,12 @@ def clip(data: Any, a_min: float, a_max: float) -> NDArray:
 
 def sum(data: Any, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> NDArray:  # noqa: A001  # MXNet's
     """The sum along axes; of all elements it has the shape (1,)."""
-    return viewed(np.atleast_1d(np.sum(data, axis=axis, keepdims=keepdims, dtype=data.dtype)))
+    return viewed(np.atleast_1d(data.sum(axis=axis, keepdims=keepdims, dtype=data.dtype)))
 
 
 def mean(data: Any, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> NDArray:
     """The mean along axes; of all elements it has the shape (1,)."""
-    return viewed(np.atleast_1d(np.mean(data, axis=axis, keepdims=keepdims, dtype=data.dtype)))
+    return viewed(np.atleast_1d(data.mean(axis=axis, keepdims=keepdims, dtype=data.dtype)))
 
 
 def waitall() -> None:

@@ -60,4 +60,5 @@ class Normaliser:
 
 def rounded(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Whole numbers, a half away from 0, as std::round has it."""
-    return np.trunc(values + np.copysign(np.float32(0.5), values))
+    whole: NDArray[np.float32] = np.trunc(values + np.copysign(np.float32(0.5), values))
+    return whole

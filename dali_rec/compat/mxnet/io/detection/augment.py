@@ -33,7 +33,8 @@ def augment(
 ) -> tuple[NDArray[np.uint8], Objects]:
     """The image at its final size, uint8 of shape (height, width) or (height, width, channels), and its objects."""
     if parameters.resize != -1:
-        pixels = _resize(pixels, scale_shorter_side(pixels.shape[:2], parameters.resize), parameters, draws)
+        size = scale_shorter_side((pixels.shape[0], pixels.shape[1]), parameters.resize)
+        pixels = _resize(pixels, size, parameters, draws)
     if parameters.changes_colour:
         pixels = _change_colour(pixels, parameters, draws)
     if _happens(parameters.rand_mirror_prob, draws):
@@ -54,7 +55,7 @@ def _happens(probability: float, draws: Draws) -> bool:
 def _resize(
     pixels: NDArray[np.uint8], size: tuple[int, int], parameters: DetectionParameters, draws: Draws
 ) -> NDArray[np.uint8]:
-    method = choose_interpolation(parameters.inter_method, pixels.shape[:2], size, draws)
+    method = choose_interpolation(parameters.inter_method, (pixels.shape[0], pixels.shape[1]), size, draws)
     # MXNet fails where a side becomes 0, which a crop can lead to.
     height, width = (max(1, side) for side in size)
     return carry_out((Scale(height, width, method),), pixels)
