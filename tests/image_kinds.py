@@ -20,7 +20,7 @@ COLOUR = np.asarray(picture(3, (SIDE, SIDE))).copy()
 COLOUR[:4, :8], COLOUR[4:8, :8] = 255, 0
 IMAGE = Image.fromarray(COLOUR)
 GREY = np.asarray(IMAGE.convert("L"))
-_SINCE_PILLOW_12_3 = ("TIFF grey and a channel more", "TIFF YCbCr", "TIFF YCbCr without sampling")
+_SINCE_PILLOW_13 = ("TIFF grey and a channel more", "TIFF YCbCr", "TIFF YCbCr without sampling")
 ALPHA = np.dstack([COLOUR, np.full_like(GREY, 128)])
 
 _XMP = b'<x:xmpmeta><rdf:Description tiff:Orientation="%d"/></x:xmpmeta>'
@@ -140,8 +140,8 @@ def scaled(pixels: np.ndarray, highest: int) -> np.ndarray:
 def all_kinds() -> list[Kind]:
     """One of each kind that this Pillow reads."""
     kinds = [*_jpeg(), *_png(), *_webp(), *_tiff(), *_bmp(), *_pnm(), *_jpeg2000()]
-    is_older = tuple(map(int, PIL.__version__.split(".")[:2])) < (12, 3)
-    return [kind for kind in kinds if not (is_older and kind.name in _SINCE_PILLOW_12_3)]
+    is_older = int(PIL.__version__.split(".")[0]) < 13
+    return [kind for kind in kinds if not (is_older and kind.name in _SINCE_PILLOW_13)]
 
 
 def _jpeg() -> Iterator[Kind]:
