@@ -173,9 +173,9 @@ class Processes:
 
     def begin(self, request: Any, group: object = None) -> Pending:
         """See Workers."""
-        is_next = self._last is None or group is None or self._last[0] != group
-        process = next(self._turns) if is_next or self._last is None else self._last[1]
-        self._last = group, process
+        if self._last is None or group is None or self._last[0] != group:
+            self._last = group, next(self._turns)
+        process = self._last[1]
         process.send(request)
         return process  # its answers come in the order of the questions
 
