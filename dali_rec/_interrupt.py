@@ -10,13 +10,14 @@ import itertools
 import os
 import signal
 import sys
-from pathlib import PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from types import FrameType
 
 INTERRUPTED = 130  # as shells have it: 128 and the number of SIGINT
+_TOOLS = Path(__file__).resolve().parent.parent / "tools"
 
 
 def interrupt_as_usual() -> None:
@@ -32,13 +33,16 @@ def _leave(_number: int, _frame: FrameType | None) -> None:
     os._exit(INTERRUPTED)  # nothing has begun that would have to be undone
 
 
-def is_the_command() -> bool:
-    """Whether the program is ``dali-rec`` or ``python -m dali_rec``."""
-    program = sys.argv[0] if sys.argv else ""
-    if program == "-m":  # what it is while the package of the module is imported
-        return ("-m", "dali_rec") in itertools.pairwise(sys.orig_argv)
-    return PurePath(program).stem == "dali-rec"
+def program() -> str | None:
+    """What the program is called, where it is one of ours: ``dali-rec``, also as a module, or one of ``tools/``."""
+    called = sys.argv[0] if sys.argv else ""
+    if called == "-m":  # what it is while the package of the module is imported
+        return "dali-rec" if ("-m", "dali_rec") in itertools.pairwise(sys.orig_argv) else None
+    path = Path(called)
+    if path.stem == "dali-rec":
+        return "dali-rec"
+    return path.name if path.name and path.resolve().parent == _TOOLS else None
 
 
-if is_the_command() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+if program() == "dali-rec" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, _leave)

@@ -1,4 +1,4 @@
-"""The packages without which nothing works: one that does not import is named in one line, with what mends it.
+"""The packages without which nothing works: those that are missing, or do not import, are named in one line.
 
 Importing this module looks. Installed is not enough: OpenCV with windows needs libraries that servers have not, and a
 NumPy of another time breaks what was built for it.
@@ -7,8 +7,10 @@ NumPy of another time breaks what was built for it.
 from __future__ import annotations
 
 import importlib
+import sys
+from importlib.util import find_spec
 
-from dali_rec._interrupt import is_the_command
+from dali_rec._interrupt import program
 from dali_rec.errors import MissingDependencyError
 
 _MODULES = {
@@ -23,6 +25,11 @@ _OPENCV = "pip uninstall -y opencv-python opencv-contrib-python {0} && pip insta
 
 
 def _require(modules: dict[str, str]) -> None:
+    missing = [module for module in modules if module not in sys.modules and find_spec(module) is None]
+    if missing:
+        packages = " ".join(modules[module] for module in missing)
+        are = "is" if len(missing) == 1 else "are"
+        raise MissingDependencyError(f"{', '.join(missing)} {are} not installed; mend it with: pip install {packages}")
     for module, distribution in modules.items():
         reason = _why_not(module)
         if reason is not None:
@@ -42,10 +49,10 @@ def _why_not(module: str) -> str | None:
     return None
 
 
-if is_the_command():
-    try:
-        _require(_MODULES | _MODULES_OF_THE_COMMAND)
-    except MissingDependencyError as error:
-        raise SystemExit(f"dali-rec: {error}") from None
-else:
-    _require(_MODULES)
+_program = program()
+try:
+    _require(_MODULES | _MODULES_OF_THE_COMMAND if _program == "dali-rec" else _MODULES)
+except MissingDependencyError as error:
+    if _program is None:
+        raise
+    raise SystemExit(f"{_program}: {error}") from None

@@ -3,8 +3,11 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+TOOLS = Path(__file__).parent.parent / "tools"
 
 
 @pytest.fixture
@@ -28,6 +31,22 @@ def test_a_command_names_it_in_one_line(run_without, module):
     assert len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith(f"dali-rec: {module} does not import (libGL.so.1: cannot open shared object file: No")
     assert "mend it with: pip " in done.stderr
+
+
+def test_a_tool_names_it_in_one_line(run_without):
+    done = run_without("cv2", str(TOOLS / "im2rec.py"), "--help")
+    assert done.returncode == 1
+    assert done.stderr.startswith("im2rec.py: cv2 does not import (libGL.so.1")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_all_that_are_not_installed_are_named_at_once():
+    hide = "import importlib.util; importlib.util.find_spec = lambda name: None"
+    code = f"import numpy, sys; {hide}; sys.modules.pop('cv2', None); import dali_rec"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, text=True)
+    assert done.stderr.splitlines()[-1].endswith(
+        "PIL, simplejpeg, cv2 are not installed; mend it with: pip install pillow simplejpeg opencv-python-headless"
+    )
 
 
 def test_the_import_raises_an_import_error_with_the_remedy(run_without):
