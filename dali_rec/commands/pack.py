@@ -164,7 +164,8 @@ def pack(
     label_column: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME", help="Column of the labels; may be given several times; '*': all others.  [default: label]"
+            metavar="NAME",
+            help="Column of the labels; may be given several times; '*': all others, '': none.  [default: label]",
         ),
     ] = None,
     location_column: Annotated[str, typer.Option(metavar="NAME", help="Column of the paths or pixels.")] = "location",

@@ -11,6 +11,7 @@ import threading
 import uuid
 from collections import OrderedDict
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dali_rec._files import read_regular
@@ -51,12 +52,12 @@ def import_parquet() -> Any:
 def parquet_location(file: str, row: int, path: str | None) -> str:
     """What a sample has for the location of the image in a row of a file, with the path that the row gives it."""
     # A .lst cannot hold these.
-    origin = "" if path is None or any(character in path for character in "\t\r\n") else path
-    return f"{origin}{_PLACE}{file}#{row}"
+    is_listed = path and not any(character in path for character in "\t\r\n")
+    return f"{path}{_PLACE}{file}#{row}" if is_listed else f"{file}#{row}"
 
 
 class ParquetImages:
-    """The images in a column of the Parquet files below ``folder``: a location is ORIGIN//FILE#ROW.
+    """The images in a column of the Parquet files below ``folder``: a location is ORIGIN//FILE#ROW, or FILE#ROW.
 
     ORIGIN is the path that the row gives its image, if it gives one, and ROW counts from 0 in the file. A row group is
     read once where images are asked for in the order of the rows, or nearly so, by whatever number of threads.
@@ -74,9 +75,9 @@ class ParquetImages:
         """For other processes, in each of which all that are the same share what they have read."""
         return _in_this_process, (self._folder, self._column, self._token)
 
-    def holds(self, location: str) -> bool:
+    def holds(self, _location: str) -> bool:
         """All locations are these."""
-        return _PLACE in location
+        return True
 
     def listed(self, location: str) -> str:
         """See HeldImages: the path that the row gives, or the file and the row."""
@@ -98,7 +99,7 @@ class ParquetImages:
             return self._bytes(self._rows.take(file, row), file)
         except PARQUET_ERRORS as error:
             reason = str(error) or type(error).__name__
-            raise ImageRejectedError(f"{os.path.join(self._folder, file)}, row {row}: {reason}") from None  # noqa: PTH118
+            raise ImageRejectedError(f"{Path(self._folder, file)}, row {row}: {reason}") from None
 
     def group_of(self, location: str) -> object:
         """The row group that an image is in, if it is small enough for other processes to be at others meanwhile."""

@@ -291,7 +291,9 @@ def test_the_only_column_of_classes_is_the_label(tmp_path):
     assert source.notes == (f"{tmp_path / 'x.parquet'}: the column 'fine' is taken for 'label'",)
     columns["coarse"] = [1, 1]
     both = features(img={"_type": "Image"}, fine=kinds, coarse=kinds)
-    with pytest.raises(SourceError, match="the labels may be in any of the columns 'fine', 'coarse'; name one by --la"):
+    with pytest.raises(
+        SourceError, match="any of the columns 'fine', 'coarse'; name one by --label-column, '' for none"
+    ):
         read(write(tmp_path / "y.parquet", columns, both))
 
 
@@ -303,14 +305,37 @@ def test_images_alone_get_label_0(tmp_path):
     assert images_of(read(write(tmp_path / "y.parquet", {"image": pa.array(FILES[:2])}))) == FILES[:2]
 
 
+def test_labels_can_be_left_out(tmp_path):
+    columns = {"image": images(FILES[:2]), "label": ["a", "b"], "fine": [2, 0], "coarse": [1, 1]}
+    kinds = {"_type": "ClassLabel", "names": CLASSES}
+    source = read(write(tmp_path / "x.parquet", columns, features(fine=kinds, coarse=kinds)), labels=("",))
+    assert (labels_of(source), source.classes, source.notes) == ([(0,), (0,)], None, ())
+    with pytest.raises(SourceError, match="--classes numbers the names of classes, and there are no labels"):
+        read(tmp_path / "x.parquet", classes=("a", "b"), labels=("",))
+
+
+def test_splits_without_labels_are_all_packed(hub, tmp_path):
+    for name in ("train", "test"):
+        write(tmp_path / "bare" / f"{name}.parquet", {"image": images(FILES[:2])})
+    for source, splits in (
+        (read(tmp_path / "bare"), ["train", "test"]),
+        (read(hub, labels=("",)), ["train", "val", "test"]),
+    ):
+        assert [one.name for one in source.splits] == splits
+        assert {*labels_of(source)} == {(0,)}
+    assert images_of(source) == FILES
+
+
 def test_ids_and_the_index_of_pandas(tmp_path):
     columns = {"image": images(FILES[:2]), "kind": [3, 4], "id": [70, 50], "__index_level_0__": [0, 1]}
     source = read(write(tmp_path / "x.parquet", columns))
     assert [(sample.key, sample.labels) for sample in source.samples] == [(70, (3,)), (50, (4,))]
     write(tmp_path / "two" / "a.parquet", columns)
     write(tmp_path / "two" / "b.parquet", columns)
-    with pytest.raises(SourceError, match=r"b\.parquet, row 0: 'id' 70 stands in .*a\.parquet, row 0 already"):
+    repeats = r"b\.parquet, row 0: 'id' 70 stands in .*a\.parquet, row 0 already; --id-column '' does without ids"
+    with pytest.raises(SourceError, match=repeats):
         read(tmp_path / "two")
+    assert [sample.key for sample in read(tmp_path / "two", id="").samples] == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -330,6 +355,17 @@ def test_ids_and_the_index_of_pandas(tmp_path):
             r"'label' is of the type struct<a: int64>; expected n",
         ),
         ({"image": [[1], [2]], "label": [0, 1]}, {}, r"'image' is of the type list<.*>; expected images, or"),
+        (
+            {"views": [[{"bytes": b"x", "path": "a"}]], "label": [0]},
+            {},
+            r"'views' is of the type list<.*>; .* make a row of each image, as explode\('views'\) of pandas does, or n",
+        ),
+        ({"views": [[b"x"]], "label": [0]}, {"location": "views"}, "make a row of each image, as explode"),
+        (
+            {"image": [{"src": "https://x.org/1.jpg", "height": 8}], "label": [0]},
+            {},
+            r"'image' is of the type struct<src: string, .*; write their bytes, paths or URLs as a column of their own",
+        ),
         ({"image": "images", "label": [0, 1]}, {"columns": ("a", "b")}, "--columns names the columns of a CSV"),
         ({"image": "images", "label": [0, 1]}, {"id": "key"}, "no column 'key' among"),
     ],
@@ -392,12 +428,22 @@ def test_rows_without_an_image_are_rejected_by_their_place(tmp_path):
     report = dali_rec.pack(path, tmp_path / "out" / "x", max_bad=3)
     assert records_of(tmp_path / "out" / "x") == [(0, [0], FILES[0]), (4, [4], FILES[4])]
     assert [(one.sample.location, one.reason) for one in report.rejections[:2]] == [
-        ("//x.parquet#1", f"{path}, row 1: 'image' is empty"),
-        ("//x.parquet#2", f"{path}, row 2: 'image' is empty"),
+        ("x.parquet#1", f"{path}, row 1: 'image' is empty"),
+        ("x.parquet#2", f"{path}, row 2: 'image' is empty"),
     ]
     assert report.rejections[2].sample.location == "a.jpg//x.parquet#3"
     assert "not an image" in report.rejections[2].reason
     assert (tmp_path / "out" / "x.lst").read_text() == "0\t0\ta.jpg\n4\t4\t4.jpg\n"
+
+
+def test_messages_name_a_file_in_the_working_folder_as_it_was_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "x.parquet", {"image": images([None], [None]), "label": [0]})
+    assert main(["pack", "x.parquet", "out"]) == 1
+    assert " x.parquet#0: x.parquet, row 0: 'image' is empty" in capsys.readouterr().err
+    (tmp_path / "x.parquet").write_bytes(b"PAR1")
+    assert main(["pack", "x.parquet", "out"]) == 1
+    assert capsys.readouterr().err.startswith("dali-rec: x.parquet: cannot be read as Parquet")
 
 
 def test_a_path_that_a_list_cannot_hold_is_left_out_of_it(tmp_path):
@@ -502,7 +548,7 @@ def test_images_come_right_in_any_order(tmp_path, rows, group, whole, piece, mos
         for name, value in limits.items():
             patch.setattr(parquet_images, name, value)
         held = ParquetImages(str(path.parent), "image")
-        assert [held.read(f"//x.parquet#{row}") for row in rows] == [FILES[row] for row in rows]
+        assert [held.read(f"x.parquet#{row}") for row in rows] == [FILES[row] for row in rows]
         if most == 0:
             assert len(held._rows._kept) <= 2
 
@@ -512,7 +558,7 @@ def test_images_come_right_to_many_threads(tmp_path):
     held = ParquetImages(str(path.parent), "image")
     rows = [*range(12)] * 20
     with ThreadPoolExecutor(8) as pool:
-        assert [*pool.map(held.read, [f"//x.parquet#{row}" for row in rows])] == [FILES[row] for row in rows]
+        assert [*pool.map(held.read, [f"x.parquet#{row}" for row in rows])] == [FILES[row] for row in rows]
 
 
 def test_other_processes_share_what_one_has_read(tmp_path, counted):
