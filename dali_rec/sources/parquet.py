@@ -93,9 +93,10 @@ def _open(folder: Path, name: str) -> _File:
     path, parquet = str(folder / name), import_parquet()
     try:
         with parquet.ParquetFile(path) as opened:
-            return _File(name, path, opened.metadata.num_rows, read_fields(opened.schema_arrow))
+            rows, schema = opened.metadata.num_rows, opened.schema_arrow
     except PARQUET_ERRORS as error:
         raise _unreadable(path, error) from None
+    return _File(name, path, rows, read_fields(path, schema))
 
 
 def _unreadable(path: str, error: Exception) -> SourceError:

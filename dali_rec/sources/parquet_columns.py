@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -38,9 +39,12 @@ class Field:
     has_path: bool = False
 
 
-def read_fields(schema: Any) -> dict[str, Field]:
-    """The columns of a file, by its schema."""
+def read_fields(where: str, schema: Any) -> dict[str, Field]:
+    """The columns of a file, by its schema. Raises SourceError where two have one name, which PyArrow cannot read."""
     features = _features(schema.metadata or {})
+    name, count = Counter(schema.names).most_common(1)[0] if schema.names else ("", 0)
+    if count > 1:
+        raise SourceError(f"{where}: the column {name!r} stands {count} times; write it with names that differ")
     return {field.name: _field(field.type, features.get(field.name)) for field in schema}
 
 

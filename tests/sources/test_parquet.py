@@ -501,6 +501,20 @@ def test_shuffling_is_refused_with_the_way(hub, tmp_path):
         dali_rec.pack(hub, tmp_path / "x", shuffle=True)
 
 
+def test_a_list_of_images_in_parquet_files_is_refused(hub, tmp_path, capsys):
+    assert main(["list", str(hub), str(tmp_path / "x.lst")]) == 1
+    assert "a list names files, and these images are in Parquet files: pack it as it is" in capsys.readouterr().err
+
+
+def test_columns_of_one_name_are_an_error_that_names_them(tmp_path):
+    table = pa.table([images(FILES[:1]), pa.array([0]), pa.array([1])], names=["image", "label", "label"])
+    pq.write_table(table, tmp_path / "x.parquet")
+    with pytest.raises(
+        SourceError, match=r"x\.parquet: the column 'label' stands 2 times; write it with names that dif"
+    ):
+        read(tmp_path / "x.parquet")
+
+
 def test_a_dry_run_counts_the_classes(hub, tmp_path, capsys):
     assert main(["pack", str(hub), str(tmp_path / "x"), "--dry-run"]) == 0
     assert "shark      4    0" in capsys.readouterr().out
