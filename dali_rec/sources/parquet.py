@@ -48,9 +48,16 @@ def read_parquet(
     first, *others = [_open(found.folder, file) for file in found.files]
     splits = None if options.split is not None else found.splits
     options = without_no_labels(options)
-    columns = choose_columns(first.path, first.fields, options if splits is None else replace(options, split=""))
+    wanted = options if splits is None else replace(options, split="")
+    columns = choose_columns(first.path, first.fields, wanted)
     for other in others:
         _refuse_other_columns(first, other, columns.options)
+        if (
+            options.labels
+            and not columns.options.labels  # none was found
+            and (labels := choose_columns(other.path, other.fields, wanted).options.labels)
+        ):
+            raise _lacks_column(first, other, labels[0])
     opened = [first, *others]
     notes = [*found.notes, *columns.notes]
     if splits is not None:
@@ -110,14 +117,17 @@ def _unreadable(path: str, error: Exception) -> SourceError:
     return SourceError(f"{path}: cannot be read as Parquet ({' '.join(str(error).split())}); fetch it anew")
 
 
+def _lacks_column(lacking: _File, having: _File, name: str) -> SourceError:
+    what = f"no column {name!r}, which {having.path} has"
+    return SourceError(f"{lacking.path}: {what}; pack the files that belong together by a pattern")
+
+
 def _refuse_other_columns(first: _File, other: _File, options: TableOptions) -> None:
     """Raise SourceError where a file lacks a column of the first, or has it otherwise."""
     for name in (options.location, *options.labels, options.id, options.split or ""):
         wanted, there = first.fields.get(name), other.fields.get(name)
         if (wanted is None) != (there is None):
-            lacking, having = (other, first) if there is None else (first, other)
-            what = f"no column {name!r}, which {having.path} has"
-            raise SourceError(f"{lacking.path}: {what}; pack the files that belong together by a pattern")
+            raise _lacks_column(other, first, name) if there is None else _lacks_column(first, other, name)
         if wanted is None or there is None:
             continue
         if wanted.kind != there.kind:

@@ -117,6 +117,11 @@ def choose_columns(where: str, fields: Mapping[str, Field], options: TableOption
     if is_unlabelled:
         chosen = replace(chosen, labels=())
         notes.append(f"{where}: no column of labels: all images get label 0")
+    notes += [
+        f"{where}: the boxes in the column {name!r} are passed over; write COCO annotations to pack them"
+        for name, field in fields.items()
+        if field.kind == "other" and "bbox" in field.type
+    ]
     found = named_columns(where, others, chosen)
     _check_kinds(where, fields, found.options)
     return replace(found, names=names, notes=(*notes, *found.notes))

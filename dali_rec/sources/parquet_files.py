@@ -20,7 +20,7 @@ _README = "README.md"
 _SPLIT_WORDS = {**SPLIT_NAMES, "eval": "test", "evaluation": "test"}
 _WORDS = re.compile("[a-z]+")
 # data/train-00000-of-00294.parquet; older ones have a hash behind.
-_SHARD = re.compile(r"(.+)-\d{5}-of-\d{5}.*\.parquet", re.IGNORECASE)
+_SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5}).*\.parquet", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,7 @@ def _in_folder(folder: Path) -> ParquetFiles:
     notes = [beside] if images else []
     named = _of_default_config(folder, files, notes)
     files = tuple(file for file, _ in named) or files
+    notes += _absent_shards(folder, files)
     said = {split for _, split in named}
     if len(said) > 1 or ("" not in said and named and any(map(split_of, files))):
         splits: tuple[str, ...] | None = tuple(split for _, split in named)
@@ -94,6 +95,19 @@ def _in_folder(folder: Path) -> ParquetFiles:
     if not named:
         _refuse_several_sets(folder, files)
     return ParquetFiles(str(folder), folder, files, splits, tuple(notes))
+
+
+def _absent_shards(folder: Path, files: tuple[str, ...]) -> list[str]:
+    """Say it where of files that are numbered through some are not there."""
+    numbers: dict[tuple[str, str], set[int]] = {}
+    for file in files:
+        if (shard := _SHARD.fullmatch(file)) is not None:
+            numbers.setdefault((shard[1], shard[3]), set()).add(int(shard[2]))
+    return [
+        f"{folder}: only {len(found):,} of the {int(count):,} files {name}-…-of-{count} are there"
+        for (name, count), found in numbers.items()
+        if len(found) < int(count)
+    ]
 
 
 def _of_default_config(folder: Path, files: tuple[str, ...], notes: list[str]) -> list[tuple[str, str]]:

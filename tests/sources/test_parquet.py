@@ -314,6 +314,13 @@ def test_labels_can_be_left_out(tmp_path):
         read(tmp_path / "x.parquet", classes=("a", "b"), labels=("",))
 
 
+def test_boxes_that_are_passed_over_are_told(tmp_path):
+    columns = {"image": images(FILES[:1]), "label": [3], "objects": [{"bbox": [[0, 0, 5, 5]], "category": [1]}]}
+    path = write(tmp_path / "x.parquet", columns)
+    note = f"{path}: the boxes in the column 'objects' are passed over; write COCO annotations to pack them"
+    assert read(path).notes == (note,)
+
+
 def test_splits_without_labels_are_all_packed(hub, tmp_path):
     for name in ("train", "test"):
         write(tmp_path / "bare" / f"{name}.parquet", {"image": images(FILES[:2])})
@@ -404,6 +411,22 @@ def test_files_whose_columns_differ_are_refused(tmp_path, columns, metadata, rea
     write(tmp_path / "set" / "b.parquet", columns, metadata)
     with pytest.raises(SourceError, match=reason):
         read(tmp_path / "set")
+
+
+@pytest.mark.parametrize("name", ["label", "fine"])
+def test_labels_that_the_first_file_lacks_are_not_passed_over(tmp_path, name):
+    write(tmp_path / "set" / "test.parquet", {"image": images(FILES[:1])})
+    said = features(image={"_type": "Image"}, **{name: {"names": CLASSES, "_type": "ClassLabel"}})
+    write(tmp_path / "set" / "train.parquet", {"image": images(FILES[:1]), name: [2]}, said)
+    with pytest.raises(SourceError, match=rf"test\.parquet: no column '{name}', which .*train\.parquet has"):
+        read(tmp_path / "set")
+    assert labels_of(read(tmp_path / "set", labels=("",))) == [(0,), (0,)]
+
+
+def test_shards_that_are_not_there_are_told(hub):
+    (hub / "data" / "train-00000-of-00002.parquet").unlink()
+    note = f"{hub}: only 1 of the 2 files data/train-…-of-00002 are there"
+    assert read(hub).notes == (note, f"{hub}: the split 'test' is left out, as it has no labels")
 
 
 @pytest.mark.parametrize(
