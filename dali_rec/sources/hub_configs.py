@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _FENCE = "---"
 _CONFIGS = re.compile(r"configs\s*:")
-_ENTRY = re.compile(r"(\w+)\s*:(?:\s+(.*))?")
+_ENTRY = re.compile(r"('[^']*'|\"[^\"]*\"|[\w.-]+)\s*:(?:\s+(.*))?")
 _ITEM = re.compile(r"-(?:\s+(.*))?")
 _DEFAULT = "default"
 _TRUE = (["true"], ["True"])
@@ -37,14 +37,14 @@ class HubConfig:
 
 def read_hub_configs(readme: Path) -> list[HubConfig]:
     """The configs of a README.md, if it has some. Raises SourceError, with the line, for what is no such YAML."""
-    lines = [line.rstrip() for line in text_lines(readme)]
+    lines = [without_comment(line) for line in text_lines(readme)]
     if lines[:1] != [_FENCE] or _FENCE not in lines[1:]:
         return []
     lines = lines[: lines.index(_FENCE, 1)]
     first = next((number for number, line in enumerate(lines) if _CONFIGS.fullmatch(line)), len(lines))
     block = [
         _Line(number, len(text) - len(text.lstrip()), text.strip())
-        for number, text in enumerate(map(without_comment, lines[first + 1 :]), first + 1)
+        for number, text in enumerate(lines[first + 1 :], first + 1)
     ]
     inside = itertools.takewhile(lambda line: line.indent or not line.text or _ITEM.fullmatch(line.text), block)
     parser = _Parser(readme, lines, [line for line in inside if line.text])
@@ -117,7 +117,7 @@ class _Parser:
     def _entries(self) -> dict[str, Any]:
         indent, entries = self._block[self._at].indent, dict[str, Any]()
         while (line := self._line(indent)) is not None and (entry := _ENTRY.fullmatch(line.text)):
-            entries[entry[1]] = self._value(line, entry[2] or "")
+            entries[entry[1].strip("'\"")] = self._value(line, entry[2] or "")
         if not entries:
             raise self._unexpected()
         return entries

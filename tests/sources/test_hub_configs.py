@@ -33,6 +33,16 @@ TWO = """  # the large one
   - config_name: tiny
     data_files: tiny/*.parquet
 """
+FEATURES = """- "config_name": x
+  'data_files': "*.parquet"
+  features:
+  - name: label
+    dtype:
+      class_label:
+        names:
+          '0': cat
+          '1': "dog: large"
+"""
 TWO_FILES = ["full/train-0.parquet", "full/val-0.parquet", "full/val-1.parquet", "tiny/train.parquet"]
 
 
@@ -42,7 +52,9 @@ def hub(folder, configs, files):
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(pa.table({"image": [b"x"]}), folder / file)
     other = "dataset_info:\n- config_name: other\n  features:\n  - name: image\n    dtype: image\n"
-    (folder / "README.md").write_text(f"---\nlicense: mit\nconfigs:\n{configs}{other}---\n# configs:\n- a: b\n")
+    (folder / "README.md").write_text(
+        f"---\nlicense: mit\nconfigs: # of two\n{configs}{other}---\n# configs:\n- a: b\n"
+    )
     return folder
 
 
@@ -64,6 +76,7 @@ def parts(found):
             ["a.parquet", "b.parquet", "c.parquet"],
             None,
         ),
+        (FEATURES, ["a.parquet", "b.parquet"], None),
         ("- config_name: x\n  data_files:\n  - sub/*\n  - a.parquet\n", ["a.parquet", "sub/b.parquet"], None),
         (
             "- config_name: x\n  data_files:\n"
