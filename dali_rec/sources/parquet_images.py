@@ -32,8 +32,9 @@ _READ_AT_ONCE = 1 << 20
 # Images that were read before they were asked for: so many bytes are kept, and so many images whatever their size.
 _MOST_BYTES = 64 << 20
 _MOST_IMAGES = 64
-# Rows of a group that one process reads: about as many as are begun for each process.
-_MOST_TOGETHER = 128
+# A row group that one process reads has no more rows, about as many as are begun for each process, or no more bytes.
+_FEW_ROWS = 128
+_MOST_TOGETHER = 128 << 20
 # Threads may be in several row groups where one ends, and so may a file that is read in several places.
 _MOST_OPEN = 4
 
@@ -101,16 +102,22 @@ class ParquetImages:
             reason = str(error) or type(error).__name__
             raise ImageRejectedError(f"{Path(self._folder, file)}, row {row}: {reason}") from None
 
-    def group_of(self, location: str) -> object:
-        """The row group that an image is in, if it is small enough for other processes to be at others meanwhile."""
+    def group_of(self, location: str, images: int, groups: int) -> object:
+        """The row group that an image is in, if it is small enough for other processes to be at others meanwhile.
+
+        images, groups: how many are packed, and how many groups at a time: twice as many there must be in all.
+        """
         file, row = _file_and_row(location)
         try:
-            starts = self._rows.footer(file)[1]
+            metadata, starts = self._rows.footer(file)
         except PARQUET_ERRORS:  # reading will say it
             return None
-        number = bisect.bisect_right(starts, row)
-        is_small = number < len(starts) and starts[number] - starts[number - 1] <= _MOST_TOGETHER
-        return (file, number) if is_small else None
+        number = bisect.bisect_right(starts, row) - 1
+        if number == metadata.num_row_groups:  # the file has changed
+            return None
+        group = metadata.row_group(number)
+        is_small = group.total_byte_size <= _MOST_TOGETHER and 2 * groups * group.num_rows <= images
+        return (file, number) if group.num_rows <= _FEW_ROWS or is_small else None
 
     def _bytes(self, value: Any, file: str) -> bytes:
         path = None

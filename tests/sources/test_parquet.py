@@ -610,15 +610,43 @@ def test_other_processes_share_what_one_has_read(tmp_path, counted):
 def test_processes_make_the_same_files_and_share_the_row_groups_out(tmp_path, begun, monkeypatch):
     monkeypatch.setattr(workers, "_IMAGES_A_PROCESS", 4)
     files = [jpeg(number) for number in range(64)]
-    path = labelled(tmp_path / "x.parquet", [number % 3 for number in range(64)], files, group=16)
+    path = labelled(tmp_path / "x.parquet", [number % 3 for number in range(64)], files, group=18)
     sent = []
     monkeypatch.setattr(_workers._Process, "send", _recorded(_workers._Process.send, sent))
     for count in (1, 8):
         dali_rec.pack(path, tmp_path / str(count) / "x", workers=count, shards=2)
     assert contents(tmp_path / "1") == contents(tmp_path / "8")
     assert len(begun) == 2
-    of_process = {process: {row // 16 for other, row in sent if other == process} for process, _ in sent}
+    of_process = {process: {row // 18 for other, row in sent if other == process} for process, _ in sent}
     assert [*of_process.values()] == [{0, 2}, {1, 3}]
+
+
+@pytest.mark.parametrize(
+    ("images", "most", "groups"),
+    [
+        (128, 1 << 30, [{0, 2, 4, 6}, {1, 3, 5, 7}]),
+        (64, 1 << 30, [{0, 1, 2, 3}] * 2),  # too few groups for all processes to have some
+        (128, 1, [{*range(8)}] * 2),  # groups that would take too much memory
+    ],
+)
+def test_groups_of_many_rows_go_to_one_process_each_where_they_can(tmp_path, begun, monkeypatch, images, most, groups):
+    monkeypatch.setattr(workers, "_IMAGES_A_PROCESS", 4)
+    monkeypatch.setattr(_workers, "_AHEAD", 1)
+    monkeypatch.setattr(parquet_images, "_FEW_ROWS", 15)
+    monkeypatch.setattr(parquet_images, "_MOST_TOGETHER", most)
+    files = [jpeg(number) for number in range(images)]
+    path = labelled(tmp_path / "x.parquet", [number % 3 for number in range(images)], files, group=16)
+    sent, sent_first = [], []
+    monkeypatch.setattr(_workers._Process, "send", _recorded(_workers._Process.send, sent))
+    result = _workers._Process.result
+    monkeypatch.setattr(_workers._Process, "result", lambda one: sent_first.append(len(sent)) or result(one))
+    for count in (1, 8):
+        dali_rec.pack(path, tmp_path / str(count) / "x", workers=count, shards=3)
+    assert contents(tmp_path / "1") == contents(tmp_path / "8")
+    assert len(begun) == 2
+    of_process = {process: {row // 16 for other, row in sent if other == process} for process, _ in sent}
+    assert [*of_process.values()] == groups
+    assert (sent_first[0] > 32) == (len(groups[0]) < images // 16)  # both processes have one, and the first another
 
 
 def _recorded(send, sent):
