@@ -59,9 +59,14 @@ class Pending(Protocol):
 
 
 class Workers(Protocol):
-    """Answer requests. ``ahead``: how many items of work should be begun before the first is waited for."""
+    """Answer requests.
+
+    ahead, groups_ahead: how many items of work should be begun, and of how many groups if they are of some, before the
+    first is waited for.
+    """
 
     ahead: int
+    groups_ahead: int
 
     def begin(self, request: Any, group: object = None) -> Pending:
         """Begin with this one. What was begun first is to be waited for first.
@@ -97,6 +102,7 @@ class Threads:
     def __init__(self, work: Work, threads: int, readers: int = 0) -> None:
         readers = max(readers, threads, _READERS)
         self.ahead = max(_AHEAD * threads, 4 * readers)
+        self.groups_ahead = 0
         self._work = work
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="dali-rec-read")
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="dali-rec-work")
@@ -160,6 +166,7 @@ class Processes:
 
     def __init__(self, settings: Sequence[Settings]) -> None:
         self.ahead = _AHEAD * sum(one.threads for one in settings)
+        self.groups_ahead = len(settings) + 1  # so that each has one while the first is waited for
         self._processes: list[_Process] = []
         try:
             for one in settings:

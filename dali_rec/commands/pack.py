@@ -41,6 +41,7 @@ from dali_rec.sources import (
     Flagged,
     FolderLabels,
     Format,
+    ParquetImages,
     SourceOptions,
     TableOptions,
 )
@@ -164,7 +165,8 @@ def pack(
     label_column: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME", help="Column of the labels; may be given several times; '*': all others.  [default: label]"
+            metavar="NAME",
+            help="Column of the labels; may be given several times; '*': all others, '': none.  [default: label]",
         ),
     ] = None,
     location_column: Annotated[str, typer.Option(metavar="NAME", help="Column of the paths or pixels.")] = "location",
@@ -314,8 +316,9 @@ def list_images(
     source_options = SourceOptions(None, labels, _read_classes(classes), label_pattern=label_pattern)
     with progress_bar("listing", "images"):
         source, plans = plan_pack(folder, prefix, options, source_options)
-        if isinstance(source.pixels, ArchivedImages):
-            raise SourceError(f"{folder}: a list names files, and these images are in an archive: pack it as it is")
+        if isinstance(source.pixels, (ArchivedImages, ParquetImages)):
+            where = "an archive" if isinstance(source.pixels, ArchivedImages) else "Parquet files"
+            raise SourceError(f"{folder}: a list names files, and these images are in {where}: pack it as it is")
         written = write_lists(plans, prefix.parent)
     for note in source.notes:
         print(note)

@@ -31,9 +31,12 @@ class Origin(NamedTuple):
         """What holds the image at ``location``; None for one that is a file or behind a URL."""
         return self.pixels if self.pixels is not None and self.pixels.holds(location) else None
 
-    def group_of(self, location: str) -> object:
-        """What the image at ``location`` has in common with others that are best read by one process, or None."""
-        return self.pixels.group_of(location) if isinstance(self.pixels, ParquetImages) else None
+    def group_of(self, location: str, images: int, groups: int) -> object:
+        """What the image at ``location`` has in common with others that are best read by one process, or None.
+
+        images, groups: how many are packed, and how many groups at a time.
+        """
+        return self.pixels.group_of(location, images, groups) if isinstance(self.pixels, ParquetImages) else None
 
     def file_of(self, location: str) -> str:
         """The path of the file that the image at ``location`` is; empty for one that is no file of its own."""

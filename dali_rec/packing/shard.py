@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import struct
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
@@ -93,7 +94,8 @@ def prepare_all(
 ) -> Generator[Prepared]:
     """Prepare the images of these shards in order, a bounded number of them at a time, going on from shard to shard.
 
-    images: the number by which it is decided how many processes are worth their start; by default that of the shards.
+    images: the number by which it is decided how many processes are worth their start, and whether each reads what
+        others do not; by default that of the shards.
     """
     if options.image.device == "gpu":
         from dali_rec.packing.batches import prepare_by_batches
@@ -107,20 +109,43 @@ def prepare_all(
         images = sum(shard.images for _, shard in shards)
     stay_here = any(plan.stays_here for plan, _ in shards)
     with contextlib.closing(begin_packing(options, images, stay_here=stay_here)) as workers:
-        pending: deque[tuple[list[Sample], Pending]] = deque()
+        begun: deque[_Begun] = deque()
+        groups = 0  # of those that are begun; they follow each other
         for plan, shard in shards:
-            for start in range(shard.start, shard.stop, batch_size):
-                samples = [plan.samples[row] for row in range(start, min(start + batch_size, shard.stop))]
+            for samples, group in _batches(plan, shard, batch_size, (images, workers.groups_ahead)):
                 request = plan.origin, [sample.location for sample in samples]
-                pending.append((samples, workers.begin(request, plan.origin.group_of(samples[0].location))))
-                if len(pending) * batch_size >= workers.ahead:
-                    yield from _finished(*pending.popleft())
-        while pending:
-            yield from _finished(*pending.popleft())
+                groups += not begun or begun[-1].group != group
+                begun.append(_Begun(samples, group, workers.begin(request, group)))
+                while len(begun) * batch_size >= workers.ahead and (group is None or groups >= workers.groups_ahead):
+                    first = begun.popleft()
+                    groups -= not begun or begun[0].group != first.group
+                    yield from first.finished()
+        while begun:
+            yield from begun.popleft().finished()
 
 
-def _finished(samples: list[Sample], pending: Pending) -> Iterator[Prepared]:
-    return (Prepared(sample, *ready) for sample, ready in zip(samples, pending.result(), strict=True))
+def _batches(plan: Plan, shard: ShardPlan, size: int, packed: tuple[int, int]) -> Iterator[tuple[list[Sample], object]]:
+    """The samples of a shard, so many at a time or fewer, with the group that they are of: see ``Origin.group_of``."""
+
+    def group_of(sample: Sample) -> object:
+        return plan.origin.group_of(sample.location, *packed)
+
+    for start in range(shard.start, shard.stop, size):
+        samples = (plan.samples[row] for row in range(start, min(start + size, shard.stop)))
+        for group, some in itertools.groupby(samples, group_of):
+            yield list(some), group
+
+
+class _Begun(NamedTuple):
+    """Samples whose images are made ready, and what they have in common with others."""
+
+    samples: list[Sample]
+    group: object
+    pending: Pending
+
+    def finished(self) -> Iterator[Prepared]:
+        """Them when that is done."""
+        return (Prepared(sample, *ready) for sample, ready in zip(self.samples, self.pending.result(), strict=True))
 
 
 def input_digest(plan: Plan, shard: ShardPlan) -> str:

@@ -54,6 +54,7 @@ from dali_rec.sources.packed import names_packed, read_packed
 from dali_rec.sources.pairs import PAIRS_SUFFIX, read_pairs
 from dali_rec.sources.parquet import read_parquet
 from dali_rec.sources.parquet_files import PARQUET_SUFFIX, find_parquet
+from dali_rec.sources.parquet_images import ParquetImages
 from dali_rec.sources.pixels import HeldImages, PixelTable
 from dali_rec.sources.remote import FetchOptions
 from dali_rec.sources.rows import TABLE_SUFFIXES
@@ -72,6 +73,7 @@ __all__ = [
     "Format",
     "HeldImages",
     "ItemImages",
+    "ParquetImages",
     "PixelTable",
     "Sample",
     "SampleTable",

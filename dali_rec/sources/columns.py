@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 _DEFAULT_LABELS, _DEFAULT_LOCATION = ("label",), "location"
 DEFAULT_ID = "id"
-#: What ``labels`` is for all columns that are nothing else.
+#: What ``labels`` is for all columns that are nothing else, and for none.
 ALL_LABELS = ("*",)
+NO_LABELS = ("",)
 #: What else the columns are often called, without blanks, hyphens and underscores.
 _LABEL_SYNONYMS = frozenset({"class", "classname", "category"})
 _LOCATION_SYNONYMS = frozenset(
@@ -66,9 +67,9 @@ IMAGE_EXTENSIONS = LOADABLE_EXTENSIONS | {".gif", ".avif"}
 class TableOptions:
     """Which columns of a table mean what.
 
-    labels: the columns of the labels, in their order; ("*",) for all that are nothing else. location: the column of
-    the paths, URLs or pixels. id: the column of the ids, if there is one; "" where there is none. It must be there if
-    it is called otherwise than "id", and is none if it is the location or a label.
+    labels: the columns of the labels, in their order; ("*",) for all that are nothing else, ("",) for none: all get
+    label 0. location: the column of the paths, URLs or pixels. id: the column of the ids, if there is one; "" where
+    there is none. It must be there if it is called otherwise than "id", and is none if it is the location or a label.
     columns: the names of all columns of a CSV without a header.
     split: the column that says to which split a row belongs; "" where there is none; None for one that is called
     "split" or the like and has train, val and test in it.
@@ -81,14 +82,19 @@ class TableOptions:
     split: str | None = None
 
 
+def without_no_labels(options: TableOptions) -> TableOptions:
+    """The options with no labels at all where ``NO_LABELS`` asks for that."""
+    return replace(options, labels=()) if options.labels == NO_LABELS else options
+
+
 @dataclass(frozen=True, slots=True)
 class Columns:
     """The columns of a table.
 
-    names: of all columns, in their order. options: what they mean, by these names. is_header: whether the first row is
-    where the names stand. notes: what the user should hear. are_file_ids: whether the location is a column of ids,
-    which may be the names of files or not. pixels: where a column for each pixel stands for that of the location.
-    is_unlabelled: whether the last column is none of the table's: one of labels, all of which are 0.
+    names: of all columns, in their order. options: what they mean, by these names, without labels where there are none.
+    is_header: whether the first row is where the names stand. notes: what the user should hear. are_file_ids: whether
+    the location is a column of ids, which may be the names of files or not. pixels: where a column for each pixel
+    stands for that of the location.
     """
 
     names: tuple[str, ...]
@@ -97,7 +103,6 @@ class Columns:
     notes: tuple[str, ...] = ()
     are_file_ids: bool = False
     pixels: PixelColumns | None = None
-    is_unlabelled: bool = False
 
 
 def find_columns(
@@ -356,7 +361,7 @@ def _missing(where: str, wanted: str, names: tuple[str, ...], option: str) -> So
             f"{where}: no column {wanted!r} in {_shown(names)}: its columns are parted by {other!r}; a .csv has commas "
             "there, a .tsv tabs"
         )
-    others = ", several times for several ('*' for all others)" if option == "--label-column" else ""
+    others = ", several times for several ('*' for all others, '' for none)" if option == "--label-column" else ""
     return SourceError(
         f"{where}: no column {wanted!r} in {_shown(names)}; name the column by {option}{others}, or all columns of a "
         "CSV without a header by --columns"

@@ -25,7 +25,12 @@ _PARTS = re.compile(
 )
 #: Files that hold many images, and what to do with them.
 ARCHIVES = (".arrow",)
-LOAD_ARCHIVES = "Load it with datasets.load_dataset of Hugging Face, and give that to dali_rec.pack (docs/packing.md)"
+LOAD_ARCHIVES = (
+    "Load it with datasets.load_dataset of Hugging Face, or a file alone with datasets.Dataset.from_file, and give "
+    "that to dali_rec.pack (docs/packing.md)"
+)
+# What save_to_disk of Hugging Face writes beside them, or above those of several splits.
+_SAVED = frozenset({"state.json", "dataset_dict.json"})
 _WORDS = re.compile("[a-z]+")
 
 
@@ -220,6 +225,11 @@ def _numbered_otherwise(folder: Folder, classes: Sequence[str] | None) -> list[s
 
 def _no_images(folder: Folder, others: Sequence[str]) -> SourceError:
     if any(name.lower().endswith(ARCHIVES) for name in others):
+        if isinstance(folder, Path) and not _SAVED.isdisjoint(next(walk(folder))[1]):
+            return SourceError(
+                f"{folder}: written by save_to_disk of Hugging Face; pack it in Python by "
+                f"dali_rec.pack(datasets.load_from_disk({str(folder)!r}), OUT)"
+            )
         return SourceError(f"{folder}: no images in it, but {shown(others)}. {LOAD_ARCHIVES}")
     archives = [name for name in others if name.lower().endswith((".tar", ".zip"))]
     if archives:

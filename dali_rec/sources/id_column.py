@@ -12,6 +12,8 @@ from dali_rec.sources.label_column import finite_number
 if TYPE_CHECKING:
     from dali_rec.sources.places import Places
 
+_WITHOUT_IDS = "; --id-column '' does without ids"
+
 
 class IdColumn:
     """The ids of the rows, each but once."""
@@ -27,13 +29,14 @@ class IdColumn:
         number = finite_number(text)
         if number is None or not number.is_integer() or number < 0:
             raise SourceError(
-                f"{where}: {self.name!r} is {text[:80]!r}; expected a whole number from 0 up; --id-column '' does "
-                "without ids"
+                f"{where}: {self.name!r} is {text[:80]!r}; expected a whole number from 0 up{_WITHOUT_IDS}"
             )
         key = int(text) if text.isdecimal() else int(number)
         if key > MAX_ID:
             raise SourceError(f"{where}: {self.name!r} is {key}; ids go up to 2^64-1")
         if key in self._line_of:
-            raise SourceError(f"{where}: {self.name!r} {key} stands {places.at(self._line_of[key])} already")
+            raise SourceError(
+                f"{where}: {self.name!r} {key} stands {places.at(self._line_of[key])} already{_WITHOUT_IDS}"
+            )
         self._line_of[key] = line
         self.keys.append(key)

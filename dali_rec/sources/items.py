@@ -17,7 +17,7 @@ from PIL import Image
 
 from dali_rec._files import read_regular
 from dali_rec.errors import ImageRejectedError, SourceError
-from dali_rec.sources.columns import TableOptions
+from dali_rec.sources.columns import TableOptions, without_no_labels
 from dali_rec.sources.item_labels import Labels, Names, label_row, number_labels
 from dali_rec.sources.pixels import encode_png, to_pixels
 from dali_rec.sources.sample import Sample, SampleTable, Source, Split
@@ -28,6 +28,7 @@ _IMAGE_KEY = "image"
 _LABEL_ATTRIBUTES = ("targets", "labels")
 # What Hugging Face's data sets have for a label that is not known, in splits for tests.
 _UNKNOWN = -1
+_NO_LABEL: Labels = (0.0,)
 _PNM_MODES = ("L", "RGB")
 _PNG_MODES = ("1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA")
 _EXPECTED = "expected the bytes or the path of a file, a Pillow image, or an array of 0…255, height × width (× 3)"
@@ -49,7 +50,7 @@ def read_items(data: Any, table: TableOptions | None = None, classes: Sequence[s
 
     Raises SourceError for anything else, with the item.
     """
-    options, name = table or _DEFAULTS, type(data).__name__
+    options, name = without_no_labels(table or _DEFAULTS), type(data).__name__
     if isinstance(data, Mapping):
         opened = {str(split): _open(one, options, f"{name}[{split!r}]") for split, one in data.items()}
         unlabelled = [split for split, one in opened.items() if one.is_unlabelled]
@@ -176,6 +177,7 @@ def _open_hugging_face(data: Any, options: TableOptions, name: str) -> _Opened:
         images = images.cast_column(column, dataclasses.replace(features[column], decode=False))
     values = zip(*(data[label] for label in labels), strict=True)
     rows = [label_row(row[0] if len(row) == 1 else row, name, item) for item, row in enumerate(values)]
+    rows = rows if labels else [_NO_LABEL] * len(data)
     names = tuple(_class_names(features[label]) for label in labels)
     return _Opened(name, rows, names, lambda item: images[item][column], notes)
 
@@ -239,6 +241,8 @@ def _open_map_style(data: Any, options: TableOptions, name: str) -> _Opened:
             ) from error
         return label_row(label, name, item)
 
+    if not options.labels:
+        return _Opened(name, [_NO_LABEL] * len(data), (None,), image)
     labels = _labels_at_once(data, labels_of, name)
     if labels is None:
         labels = [labels_of(item) for item in range(len(data))]

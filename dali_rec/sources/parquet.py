@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import bisect
 import itertools
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dali_rec.errors import SourceError
+from dali_rec.sources.columns import without_no_labels
 from dali_rec.sources.parquet_columns import Field, Names, choose_columns, read_fields
 from dali_rec.sources.parquet_images import PARQUET_ERRORS, ParquetImages, import_parquet, parquet_location
 from dali_rec.sources.pixels import is_base64
@@ -47,9 +47,17 @@ def read_parquet(
     """
     first, *others = [_open(found.folder, file) for file in found.files]
     splits = None if options.split is not None else found.splits
-    columns = choose_columns(first.path, first.fields, options if splits is None else replace(options, split=""))
+    options = without_no_labels(options)
+    wanted = options if splits is None else replace(options, split="")
+    columns = choose_columns(first.path, first.fields, wanted)
     for other in others:
         _refuse_other_columns(first, other, columns.options)
+        if (
+            options.labels
+            and not columns.options.labels  # none was found
+            and (labels := choose_columns(other.path, other.fields, wanted).options.labels)
+        ):
+            raise _lacks_column(first, other, labels[0])
     opened = [first, *others]
     notes = [*found.notes, *columns.notes]
     if splits is not None:
@@ -89,12 +97,13 @@ class _File:
 
 
 def _open(folder: Path, name: str) -> _File:
-    path, parquet = os.path.join(folder, name), import_parquet()  # noqa: PTH118
+    path, parquet = str(folder / name), import_parquet()
     try:
         with parquet.ParquetFile(path) as opened:
-            return _File(name, path, opened.metadata.num_rows, read_fields(opened.schema_arrow))
+            rows, schema = opened.metadata.num_rows, opened.schema_arrow
     except PARQUET_ERRORS as error:
         raise _unreadable(path, error) from None
+    return _File(name, path, rows, read_fields(path, schema))
 
 
 def _unreadable(path: str, error: Exception) -> SourceError:
@@ -108,14 +117,17 @@ def _unreadable(path: str, error: Exception) -> SourceError:
     return SourceError(f"{path}: cannot be read as Parquet ({' '.join(str(error).split())}); fetch it anew")
 
 
+def _lacks_column(lacking: _File, having: _File, name: str) -> SourceError:
+    what = f"no column {name!r}, which {having.path} has"
+    return SourceError(f"{lacking.path}: {what}; pack the files that belong together by a pattern")
+
+
 def _refuse_other_columns(first: _File, other: _File, options: TableOptions) -> None:
     """Raise SourceError where a file lacks a column of the first, or has it otherwise."""
     for name in (options.location, *options.labels, options.id, options.split or ""):
         wanted, there = first.fields.get(name), other.fields.get(name)
         if (wanted is None) != (there is None):
-            lacking, having = (other, first) if there is None else (first, other)
-            what = f"no column {name!r}, which {having.path} has"
-            raise SourceError(f"{lacking.path}: {what}; pack the files that belong together by a pattern")
+            raise _lacks_column(other, first, name) if there is None else _lacks_column(first, other, name)
         if wanted is None or there is None:
             continue
         if wanted.kind != there.kind:
@@ -129,7 +141,7 @@ def _refuse_other_columns(first: _File, other: _File, options: TableOptions) -> 
 
 def _unlabelled(files: Sequence[_File], splits: Sequence[str], labels: Sequence[str]) -> list[str]:
     """The splits of which no row has a class that is known, of those that have names."""
-    if any(_names(files[0], name) is None for name in labels):
+    if not labels or any(_names(files[0], name) is None for name in labels):
         return []
     of_split: dict[str, list[_File]] = {}
     for file, split in zip(files, splits, strict=True):
@@ -219,8 +231,6 @@ class _Reader:
             columns: dict[str, Sequence[Any]] = {}
             for name in self._used:
                 columns |= self._column(file, name, _values(batch, name), first + row)
-            if self._columns.is_unlabelled:
-                columns[self._columns.options.labels[0]] = [0] * batch.num_rows
             if self.held is not None:
                 values = batch.column(location).to_pylist() if paths else [None] * batch.num_rows
                 columns[location] = [

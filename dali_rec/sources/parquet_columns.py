@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from dali_rec.errors import SourceError
-from dali_rec.sources.columns import ALL_LABELS, Columns, TableOptions, is_no_label, named_columns
+from dali_rec.sources.columns import ALL_LABELS, Columns, TableOptions, is_no_label, is_path_name, named_columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,7 +18,9 @@ _DEFAULTS = TableOptions()
 _INDEX = "__index_level_"
 _FEATURES = b"huggingface"
 
-Kind = Literal["image", "binary", "text", "number", "list", "other"]
+# Of images, and of lists with several.
+Kind = Literal["image", "binary", "text", "number", "list", "images", "other"]
+_LISTS: dict[Kind, Kind] = {"number": "list", "text": "list", "image": "images", "binary": "images"}
 Names = tuple[str, ...] | None
 
 
@@ -36,9 +39,12 @@ class Field:
     has_path: bool = False
 
 
-def read_fields(schema: Any) -> dict[str, Field]:
-    """The columns of a file, by its schema."""
+def read_fields(where: str, schema: Any) -> dict[str, Field]:
+    """The columns of a file, by its schema. Raises SourceError where two have one name, which PyArrow cannot read."""
     features = _features(schema.metadata or {})
+    name, count = Counter(schema.names).most_common(1)[0] if schema.names else ("", 0)
+    if count > 1:
+        raise SourceError(f"{where}: the column {name!r} stands {count} times; write it with names that differ")
     return {field.name: _field(field.type, features.get(field.name)) for field in schema}
 
 
@@ -73,7 +79,7 @@ def _kind(type_: Any) -> Kind:
     if is_.is_struct(type_):
         return "image" if any(field.name == "bytes" and _kind(field.type) == "binary" for field in type_) else "other"
     if is_.is_list(type_) or is_.is_large_list(type_) or is_.is_fixed_size_list(type_):
-        return "list" if _kind(type_.value_type) in ("number", "text") else "other"
+        return _LISTS.get(_kind(type_.value_type), "other")
     if is_.is_binary(type_) or is_.is_large_binary(type_) or is_.is_binary_view(type_):
         return "binary"
     if is_.is_string(type_) or is_.is_large_string(type_) or is_.is_string_view(type_):
@@ -98,7 +104,7 @@ def choose_columns(where: str, fields: Mapping[str, Field], options: TableOption
         chosen = replace(chosen, location=image)
     if options.labels == _DEFAULTS.labels and not any(name.casefold() == "label" for name in fields):
         classes = [name for name, field in fields.items() if field.names is not None]
-        label = _only(where, "labels", classes, "--label-column")
+        label = _only(where, "labels", classes, "--label-column", ", '' for none")
         if label is not None:
             chosen = replace(chosen, labels=(label,))
             notes.append(f"{where}: the column {label!r} is taken for 'label'")
@@ -109,11 +115,16 @@ def choose_columns(where: str, fields: Mapping[str, Field], options: TableOption
         others = tuple(name for name in names if name in named or fields[name].kind in ("number", "text", "list"))
     is_unlabelled = image is not None and chosen.labels == _DEFAULTS.labels and _is_alone(image, names, chosen)
     if is_unlabelled:
-        others = (*names, *chosen.labels)
+        chosen = replace(chosen, labels=())
         notes.append(f"{where}: no column of labels: all images get label 0")
+    notes += [
+        f"{where}: the boxes in the column {name!r} are passed over; write COCO annotations to pack them"
+        for name, field in fields.items()
+        if field.kind == "other" and "bbox" in field.type
+    ]
     found = named_columns(where, others, chosen)
     _check_kinds(where, fields, found.options)
-    return replace(found, names=names, notes=(*notes, *found.notes), is_unlabelled=is_unlabelled)
+    return replace(found, names=names, notes=(*notes, *found.notes))
 
 
 def _is_alone(image: str, names: Sequence[str], options: TableOptions) -> bool:
@@ -129,17 +140,20 @@ def _images(fields: Mapping[str, Field]) -> list[str]:
         [name for name, field in fields.items() if field.is_image and field.kind in ("image", "binary", "text")],
         [name for name, field in fields.items() if field.kind == "image"],
         [name for name, field in fields.items() if field.kind == "binary"],
+        # Where nothing else can be one, the error is of these.
+        [name for name, field in fields.items() if field.kind == "images" or field.is_image]
+        if not any(map(is_path_name, fields))
+        else [],
     ):
         if are_these:
             return are_these
     return []
 
 
-def _only(where: str, what: str, names: Sequence[str], option: str) -> str | None:
+def _only(where: str, what: str, names: Sequence[str], option: str, none: str = "") -> str | None:
     if len(names) > 1:
-        raise SourceError(
-            f"{where}: the {what} may be in any of the columns {', '.join(map(repr, names))}; name one by {option}"
-        )
+        any_of = ", ".join(map(repr, names))
+        raise SourceError(f"{where}: the {what} may be in any of the columns {any_of}; name one by {option}{none}")
     return names[0] if names else None
 
 
@@ -154,7 +168,15 @@ def _check_kinds(where: str, fields: Mapping[str, Field], options: TableOptions)
         for name in names:
             field = fields.get(name or "")
             if field is not None and field.kind not in kinds:
+                remedy = _remedy(name or "", field) if name == options.location else ""
                 raise SourceError(
-                    f"{where}: the column {name!r} is of the type {field.type}; expected {what}; name another "
+                    f"{where}: the column {name!r} is of the type {field.type}; expected {what}; {remedy}name another "
                     f"by {option}"
                 )
+
+
+def _remedy(name: str, field: Field) -> str:
+    """What to do with a column of images that are not one in each row."""
+    if field.kind == "images":
+        return f"make a row of each image, as explode({name!r}) of pandas does, or "
+    return "write their bytes, paths or URLs as a column of their own, or " if field.type.startswith("struct") else ""

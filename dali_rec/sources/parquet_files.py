@@ -10,15 +10,17 @@ from pathlib import Path
 
 from dali_rec._numbers import counted
 from dali_rec.errors import SourceError
+from dali_rec.sources.hub_configs import HubConfig, read_hub_configs
 from dali_rec.sources.sample import SPLIT_NAMES
 from dali_rec.sources.walk import is_image, scan, shown, walk
 
 PARQUET_SUFFIX = ".parquet"
+_README = "README.md"
 # What Hugging Face takes for splits, also as words of a name.
 _SPLIT_WORDS = {**SPLIT_NAMES, "eval": "test", "evaluation": "test"}
 _WORDS = re.compile("[a-z]+")
 # data/train-00000-of-00294.parquet; older ones have a hash behind.
-_SHARD = re.compile(r"(.+)-\d{5}-of-\d{5}.*\.parquet", re.IGNORECASE)
+_SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5}).*\.parquet", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +41,9 @@ class ParquetFiles:
 def find_parquet(path: Path) -> ParquetFiles | None:
     """The Parquet files that a path means: a file, a folder that holds them, or a pattern; None where it means none.
 
-    The files of a folder are of the split in their names (train-00000-of-00294.parquet, test.parquet) or in those of
-    their folders (train/0.parquet). Those of a pattern are one data set, if they are not of several splits.
+    The files of a folder are those, and of the splits, that its README.md has for the default config; or else of the
+    split in their names (train-00000-of-00294.parquet, test.parquet) or in those of their folders (train/0.parquet).
+    Those of a pattern are one data set, if they are not of several splits.
 
     Raises SourceError where some are of no split and others are, and where they lie in several folders that are none.
     """
@@ -78,11 +81,74 @@ def _holds_parquet(folder: Path) -> bool:
 def _in_folder(folder: Path) -> ParquetFiles:
     tree = scan(folder)
     files = tuple(name for name in tree.others if _is_parquet(name))
-    splits = _splits(str(folder), files)
-    _refuse_several_sets(folder, files)
     images = ["/".join((*parts, name)) for parts, names in tree.images for name in names]
-    notes = (f"{folder}: {counted(len(images), 'image')} beside the Parquet files left out: {shown(images)}",)
-    return ParquetFiles(str(folder), folder, files, splits, notes if images else ())
+    beside = f"{folder}: {counted(len(images), 'image')} beside the Parquet files left out: {shown(images)}"
+    notes = [beside] if images else []
+    named = _of_default_config(folder, files, notes)
+    files = tuple(file for file, _ in named) or files
+    notes += _absent_shards(folder, files)
+    said = {split for _, split in named}
+    if len(said) > 1 or ("" not in said and named and any(map(split_of, files))):
+        splits: tuple[str, ...] | None = tuple(split for _, split in named)
+    else:
+        splits = _splits(str(folder), files)
+    if not named:
+        _refuse_several_sets(folder, files)
+    return ParquetFiles(str(folder), folder, files, splits, tuple(notes))
+
+
+def _absent_shards(folder: Path, files: tuple[str, ...]) -> list[str]:
+    """Say it where of files that are numbered through some are not there."""
+    numbers: dict[tuple[str, str], set[int]] = {}
+    for file in files:
+        if (shard := _SHARD.fullmatch(file)) is not None:
+            numbers.setdefault((shard[1], shard[3]), set()).add(int(shard[2]))
+    return [
+        f"{folder}: only {len(found):,} of the {int(count):,} files {name}-…-of-{count} are there"
+        for (name, count), found in numbers.items()
+        if len(found) < int(count)
+    ]
+
+
+def _of_default_config(folder: Path, files: tuple[str, ...], notes: list[str]) -> list[tuple[str, str]]:
+    """The files, with their splits, of the config in README.md that is the default, or the only one with files here.
+
+    None where there is no such config. What the user should hear is added to the notes.
+    """
+    readme = folder / _README
+    try:
+        configs = read_hub_configs(readme) if readme.is_file() else []
+    except SourceError as error:
+        notes.append(f"{error}; its configs are passed over")
+        return []
+    named = [(config, found) for config in configs if (found := _named_files(folder, {*files}, config))]
+    chosen = named if len(named) == 1 else [(config, found) for config, found in named if config.is_default]
+    if len(chosen) != 1:
+        return []
+    config, found = chosen[0]
+    others = [repr(other.name) for other, _ in named if other is not config]
+    left_out = [file for file in files if file not in {name for name, _ in found}]
+    if others:
+        remedy = f"for {shown(others)} name their folder, or their files by a pattern"
+        notes.append(f"{readme}: the config {config.name!r} is packed; {remedy}")
+    elif left_out:
+        count = counted(len(left_out), "Parquet file")
+        notes.append(f"{readme}: {count} that it does not name left out: {shown(left_out)}")
+    return found
+
+
+def _named_files(folder: Path, files: set[str], config: HubConfig) -> list[tuple[str, str]]:
+    """The files that a config names, with their splits, in the order of its patterns."""
+    names = {split: _SPLIT_WORDS.get(split.lower(), split) for split in config.patterns}
+    if len({*names.values()}) < len(names):
+        names = {split: split for split in names}  # eval and test, for example
+    found: dict[tuple[str, str], None] = {}
+    for split, patterns in config.patterns.items():
+        for pattern in patterns:
+            matches = glob.glob(os.path.normpath(pattern), root_dir=folder, recursive=True)  # noqa: PTH207
+            places = sorted(Path(match).as_posix() for match in matches)
+            found |= dict.fromkeys((place, names[split]) for place in places if place in files)
+    return [*found]
 
 
 def _refuse_several_sets(folder: Path, files: tuple[str, ...]) -> None:

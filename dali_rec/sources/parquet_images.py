@@ -11,6 +11,7 @@ import threading
 import uuid
 from collections import OrderedDict
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dali_rec._files import read_regular
@@ -31,8 +32,9 @@ _READ_AT_ONCE = 1 << 20
 # Images that were read before they were asked for: so many bytes are kept, and so many images whatever their size.
 _MOST_BYTES = 64 << 20
 _MOST_IMAGES = 64
-# Rows of a group that one process reads: about as many as are begun for each process.
-_MOST_TOGETHER = 128
+# A row group that one process reads has no more rows, about as many as are begun for each process, or no more bytes.
+_FEW_ROWS = 128
+_MOST_TOGETHER = 128 << 20
 # Threads may be in several row groups where one ends, and so may a file that is read in several places.
 _MOST_OPEN = 4
 
@@ -51,12 +53,12 @@ def import_parquet() -> Any:
 def parquet_location(file: str, row: int, path: str | None) -> str:
     """What a sample has for the location of the image in a row of a file, with the path that the row gives it."""
     # A .lst cannot hold these.
-    origin = "" if path is None or any(character in path for character in "\t\r\n") else path
-    return f"{origin}{_PLACE}{file}#{row}"
+    is_listed = path and not any(character in path for character in "\t\r\n")
+    return f"{path}{_PLACE}{file}#{row}" if is_listed else f"{file}#{row}"
 
 
 class ParquetImages:
-    """The images in a column of the Parquet files below ``folder``: a location is ORIGIN//FILE#ROW.
+    """The images in a column of the Parquet files below ``folder``: a location is ORIGIN//FILE#ROW, or FILE#ROW.
 
     ORIGIN is the path that the row gives its image, if it gives one, and ROW counts from 0 in the file. A row group is
     read once where images are asked for in the order of the rows, or nearly so, by whatever number of threads.
@@ -74,9 +76,9 @@ class ParquetImages:
         """For other processes, in each of which all that are the same share what they have read."""
         return _in_this_process, (self._folder, self._column, self._token)
 
-    def holds(self, location: str) -> bool:
+    def holds(self, _location: str) -> bool:
         """All locations are these."""
-        return _PLACE in location
+        return True
 
     def listed(self, location: str) -> str:
         """See HeldImages: the path that the row gives, or the file and the row."""
@@ -98,18 +100,24 @@ class ParquetImages:
             return self._bytes(self._rows.take(file, row), file)
         except PARQUET_ERRORS as error:
             reason = str(error) or type(error).__name__
-            raise ImageRejectedError(f"{os.path.join(self._folder, file)}, row {row}: {reason}") from None  # noqa: PTH118
+            raise ImageRejectedError(f"{Path(self._folder, file)}, row {row}: {reason}") from None
 
-    def group_of(self, location: str) -> object:
-        """The row group that an image is in, if it is small enough for other processes to be at others meanwhile."""
+    def group_of(self, location: str, images: int, groups: int) -> object:
+        """The row group that an image is in, if it is small enough for other processes to be at others meanwhile.
+
+        images, groups: how many are packed, and how many groups at a time: twice as many there must be in all.
+        """
         file, row = _file_and_row(location)
         try:
-            starts = self._rows.footer(file)[1]
+            metadata, starts = self._rows.footer(file)
         except PARQUET_ERRORS:  # reading will say it
             return None
-        number = bisect.bisect_right(starts, row)
-        is_small = number < len(starts) and starts[number] - starts[number - 1] <= _MOST_TOGETHER
-        return (file, number) if is_small else None
+        number = bisect.bisect_right(starts, row) - 1
+        if number == metadata.num_row_groups:  # the file has changed
+            return None
+        group = metadata.row_group(number)
+        is_small = group.total_byte_size <= _MOST_TOGETHER and 2 * groups * group.num_rows <= images
+        return (file, number) if group.num_rows <= _FEW_ROWS or is_small else None
 
     def _bytes(self, value: Any, file: str) -> bytes:
         path = None

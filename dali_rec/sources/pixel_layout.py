@@ -130,22 +130,21 @@ def _collapsed(
     *,
     is_header: bool,
 ) -> Columns:
-    """The columns with one for the pixels; and one of labels behind all where there is none."""
+    """The columns with one for the pixels."""
     start, stop = run
     pixels = PixelColumns(start, len(names) - stop, *square)
     short = (*names[:start], options.location, *names[stop:])
     others = [name for name in (*names[:start], *names[stop:]) if not is_no_label(name, options)]
     is_unlabelled = not others and options.labels == _DEFAULTS.labels
-    short += options.labels if is_unlabelled else ()
-    found = named_columns(where, short, options)
+    found = named_columns(where, short, replace(options, labels=()) if is_unlabelled else options)
     kind = f"{square[0]} × {square[0]} {'grey' if square[1] == 1 else 'RGB'}"
     said = [f"{where}: {stop - start:,} columns are taken for images of {kind} pixels"]
     if is_unlabelled:
         said.append(f"{where}: no column of labels beside the pixels: all rows get label 0")
-    elif not is_header:
+    elif not is_header and options.labels:
         place, other = ("first", f"{options.location},label") if start else ("last", f"label,{options.location}")
         said.append(f"{where}: the {place} column is taken for the label; --columns {other} would be the other way")
-    return replace(found, is_header=is_header, pixels=pixels, notes=(*said, *found.notes), is_unlabelled=is_unlabelled)
+    return replace(found, is_header=is_header, pixels=pixels, notes=(*said, *found.notes))
 
 
 def _are_names(first: Sequence[str], second: Sequence[str]) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dali_rec.errors import SourceError
-from dali_rec.sources.columns import DEFAULT_ID, TableOptions, verified_column
+from dali_rec.sources.columns import DEFAULT_ID, TableOptions, verified_column, without_no_labels
 from dali_rec.sources.file_finder import FoundFiles, find_files
 from dali_rec.sources.id_column import IdColumn
 from dali_rec.sources.label_column import LabelColumn, finite_number, nested
@@ -41,9 +41,9 @@ def read_table(path: Path, root: Folder | None, options: TableOptions, classes: 
 
     Raises SourceError, with the line, for a missing column or value, an id that is not a whole number or stands twice,
     a label that is not in ``classes``, one that is no finite number where most of its column are numbers and there
-    are no ``classes``, and a row without a split where others have one.
+    are no ``classes``, a row without a split where others have one, and for ``classes`` without labels.
     """
-    folder = str(root if root is not None else path.parent)
+    folder, options = str(root if root is not None else path.parent), without_no_labels(options)
     return read_rows(path, folder, open_rows(path, folder, options), root, options, classes)
 
 
@@ -61,6 +61,8 @@ def read_rows(
     notes = [*found.columns.notes, *table.notes]
     if found.labels_are_folders:
         notes.append(_shorten_folders(path, table.labels[0], classes))
+    if classes is not None and not table.labels:
+        raise SourceError(f"{path}: --classes numbers the names of classes, and there are no labels; leave it out")
     columns = [column.resolve(table.places, classes) for column in table.labels]
     values = [column.values for column in columns]
     files = table.find_files(root)
@@ -68,7 +70,7 @@ def read_rows(
     samples = SampleTable()
     for number, location in enumerate(files.locations):
         key = keys[number] if keys else number
-        samples.append(Sample(key, tuple(column[number] for column in values), location))
+        samples.append(Sample(key, tuple(column[number] for column in values) or (0.0,), location))
     splits: tuple[Split, ...] = ()
     if table.splits is not None and (parts := table.splits.parts(table.places)) is not None:
         samples, splits = samples.take(parts[0]), parts[1]

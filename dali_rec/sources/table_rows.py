@@ -161,8 +161,6 @@ def _rows_of_pixels(path: Path, columns: Columns, pixels: PixelColumns) -> Itera
             raise SourceError(f"{path}, line {number}: {error}") from None
         is_first = False
         values.insert(pixels.before, PIXELS)
-        if columns.is_unlabelled:
-            values.append("0")
         yield Row(number, start, len(line), dict(zip(columns.names, values, strict=True)))
 
 

@@ -56,10 +56,12 @@ def find_layout(path: str, lines: Sequence[str], root: str, options: TableOption
     if len(fields[0]) == 2 and _is_image(lines[0]) and _is_file(root, fields[0][1]) and not _is_file(root, lines[0]):
         raise SourceError(
             f"{path}, line 1: the image stands behind {fields[0][0][:80]!r}; name the columns in their order, as in "
-            f"--columns {options.labels[0].replace(ALL_LABELS[0], 'label')},{options.location}"
+            f"--columns {(*options.labels, 'label')[0].replace(ALL_LABELS[0], 'label')},{options.location}"
         )
     if len(fields[0]) == 1 or (_is_image(lines[0]) and not _is_file(root, fields[0][0])):
-        return TextLayout(Columns((options.location,), options, is_header=False), labels_are_folders=True)
+        return TextLayout(
+            Columns((options.location,), options, is_header=False), labels_are_folders=bool(options.labels)
+        )
     columns = (options.location, *options.labels)
     location = lines[0].rsplit(maxsplit=len(options.labels))[0]
     more = len(fields[0]) - len(columns)

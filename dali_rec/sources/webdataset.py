@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dali_rec._numbers import counted, parse_int
 from dali_rec.errors import ImageRejectedError, SourceError
 from dali_rec.sources.archived import INSIDE, start_in_tar
-from dali_rec.sources.columns import ALL_LABELS, IMAGE_EXTENSIONS, TableOptions
+from dali_rec.sources.columns import ALL_LABELS, IMAGE_EXTENSIONS, TableOptions, without_no_labels
 from dali_rec.sources.item_labels import Labels, Names, label_row, number_labels
 from dali_rec.sources.sample import SPLIT_NAMES, Sample, SampleTable, Source, Split
 from dali_rec.sources.walk import is_hidden
@@ -99,8 +99,8 @@ def read_shards(
     """The images of shards, in their order and that of their samples, with labels from their .cls or .json.
 
     shards: those of a split one after another. table: ``labels`` are keys of the .json, or extensions of members;
-    by default the .cls, or what is called label. ``location``: the extension of the image where samples have several.
-    classes: see ``read_items``.
+    by default the .cls, or what is called label; ("",) for none. ``location``: the extension of the image where samples
+    have several. classes: see ``read_items``.
 
     Samples without an image, and those without a label where others have one, are left out, which the notes say. If
     none has a .cls or .json, all get label 0.
@@ -109,7 +109,7 @@ def read_shards(
     """
     if table.labels == ALL_LABELS:
         raise SourceError(f"{name}: --label-column '*' goes with a table; name each key of the .json that is a label")
-    reader = _Reader(name, images, table)
+    reader = _Reader(name, images, without_no_labels(table))
     parts: dict[str, list[_Rows]] = {}
     for shard in shards:
         parts.setdefault(shard.split, []).append(reader.read(shard))
@@ -187,7 +187,7 @@ class _Reader:
         if self._left_out:
             members = ", ".join(f"{count:,} .{extension}" for extension, count in self._left_out.most_common(_SHOWN))
             notes.append(f"{self._name}: beside images and labels there are {members}, which are left out")
-        if not self._has_labels:
+        if self._labels and not self._has_labels:
             notes.append(
                 f"{self._name}: no .cls or .json beside the first image: all images get label 0; if each .tar is a "
                 "class, say --top-labels"
@@ -197,7 +197,7 @@ class _Reader:
     def _begin(self, first: _Sample, used: Sequence[str]) -> None:
         """See by the first sample whether there are labels. Raises SourceError where they have other names."""
         others = [one for one in first.members if one.rpartition(".")[2] in (_CLASS, _MAPPING)]
-        if others and not used:
+        if others and self._labels and not used:
             raise SourceError(
                 f"{first.where}: its label is in .{others[0]}, as the name of a sample ends at its first dot: name "
                 f"it by --label-column {others[0]}, or write names without dots"

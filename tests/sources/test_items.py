@@ -11,7 +11,7 @@ from support import jpeg
 
 import dali_rec
 from dali_rec.errors import SourceError, TooManyBadImagesError
-from dali_rec.sources import TableOptions, open_source
+from dali_rec.sources import TableOptions, open_source, read_items
 
 datasets = pytest.importorskip("datasets")
 
@@ -281,6 +281,24 @@ def test_splits_of_hugging_face_without_labels_are_left_out(tmp_path):
 def test_a_stream_of_hugging_face_is_refused():
     with pytest.raises(SourceError, match="no data set that has a length and an index"):
         open_source(hugging_face().to_iterable_dataset())
+
+
+def test_labels_can_be_left_out():
+    for data in (hugging_face().remove_columns("label"), hugging_face(), Photographs()):
+        source = read_items(data, TableOptions(labels=("",)))
+        assert {sample.labels for sample in source.samples} == {(0,)}
+        assert source.classes is None
+        assert len(source.samples) == len(data)
+
+
+@pytest.mark.parametrize("name", [".", "train"])
+def test_what_save_to_disk_wrote_is_said_to_be_for_load_from_disk(name, tmp_path):
+    datasets.DatasetDict(train=hugging_face(), test=hugging_face()).save_to_disk(tmp_path / "set")
+    source = tmp_path / "set" / name
+    with pytest.raises(SourceError) as raised:
+        open_source(source)
+    command = str(raised.value).rpartition("pack it in Python by ")[2]
+    assert command == f"dali_rec.pack(datasets.load_from_disk({str(source)!r}), OUT)"
 
 
 @pytest.mark.parametrize("name", ["a.arrow", "data/train-00000-of-00001.arrow"])

@@ -291,7 +291,9 @@ def test_the_only_column_of_classes_is_the_label(tmp_path):
     assert source.notes == (f"{tmp_path / 'x.parquet'}: the column 'fine' is taken for 'label'",)
     columns["coarse"] = [1, 1]
     both = features(img={"_type": "Image"}, fine=kinds, coarse=kinds)
-    with pytest.raises(SourceError, match="the labels may be in any of the columns 'fine', 'coarse'; name one by --la"):
+    with pytest.raises(
+        SourceError, match="any of the columns 'fine', 'coarse'; name one by --label-column, '' for none"
+    ):
         read(write(tmp_path / "y.parquet", columns, both))
 
 
@@ -303,14 +305,44 @@ def test_images_alone_get_label_0(tmp_path):
     assert images_of(read(write(tmp_path / "y.parquet", {"image": pa.array(FILES[:2])}))) == FILES[:2]
 
 
+def test_labels_can_be_left_out(tmp_path):
+    columns = {"image": images(FILES[:2]), "label": ["a", "b"], "fine": [2, 0], "coarse": [1, 1]}
+    kinds = {"_type": "ClassLabel", "names": CLASSES}
+    source = read(write(tmp_path / "x.parquet", columns, features(fine=kinds, coarse=kinds)), labels=("",))
+    assert (labels_of(source), source.classes, source.notes) == ([(0,), (0,)], None, ())
+    with pytest.raises(SourceError, match="--classes numbers the names of classes, and there are no labels"):
+        read(tmp_path / "x.parquet", classes=("a", "b"), labels=("",))
+
+
+def test_boxes_that_are_passed_over_are_told(tmp_path):
+    columns = {"image": images(FILES[:1]), "label": [3], "objects": [{"bbox": [[0, 0, 5, 5]], "category": [1]}]}
+    path = write(tmp_path / "x.parquet", columns)
+    note = f"{path}: the boxes in the column 'objects' are passed over; write COCO annotations to pack them"
+    assert read(path).notes == (note,)
+
+
+def test_splits_without_labels_are_all_packed(hub, tmp_path):
+    for name in ("train", "test"):
+        write(tmp_path / "bare" / f"{name}.parquet", {"image": images(FILES[:2])})
+    for source, splits in (
+        (read(tmp_path / "bare"), ["train", "test"]),
+        (read(hub, labels=("",)), ["train", "val", "test"]),
+    ):
+        assert [one.name for one in source.splits] == splits
+        assert {*labels_of(source)} == {(0,)}
+    assert images_of(source) == FILES
+
+
 def test_ids_and_the_index_of_pandas(tmp_path):
     columns = {"image": images(FILES[:2]), "kind": [3, 4], "id": [70, 50], "__index_level_0__": [0, 1]}
     source = read(write(tmp_path / "x.parquet", columns))
     assert [(sample.key, sample.labels) for sample in source.samples] == [(70, (3,)), (50, (4,))]
     write(tmp_path / "two" / "a.parquet", columns)
     write(tmp_path / "two" / "b.parquet", columns)
-    with pytest.raises(SourceError, match=r"b\.parquet, row 0: 'id' 70 stands in .*a\.parquet, row 0 already"):
+    repeats = r"b\.parquet, row 0: 'id' 70 stands in .*a\.parquet, row 0 already; --id-column '' does without ids"
+    with pytest.raises(SourceError, match=repeats):
         read(tmp_path / "two")
+    assert [sample.key for sample in read(tmp_path / "two", id="").samples] == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -330,6 +362,17 @@ def test_ids_and_the_index_of_pandas(tmp_path):
             r"'label' is of the type struct<a: int64>; expected n",
         ),
         ({"image": [[1], [2]], "label": [0, 1]}, {}, r"'image' is of the type list<.*>; expected images, or"),
+        (
+            {"views": [[{"bytes": b"x", "path": "a"}]], "label": [0]},
+            {},
+            r"'views' is of the type list<.*>; .* make a row of each image, as explode\('views'\) of pandas does, or n",
+        ),
+        ({"views": [[b"x"]], "label": [0]}, {"location": "views"}, "make a row of each image, as explode"),
+        (
+            {"image": [{"src": "https://x.org/1.jpg", "height": 8}], "label": [0]},
+            {},
+            r"'image' is of the type struct<src: string, .*; write their bytes, paths or URLs as a column of their own",
+        ),
         ({"image": "images", "label": [0, 1]}, {"columns": ("a", "b")}, "--columns names the columns of a CSV"),
         ({"image": "images", "label": [0, 1]}, {"id": "key"}, "no column 'key' among"),
     ],
@@ -370,6 +413,22 @@ def test_files_whose_columns_differ_are_refused(tmp_path, columns, metadata, rea
         read(tmp_path / "set")
 
 
+@pytest.mark.parametrize("name", ["label", "fine"])
+def test_labels_that_the_first_file_lacks_are_not_passed_over(tmp_path, name):
+    write(tmp_path / "set" / "test.parquet", {"image": images(FILES[:1])})
+    said = features(image={"_type": "Image"}, **{name: {"names": CLASSES, "_type": "ClassLabel"}})
+    write(tmp_path / "set" / "train.parquet", {"image": images(FILES[:1]), name: [2]}, said)
+    with pytest.raises(SourceError, match=rf"test\.parquet: no column '{name}', which .*train\.parquet has"):
+        read(tmp_path / "set")
+    assert labels_of(read(tmp_path / "set", labels=("",))) == [(0,), (0,)]
+
+
+def test_shards_that_are_not_there_are_told(hub):
+    (hub / "data" / "train-00000-of-00002.parquet").unlink()
+    note = f"{hub}: only 1 of the 2 files data/train-…-of-00002 are there"
+    assert read(hub).notes == (note, f"{hub}: the split 'test' is left out, as it has no labels")
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
@@ -392,12 +451,22 @@ def test_rows_without_an_image_are_rejected_by_their_place(tmp_path):
     report = dali_rec.pack(path, tmp_path / "out" / "x", max_bad=3)
     assert records_of(tmp_path / "out" / "x") == [(0, [0], FILES[0]), (4, [4], FILES[4])]
     assert [(one.sample.location, one.reason) for one in report.rejections[:2]] == [
-        ("//x.parquet#1", f"{path}, row 1: 'image' is empty"),
-        ("//x.parquet#2", f"{path}, row 2: 'image' is empty"),
+        ("x.parquet#1", f"{path}, row 1: 'image' is empty"),
+        ("x.parquet#2", f"{path}, row 2: 'image' is empty"),
     ]
     assert report.rejections[2].sample.location == "a.jpg//x.parquet#3"
     assert "not an image" in report.rejections[2].reason
     assert (tmp_path / "out" / "x.lst").read_text() == "0\t0\ta.jpg\n4\t4\t4.jpg\n"
+
+
+def test_messages_name_a_file_in_the_working_folder_as_it_was_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "x.parquet", {"image": images([None], [None]), "label": [0]})
+    assert main(["pack", "x.parquet", "out"]) == 1
+    assert " x.parquet#0: x.parquet, row 0: 'image' is empty" in capsys.readouterr().err
+    (tmp_path / "x.parquet").write_bytes(b"PAR1")
+    assert main(["pack", "x.parquet", "out"]) == 1
+    assert capsys.readouterr().err.startswith("dali-rec: x.parquet: cannot be read as Parquet")
 
 
 def test_a_path_that_a_list_cannot_hold_is_left_out_of_it(tmp_path):
@@ -455,6 +524,20 @@ def test_shuffling_is_refused_with_the_way(hub, tmp_path):
         dali_rec.pack(hub, tmp_path / "x", shuffle=True)
 
 
+def test_a_list_of_images_in_parquet_files_is_refused(hub, tmp_path, capsys):
+    assert main(["list", str(hub), str(tmp_path / "x.lst")]) == 1
+    assert "a list names files, and these images are in Parquet files: pack it as it is" in capsys.readouterr().err
+
+
+def test_columns_of_one_name_are_an_error_that_names_them(tmp_path):
+    table = pa.table([images(FILES[:1]), pa.array([0]), pa.array([1])], names=["image", "label", "label"])
+    pq.write_table(table, tmp_path / "x.parquet")
+    with pytest.raises(
+        SourceError, match=r"x\.parquet: the column 'label' stands 2 times; write it with names that dif"
+    ):
+        read(tmp_path / "x.parquet")
+
+
 def test_a_dry_run_counts_the_classes(hub, tmp_path, capsys):
     assert main(["pack", str(hub), str(tmp_path / "x"), "--dry-run"]) == 0
     assert "shark      4    0" in capsys.readouterr().out
@@ -502,7 +585,7 @@ def test_images_come_right_in_any_order(tmp_path, rows, group, whole, piece, mos
         for name, value in limits.items():
             patch.setattr(parquet_images, name, value)
         held = ParquetImages(str(path.parent), "image")
-        assert [held.read(f"//x.parquet#{row}") for row in rows] == [FILES[row] for row in rows]
+        assert [held.read(f"x.parquet#{row}") for row in rows] == [FILES[row] for row in rows]
         if most == 0:
             assert len(held._rows._kept) <= 2
 
@@ -512,7 +595,7 @@ def test_images_come_right_to_many_threads(tmp_path):
     held = ParquetImages(str(path.parent), "image")
     rows = [*range(12)] * 20
     with ThreadPoolExecutor(8) as pool:
-        assert [*pool.map(held.read, [f"//x.parquet#{row}" for row in rows])] == [FILES[row] for row in rows]
+        assert [*pool.map(held.read, [f"x.parquet#{row}" for row in rows])] == [FILES[row] for row in rows]
 
 
 def test_other_processes_share_what_one_has_read(tmp_path, counted):
@@ -527,15 +610,43 @@ def test_other_processes_share_what_one_has_read(tmp_path, counted):
 def test_processes_make_the_same_files_and_share_the_row_groups_out(tmp_path, begun, monkeypatch):
     monkeypatch.setattr(workers, "_IMAGES_A_PROCESS", 4)
     files = [jpeg(number) for number in range(64)]
-    path = labelled(tmp_path / "x.parquet", [number % 3 for number in range(64)], files, group=16)
+    path = labelled(tmp_path / "x.parquet", [number % 3 for number in range(64)], files, group=18)
     sent = []
     monkeypatch.setattr(_workers._Process, "send", _recorded(_workers._Process.send, sent))
     for count in (1, 8):
         dali_rec.pack(path, tmp_path / str(count) / "x", workers=count, shards=2)
     assert contents(tmp_path / "1") == contents(tmp_path / "8")
     assert len(begun) == 2
-    of_process = {process: {row // 16 for other, row in sent if other == process} for process, _ in sent}
+    of_process = {process: {row // 18 for other, row in sent if other == process} for process, _ in sent}
     assert [*of_process.values()] == [{0, 2}, {1, 3}]
+
+
+@pytest.mark.parametrize(
+    ("images", "most", "groups"),
+    [
+        (128, 1 << 30, [{0, 2, 4, 6}, {1, 3, 5, 7}]),
+        (64, 1 << 30, [{0, 1, 2, 3}] * 2),  # too few groups for all processes to have some
+        (128, 1, [{*range(8)}] * 2),  # groups that would take too much memory
+    ],
+)
+def test_groups_of_many_rows_go_to_one_process_each_where_they_can(tmp_path, begun, monkeypatch, images, most, groups):
+    monkeypatch.setattr(workers, "_IMAGES_A_PROCESS", 4)
+    monkeypatch.setattr(_workers, "_AHEAD", 1)
+    monkeypatch.setattr(parquet_images, "_FEW_ROWS", 15)
+    monkeypatch.setattr(parquet_images, "_MOST_TOGETHER", most)
+    files = [jpeg(number) for number in range(images)]
+    path = labelled(tmp_path / "x.parquet", [number % 3 for number in range(images)], files, group=16)
+    sent, sent_first = [], []
+    monkeypatch.setattr(_workers._Process, "send", _recorded(_workers._Process.send, sent))
+    result = _workers._Process.result
+    monkeypatch.setattr(_workers._Process, "result", lambda one: sent_first.append(len(sent)) or result(one))
+    for count in (1, 8):
+        dali_rec.pack(path, tmp_path / str(count) / "x", workers=count, shards=3)
+    assert contents(tmp_path / "1") == contents(tmp_path / "8")
+    assert len(begun) == 2
+    of_process = {process: {row // 16 for other, row in sent if other == process} for process, _ in sent}
+    assert [*of_process.values()] == groups
+    assert (sent_first[0] > 32) == (len(groups[0]) < images // 16)  # both processes have one, and the first another
 
 
 def _recorded(send, sent):

@@ -113,6 +113,23 @@ def test_columns_can_be_named(table):
     assert source.keys_are_given
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "options"),
+    [
+        ("x.csv", "location,label,kind\n1.jpg,cat,7\n2.jpg,dog,8\n", {}),
+        ("x.csv", ",path\n0,1.jpg\n1,2.jpg\n", {}),
+        ("x.csv", "1.jpg\n2.jpg\n", {"columns": ("location",)}),
+        ("x.txt", "1.jpg\n2.jpg\n", {}),
+        ("x.txt", "cat 1.jpg\ndog 2.jpg\n", {"columns": ("label", "location")}),
+        ("x.jsonl", '{"location": "1.jpg"}\n{"location": "2.jpg", "label": 3}\n', {}),
+    ],
+)
+def test_labels_can_be_left_out(table, name, text, options):
+    source = read(table(name, text), labels=("",), **options)
+    assert rows(source) == [(0, (0.0,), "1.jpg"), (1, (0.0,), "2.jpg")]
+    assert (source.classes, source.label_classes) == (None, None)
+
+
 def test_column_of_ids_that_is_the_location_or_a_label_is_no_id(table):
     # Kaggle's tables: id,breed and Image,Id.
     path = table("x.csv", "id,breed\n1.jpg,cat\n2.jpg,dog\n")

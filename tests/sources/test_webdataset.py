@@ -126,6 +126,14 @@ def test_shards_without_labels_get_label_0_and_say_so(tmp_path):
     assert open_source(tmp_path / "x", SourceOptions(labels="top")).classes == ("train-000000", "train-000001")
 
 
+@pytest.mark.parametrize("members", [{"cls": str}, {"json": lambda key: {"caption": str(key)}}])
+def test_labels_can_be_left_out(tmp_path, members):
+    source = open_source(shards(tmp_path / "shards", **members), with_label(""))
+    assert labels_of(source) == [[0]] * 6
+    (name,) = members
+    assert source.notes == (f"{tmp_path / 'shards'}: beside images and labels there are 6 .{name}, which are left out",)
+
+
 def test_samples_without_image_or_label_are_left_out_and_counted(tmp_path):
     path = write(
         tmp_path / "x.tar",
