@@ -18,6 +18,7 @@ _MODULES = {
     "PIL": "pillow",
     "simplejpeg": "simplejpeg",
     "cv2": "opencv-python-headless",
+    "yaml": "pyyaml",
 }
 _MODULES_OF_THE_COMMAND = {"typer": "typer", "rich": "rich"}
 #: Other builds of OpenCV overwrite each other's files.

@@ -45,7 +45,8 @@ def test_all_that_are_not_installed_are_named_at_once():
     code = f"import numpy, sys; {hide}; sys.modules.pop('cv2', None); import dali_rec"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, text=True)
     assert done.stderr.splitlines()[-1].endswith(
-        "PIL, simplejpeg, cv2 are not installed; mend it with: pip install pillow simplejpeg opencv-python-headless"
+        "PIL, simplejpeg, cv2, yaml are not installed; mend it with: "
+        "pip install pillow simplejpeg opencv-python-headless pyyaml"
     )
 
 

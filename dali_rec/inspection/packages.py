@@ -43,6 +43,7 @@ CORE = (
     Package("Numba", ("numba",), "resizing on the CPU, in the Loader too"),
     Package("fsspec", ("fsspec",), "images behind URLs"),
     Package("aiohttp", ("aiohttp",), "http:// and https://"),
+    Package("PyYAML", ("pyyaml",), "the .yaml of YOLO, README.md of the Hub"),
 )
 #: By the Loader's names for them, the one to take first before the others.
 FRAMEWORKS = {

@@ -45,7 +45,7 @@ def is_yolo(path: Path) -> bool:
     try:
         yaml = find_yaml(path)
     except (SourceError, OSError):
-        return False
+        return path.is_file()  # reading it says what is wrong; in a folder it may have nothing to do with the images
     try:  # a folder of classes may have a data.yaml too
         return yaml is not None and (path.is_file() or any(map(_has_labels, _find_parts(path)[1])))
     except (SourceError, OSError):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dali_rec.errors import SourceError
-from dali_rec.sources.detection.yaml_forms import numbered_texts, without_comment
 from dali_rec.sources.text_lines import text_lines
+from dali_rec.sources.yaml_text import parse_yaml
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,9 +16,6 @@ if TYPE_CHECKING:
 YAML_FILES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 _TEXT_FILES = ("classes.txt", "obj.names", "_darknet.labels")
 _TEXT_FOLDERS = ("", "labels", "train")
-_KEY = re.compile(r"names\s*:(.*)")
-_KEYPOINTS = re.compile(r"kpt_shape\s*:")
-_COUNT = re.compile(r"nc\s*:\s*(\d+)")
 
 
 def read_names(path: Path) -> tuple[str, ...] | None:
@@ -45,27 +41,39 @@ def read_names(path: Path) -> tuple[str, ...] | None:
 
 def has_keypoints(path: Path) -> bool:
     """Whether data.yaml says that keypoints stand behind each box (``kpt_shape:``), which look like an outline."""
-    return any(_KEYPOINTS.match(line) for file in _yaml_files(path) for line in text_lines(file))
+    return any("kpt_shape" in _values(file) for file in _yaml_files(path))
 
 
 def _yaml_files(path: Path) -> list[Path]:
     return [path] if path.is_file() else [path / name for name in YAML_FILES if (path / name).is_file()]
 
 
+def _values(path: Path) -> dict[str, Any]:
+    return parse_yaml(path, "\n".join(text_lines(path)))
+
+
 def _of_yaml(path: Path) -> tuple[str, ...] | None:
-    lines = [without_comment(line) for line in text_lines(path)]
-    at = next((number for number, line in enumerate(lines) if _KEY.fullmatch(line)), None)
-    if at is None:
+    values = _values(path)
+    if "names" not in values:
         return None
-    match = _KEY.fullmatch(lines[at])
-    rest = match[1].strip() if match else ""
-    numbered = numbered_texts(path, at, rest, lines)
+    names = _in_order(path, values["names"])
+    for name in names:
+        if not isinstance(name, str) or not name:
+            raise SourceError(f"{path}: expected a list of names, found {name!r} in it")
+    count = values.get("nc")
+    if count is not None and count != str(len(names)):
+        raise SourceError(f"{path}: nc is {count}, and there are {len(names)} names")
+    return tuple(names)
+
+
+def _in_order(path: Path, names: Any) -> list[Any]:
+    """The names of a list, or of a mapping whose keys are their numbers."""
+    if isinstance(names, list):
+        numbered = dict(enumerate(names))
+    elif isinstance(names, dict) and all(key.isdecimal() for key in names):
+        numbered = {int(key): name for key, name in names.items()}
+    else:
+        raise SourceError(f"{path}: names: expected a list, or 0: NAME and so on, found {str(names)[:40]!r}")
     if sorted(numbered) != list(range(len(numbered))) or not numbered:
-        raise SourceError(
-            f"{path}, line {at + 1}: the names have the numbers {sorted(numbered)[:8]}, expected 0, 1, 2 …"
-        )
-    names = tuple(numbered[number] for number in range(len(numbered)))
-    counts = [int(found[1]) for found in map(_COUNT.fullmatch, lines) if found]
-    if counts and counts[0] != len(names):
-        raise SourceError(f"{path}: nc is {counts[0]}, and there are {len(names)} names")
-    return names
+        raise SourceError(f"{path}: the names have the numbers {sorted(numbered)[:8]}, expected 0, 1, 2 …")
+    return [numbered[number] for number in range(len(numbered))]

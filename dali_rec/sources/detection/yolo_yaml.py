@@ -5,26 +5,27 @@ Each is a folder of images, a .txt with the path of an image on each line, or se
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dali_rec.errors import SourceError
-from dali_rec.sources.detection.yaml_forms import scalars, without_comment
 from dali_rec.sources.detection.yolo_names import YAML_FILES
 from dali_rec.sources.leading_folders import leading_folders, shorten_all
 from dali_rec.sources.text_lines import text_lines
+from dali_rec.sources.yaml_text import parse_yaml, texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_KEY = re.compile(r"(path|train|val|test)\s*:(.*)")
 _SPLITS = ("train", "val", "test")
 _SUFFIXES = (".yaml", ".yml")
 
 
 def find_yaml(path: Path) -> Path | None:
-    """The .yaml that says where train and val are: the file itself, or that of a folder."""
+    """The .yaml that says where train and val are: the file itself, or that of a folder.
+
+    Raises SourceError for one that is no YAML.
+    """
     files = [path / name for name in YAML_FILES] if path.is_dir() else [path]
     for file in files:
         if file.suffix.lower() in _SUFFIXES and file.is_file() and not {"train", "val"}.isdisjoint(_values(file)):
@@ -85,7 +86,5 @@ def _place(top: Path, entry: str) -> Path | None:
 
 
 def _values(path: Path) -> dict[str, list[str]]:
-    lines = [without_comment(line) for line in text_lines(path)]
-    found = ((number, _KEY.fullmatch(line)) for number, line in enumerate(lines))
-    values = {match[1]: scalars(path, number, match[2].strip(), lines) for number, match in found if match}
-    return {key: entries for key, entries in values.items() if entries}
+    found = parse_yaml(path, "\n".join(text_lines(path)))
+    return {key: entries for key in ("path", *_SPLITS) if (entries := texts(found.get(key)))}

@@ -184,16 +184,20 @@ def test_names_are_read_from_yaml_in_every_usual_form(tmp_path, text):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("names: [a, b", "does not end"),
+        ("names: [a, b", r"line 1: expected ',' or '\]'"),
         ("names: [a, b]\nnc: 3", "nc is 3"),
         ("names: []", "expected 0, 1, 2"),
         ("names:\n  1: a\n  2: b", "expected 0, 1, 2"),
-        ("names:\n  0: a\n  0: b", "line 3: the class 0 stands twice"),
+        ("names:\n  0: a\n  0: b", "line 3: 0 stands twice"),
         ("names: other.txt", "expected a list"),
-        ("names:\n  x: y", "line 2"),
-        ("names: [{a: b}]", "cannot read the names"),
-        ("names: ['a, b]", "cannot read the names"),
-        ('names: ["a\\q\\u12"]', "a name is empty or its quotes"),
+        ("names:\n  x: y", "expected a list, or 0: NAME"),
+        ("names: [{a: b}]", r"expected a list of names, found \{'a': 'b'\}"),
+        ("names: [a, '']", "expected a list of names, found ''"),
+        ("names: ['a, b]", "line 1: found unexpected end"),
+        ('names: ["a\\q\\u12"]', "line 1: found unknown escape"),
+        ('names: ["\\UFFFFFFFF"]', "too large"),
+        ("names: " + "[" * 3000, "too deep"),
+        ("names: &x [*x]", "line 1: found unconstructable"),
     ],
 )
 def test_yaml_that_is_not_understood_is_named(tmp_path, text, says):
@@ -203,11 +207,16 @@ def test_yaml_that_is_not_understood_is_named(tmp_path, text, says):
     assert "data.yaml" in str(caught.value)
 
 
-def test_yaml_is_read_like_a_yaml_parser_does(tmp_path):
-    yaml = pytest.importorskip("yaml")
-    text = "train: a\nnames: ['a b', c-d, \"e, f\", g#h]  # end\nnc: 4\n"
-    (tmp_path / "data.yaml").write_text(text)
-    assert list(read_names(tmp_path)) == yaml.safe_load(text)["names"]
+def test_names_are_texts_as_they_are_written(tmp_path):
+    (tmp_path / "data.yaml").write_text("train: a\nnames: ['a b', no, 1.0, g#h, 2012-01-01]  # end\nnc: 5\n")
+    assert read_names(tmp_path) == ("a b", "no", "1.0", "g#h", "2012-01-01")
+
+
+def test_yaml_beside_other_images_need_not_be_one(tmp_path):
+    write(tmp_path, ["cat/1.jpg", "dog/2.jpg"], {"data.yaml": "{% for a in b %}\n"})
+    assert open_source(tmp_path).classes == ("cat", "dog")
+    with pytest.raises(SourceError, match=r"data\.yaml, line 1: "):
+        open_source(tmp_path / "data.yaml")
 
 
 def test_missing_parts_are_named(tmp_path):
