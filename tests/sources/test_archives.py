@@ -1,6 +1,7 @@
 """Images in .tar and .zip files, beside the same images in folders."""
 
 import io
+import json
 import os
 import pickle
 import shutil
@@ -15,6 +16,7 @@ from support import jpeg, make_class_folder
 import dali_rec
 from dali_rec.cli import main
 from dali_rec.errors import DatasetError, ImageRejectedError, SourceError, TooManyBadImagesError
+from dali_rec.packing import reading
 from dali_rec.packing.reading import Origin, stamp_of
 from dali_rec.sources import SourceOptions, TableOptions, archived, open_source
 
@@ -197,6 +199,14 @@ def test_path_that_an_archive_lacks_is_rejected_with_both(tmp_path):
     assert "x.tar/b.jpg" in report.rejections[0].reason
 
 
+def test_urls_in_a_table_with_an_archive_keep_their_names(tmp_path, monkeypatch):
+    archive = tar_with(tmp_path / "x.tar", ("a.jpg", jpeg(1)))
+    (tmp_path / "x.csv").write_text("cat,a.jpg\ncat,http://host.example/b.jpg\n")
+    monkeypatch.setattr(reading, "fetch", lambda _url, _options: jpeg(2))
+    dali_rec.pack(tmp_path / "x.csv", tmp_path / "out", root=archive)
+    assert paths_in(tmp_path / "out") == ["x.tar//a.jpg", "http://host.example/b.jpg"]
+
+
 # What may be in archives
 
 
@@ -240,7 +250,7 @@ def test_links_lead_to_their_files_or_are_rejected(tmp_path):
     assert paths_in(tmp_path / "out")[1:] == [f"x.tar//dog/{number}.jpg" for number in (2, 3, 4)]
     reason = "it is a link to what is no file in the archive"
     rejected = [(one.sample.location, one.reason) for one in report.rejections]
-    assert rejected == [(f"x.tar//dog/{number}.jpg#link", reason) for number in (5, 6, 7)]
+    assert rejected == [(f"x.tar//dog/{number}.jpg", reason) for number in (5, 6, 7)]
 
 
 def test_zip_of_macos_has_names_in_utf_8_without_saying_so(tmp_path):
@@ -365,8 +375,24 @@ def test_damaged_member_of_a_zip_is_rejected_by_its_checksum_even_if_it_is_trust
         data = bytearray(archive.read_bytes())
         data[400] ^= 1
         archive.write_bytes(data)
-        with pytest.raises(TooManyBadImagesError, match=r"x\.zip//ant/ant_000\.jpg#\S+: (the member at byte|Error)"):
+        with pytest.raises(TooManyBadImagesError, match=r"x\.zip//ant/ant_000\.jpg: (the member at byte|Error)"):
             dali_rec.pack(archive, tmp_path / "out", trust=True, strict=True)
+
+
+@pytest.mark.parametrize("make", [tar_of, zip_of])
+def test_rejected_images_are_named_by_their_paths(tmp_path, make, capsys):
+    photos = make_class_folder(tmp_path / "photos", {"ant": 4})
+    (photos / "ant" / "bad.jpg").write_bytes(b"none")
+    archive = make(tmp_path / f"x.{make.__name__[:3]}", photos)
+    with pytest.raises(TooManyBadImagesError, match=rf"{archive.name}//ant/bad\.jpg: not an image"):
+        dali_rec.pack(archive, tmp_path / "out", shards=2)
+    listed = tmp_path / "out.rejected.jsonl"
+    assert json.loads(listed.read_text())["path"] == f"{archive.name}//ant/bad.jpg"
+    # By a run that finds the shards finished, and by one that finds all done, too.
+    for _ in range(2):
+        report = dali_rec.pack(archive, tmp_path / "out", shards=2, max_bad=1, resume=True)
+        assert [one.sample.location for one in report.rejections] == [f"{archive.name}//ant/bad.jpg"]
+        assert json.loads(listed.read_text())["path"] == f"{archive.name}//ant/bad.jpg"
 
 
 def test_damaged_archives_are_errors_that_say_where(tmp_path):
