@@ -33,8 +33,6 @@ _COMMANDS = {
     (".tar.zst", ".tzst"): "unzstd",
     (".tar.bz2", ".tbz2", ".tbz"): "bunzip2 -k",
 }
-#: Ends of the names of such files.
-COMPRESSED = tuple(suffix for suffixes in _COMMANDS for suffix in suffixes)
 _LONGEST_CHAIN = 8  # of links that lead to links
 
 
@@ -176,11 +174,11 @@ def _add_zipped(path: Path, member: ZipMember, members: _Members) -> None:
     members.add(name, DEAD_LINK if member.is_link else place)
 
 
-def refuse_compressed(path: Path) -> None:
+def refuse_compressed(path: str) -> None:
     """Raise SourceError for an archive that is compressed as a whole, by its name."""
     for suffixes, command in _COMMANDS.items():
-        if path.name.lower().endswith(suffixes):
-            raise _compressed(str(path), f"'{command} {path}' makes a .tar of it")
+        if path.lower().endswith(suffixes):
+            raise _compressed(path, f"'{command} {path}' makes a .tar of it")
 
 
 def _refuse_compressed(shown: str, beginning: bytes, *, is_inner: bool) -> None:

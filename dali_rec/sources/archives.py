@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from dali_rec.errors import SourceError
 from dali_rec.sources.archive_folder import ArchiveFolder
-from dali_rec.sources.archive_reader import COMPRESSED, TAR, ZIP, read_archive, refuse_compressed
+from dali_rec.sources.archive_reader import TAR, ZIP, read_archive, refuse_compressed
 from dali_rec.sources.archived import INSIDE, ArchivedImages
 from dali_rec.sources.columns import TableOptions
 from dali_rec.sources.folder import read_folder
@@ -53,14 +53,14 @@ def find_archives(path: Path) -> Archives | None:
     """The archives that a path names: one, a pattern with braces, or a folder of archives; None where it names none.
 
     A folder of archives has no images and no other folders in it, or nothing but folders of archives called train, val
-    or test. Raises SourceError for archives that are compressed as a whole, and for a pattern of files that are not
+    or test. Raises SourceError for an archive that is compressed as a whole, and for a pattern of files that are not
     there.
     """
     if path.is_dir():
         files = _in_folder(path)
         return Archives(str(path), tuple(files), path) if files else None
     if path.exists():
-        refuse_compressed(path)
+        refuse_compressed(str(path))
         return Archives(str(path), (path,), path.parent) if _is_archive(path.name) else None
     if not _BRACES.search(str(path)):
         return None
@@ -70,7 +70,7 @@ def find_archives(path: Path) -> Archives | None:
         raise SourceError(f"{path}: {len(missing):,} of {len(files):,} files are not there: {shown(missing)}")
     other = next((file for file in files if file.suffix.lower() != TAR), None)
     if other is not None:
-        refuse_compressed(other)
+        refuse_compressed(str(other))
         raise SourceError(f"{path}: a pattern names the .tar files of WebDataset, and {other} is none")
     folder = Path(os.path.commonpath([file.parent for file in files]))
     return Archives(str(path), tuple(files), folder, is_pattern=True)
@@ -86,7 +86,7 @@ def _in_folder(folder: Path) -> list[Path]:
 
 def _look_into(folder: Path) -> tuple[list[str], list[str]]:
     """The archives in a folder, if there are no images or folders beside them, and its folders; sorted."""
-    archives, folders, compressed = list[str](), list[str](), list[str]()
+    archives, folders = list[str](), list[str]()
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
@@ -98,12 +98,8 @@ def _look_into(folder: Path) -> tuple[list[str], list[str]]:
                     folders.append(entry.name)
                 elif _is_archive(entry.name):
                     archives.append(entry.name)
-                elif entry.name.lower().endswith(COMPRESSED):
-                    compressed.append(entry.name)
     except OSError as error:
         raise unreadable(folder, error) from None
-    if compressed and not archives and not folders:
-        refuse_compressed(folder / min(compressed))
     return [] if folders else sorted(archives, key=_natural), sorted(folders)
 
 
@@ -166,35 +162,36 @@ class Opened:
 
 def open_archive(archives: Archives, path: Path) -> Opened:
     """Read the headers of one of the archives. Raises SourceError where it is damaged, or none."""
-    folder = ArchiveFolder(path.stem, str(path), f"{archives.inside(path)}{INSIDE}")
+    images = ArchivedImages(str(archives.folder))
+    folder = ArchiveFolder(path.stem, str(path), f"{archives.inside(path)}{INSIDE}", images)
     return Opened(folder, read_archive(path, folder))
 
 
-def find_root(root: Path) -> tuple[Archives, Opened] | None:
-    """The archive in which the paths of a list or table begin, and what is in it; None where it is none."""
+def find_root(root: Path) -> Opened | None:
+    """What is in the archive in which the paths of a list, table or annotations begin; None where it is none."""
     archives = find_archives(root) if root.is_file() else None
-    return None if archives is None else (archives, open_archive(archives, root))
+    return None if archives is None else open_archive(archives, root)
 
 
-def below_root(source: Source, archives: Archives, opened: Opened) -> Source:
+def below_root(source: Source, root: Opened) -> Source:
     """The source whose paths begin in an archive, with the places there of those that it has.
 
     Raises SourceError where it has none.
     """
-    samples, is_any = SampleTable(), False
+    archive, samples, is_any = root.members, SampleTable(), False
     for sample in source.samples:
-        location = opened.members.location(sample.location)
+        location = archive.location(sample.location)
         is_any |= location is not None
         samples.append(sample if location is None else replace(sample, location=location))
     if not is_any:
         first = source.samples[0].location[:80]
-        raise SourceError(f"{archives.name}: none of the paths is in it, {first!r} for one: name the one that has them")
+        raise SourceError(f"{archive}: none of the paths is in it, {first!r} for one: name the one that has them")
     return replace(
         source,
         samples=samples,
-        pixels=ArchivedImages(str(archives.folder)),
-        notes=(*opened.notes, *source.notes),
-        files=tuple(map(str, archives.files)),
+        pixels=archive.images,
+        notes=(*root.notes, *source.notes),
+        files=(str(archive),),
     )
 
 
@@ -211,7 +208,7 @@ def read_webdataset(
             notes.extend(one.notes)
             yield Shard(str(path), split, one.members)
 
-    source = read_shards(archives.name, opened(), ArchivedImages(str(archives.folder)), table, classes)
+    source = read_shards(archives.name, opened(), first.members.images, table, classes)
     return replace(source, notes=(*notes, *source.notes), files=tuple(map(str, archives.files)))
 
 
@@ -228,7 +225,7 @@ def read_folders(
     """
     top, notes = first.members, first.notes
     if archives.name != str(archives.files[0]):
-        top = ArchiveFolder(archives.folder.name, archives.name, "")
+        top = ArchiveFolder(archives.folder.name, archives.name, "", top.images)
         for path in archives.files:
             one = first if path == archives.files[0] else open_archive(archives, path)
             notes += [] if one is first else one.notes
@@ -245,7 +242,7 @@ def read_folders(
     return replace(
         source,
         samples=samples,
-        pixels=ArchivedImages(str(archives.folder)),
+        pixels=top.images,
         notes=(*notes, *source.notes),
         files=tuple(map(str, archives.files)),
     )

@@ -186,7 +186,7 @@ def test_lists_and_tables_may_begin_in_an_archive(tmp_path, class_folder):
     (tmp_path / "val.txt").write_text("other.JPEG 1\n")
     with pytest.raises(SourceError, match=r"val\.tar: none of the paths is in it, 'other\.JPEG' for one"):
         open_source(tmp_path / "val.txt", SourceOptions(root=archive))
-    with pytest.raises(SourceError, match="--root is an archive, which goes with a list or table"):
+    with pytest.raises(SourceError, match="--root goes with a list, table or COCO file"):
         open_source(class_folder, SourceOptions(root=archive))
 
 
@@ -440,6 +440,25 @@ def test_compressed_archives_are_refused_with_the_way(tmp_path, name, remedy):
             open_source(source)
 
 
+def test_compressed_archive_beside_what_can_be_packed_is_passed_over(tmp_path):
+    make_class_folder(tmp_path / "coco" / "images", {"": 1})
+    (tmp_path / "coco" / "annotations").mkdir()
+    content = {
+        "images": [{"id": 1, "file_name": "_000.jpg"}],
+        "annotations": [],
+        "categories": [{"id": 1, "name": "a"}],
+    }
+    (tmp_path / "coco" / "annotations" / "instances_train.json").write_text(json.dumps(content))
+    (tmp_path / "coco" / "annotations" / "annotations.tar.gz").touch()
+    assert open_source(tmp_path / "coco" / "annotations").has_boxes
+    (tmp_path / "train").mkdir()
+    (tmp_path / "val").mkdir()
+    (tmp_path / "val" / "val.tgz").touch()
+    shutil.rmtree(tmp_path / "coco")
+    with pytest.raises(SourceError, match=r"'gunzip -k .*/val/val\.tgz' makes a \.tar"):
+        open_source(tmp_path)
+
+
 def test_compressed_archive_under_the_name_of_another(tmp_path):
     with tarfile.open(tmp_path / "x.tar", "w:gz"):
         pass
@@ -468,7 +487,7 @@ def test_archives_without_images(tmp_path):
         with pytest.raises(SourceError, match=rf"{archive.name}: no images in it; expected .*CLASS/IMAGE\.jpg"):
             open_source(archive)
     inner = (tmp_path / "x.zip").read_bytes()
-    with pytest.raises(SourceError, match=r"no images in it, but train\.zip\. Pack these"):
+    with pytest.raises(SourceError, match=r"no images in it, but train\.zip\. Unpack it, and pack these"):
         open_source(tar_with(tmp_path / "x.tar", ("train.zip", inner)))
     (tmp_path / "data" / "shards").mkdir(parents=True)
     shutil.copy(tmp_path / "x.tar", tmp_path / "data" / "shards")

@@ -72,7 +72,7 @@ def read_voc(
     for part, entries in parsed:
         start = len(gathered.samples)
         locations = [f"{part.images}/{image_of(key, files[part.images])}".removeprefix("/") for key, _, _ in entries]
-        with read_sizes(map(folder.joinpath, locations), folder) as sizes:
+        with read_sizes(folder, locations, folder) as sizes:
             for (key, size, objects), location, stored in zip(entries, locations, sizes, strict=True):
                 boxes = [one.box(numbers[one.name]) for one in objects]
                 where = str(folder / part.annotations / f"{key}.xml")
