@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dali_rec._files import as_path, as_url
+from dali_rec._numbers import counted
 from dali_rec.dataset import Dataset
 from dali_rec.errors import SourceError
 from dali_rec.sources.archive_folder import ArchiveFolder
@@ -61,6 +62,7 @@ from dali_rec.sources.remote import FetchOptions
 from dali_rec.sources.rows import TABLE_SUFFIXES
 from dali_rec.sources.sample import Sample, SampleTable, Source, Split
 from dali_rec.sources.table import read_table
+from dali_rec.sources.walk import shown
 
 if TYPE_CHECKING:
     from dali_rec.sources.walk import Folder
@@ -213,7 +215,18 @@ def _open_archives(archives: Archives, options: SourceOptions) -> Source:
         raise SourceError(
             f"{name}: annotations of boxes, as --format says, are not read in archives; unpack it, {remedy}"
         )
-    first = open_archive(archives, archives.files[0])
+    source = _read_archives(archives, options)
+    if not archives.beside:
+        return source
+    count = counted(len(archives.beside), "file")
+    note = f"{name}: {count} beside the archives left out: {shown(archives.beside)}"
+    if any(file.lower().endswith((".lst", ".csv", ".tsv")) for file in archives.beside):
+        note += "; if one has the labels, pack that, with the archive of its images for --root"
+    return replace(source, notes=(note, *source.notes))
+
+
+def _read_archives(archives: Archives, options: SourceOptions) -> Source:
+    name, first = archives.name, open_archive(archives, archives.files[0])
     by_folders = options.labels != "levels" or options.label_pattern is not None
     if are_shards(archives, first.members, options.table, folders_are_labels=by_folders):
         _refuse_other_options(name, "webdataset", options)

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from dali_rec._files import open_regular, read_at
 from dali_rec._numbers import counted
-from dali_rec.errors import SourceError
+from dali_rec.errors import ImageRejectedError, SourceError
 from dali_rec.sources.archive_folder import clean_parts
 from dali_rec.sources.archived import DEAD_LINK, DEFLATED, SPARSE, STORED, place_in_tar, place_in_zip
+from dali_rec.sources.git_lfs import IS_POINTER, is_pointer
 from dali_rec.sources.tar_headers import DamagedTarError, TarHeaders
-from dali_rec.sources.zip_headers import DamagedZipError, ZipMember, zip_members
+from dali_rec.sources.zip_headers import DamagedZipError, SplitZipError, ZipMember, zip_members
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,6 +48,8 @@ def read_archive(path: Path, folder: ArchiveFolder) -> list[str]:
     try:
         descriptor, status = open_regular(path)
         try:
+            if is_pointer(read_at(descriptor, 0, 100)):
+                raise SourceError(f"{path}: {IS_POINTER}")
             if path.suffix.lower() == ZIP:
                 _read_zip(path, descriptor, status.st_size, members)
             else:
@@ -93,6 +96,10 @@ class _Members:
         *parts, last = clean_parts(name)
         self._inner.append(_Members(self._folder.at(tuple(parts)).add_archive(last)))
         return self._inner[-1]
+
+    def read(self, name: str, place: str) -> bytes:
+        """What is in a file. Raises ImageRejectedError where it is damaged."""
+        return self._folder.images.read(f"{self._folder.listed}{name}{place}")
 
     @property
     def shown(self) -> str:
@@ -155,6 +162,8 @@ def _read_zip(path: Path, descriptor: int, size: int, members: _Members) -> None
         for member in zip_members(descriptor, size):
             if not member.name.endswith("/"):
                 _add_zipped(path, member, members)
+    except SplitZipError as error:
+        raise SourceError(f"{path}: {error}; 'zip -s 0 {path} --out WHOLE.zip' joins them") from None
     except DamagedZipError as error:
         raise SourceError(
             f"{path}: no .zip, or cut off: its list of members is at its end ({error}); get it anew"
@@ -171,7 +180,14 @@ def _add_zipped(path: Path, member: ZipMember, members: _Members) -> None:
         )
     name = name.replace("\\", "/") if "/" not in name else name
     place = place_in_zip(member.header, member.stored, member.size, member.checksum)
-    members.add(name, DEAD_LINK if member.is_link else place)
+    if not member.is_link:
+        members.add(name, place)
+        return
+    try:
+        link = members.read(name, place)
+    except ImageRejectedError as error:
+        raise SourceError(f"{path}: {name}: {error}; get it anew") from None
+    members.add_link(name, link.decode("utf-8", "surrogateescape"), is_symbolic=True)
 
 
 def refuse_compressed(path: str) -> None:

@@ -36,13 +36,14 @@ class Archives:
     """Archives that are one source.
 
     name: what messages call them. files: the archives. folder: from which the paths of these go. is_pattern: whether
-    they were named by a pattern, as WebDataset has it.
+    they were named by a pattern, as WebDataset has it. beside: other files in the folder that was named.
     """
 
     name: str
     files: tuple[Path, ...]
     folder: Path
     is_pattern: bool = False
+    beside: tuple[str, ...] = ()
 
     def inside(self, file: Path) -> str:
         """The path of one from ``folder`` on."""
@@ -57,8 +58,7 @@ def find_archives(path: Path) -> Archives | None:
     there.
     """
     if path.is_dir():
-        files = _in_folder(path)
-        return Archives(str(path), tuple(files), path) if files else None
+        return _in_folder(path)
     if path.exists():
         refuse_compressed(str(path))
         return Archives(str(path), (path,), path.parent) if _is_archive(path.name) else None
@@ -76,31 +76,33 @@ def find_archives(path: Path) -> Archives | None:
     return Archives(str(path), tuple(files), folder, is_pattern=True)
 
 
-def _in_folder(folder: Path) -> list[Path]:
+def _in_folder(folder: Path) -> Archives | None:
     """The archives in a folder, or in the folders of splits that are all that it has; none where there are images."""
-    files, folders = _look_into(folder)
+    files, folders, others = _look_into(folder)
     if not files and all(name.lower() in SPLIT_NAMES for name in folders):
         files = [f"{name}/{file}" for name in folders for file in _look_into(folder / name)[0]]
-    return [folder / name for name in files]
+    return Archives(str(folder), tuple(folder / name for name in files), folder, beside=others) if files else None
 
 
-def _look_into(folder: Path) -> tuple[list[str], list[str]]:
-    """The archives in a folder, if there are no images or folders beside them, and its folders; sorted."""
-    archives, folders = list[str](), list[str]()
+def _look_into(folder: Path) -> tuple[list[str], list[str], tuple[str, ...]]:
+    """The archives in a folder, if there are no images or folders beside them, its folders, and other files; sorted."""
+    archives, folders, others = list[str](), list[str](), list[str]()
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
                 if is_hidden(entry.name):
                     continue
                 if is_image(entry.name):
-                    return [], []
+                    return [], [], ()
                 if is_folder(entry):
                     folders.append(entry.name)
                 elif _is_archive(entry.name):
                     archives.append(entry.name)
+                else:
+                    others.append(entry.name)
     except OSError as error:
         raise unreadable(folder, error) from None
-    return [] if folders else sorted(archives, key=_natural), sorted(folders)
+    return [] if folders else sorted(archives, key=_natural), sorted(folders), tuple(sorted(others))
 
 
 def _is_archive(name: str) -> bool:

@@ -52,6 +52,10 @@ class DamagedZipError(ValueError):
     """A file is no .zip, or a part of one; the message says what is wrong."""
 
 
+class SplitZipError(ValueError):
+    """A file is the last of several that are one .zip together."""
+
+
 class _Place(NamedTuple):
     """Where the list of members begins and ends, and how many bytes the archive has before itself."""
 
@@ -61,7 +65,7 @@ class _Place(NamedTuple):
 
 
 def zip_members(descriptor: int, size: int) -> Iterator[ZipMember]:
-    """The members of a .zip of ``size`` bytes, in the order of its list. Raises DamagedZipError."""
+    """The members of a .zip of ``size`` bytes, in the order of its list. Raises DamagedZipError, SplitZipError."""
     position, end, before = _find_list(descriptor, size)
     window, at = b"", 0
     while position < end or at < len(window):
@@ -96,7 +100,7 @@ def _find_list(descriptor: int, size: int) -> _Place:
                 break
         disk = max(disks - 1, 0)
     if disk not in (0, 0xFFFF):
-        raise DamagedZipError(f"the last of {disk + 1} parts: 'zip -s 0 PART.zip --out WHOLE.zip' joins them")
+        raise SplitZipError(f"the last of {disk + 1} parts")
     before = end - length - offset
     if before < 0:
         raise DamagedZipError(f"{-before:,} bytes before its end are missing")

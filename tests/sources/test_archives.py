@@ -253,6 +253,35 @@ def test_links_lead_to_their_files_or_are_rejected(tmp_path):
     assert rejected == [(f"x.tar//dog/{number}.jpg", reason) for number in (5, 6, 7)]
 
 
+def test_links_in_a_zip_as_zip_and_git_write_them(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        for name, target in {"dog/2.jpg": "../cat/é.jpg", "dog/3.jpg": "2.jpg", "dog/4.jpg": "/etc/passwd"}.items():
+            info = zipfile.ZipInfo(name)
+            info.external_attr = 0o120777 << 16
+            archive.writestr(info, target)
+        archive.writestr("cat/é.jpg", jpeg(1))
+    report = dali_rec.pack(tmp_path / "x.zip", tmp_path / "out", shuffle=False, max_bad=1)
+    assert paths_in(tmp_path / "out") == ["x.zip//cat/é.jpg", "x.zip//dog/2.jpg", "x.zip//dog/3.jpg"]
+    assert [bytes(record.image) for record in dali_rec.open(tmp_path / "out")] == 3 * [jpeg(1)]
+    assert [one.sample.location for one in report.rejections] == ["x.zip//dog/4.jpg"]
+    (tmp_path / "x.zip").write_bytes((tmp_path / "x.zip").read_bytes().replace(b"../cat/", b"../car/", 1))
+    with pytest.raises(SourceError, match=r"x\.zip: dog/2\.jpg: the member at byte 0 is damaged: .*; get it anew"):
+        open_source(tmp_path / "x.zip")
+
+
+def test_files_beside_archives_are_told(tmp_path):
+    class_tars(tmp_path / "data", make_class_folder(tmp_path / "photos", {"ant": 1, "bee": 1}))
+    (tmp_path / "data" / ".hidden").touch()
+    assert open_source(tmp_path / "data").notes == ()
+    (tmp_path / "data" / "README.md").touch()
+    assert open_source(tmp_path / "data").notes == (
+        f"{tmp_path / 'data'}: 1 file beside the archives left out: README.md",
+    )
+    (tmp_path / "data" / "labels.csv").touch()
+    [note] = open_source(tmp_path / "data").notes
+    assert "2 files beside the archives left out: README.md, labels.csv; if one has the labels, pack that, with" in note
+
+
 def test_zip_of_macos_has_names_in_utf_8_without_saying_so(tmp_path):
     name = "gâteau/é.jpg".encode()
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
@@ -467,6 +496,24 @@ def test_compressed_archive_under_the_name_of_another(tmp_path):
     tar_with(tmp_path / "y.tar", ("n01.tar", (tmp_path / "x.tar").read_bytes()))
     with pytest.raises(SourceError, match=r"y\.tar//n01\.tar: compressed as a whole"):
         open_source(tmp_path / "y.tar")
+
+
+@pytest.mark.parametrize("name", ["x.tar", "x.zip"])
+def test_pointer_of_git_lfs_is_told(tmp_path, name):
+    (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
+    with pytest.raises(SourceError, match=rf"{name}: it is a pointer of Git LFS, .*'git lfs pull'"):
+        open_source(tmp_path / name)
+
+
+def test_last_part_of_a_zip_is_told(tmp_path):
+    archive = zip_of(tmp_path / "x.zip", make_class_folder(tmp_path / "photos", {"ant": 1}))
+    data = bytearray(archive.read_bytes())
+    data[-18:-16] = b"\3\0"
+    archive.write_bytes(data)
+    with pytest.raises(
+        SourceError, match=r"x\.zip: the last of 4 parts; 'zip -s 0 .*x\.zip --out WHOLE\.zip' joins them"
+    ):
+        open_source(archive)
 
 
 def test_zip_that_is_encrypted_or_compressed_in_other_ways(tmp_path):
