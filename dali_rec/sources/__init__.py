@@ -122,7 +122,8 @@ class SourceOptions:
     """How to read a source.
 
     label_pattern: a regular expression whose groups are the labels of a folder's images, by their paths in it.
-    root: where the relative paths of a list or table begin: a folder, by default that of the list, or an archive.
+    root: where the relative paths of a list, table or file of annotations begin: a folder, by default that of the list,
+    or an archive.
     labels, classes: see ``read_folder``. table: see ``read_table``. label_width: of a list whose columns are parted by
     any white space, see ``read_list``.
     format: of annotations for object detection; "auto" finds it by what is there. flagged: what becomes of boxes that

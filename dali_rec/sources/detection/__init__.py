@@ -166,9 +166,9 @@ def read_detection(
 ) -> Source:
     """The images and boxes of annotations of this format.
 
-    root: where the file names of formats of one file begin. classes: the names in the order of their numbers. flagged,
-    empty: see ``BoxSamples``. attribute: of the VGG Image Annotator, which is the class; of Ground Truth, the name of
-    the job.
+    root: the folder, also in an archive, where the file names of formats of one file begin. classes: the names in the
+    order of their numbers. flagged, empty: see ``BoxSamples``. attribute: of the VGG Image Annotator, which is the
+    class; of Ground Truth, the name of the job.
 
     Raises SourceError, with the file and the entry, for what cannot be understood.
     """
