@@ -201,7 +201,7 @@ def _open_files(path: Path, options: SourceOptions) -> Source:
     root = as_path(options.root)
     archive = find_root(root)
     if archive is not None:
-        return below_root(_open_path(path, options, archive.members), archive)
+        return below_root(path, _open_path(path, options, archive.members), archive)
     return _open_path(path, options, root)
 
 

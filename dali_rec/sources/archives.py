@@ -14,13 +14,14 @@ from dali_rec.sources.archive_folder import ArchiveFolder
 from dali_rec.sources.archive_reader import TAR, ZIP, read_archive, refuse_compressed
 from dali_rec.sources.archived import INSIDE, ArchivedImages
 from dali_rec.sources.columns import TableOptions
+from dali_rec.sources.file_finder import find_files
 from dali_rec.sources.folder import read_folder
-from dali_rec.sources.sample import SPLIT_NAMES, SampleTable, Source
+from dali_rec.sources.sample import SPLIT_NAMES, Sample, SampleTable, Source
 from dali_rec.sources.walk import is_folder, is_hidden, is_image, shown, unreadable
 from dali_rec.sources.webdataset import Shard, has_samples, read_shards, splits_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from dali_rec.sources.folder_labels import FolderLabels
 
@@ -68,10 +69,10 @@ def find_archives(path: Path) -> Archives | None:
     missing = [str(file) for file in files if not file.is_file()]
     if missing:
         raise SourceError(f"{path}: {len(missing):,} of {len(files):,} files are not there: {shown(missing)}")
-    other = next((file for file in files if file.suffix.lower() != TAR), None)
+    other = next((file for file in files if not _is_archive(file.name)), None)
     if other is not None:
         refuse_compressed(str(other))
-        raise SourceError(f"{path}: a pattern names the .tar files of WebDataset, and {other} is none")
+        raise SourceError(f"{path}: a pattern names .tar or .zip files, and {other} is none")
     folder = Path(os.path.commonpath([file.parent for file in files]))
     return Archives(str(path), tuple(files), folder, is_pattern=True)
 
@@ -156,45 +157,76 @@ def _are_numbered(files: Sequence[Path]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What is in an archive, and what the user should hear of it."""
+    """What is in an archive, or in several, what the user should hear of it, and the files."""
 
     members: ArchiveFolder
     notes: list[str]
+    files: tuple[str, ...]
 
 
 def open_archive(archives: Archives, path: Path) -> Opened:
     """Read the headers of one of the archives. Raises SourceError where it is damaged, or none."""
     images = ArchivedImages(str(archives.folder))
     folder = ArchiveFolder(path.stem, str(path), f"{archives.inside(path)}{INSIDE}", images)
-    return Opened(folder, read_archive(path, folder))
+    return Opened(folder, read_archive(path, folder), (str(path),))
+
+
+def _open_all(archives: Archives, first: Opened) -> Opened:
+    """What is in all of the archives, each of several as a folder of its name without the extension."""
+    if archives.name == str(archives.files[0]):
+        return first
+    top, notes = ArchiveFolder(archives.folder.name, archives.name, "", first.members.images), []
+    for path in archives.files:
+        one = first if path == archives.files[0] else open_archive(archives, path)
+        notes += one.notes
+        *parts, name = archives.inside(path).split("/")
+        top.at(tuple(parts)).put_archive(name, one.members)
+    return Opened(top, notes, tuple(map(str, archives.files)))
 
 
 def find_root(root: Path) -> Opened | None:
-    """What is in the archive in which the paths of a list, table or annotations begin; None where it is none."""
-    archives = find_archives(root) if root.is_file() else None
-    return None if archives is None else open_archive(archives, root)
+    """What is in the archives in which the paths of a list, table or annotations begin; None where it is none."""
+    archives = find_archives(root)
+    return None if archives is None else _open_all(archives, open_archive(archives, archives.files[0]))
 
 
-def below_root(source: Source, root: Opened) -> Source:
-    """The source whose paths begin in an archive, with the places there of those that it has.
+def below_root(path: Path, source: Source, root: Opened) -> Source:
+    """The source of a list, table or annotations whose paths begin in archives, with the places of those in them.
 
-    Raises SourceError where it has none.
+    Raises SourceError where none is.
     """
-    archive, samples, is_any = root.members, SampleTable(), False
-    for sample in source.samples:
-        location = archive.location(sample.location)
-        is_any |= location is not None
-        samples.append(sample if location is None else replace(sample, location=location))
-    if not is_any:
-        first = source.samples[0].location[:80]
-        raise SourceError(f"{archive}: none of the paths is in it, {first!r} for one: name the one that has them")
+    samples, is_any = _placed(source.samples, root.members)
+    notes: tuple[str, ...] = ()
+    if not is_any:  # of a list, whose paths have not been looked for otherwise
+        try:
+            files = find_files(path, [sample.location for sample in source.samples], root.members)
+        except ValueError as error:
+            raise SourceError(f"{path}: {error} in {root.members}; name the one that is meant") from None
+        if files is None:
+            first = source.samples[0].location[:80]
+            raise SourceError(
+                f"{root.members}: none of the paths is in it, {first!r} for one: name the archive that has them"
+            )
+        pairs = zip(source.samples, files.locations, strict=True)
+        samples, _ = _placed((replace(sample, location=location) for sample, location in pairs), root.members)
+        notes = files.notes
     return replace(
         source,
         samples=samples,
-        pixels=archive.images,
-        notes=(*root.notes, *source.notes),
-        files=(str(archive),),
+        pixels=root.members.images,
+        notes=(*root.notes, *source.notes, *notes),
+        files=root.files,
     )
+
+
+def _placed(samples: Iterable[Sample], archive: ArchiveFolder) -> tuple[SampleTable, bool]:
+    """The samples with the places in the archive of those that it has, and whether there are any."""
+    placed, is_any = SampleTable(), False
+    for sample in samples:
+        location = archive.location(sample.location)
+        is_any |= location is not None
+        placed.append(sample if location is None else replace(sample, location=location))
+    return placed, is_any
 
 
 def read_webdataset(
@@ -225,26 +257,10 @@ def read_folders(
 
     Of several archives each is a folder of its name without the extension, and so is a .tar in a .tar.
     """
-    top, notes = first.members, first.notes
-    if archives.name != str(archives.files[0]):
-        top = ArchiveFolder(archives.folder.name, archives.name, "", top.images)
-        for path in archives.files:
-            one = first if path == archives.files[0] else open_archive(archives, path)
-            notes += [] if one is first else one.notes
-            *parts, name = archives.inside(path).split("/")
-            top.at(tuple(parts)).put_archive(name, one.members)
+    opened = _open_all(archives, first)
+    top = opened.members
     source = read_folder(top, labels, classes, pattern)
     # Splits may lie in a single folder, from which the paths then go.
     inside = next(folder for folder in (top, *top.folders.values()) if str(folder) == source.root)
-    samples = SampleTable()
-    for sample in source.samples:
-        location = inside.location(sample.location)
-        assert location is not None
-        samples.append(replace(sample, location=location))
-    return replace(
-        source,
-        samples=samples,
-        pixels=top.images,
-        notes=(*notes, *source.notes),
-        files=tuple(map(str, archives.files)),
-    )
+    samples, _ = _placed(source.samples, inside)
+    return replace(source, samples=samples, pixels=top.images, notes=(*opened.notes, *source.notes), files=opened.files)

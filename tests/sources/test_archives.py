@@ -190,6 +190,17 @@ def test_lists_and_tables_may_begin_in_an_archive(tmp_path, class_folder):
         open_source(class_folder, SourceOptions(root=archive))
 
 
+def test_list_without_the_folder_that_is_in_the_archive(tmp_path):
+    archive = tar_with(tmp_path / "x.tar", ("val/a.jpg", jpeg(1)), ("val/b.jpg", jpeg(2)), ("more/b.jpg", jpeg(2)))
+    (tmp_path / "x.lst").write_text("7\t1\ta.jpg\n8\t1\tnone.jpg\n")
+    report = dali_rec.pack(tmp_path / "x.lst", tmp_path / "out", root=archive, max_bad=1)
+    assert records_of(tmp_path / "out") == [(7, [1], jpeg(1))]
+    assert any(f"'a.jpg' is {archive}//val/a.jpg" in note for note in report.notes)
+    (tmp_path / "x.lst").write_text("7\t1\tb.jpg\n")
+    with pytest.raises(SourceError, match=r"'b\.jpg' may be more/b\.jpg or val/b\.jpg in .*x\.tar; name the one"):
+        open_source(tmp_path / "x.lst", SourceOptions(root=archive))
+
+
 def test_path_that_an_archive_lacks_is_rejected_with_both(tmp_path):
     archive = tar_with(tmp_path / "x.tar", ("a.jpg", jpeg()))
     (tmp_path / "x.csv").write_text("cat,a.jpg\ncat,b.jpg\n")

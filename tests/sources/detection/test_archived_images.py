@@ -216,6 +216,24 @@ def test_images_that_the_archive_lacks_are_named(tmp_path):
         open_source(tmp_path / "x.json", SourceOptions(root=twice))
 
 
+@pytest.mark.parametrize("root", ["parts", "parts/CrowdHuman_train{01,02}.zip"])
+def test_images_in_several_archives(tmp_path, root):
+    (tmp_path / "parts").mkdir()
+    for seed, part in enumerate(("01", "02")):
+        make_zip(tmp_path / "parts" / f"CrowdHuman_train{part}.zip", {f"Images/{seed}.jpg": jpeg(seed)})
+    (tmp_path / "annotation_train.odgt").write_text('{"ID": "1", "gtboxes": []}\n{"ID": "0", "gtboxes": []}\n')
+    report = dali_rec.pack(tmp_path / "annotation_train.odgt", tmp_path / "out", root=tmp_path / root)
+    assert [image for _, _, image in records_of(tmp_path / "out")] == [jpeg(1), jpeg(0)]
+    paths = [line.split("\t")[-1] for line in (tmp_path / "out.lst").read_text().splitlines()]
+    assert paths == ["CrowdHuman_train02.zip//Images/1.jpg", "CrowdHuman_train01.zip//Images/0.jpg"]
+    assert any(f"'1.jpg' is {tmp_path / root}//CrowdHuman_train02/Images/1.jpg" in note for note in report.notes)
+    for part in ("01", "02"):
+        (tmp_path / "out.rec").unlink()
+        (tmp_path / "out.rec").symlink_to(tmp_path / "parts" / f"CrowdHuman_train{part}.zip")
+        with pytest.raises(FileExistsError, match="is what is being packed; name it otherwise"):
+            dali_rec.pack(tmp_path / "annotation_train.odgt", tmp_path / "out", root=tmp_path / root, overwrite=True)
+
+
 def test_classes_of_images_without_boxes(tmp_path):
     content = {**COCO, "annotations": [{"image_id": 9, "category_id": 3}, {"image_id": 4, "category_id": 3}]}
     (tmp_path / "x.json").write_text(json.dumps(content))
