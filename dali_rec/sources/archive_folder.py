@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from dali_rec.errors import ImageRejectedError, SourceError
 from dali_rec.sources.archived import INSIDE
+from dali_rec.sources.hidden_names import is_hidden
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,7 +67,8 @@ class ArchiveFolder:
         """
         stem, _ = os.path.splitext(file)  # noqa: PTH122  # of what is no path of this machine
         name = file if stem in self.folders else stem
-        if not inside.files and list(inside.folders) == [name]:
+        seen = [folder for folder in inside.folders if not is_hidden(folder)]
+        if seen == [name] and all(map(is_hidden, inside.files)):
             inside = inside.folders[name]
         inside.name, inside.parent = name, str(self)
         self.folders[name] = inside

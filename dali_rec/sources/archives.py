@@ -16,8 +16,9 @@ from dali_rec.sources.archived import INSIDE, ArchivedImages
 from dali_rec.sources.columns import TableOptions
 from dali_rec.sources.file_finder import find_files
 from dali_rec.sources.folder import read_folder
+from dali_rec.sources.hidden_names import is_hidden
 from dali_rec.sources.sample import SPLIT_NAMES, Sample, SampleTable, Source
-from dali_rec.sources.walk import is_folder, is_hidden, is_image, shown, unreadable
+from dali_rec.sources.walk import folder_names, is_folder, is_image, shown, unreadable
 from dali_rec.sources.webdataset import Shard, has_samples, read_shards, splits_of
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def are_shards(archives: Archives, first: ArchiveFolder, table: TableOptions, *,
         return False
     if archives.is_pattern or table != TableOptions() or has_samples(first):
         return True
-    return _are_numbered(archives.files) and not first.folders and any(map(is_image, first.files))
+    return _are_numbered(archives.files) and not folder_names(first) and any(map(is_image, first.files))
 
 
 def _are_numbered(files: Sequence[Path]) -> bool:

@@ -228,6 +228,21 @@ def test_members_that_nobody_sees_are_no_images(tmp_path):
     assert len(source.samples) == 2
 
 
+def test_class_zips_as_macos_writes_them(tmp_path):
+    (tmp_path / "data").mkdir()
+    for name in ("cat", "dog"):
+        with zipfile.ZipFile(tmp_path / "data" / f"{name}.zip", "w") as archive:
+            archive.writestr(f"{name}/1.jpg", jpeg())
+            for other in (".DS_Store", f"__MACOSX/{name}/._1.jpg", f"__MACOSX/._{name}"):
+                archive.writestr(other, b"none")
+    source = open_source(tmp_path / "data")
+    assert source.classes == ("cat", "dog")
+    assert [sample.location.partition("#")[0] for sample in source.samples] == [
+        "cat.zip//cat/1.jpg",
+        "dog.zip//dog/1.jpg",
+    ]
+
+
 def test_names_that_lead_out_and_of_any_bytes(tmp_path):
     names = ("../../cat/1.jpg", "/dog/2.jpg", "./dog/é\udcff.jpg", "dog//#9+9.jpg")
     dali_rec.pack(tar_with(tmp_path / "x.tar", *((name, jpeg()) for name in names)), tmp_path / "out", shuffle=False)

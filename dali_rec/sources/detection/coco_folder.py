@@ -18,9 +18,9 @@ from dali_rec.sources.detection.coco import read_content
 from dali_rec.sources.detection.coco_file import entries_of, is_coco, load_coco, names_of_categories
 from dali_rec.sources.detection.image_root import MissingImagesError
 from dali_rec.sources.detection.layouts import split_folders
+from dali_rec.sources.hidden_names import is_hidden
 from dali_rec.sources.remote import is_url
 from dali_rec.sources.sample import SPLIT_NAMES, SampleTable, Source, Split
-from dali_rec.sources.walk import is_hidden
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
