@@ -27,6 +27,7 @@ _LONGEST_COMMENT = _LONGEST_FIELD = 0xFFFF
 _LONGEST_ENTRY = _ENTRY.size + 3 * _LONGEST_FIELD
 _WINDOW = 1 << 20
 _IN_EXTRA = 0xFFFFFFFF  # a number that stands in the extra field of ZIP64
+_TURN = 1 << 32
 _ZIP64 = 1
 _ENCRYPTED = 1
 
@@ -67,7 +68,10 @@ class _Place(NamedTuple):
 def zip_members(descriptor: int, size: int) -> Iterator[ZipMember]:
     """The members of a .zip of ``size`` bytes, in the order of its list. Raises DamagedZipError, SplitZipError."""
     position, end, before = _find_list(descriptor, size)
-    window, at = b"", 0
+    # Of more than 4 GB macOS writes no ZIP64, but has all begin anew at 0 there.
+    begins_anew = before > 0 and before % _TURN == 0
+    before = 0 if begins_anew else before
+    window, at, last = b"", 0, 0
     while position < end or at < len(window):
         if len(window) - at < _LONGEST_ENTRY and position < end:
             more = read_at(descriptor, position, min(_WINDOW, end - position))
@@ -77,6 +81,10 @@ def zip_members(descriptor: int, size: int) -> Iterator[ZipMember]:
         if len(window) - at < _ENTRY.size or window[at : at + 4] != _ENTRY_SIGNATURE:
             raise DamagedZipError(f"no member in its list at byte {position - len(window) + at}")
         member, at = _member(window, at, before)
+        if begins_anew and member.header < last:
+            before += _TURN
+            member = member._replace(header=member.header + _TURN)
+        last = member.header
         yield member
 
 

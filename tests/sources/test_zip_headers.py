@@ -110,6 +110,25 @@ def test_link_of_info_zip(read, tmp_path):
     ]
 
 
+def test_more_than_4_gb_without_zip64_as_macos_writes_it(tmp_path):
+    data = zipped("a.jpg", "b.jpg", "c.jpg", "d.jpg")
+    end = data.rindex(b"PK\5\6")
+    behind, entries = data.index(b"PK\3\4", data.index(b"b.jpg")), data.index(b"PK\1\2")
+    moved = bytearray(data)
+    for name in (b"c.jpg", b"d.jpg"):
+        at = data.rindex(name) - 4
+        struct.pack_into("<L", moved, at, struct.unpack_from("<L", data, at)[0] - behind + 10)
+    struct.pack_into("<L", moved, end + 16, entries - behind + 10)
+    with (tmp_path / "x.zip").open("wb") as file:
+        file.write(moved[:behind])
+        file.seek((1 << 32) + 10)  # a hole, which takes no room
+        file.write(moved[behind:])
+    folder = ArchiveFolder("x", "x.zip", "x.zip//", ArchivedImages(str(tmp_path)))
+    read_archive(tmp_path / "x.zip", folder)
+    for number, name in enumerate(("a.jpg", "b.jpg", "c.jpg", "d.jpg")):
+        assert folder.open(name).read() == bytes([number]) * 50
+
+
 def test_what_is_no_zip_or_cut_off_is_damaged(read):
     data = zipped("a.jpg", "b.jpg")
     entry = data.index(b"PK\1\2")
