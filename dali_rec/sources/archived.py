@@ -30,6 +30,7 @@ _LOCAL_HEADER = struct.Struct("<4s4xH16xHH")
 _SIGNATURE = b"PK\x03\x04"
 STORED, DEFLATED = 0, 8
 _FILES_OPEN = 128
+_DAMAGE = (OSError, zlib.error, ValueError, OverflowError)  # the last for sizes that are no sizes
 
 
 def place_in_tar(start: int, size: int) -> str:
@@ -87,7 +88,7 @@ class ArchivedImages:
         """See HeldImages. Raises ImageRejectedError, with the byte, where the archive is damaged or has changed."""
         try:
             return self._find(location).read()
-        except (OSError, zlib.error, ValueError) as error:
+        except _DAMAGE as error:
             raise ImageRejectedError(str(error)) from None
 
     def open(self, location: str) -> io.BufferedIOBase:
@@ -98,7 +99,7 @@ class ArchivedImages:
         try:
             member = self._find(location)
             return io.BytesIO(member.read()) if member.is_deflated else io.BufferedReader(_MemberFile(member))
-        except (OSError, zlib.error, ValueError) as error:
+        except _DAMAGE as error:
             raise ImageRejectedError(str(error)) from None
 
     def _find(self, location: str) -> _Member:

@@ -67,11 +67,11 @@ class _Place(NamedTuple):
 
 def zip_members(descriptor: int, size: int) -> Iterator[ZipMember]:
     """The members of a .zip of ``size`` bytes, in the order of its list. Raises DamagedZipError, SplitZipError."""
-    position, end, before = _find_list(descriptor, size)
+    start, end, before = _find_list(descriptor, size)
     # Of more than 4 GB macOS writes no ZIP64, but has all begin anew at 0 there.
     begins_anew = before > 0 and before % _TURN == 0
     before = 0 if begins_anew else before
-    window, at, last = b"", 0, 0
+    position, window, at, last = start, b"", 0, 0
     while position < end or at < len(window):
         if len(window) - at < _LONGEST_ENTRY and position < end:
             more = read_at(descriptor, position, min(_WINDOW, end - position))
@@ -85,6 +85,8 @@ def zip_members(descriptor: int, size: int) -> Iterator[ZipMember]:
             before += _TURN
             member = member._replace(header=member.header + _TURN)
         last = member.header
+        if member.header + member.stored > start:
+            raise DamagedZipError(f"{member.name[:200]} would end behind what is there")
         yield member
 
 

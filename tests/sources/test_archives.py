@@ -450,6 +450,16 @@ def test_rejected_images_are_named_by_their_paths(tmp_path, make, capsys):
         assert json.loads(listed.read_text())["path"] == f"{archive.name}//ant/bad.jpg"
 
 
+def test_size_that_is_none_rejects_an_image(tmp_path):
+    archive = zip_of(
+        tmp_path / "x.zip", make_class_folder(tmp_path / "photos", {"ant": 1}), method=zipfile.ZIP_DEFLATED
+    )
+    source = open_source(archive)
+    place, _, checksum = source.samples[0].location.rsplit(":", 2)
+    with pytest.raises(ImageRejectedError, match="too large"):
+        source.pixels.read(f"{place}:{1 << 64}:{checksum}")
+
+
 def test_damaged_archives_are_errors_that_say_where(tmp_path):
     data = tar_with(tmp_path / "x.tar", ("cat/1.jpg", jpeg(1)), ("cat/2.jpg", jpeg(2))).read_bytes()
     second = -(-len(jpeg(1)) // 512) * 512 + 512

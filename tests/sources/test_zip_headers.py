@@ -140,6 +140,7 @@ def test_what_is_no_zip_or_cut_off_is_damaged(read):
         (data[:-1], "no mark of its end"),
         (data[entry + 9 :], r"\d+ bytes before its end are missing"),
         (data[:entry] + b"xxxx" + data[entry + 4 :], f"no member in its list at byte {entry}"),
+        (data[: entry + 23] + b"\x7f" + data[entry + 24 :], r"a\.jpg would end behind what is there"),
     ):
         with pytest.raises(DamagedZipError, match=message):
             read(damaged)
