@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -157,7 +157,16 @@ def stored_size(path: Path) -> StoredSize | None:
     """
     try:
         descriptor, _ = open_regular(path)
-        with os.fdopen(descriptor, "rb") as file, Image.open(file) as image:
+    except (OSError, ValueError):  # ValueError: of a name that no file can have
+        return None
+    with os.fdopen(descriptor, "rb") as file:
+        return size_in(file)
+
+
+def size_in(file: IO[bytes] | io.BufferedIOBase) -> StoredSize | None:
+    """``stored_size`` of an open file."""
+    try:
+        with Image.open(file) as image:  # type: ignore[arg-type]  # which is no IO[bytes] by its type alone
             # Only what stands in the head: asked for more, Pillow decodes a whole PNG.
             has_exif = "exif" in image.info or image.format == "TIFF"
             return StoredSize(*image.size, pillow_orientation(image) if has_exif else 1)

@@ -160,7 +160,7 @@ def pack(
     label_pattern: PatternOption = None,
     classes: ClassesOption = None,
     root: Annotated[
-        Path | None, typer.Option(help="Where the paths of a list or table begin: a folder or archive.")
+        Path | None, typer.Option(help="Where the paths of a list, table or file of boxes begin: a folder or archive.")
     ] = None,
     label_column: Annotated[
         list[str] | None,

@@ -98,7 +98,8 @@ def pack(
     label_pattern: a regular expression that is looked for in the paths of a folder's images instead; each of its groups
         is a label, or each that has a name.
     classes: the class names in the order of their numbers; by default sorted.
-    root: where the relative paths of a list or table begin, a folder or an archive; by default beside it.
+    root: where the relative paths of a list, table or file of boxes begin: a folder, by default that of it, or an
+        archive.
     table: which columns of a table mean what; by default label, location and id.
     label_width: of a list whose columns are parted by blanks: how many of them are labels.
     format: "coco", "voc", "yolo" and others for object detection; "auto" knows them by what is there.

@@ -69,8 +69,11 @@ class Plan:
 
     def listed(self, sample: Sample) -> Sample:
         """The sample as a .lst has it."""
-        pixels = self.origin.pixels
-        return sample if pixels is None else replace(sample, location=pixels.listed(sample.location))
+        return sample if self.origin.pixels is None else replace(sample, location=self.origin.listed(sample.location))
+
+    def named(self, sample: Sample) -> Sample:
+        """The sample as messages and the list of rejected images name it."""
+        return sample if self.origin.pixels is None else replace(sample, location=self.origin.named(sample.location))
 
     def only(self, shard: ShardPlan) -> Plan:
         """The plan of one shard alone, which takes no more memory, or network, than that shard needs."""

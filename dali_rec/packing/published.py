@@ -84,4 +84,4 @@ def _read_rejections(plan: Plan, store: Store) -> tuple[Rejection, ...]:
     name = rejections_file(plan.name)
     lines = store.read(name).splitlines() if store.exists(name) else []
     reasons = {int(one["id"]): str(one["reason"]) for one in map(json.loads, lines)}
-    return tuple(Rejection(sample, reasons[sample.key]) for sample in plan.samples if sample.key in reasons)
+    return tuple(Rejection(plan.named(sample), reasons[sample.key]) for sample in plan.samples if sample.key in reasons)

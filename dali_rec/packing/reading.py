@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dali_rec._files import read_regular
 from dali_rec.errors import ImageRejectedError
+from dali_rec.sources.archived import ArchivedImages
 from dali_rec.sources.parquet_images import ParquetImages
 from dali_rec.sources.remote import fetch, is_url
 
@@ -30,6 +31,18 @@ class Origin(NamedTuple):
     def holder_of(self, location: str) -> HeldImages | None:
         """What holds the image at ``location``; None for one that is a file or behind a URL."""
         return self.pixels if self.pixels is not None and self.pixels.holds(location) else None
+
+    def listed(self, location: str) -> str:
+        """What a .lst says of where the image came from."""
+        holder = self.holder_of(location)
+        return location if holder is None else holder.listed(location)
+
+    def named(self, location: str) -> str:
+        """What messages call the image: of an archive its path there alone, as ``location`` is long and tells no more.
+
+        In other files of many images it is found by its place.
+        """
+        return self.listed(location) if isinstance(self.pixels, ArchivedImages) else location
 
     def group_of(self, location: str, images: int, groups: int) -> object:
         """What the image at ``location`` has in common with others that are best read by one process, or None.

@@ -17,7 +17,7 @@ REPORT_SUFFIX = ".report.json"
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """An image that was not packed, and why."""
+    """An image that was not packed, and why. sample: as messages name it, see ``Plan.named``."""
 
     sample: Sample
     reason: str
@@ -43,7 +43,7 @@ class ShardReport:
 
     def rejections(self, plan: Plan, shard: ShardPlan) -> Iterator[Rejection]:
         """The images that were not packed."""
-        return (Rejection(plan.samples[shard.start + row], reason) for row, reason in self.rejected)
+        return (Rejection(plan.named(plan.samples[shard.start + row]), reason) for row, reason in self.rejected)
 
     def to_json(self) -> str:
         """The report as the text of a file."""

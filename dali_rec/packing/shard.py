@@ -75,7 +75,7 @@ def pack_shard(
                 reason = str(outcome)
             if reason is not None:
                 rejected.append((row, reason))
-            on_image(None if reason is None else Rejection(sample, reason))
+            on_image(None if reason is None else Rejection(plan.named(sample), reason))
     return ShardReport(
         shard.name,
         len(writer),

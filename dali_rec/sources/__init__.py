@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dali_rec._files import as_path, as_url
+from dali_rec._numbers import counted
 from dali_rec.dataset import Dataset
 from dali_rec.errors import SourceError
+from dali_rec.sources.archive_folder import ArchiveFolder
 from dali_rec.sources.archived import ArchivedImages
 from dali_rec.sources.archives import (
     Archives,
-    Opened,
     are_shards,
     below_root,
     find_archives,
@@ -60,9 +62,10 @@ from dali_rec.sources.remote import FetchOptions
 from dali_rec.sources.rows import TABLE_SUFFIXES
 from dali_rec.sources.sample import Sample, SampleTable, Source, Split
 from dali_rec.sources.table import read_table
+from dali_rec.sources.walk import shown
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from dali_rec.sources.walk import Folder
 
 __all__ = [
     "ArchivedImages",
@@ -119,7 +122,8 @@ class SourceOptions:
     """How to read a source.
 
     label_pattern: a regular expression whose groups are the labels of a folder's images, by their paths in it.
-    root: where the relative paths of a list or table begin: a folder, by default that of the list, or an archive.
+    root: where the relative paths of a list, table or file of annotations begin: a folder, by default that of the list,
+    or an archive.
     labels, classes: see ``read_folder``. table: see ``read_table``. label_width: of a list whose columns are parted by
     any white space, see ``read_list``.
     format: of annotations for object detection; "auto" finds it by what is there. flagged: what becomes of boxes that
@@ -192,15 +196,38 @@ def _open_files(path: Path, options: SourceOptions) -> Source:
         url = as_url(path)
         remedy = ": what is packed is read from this machine: copy it here first" if url else ""
         raise SourceError(f"{url or path}: no such file or folder{remedy}")
-    below = None if options.root is None else find_root(as_path(options.root))
-    return _open_path(path, options) if below is None else _open_below(path, options, *below)
+    if options.root is None:
+        return _open_path(path, options)
+    root = as_path(options.root)
+    archive = find_root(root)
+    if archive is not None:
+        return below_root(path, _open_path(path, options, archive.members), archive)
+    return _open_path(path, options, root)
 
 
 def _open_archives(archives: Archives, options: SourceOptions) -> Source:
     name = archives.name
     if options.format != "auto":
-        raise SourceError(f"{name}: annotations of boxes, as --format says, are not read in archives; unpack it first")
-    first = open_archive(archives, archives.files[0])
+        remedy = "and pack the folder"
+        if options.format in WITH_ROOT:
+            remedy = (
+                "or the annotations alone, which are small: dali-rec pack FILE OUT --root ARCHIVE, which has the images"
+            )
+        raise SourceError(
+            f"{name}: annotations of boxes, as --format says, are not read in archives; unpack it, {remedy}"
+        )
+    source = _read_archives(archives, options)
+    if not archives.beside:
+        return source
+    count = counted(len(archives.beside), "file")
+    note = f"{name}: {count} beside the archives left out: {shown(archives.beside)}"
+    if any(file.lower().endswith((".lst", ".csv", ".tsv")) for file in archives.beside):
+        note += "; if one has the labels, pack that, with the archive of its images for --root"
+    return replace(source, notes=(note, *source.notes))
+
+
+def _read_archives(archives: Archives, options: SourceOptions) -> Source:
+    name, first = archives.name, open_archive(archives, archives.files[0])
     by_folders = options.labels != "levels" or options.label_pattern is not None
     if are_shards(archives, first.members, options.table, folders_are_labels=by_folders):
         _refuse_other_options(name, "webdataset", options)
@@ -210,44 +237,32 @@ def _open_archives(archives: Archives, options: SourceOptions) -> Source:
     return read_folders(archives, first, options.labels, options.classes, pattern)
 
 
-def _open_below(path: Path, options: SourceOptions, archives: Archives, opened: Opened) -> Source:
-    """A list or table whose paths begin in an archive."""
-    kind = _kind(path)
-    if kind not in (".lst", "table") or _find_annotations(path, options) is not None:
-        raise SourceError(f"{path}: --root is an archive, which goes with a list or table of images alone; unpack it")
-    _refuse_other_options(str(path), kind, options)
-    if kind == ".lst":
-        source = _named(str(path), read_list(path, opened.members, options.label_width), options.classes)
-    else:
-        source = read_table(path, opened.members, options.table, options.classes)
-    return below_root(source, archives, opened)
-
-
-def _open_path(path: Path, options: SourceOptions) -> Source:
-    root = None if options.root is None else as_path(options.root)
+def _open_path(path: Path, options: SourceOptions, root: Folder | None = None) -> Source:
     annotations = _find_annotations(path, options)
     if annotations is None and options.format == "auto" and path.is_dir() and not is_cub(path):
         # Other labels are of folders, or of the names of files.
         is_asked = options.labels != "levels" or options.label_pattern is not None
         inside = None if is_asked else find_inside(path)
         if inside is not None:
-            source = _open_path(inside, options)
+            source = _open_path(inside, options, root)
             return replace(source, notes=(f"{path}: the annotations in {inside} are packed", *source.notes))
     if annotations is None and not path.is_dir() and path.suffix.lower() not in _SUFFIXES:
         raise _unknown(path)
     parquet = find_parquet(path) if annotations is None else None
     _refuse_other_options(str(path), annotations or ("parquet" if parquet is not None else _kind(path)), options)
-    if root is not None and not root.is_dir():
-        raise SourceError(f"--root {options.root}: no such folder; it is where the paths in {path} begin")
+    if isinstance(root, Path) and not root.is_dir():
+        raise SourceError(f"--root {options.root}: no such folder or archive; it is where the paths in {path} begin")
     if annotations is not None:
         attribute = None if options.table == TableOptions() else options.table.labels[0]
         return read_detection(path, annotations, root, options.classes, options.flagged, options.empty, attribute)
     if parquet is not None:
+        if isinstance(root, ArchiveFolder):
+            raise SourceError(f"{path}: --root is an archive, which does not go with Parquet; unpack it")
         return read_parquet(parquet, root, options.table, options.classes)
     return _read_images(path, root, options)
 
 
-def _read_images(path: Path, root: Path | None, options: SourceOptions) -> Source:
+def _read_images(path: Path, root: Folder | None, options: SourceOptions) -> Source:
     if path.is_dir():
         return _read_folder(path, options)
     if path.suffix.lower() == ".lst":

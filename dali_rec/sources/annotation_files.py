@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dali_rec.sources.archived import INSIDE
 from dali_rec.sources.detection import find_format
 from dali_rec.sources.detection.coco_folder import is_other
 
@@ -17,6 +19,13 @@ if TYPE_CHECKING:
 _OF_ONE = (".txt", ".xml", ".json")
 _OF_ALL = (*_OF_ONE, ".csv", ".jsonl", ".manifest", ".odgt")
 _MOST = 100  # files that are looked into
+# What such files are called: instances_val2017.json, _annotations.coco.json, train-annotations-bbox.csv, …
+_CALLED = re.compile("annotation|instances|coco|createml|bbox")
+
+
+def may_be_annotations(file: str) -> bool:
+    """Whether a file may have lists of images, or annotations, by its extension."""
+    return _suffix(file) in _OF_ALL
 
 
 def unread_annotations(trees: Sequence[FolderTree], files: Sequence[str]) -> list[str]:
@@ -25,7 +34,13 @@ def unread_annotations(trees: Sequence[FolderTree], files: Sequence[str]) -> lis
     files: what is no image. A file is of an image that has its name: P0.txt, a.xml or a.jpg.json, in whatever folder.
     """
     in_archive = not isinstance(trees[0].top, Path)
-    looked_into = [Path(file) for file in files if _suffix(file) in _OF_ALL and not in_archive][:_MOST]
+    of_all = [file for file in files if may_be_annotations(file)]
+    called = next((file for file in of_all if _CALLED.search(os.path.basename(file).lower())), None)  # noqa: PTH119
+    if in_archive and called is not None and any(tree.depths - {0} for tree in trees):
+        archive, name = str(trees[0].top).partition(INSIDE)[0], os.path.basename(called)  # noqa: PTH119
+        remedy = f"to have them, unpack that file: dali-rec pack {name} OUT --root {archive}"
+        return [f"{called}: if these are annotations of boxes, they are not read in archives: {remedy}"]
+    looked_into = [Path(file) for file in of_all if not in_archive][:_MOST]
     found = [(file, kind) for file in looked_into if (kind := find_format(file)) is not None]
     if found:
         file, kind = min(found, key=lambda one: is_other(one[0]))

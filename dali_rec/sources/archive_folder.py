@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from dali_rec.errors import SourceError
+from dali_rec.errors import ImageRejectedError, SourceError
 from dali_rec.sources.archived import INSIDE
+from dali_rec.sources.hidden_names import is_hidden
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from io import BufferedIOBase
+
+    from dali_rec.sources.archived import ArchivedImages
 
 _DEEPEST = 100  # folders in one another
 
@@ -17,18 +21,19 @@ _DEEPEST = 100  # folders in one another
 class ArchiveFolder:
     """A folder in an archive, with as much of a ``Path`` as folders of images are asked for.
 
-    name: in the folder ``parent``, which is itself where there is none. shown: what messages call it. listed: how the
-    locations of the files in it begin: ``photos.zip//cat/``. folders, files: what is in it, by name; of a file the
-    place of its bytes, as ``ArchivedImages`` reads it.
+    name: in the folder that messages call ``parent``, which is itself where there is none. shown: what they call it.
+    listed: how the locations of the files in it begin: ``photos.zip//cat/``. images: what reads these. folders, files:
+    what is in it, by name; of a file the place of its bytes, as ``images`` has it.
     """
 
-    def __init__(self, name: str, shown: str, listed: str, parent: ArchiveFolder | None = None) -> None:
+    def __init__(self, name: str, shown: str, listed: str, images: ArchivedImages, parent: str | None = None) -> None:
         self.folders: dict[str, ArchiveFolder] = {}
         self.files: dict[str, str] = {}
         self.name = name
         self.listed = listed
+        self.images = images
         self._shown = shown
-        self.parent = parent or self
+        self.parent = shown if parent is None else parent  # not itself, as a loop stays in memory for long
 
     def __str__(self) -> str:
         return self._shown
@@ -46,12 +51,12 @@ class ArchiveFolder:
     def child(self, name: str) -> ArchiveFolder:
         """The folder of this name in it, which is made if it is not there."""
         if name not in self.folders:
-            self.folders[name] = ArchiveFolder(name, self._shown_inside(name), f"{self.listed}{name}/", self)
+            self.folders[name] = self._inside(name, f"{name}/", name)
         return self.folders[name]
 
     def add_archive(self, file: str) -> ArchiveFolder:
         """A folder for what is in an archive in it."""
-        inside = ArchiveFolder("", self._shown_inside(file), f"{self.listed}{file}{INSIDE}", self)
+        inside = self._inside("", f"{file}{INSIDE}", file)
         self.put_archive(file, inside)
         return inside
 
@@ -62,13 +67,15 @@ class ArchiveFolder:
         """
         stem, _ = os.path.splitext(file)  # noqa: PTH122  # of what is no path of this machine
         name = file if stem in self.folders else stem
-        if not inside.files and list(inside.folders) == [name]:
+        seen = [folder for folder in inside.folders if not is_hidden(folder)]
+        if seen == [name] and all(map(is_hidden, inside.files)):
             inside = inside.folders[name]
-        inside.name, inside.parent = name, self
+        inside.name, inside.parent = name, str(self)
         self.folders[name] = inside
 
-    def _shown_inside(self, name: str) -> str:
-        return f"{self}{INSIDE if self.listed.endswith(INSIDE) else '/'}{name}"
+    def _inside(self, name: str, way: str, file: str) -> ArchiveFolder:
+        shown = f"{self}{INSIDE if self.listed.endswith(INSIDE) else '/'}{file}"
+        return ArchiveFolder(name, shown, f"{self.listed}{way}", self.images, str(self))
 
     def at(self, parts: tuple[str, ...]) -> ArchiveFolder:
         """The folder that the parts of a path lead to, made if it is not there. Raises SourceError for a deep one."""
@@ -87,6 +94,16 @@ class ArchiveFolder:
         folder = self._below(parts[:-1])
         place = None if folder is None or not parts else folder.files.get(parts[-1])
         return None if folder is None or place is None else f"{folder.listed}{parts[-1]}{place}"
+
+    def open(self, path: str) -> BufferedIOBase:
+        """The file at a path inside, of which no more is read than is asked for, where that can be.
+
+        Raises ImageRejectedError where there is none, or it cannot be read.
+        """
+        location = self.location(path)
+        if location is None:
+            raise ImageRejectedError(f"{self}: no {path} in it")
+        return self.images.open(location)
 
     def find_place(self, parts: tuple[str, ...]) -> str | None:
         """The place of the file at a path inside; None where there is none."""

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import posixpath
-import stat
-import zipfile
 from typing import TYPE_CHECKING
 
 from dali_rec._files import open_regular, read_at
 from dali_rec._numbers import counted
-from dali_rec.errors import SourceError
+from dali_rec.errors import ImageRejectedError, SourceError
 from dali_rec.sources.archive_folder import clean_parts
 from dali_rec.sources.archived import DEAD_LINK, DEFLATED, SPARSE, STORED, place_in_tar, place_in_zip
+from dali_rec.sources.git_lfs import IS_POINTER, is_pointer
 from dali_rec.sources.tar_headers import DamagedTarError, TarHeaders
+from dali_rec.sources.zip_headers import DamagedZipError, SplitZipError, ZipMember, zip_members
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,9 +34,6 @@ _COMMANDS = {
     (".tar.zst", ".tzst"): "unzstd",
     (".tar.bz2", ".tbz2", ".tbz"): "bunzip2 -k",
 }
-#: Ends of the names of such files.
-COMPRESSED = tuple(suffix for suffixes in _COMMANDS for suffix in suffixes)
-_ENCRYPTED = 1
 _LONGEST_CHAIN = 8  # of links that lead to links
 
 
@@ -52,8 +48,10 @@ def read_archive(path: Path, folder: ArchiveFolder) -> list[str]:
     try:
         descriptor, status = open_regular(path)
         try:
+            if is_pointer(read_at(descriptor, 0, 100)):
+                raise SourceError(f"{path}: {IS_POINTER}")
             if path.suffix.lower() == ZIP:
-                _read_zip(path, descriptor, members)
+                _read_zip(path, descriptor, status.st_size, members)
             else:
                 _read_tar(descriptor, (0, status.st_size), members)
         finally:
@@ -98,6 +96,10 @@ class _Members:
         *parts, last = clean_parts(name)
         self._inner.append(_Members(self._folder.at(tuple(parts)).add_archive(last)))
         return self._inner[-1]
+
+    def read(self, name: str, place: str) -> bytes:
+        """What is in a file. Raises ImageRejectedError where it is damaged."""
+        return self._folder.images.read(f"{self._folder.listed}{name}{place}")
 
     @property
     def shown(self) -> str:
@@ -155,46 +157,44 @@ def _read_tar(descriptor: int, span: tuple[int, int], members: _Members, *, is_i
         )
 
 
-def _read_zip(path: Path, descriptor: int, members: _Members) -> None:
+def _read_zip(path: Path, descriptor: int, size: int, members: _Members) -> None:
     try:
-        with os.fdopen(os.dup(descriptor), "rb") as file, zipfile.ZipFile(file) as archive:
-            for info in archive.infolist():
-                if not info.is_dir():
-                    _add_zipped(path, info, members)
-    except zipfile.BadZipFile as error:
+        for member in zip_members(descriptor, size):
+            if not member.name.endswith("/"):
+                _add_zipped(path, member, members)
+    except SplitZipError as error:
+        raise SourceError(f"{path}: {error}; 'zip -s 0 {path} --out WHOLE.zip' joins them") from None
+    except DamagedZipError as error:
         raise SourceError(
             f"{path}: no .zip, or cut off: its list of members is at its end ({error}); get it anew"
         ) from None
 
 
-def _add_zipped(path: Path, info: zipfile.ZipInfo, members: _Members) -> None:
-    name = _name_of(info)
-    if info.flag_bits & _ENCRYPTED:
+def _add_zipped(path: Path, member: ZipMember, members: _Members) -> None:
+    name = member.name
+    if member.is_encrypted:
         raise SourceError(f"{path}: {name} is encrypted; unpack the archive with its password, and pack the folder")
-    if info.compress_type not in (STORED, DEFLATED):
+    if member.method not in (STORED, DEFLATED):
         raise SourceError(
-            f"{path}: {name} is compressed by method {info.compress_type}, which is not read here; unpack the archive"
+            f"{path}: {name} is compressed by method {member.method}, which is not read here; unpack the archive"
         )
-    if stat.S_ISLNK(info.external_attr >> 16):
-        members.add(name, DEAD_LINK)
+    name = name.replace("\\", "/") if "/" not in name else name
+    place = place_in_zip(member.header, member.stored, member.size, member.checksum)
+    if not member.is_link:
+        members.add(name, place)
         return
-    members.add(name, place_in_zip(info.header_offset, info.compress_size, info.file_size, info.CRC))
+    try:
+        link = members.read(name, place)
+    except ImageRejectedError as error:
+        raise SourceError(f"{path}: {name}: {error}; get it anew") from None
+    members.add_link(name, link.decode("utf-8", "surrogateescape"), is_symbolic=True)
 
 
-def _name_of(info: zipfile.ZipInfo) -> str:
-    """The name of a member: macOS writes UTF-8 without saying so, which zipfile takes for code page 437."""
-    name = info.filename
-    if not info.flag_bits & 0x800:
-        with contextlib.suppress(UnicodeError):
-            name = name.encode("cp437").decode("utf-8")
-    return name.replace("\\", "/") if "/" not in name else name
-
-
-def refuse_compressed(path: Path) -> None:
+def refuse_compressed(path: str) -> None:
     """Raise SourceError for an archive that is compressed as a whole, by its name."""
     for suffixes, command in _COMMANDS.items():
-        if path.name.lower().endswith(suffixes):
-            raise _compressed(str(path), f"'{command} {path}' makes a .tar of it")
+        if path.lower().endswith(suffixes):
+            raise _compressed(path, f"'{command} {path}' makes a .tar of it")
 
 
 def _refuse_compressed(shown: str, beginning: bytes, *, is_inner: bool) -> None:

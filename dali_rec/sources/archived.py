@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import functools
+import io
 import os
 import re
 import struct
 import zlib
+from typing import TYPE_CHECKING, NamedTuple
 
 from dali_rec._files import open_regular, read_at
 from dali_rec.errors import ImageRejectedError
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 #: Between an archive and what is inside.
 INSIDE = "//"
@@ -25,6 +30,7 @@ _LOCAL_HEADER = struct.Struct("<4s4xH16xHH")
 _SIGNATURE = b"PK\x03\x04"
 STORED, DEFLATED = 0, 8
 _FILES_OPEN = 128
+_DAMAGE = (OSError, zlib.error, ValueError, OverflowError)  # the last for sizes that are no sizes
 
 
 def place_in_tar(start: int, size: int) -> str:
@@ -81,27 +87,34 @@ class ArchivedImages:
     def read(self, location: str) -> bytes:
         """See HeldImages. Raises ImageRejectedError, with the byte, where the archive is damaged or has changed."""
         try:
-            return self._read(location)
-        except (OSError, zlib.error, ValueError) as error:
+            return self._find(location).read()
+        except _DAMAGE as error:
             raise ImageRejectedError(str(error)) from None
 
-    def _read(self, location: str) -> bytes:
+    def open(self, location: str) -> io.BufferedIOBase:
+        """The image as a file, of which no more is read than is asked for, unless it is deflated.
+
+        Raises ImageRejectedError as ``read`` does; reading the file raises ValueError where the archive is cut off.
+        """
+        try:
+            member = self._find(location)
+            return io.BytesIO(member.read()) if member.is_deflated else io.BufferedReader(_MemberFile(member))
+        except _DAMAGE as error:
+            raise ImageRejectedError(str(error)) from None
+
+    def _find(self, location: str) -> _Member:
         place = _PLACE.search(location)
         if place is None:
             raise ValueError(_WHY_NONE[location[location.rfind("#") :]])
         start, stored = int(place[1]), int(place[2])
         file = self._open(self.file_of(location))
         if place[3] is None:
-            return file.read(start, stored)
+            return _Member(file, start, stored)
         signature, method, name, extra = _LOCAL_HEADER.unpack(file.read(start, _LOCAL_HEADER.size))
         if signature != _SIGNATURE or method not in (STORED, DEFLATED):
             raise ValueError(f"no member begins at byte {start}; the archive is damaged, or has changed")
-        data = file.read(start + _LOCAL_HEADER.size + name + extra, stored)
-        if method == DEFLATED:
-            data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, int(place[3]) + 1)
-        if len(data) != int(place[3]) or zlib.crc32(data) != int(place[4]):
-            raise ValueError(f"the member at byte {start} is damaged: its checksum is another")
-        return data
+        first = start + _LOCAL_HEADER.size + name + extra
+        return _Member(file, first, stored, start, int(place[3]), int(place[4]), is_deflated=method == DEFLATED)
 
 
 @functools.lru_cache(maxsize=1)
@@ -129,3 +142,49 @@ class _OpenFile:
                 f"{size - len(data):,} of its {size:,} bytes from byte {start} on are missing: it was cut off"
             )
         return data
+
+
+class _Member(NamedTuple):
+    """The bytes of a member: ``stored`` from ``start`` on. Of a .zip: where its header is, its size and CRC-32."""
+
+    file: _OpenFile
+    start: int
+    stored: int
+    header: int = 0
+    size: int = 0
+    checksum: int | None = None
+    is_deflated: bool = False
+
+    def read(self) -> bytes:
+        """All of it. Raises ValueError or zlib.error where it is damaged."""
+        data = self.file.read(self.start, self.stored)
+        if self.is_deflated:
+            data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, self.size + 1)
+        if self.checksum is not None and (len(data) != self.size or zlib.crc32(data) != self.checksum):
+            raise ValueError(f"the member at byte {self.header} is damaged: its checksum is another")
+        return data
+
+
+class _MemberFile(io.RawIOBase):
+    """A member that is not deflated as a file."""
+
+    def __init__(self, member: _Member) -> None:
+        self._member = member
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = offset + (0, self._at, self._member.stored)[whence]
+        return self._at
+
+    def readinto(self, buffer: Buffer) -> int:
+        view = memoryview(buffer)
+        size = max(min(len(view), self._member.stored - self._at), 0)
+        view[:size] = self._member.file.read(self._member.start + self._at, size)
+        self._at += size
+        return size

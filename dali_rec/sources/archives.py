@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING
 
 from dali_rec.errors import SourceError
 from dali_rec.sources.archive_folder import ArchiveFolder
-from dali_rec.sources.archive_reader import COMPRESSED, TAR, ZIP, read_archive, refuse_compressed
+from dali_rec.sources.archive_reader import TAR, ZIP, read_archive, refuse_compressed
 from dali_rec.sources.archived import INSIDE, ArchivedImages
 from dali_rec.sources.columns import TableOptions
+from dali_rec.sources.file_finder import find_files
 from dali_rec.sources.folder import read_folder
-from dali_rec.sources.sample import SPLIT_NAMES, SampleTable, Source
-from dali_rec.sources.walk import is_folder, is_hidden, is_image, shown, unreadable
+from dali_rec.sources.hidden_names import is_hidden
+from dali_rec.sources.sample import SPLIT_NAMES, Sample, SampleTable, Source
+from dali_rec.sources.walk import folder_names, is_folder, is_image, shown, unreadable
 from dali_rec.sources.webdataset import Shard, has_samples, read_shards, splits_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from dali_rec.sources.folder_labels import FolderLabels
 
@@ -36,13 +38,14 @@ class Archives:
     """Archives that are one source.
 
     name: what messages call them. files: the archives. folder: from which the paths of these go. is_pattern: whether
-    they were named by a pattern, as WebDataset has it.
+    they were named by a pattern, as WebDataset has it. beside: other files in the folder that was named.
     """
 
     name: str
     files: tuple[Path, ...]
     folder: Path
     is_pattern: bool = False
+    beside: tuple[str, ...] = ()
 
     def inside(self, file: Path) -> str:
         """The path of one from ``folder`` on."""
@@ -53,14 +56,13 @@ def find_archives(path: Path) -> Archives | None:
     """The archives that a path names: one, a pattern with braces, or a folder of archives; None where it names none.
 
     A folder of archives has no images and no other folders in it, or nothing but folders of archives called train, val
-    or test. Raises SourceError for archives that are compressed as a whole, and for a pattern of files that are not
+    or test. Raises SourceError for an archive that is compressed as a whole, and for a pattern of files that are not
     there.
     """
     if path.is_dir():
-        files = _in_folder(path)
-        return Archives(str(path), tuple(files), path) if files else None
+        return _in_folder(path)
     if path.exists():
-        refuse_compressed(path)
+        refuse_compressed(str(path))
         return Archives(str(path), (path,), path.parent) if _is_archive(path.name) else None
     if not _BRACES.search(str(path)):
         return None
@@ -68,43 +70,41 @@ def find_archives(path: Path) -> Archives | None:
     missing = [str(file) for file in files if not file.is_file()]
     if missing:
         raise SourceError(f"{path}: {len(missing):,} of {len(files):,} files are not there: {shown(missing)}")
-    other = next((file for file in files if file.suffix.lower() != TAR), None)
+    other = next((file for file in files if not _is_archive(file.name)), None)
     if other is not None:
-        refuse_compressed(other)
-        raise SourceError(f"{path}: a pattern names the .tar files of WebDataset, and {other} is none")
+        refuse_compressed(str(other))
+        raise SourceError(f"{path}: a pattern names .tar or .zip files, and {other} is none")
     folder = Path(os.path.commonpath([file.parent for file in files]))
     return Archives(str(path), tuple(files), folder, is_pattern=True)
 
 
-def _in_folder(folder: Path) -> list[Path]:
+def _in_folder(folder: Path) -> Archives | None:
     """The archives in a folder, or in the folders of splits that are all that it has; none where there are images."""
-    files, folders = _look_into(folder)
+    files, folders, others = _look_into(folder)
     if not files and all(name.lower() in SPLIT_NAMES for name in folders):
         files = [f"{name}/{file}" for name in folders for file in _look_into(folder / name)[0]]
-    return [folder / name for name in files]
+    return Archives(str(folder), tuple(folder / name for name in files), folder, beside=others) if files else None
 
 
-def _look_into(folder: Path) -> tuple[list[str], list[str]]:
-    """The archives in a folder, if there are no images or folders beside them, and its folders; sorted."""
-    archives, folders, compressed = list[str](), list[str](), list[str]()
+def _look_into(folder: Path) -> tuple[list[str], list[str], tuple[str, ...]]:
+    """The archives in a folder, if there are no images or folders beside them, its folders, and other files; sorted."""
+    archives, folders, others = list[str](), list[str](), list[str]()
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
                 if is_hidden(entry.name):
                     continue
                 if is_image(entry.name):
-                    return [], []
+                    return [], [], ()
                 if is_folder(entry):
                     folders.append(entry.name)
                 elif _is_archive(entry.name):
                     archives.append(entry.name)
-                elif entry.name.lower().endswith(COMPRESSED):
-                    compressed.append(entry.name)
+                else:
+                    others.append(entry.name)
     except OSError as error:
         raise unreadable(folder, error) from None
-    if compressed and not archives and not folders:
-        refuse_compressed(folder / min(compressed))
-    return [] if folders else sorted(archives, key=_natural), sorted(folders)
+    return [] if folders else sorted(archives, key=_natural), sorted(folders), tuple(sorted(others))
 
 
 def _is_archive(name: str) -> bool:
@@ -143,7 +143,7 @@ def are_shards(archives: Archives, first: ArchiveFolder, table: TableOptions, *,
         return False
     if archives.is_pattern or table != TableOptions() or has_samples(first):
         return True
-    return _are_numbered(archives.files) and not first.folders and any(map(is_image, first.files))
+    return _are_numbered(archives.files) and not folder_names(first) and any(map(is_image, first.files))
 
 
 def _are_numbered(files: Sequence[Path]) -> bool:
@@ -158,44 +158,76 @@ def _are_numbered(files: Sequence[Path]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What is in an archive, and what the user should hear of it."""
+    """What is in an archive, or in several, what the user should hear of it, and the files."""
 
     members: ArchiveFolder
     notes: list[str]
+    files: tuple[str, ...]
 
 
 def open_archive(archives: Archives, path: Path) -> Opened:
     """Read the headers of one of the archives. Raises SourceError where it is damaged, or none."""
-    folder = ArchiveFolder(path.stem, str(path), f"{archives.inside(path)}{INSIDE}")
-    return Opened(folder, read_archive(path, folder))
+    images = ArchivedImages(str(archives.folder))
+    folder = ArchiveFolder(path.stem, str(path), f"{archives.inside(path)}{INSIDE}", images)
+    return Opened(folder, read_archive(path, folder), (str(path),))
 
 
-def find_root(root: Path) -> tuple[Archives, Opened] | None:
-    """The archive in which the paths of a list or table begin, and what is in it; None where it is none."""
-    archives = find_archives(root) if root.is_file() else None
-    return None if archives is None else (archives, open_archive(archives, root))
+def _open_all(archives: Archives, first: Opened) -> Opened:
+    """What is in all of the archives, each of several as a folder of its name without the extension."""
+    if archives.name == str(archives.files[0]):
+        return first
+    top, notes = ArchiveFolder(archives.folder.name, archives.name, "", first.members.images), []
+    for path in archives.files:
+        one = first if path == archives.files[0] else open_archive(archives, path)
+        notes += one.notes
+        *parts, name = archives.inside(path).split("/")
+        top.at(tuple(parts)).put_archive(name, one.members)
+    return Opened(top, notes, tuple(map(str, archives.files)))
 
 
-def below_root(source: Source, archives: Archives, opened: Opened) -> Source:
-    """The source whose paths begin in an archive, with the places there of those that it has.
+def find_root(root: Path) -> Opened | None:
+    """What is in the archives in which the paths of a list, table or annotations begin; None where it is none."""
+    archives = find_archives(root)
+    return None if archives is None else _open_all(archives, open_archive(archives, archives.files[0]))
 
-    Raises SourceError where it has none.
+
+def below_root(path: Path, source: Source, root: Opened) -> Source:
+    """The source of a list, table or annotations whose paths begin in archives, with the places of those in them.
+
+    Raises SourceError where none is.
     """
-    samples, is_any = SampleTable(), False
-    for sample in source.samples:
-        location = opened.members.location(sample.location)
-        is_any |= location is not None
-        samples.append(sample if location is None else replace(sample, location=location))
-    if not is_any:
-        first = source.samples[0].location[:80]
-        raise SourceError(f"{archives.name}: none of the paths is in it, {first!r} for one: name the one that has them")
+    samples, is_any = _placed(source.samples, root.members)
+    notes: tuple[str, ...] = ()
+    if not is_any:  # of a list, whose paths have not been looked for otherwise
+        try:
+            files = find_files(path, [sample.location for sample in source.samples], root.members)
+        except ValueError as error:
+            raise SourceError(f"{path}: {error} in {root.members}; name the one that is meant") from None
+        if files is None:
+            first = source.samples[0].location[:80]
+            raise SourceError(
+                f"{root.members}: none of the paths is in it, {first!r} for one: name the archive that has them"
+            )
+        pairs = zip(source.samples, files.locations, strict=True)
+        samples, _ = _placed((replace(sample, location=location) for sample, location in pairs), root.members)
+        notes = files.notes
     return replace(
         source,
         samples=samples,
-        pixels=ArchivedImages(str(archives.folder)),
-        notes=(*opened.notes, *source.notes),
-        files=tuple(map(str, archives.files)),
+        pixels=root.members.images,
+        notes=(*root.notes, *source.notes, *notes),
+        files=root.files,
     )
+
+
+def _placed(samples: Iterable[Sample], archive: ArchiveFolder) -> tuple[SampleTable, bool]:
+    """The samples with the places in the archive of those that it has, and whether there are any."""
+    placed, is_any = SampleTable(), False
+    for sample in samples:
+        location = archive.location(sample.location)
+        is_any |= location is not None
+        placed.append(sample if location is None else replace(sample, location=location))
+    return placed, is_any
 
 
 def read_webdataset(
@@ -211,7 +243,7 @@ def read_webdataset(
             notes.extend(one.notes)
             yield Shard(str(path), split, one.members)
 
-    source = read_shards(archives.name, opened(), ArchivedImages(str(archives.folder)), table, classes)
+    source = read_shards(archives.name, opened(), first.members.images, table, classes)
     return replace(source, notes=(*notes, *source.notes), files=tuple(map(str, archives.files)))
 
 
@@ -226,26 +258,10 @@ def read_folders(
 
     Of several archives each is a folder of its name without the extension, and so is a .tar in a .tar.
     """
-    top, notes = first.members, first.notes
-    if archives.name != str(archives.files[0]):
-        top = ArchiveFolder(archives.folder.name, archives.name, "")
-        for path in archives.files:
-            one = first if path == archives.files[0] else open_archive(archives, path)
-            notes += [] if one is first else one.notes
-            *parts, name = archives.inside(path).split("/")
-            top.at(tuple(parts)).put_archive(name, one.members)
+    opened = _open_all(archives, first)
+    top = opened.members
     source = read_folder(top, labels, classes, pattern)
     # Splits may lie in a single folder, from which the paths then go.
     inside = next(folder for folder in (top, *top.folders.values()) if str(folder) == source.root)
-    samples = SampleTable()
-    for sample in source.samples:
-        location = inside.location(sample.location)
-        assert location is not None
-        samples.append(replace(sample, location=location))
-    return replace(
-        source,
-        samples=samples,
-        pixels=ArchivedImages(str(archives.folder)),
-        notes=(*notes, *source.notes),
-        files=tuple(map(str, archives.files)),
-    )
+    samples, _ = _placed(source.samples, inside)
+    return replace(source, samples=samples, pixels=top.images, notes=(*opened.notes, *source.notes), files=opened.files)

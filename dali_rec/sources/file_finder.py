@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from dali_rec.sources.archive_folder import ArchiveFolder
 from dali_rec.sources.archived import INSIDE
 from dali_rec.sources.columns import IMAGE_EXTENSIONS
-from dali_rec.sources.leading_folders import leading_folders, shorten_all
+from dali_rec.sources.hidden_names import is_hidden
+from dali_rec.sources.leading_folders import has_file, leading_folders, shorten_all
 from dali_rec.sources.remote import is_url
 from dali_rec.sources.sample import SPLIT_NAMES
-from dali_rec.sources.walk import Folder, is_hidden, shown, walk
+from dali_rec.sources.walk import Folder, shown, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -37,23 +38,22 @@ def find_files(path: Path, locations: list[str], root: Folder | None) -> FoundFi
     Where one of the first 20 locations is there, relative to ``root`` or to the table, all are taken as they stand.
     Otherwise names without an extension may be those of files with one, which may lie in folders below; without
     ``root``, in a folder "images" beside that of the table, too. Where none of the first is found so, they may lie in
-    the folder above, or be paths of another place: see ``leading_folders``. What is not found stays as it is. In an
-    archive, which ``root`` may be too, they are found as they stand or by their names.
+    the folder above, or be paths of another place: see ``leading_folders``. What is not found stays as it is.
 
-    Raises ValueError where a location may be several files.
+    root: a folder, or an archive. Raises ValueError where a location may be several files.
     """
-    if isinstance(root, ArchiveFolder):
-        is_there = any(root.location(location) is not None for location in locations[:_TRIED])
-        return FoundFiles(str(root), locations) if is_there else _by_names(path, locations, _Files(root, [root]))
     folder = root if root is not None else path.parent
     first = [location for location in locations[:_TRIED] if not is_url(location)]
-    if not first or any(os.path.isfile(os.path.join(folder, location)) for location in first):  # noqa: PTH113, PTH118
+    if not first or any(has_file(folder, location) for location in first):
         return FoundFiles(str(folder), locations)
-    beside = path.absolute().parent.parent / "images" if root is None else folder
-    folders = [folder] if root is not None or not beside.is_dir() else [folder.absolute(), beside]
-    top = folder if len(folders) == 1 else beside.parent
-    by_names = _by_names(path, locations, _Files(top, folders))
-    return by_names or _elsewhere(path, locations, folder, is_chosen=root is not None)
+    files = _Files(folder, [folder])
+    if root is None and (beside := path.absolute().parent.parent / "images").is_dir():
+        files = _Files(beside.parent, [path.absolute().parent, beside])
+    return (
+        _by_names(path, locations, files)
+        or (_above(path, locations) if root is None else None)
+        or _elsewhere(path, locations, folder)
+    )
 
 
 def _by_names(path: Path, locations: list[str], files: _Files) -> FoundFiles | None:
@@ -77,18 +77,23 @@ def _shown(top: Folder, path: str) -> str:
     return str(top / path) if isinstance(top, Path) else f"{top}{INSIDE}{path}"
 
 
-def _elsewhere(path: Path, locations: list[str], folder: Path, *, is_chosen: bool) -> FoundFiles | None:
-    """The files that lie above, or in ``folder`` without the folders that stand before all of them."""
-    above = folder.absolute().parent
-    first = next((one for one in locations[:_TRIED] if os.path.isfile(os.path.join(above, one))), None)  # noqa: PTH113, PTH118
-    if first is not None and not is_chosen:
-        return FoundFiles(str(above), locations, (f"{path}: its images are found in {above}: {first[:80]!r}",))
+def _above(path: Path, locations: list[str]) -> FoundFiles | None:
+    """The files that lie in the folder above that of the table."""
+    above = path.absolute().parent.parent
+    first = next((one for one in locations[:_TRIED] if has_file(above, one)), None)
+    if first is None:
+        return None
+    return FoundFiles(str(above), locations, (f"{path}: its images are found in {above}: {first[:80]!r}",))
+
+
+def _elsewhere(path: Path, locations: list[str], folder: Folder) -> FoundFiles | None:
+    """The files that lie in ``folder`` without the folders that stand before all of them."""
     counts = ((one, leading_folders(one, folder)) for one in locations[:_TRIED] if not is_url(one))
     first, count = next(((one, count) for one, count in counts if count is not None), ("", 0))
     shorter = shorten_all(locations, count) if first else None
     if shorter is None:
         return None
-    place = folder / shorter[locations.index(first)]
+    place = _shown(folder, shorter[locations.index(first)])
     return FoundFiles(str(folder), shorter, (f"{path}: its images are found elsewhere: {first[:80]!r} is {place}",))
 
 

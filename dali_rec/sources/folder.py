@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from dali_rec._numbers import counted
 from dali_rec.errors import SourceError
 from dali_rec.images import LOADABLE_EXTENSIONS
-from dali_rec.sources.annotation_files import unread_annotations
+from dali_rec.sources.annotation_files import may_be_annotations, unread_annotations
+from dali_rec.sources.archive_reader import TAR, ZIP, refuse_compressed
 from dali_rec.sources.folder_labels import FolderLabels, choose_labels
 from dali_rec.sources.name_labels import label_by_names
 from dali_rec.sources.sample import SPLIT_NAMES, Sample, SampleTable, Source, Split
@@ -68,7 +69,7 @@ def read_folder(
         return replace(source, notes=(*notes, *source.notes))
     trees = [scan(folder / name) for _, name in splits] if splits else [scan(folder)]
     if not any(tree.images for tree in trees):
-        raise _no_images(folder, [name for tree in trees for name in tree.others])
+        raise _no_images(folder, [_path(folder, tree, ()) + name for tree in trees for name in tree.others])
     others = [f"{tree.top}/{name}" for tree in trees for name in tree.others]
     notes = [] if pattern is not None else [note for tree in trees for note in _leave_out_loose(tree)]
     if splits:
@@ -231,9 +232,18 @@ def _no_images(folder: Folder, others: Sequence[str]) -> SourceError:
                 f"dali_rec.pack(datasets.load_from_disk({str(folder)!r}), OUT)"
             )
         return SourceError(f"{folder}: no images in it, but {shown(others)}. {LOAD_ARCHIVES}")
-    archives = [name for name in others if name.lower().endswith((".tar", ".zip"))]
+    archives = [name for name in others if name.lower().endswith((TAR, ZIP))]
     if archives:
-        return SourceError(f"{folder}: no images in it, but {shown(archives)}. Pack these, or the folder they are in")
+        remedy = "Pack these, or the folder they are in" if isinstance(folder, Path) else "Unpack it, and pack these"
+        return SourceError(f"{folder}: no images in it, but {shown(archives)}. {remedy}")
+    for name in others if isinstance(folder, Path) else ():
+        refuse_compressed(f"{folder}/{name}")
+    lists = [name for name in others if may_be_annotations(name)]
+    if lists and not isinstance(folder, Path):
+        return SourceError(
+            f"{folder}: no images in it, but {shown(lists)}; lists and annotations are not read in archives: unpack "
+            "what is to be packed, and give the archive of its images: dali-rec pack FILE OUT --root IMAGES.zip"
+        )
     return SourceError(
         f"{folder}: no images in it; expected {folder}/CLASS/IMAGE.jpg or {folder}/IMAGE.jpg, and the extensions "
         + " ".join(sorted(LOADABLE_EXTENSIONS))

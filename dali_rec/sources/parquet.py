@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dali_rec.errors import SourceError
 from dali_rec.sources.columns import without_no_labels
+from dali_rec.sources.git_lfs import IS_POINTER, is_pointer
 from dali_rec.sources.parquet_columns import Field, Names, choose_columns, read_fields
 from dali_rec.sources.parquet_images import PARQUET_ERRORS, ParquetImages, import_parquet, parquet_location
 from dali_rec.sources.pixels import is_base64
@@ -29,7 +30,6 @@ _ROWS_AT_ONCE = 8192
 _SPLIT = "\0split"
 # What Hugging Face has for a label that is not known, in splits for tests.
 _UNKNOWN = -1
-_POINTER = b"version https://git-lfs"
 
 
 def read_parquet(
@@ -109,11 +109,11 @@ def _open(folder: Path, name: str) -> _File:
 def _unreadable(path: str, error: Exception) -> SourceError:
     try:
         with open(path, "rb") as file:  # noqa: PTH123
-            is_pointer = file.read(len(_POINTER)) == _POINTER
+            beginning = file.read(100)
     except OSError:
-        is_pointer = False
-    if is_pointer:
-        return SourceError(f"{path}: it is a pointer of Git LFS, and not the file; fetch that by 'git lfs pull'")
+        beginning = b""
+    if is_pointer(beginning):
+        return SourceError(f"{path}: {IS_POINTER}")
     return SourceError(f"{path}: cannot be read as Parquet ({' '.join(str(error).split())}); fetch it anew")
 
 

@@ -249,7 +249,7 @@ class _Table:
         if found is None and self._columns.are_file_ids:
             raise SourceError(
                 f"{self._path}: no file in {self._root} is called as {self.locations[0][:80]!r} in the column "
-                f"{self._options.location!r}; say --root FOLDER, below which the images are, or name their column by "
-                "--location-column"
+                f"{self._options.location!r}; say --root, the folder or archive in which the images are, or name their "
+                "column by --location-column"
             )
         return found or as_they_stand

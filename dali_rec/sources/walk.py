@@ -11,12 +11,11 @@ from dali_rec._work_folders import is_work_folder
 from dali_rec.errors import SourceError
 from dali_rec.images import LOADABLE_EXTENSIONS
 from dali_rec.sources.archive_folder import ArchiveFolder
+from dali_rec.sources.hidden_names import is_hidden
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-#: What macOS puts into its archives, and Synology's disks into every folder: names of images that are none.
-_FOREIGN_FOLDERS = ("__MACOSX", "@eaDir")
 _MOST = 5
 
 #: Where images lie in folders: on a disk, or in an archive.
@@ -124,11 +123,6 @@ def unreadable(folder: str | os.PathLike[str], error: OSError) -> SourceError:
         f"{os.fspath(folder)}: cannot be read ({error.strerror or error}); get the right to read and enter it "
         "(chmod u+rx), or move it out of the way"
     )
-
-
-def is_hidden(name: str) -> bool:
-    """Whether a file or folder of this name is passed over, as it is none of the user's."""
-    return name.startswith(".") or name in _FOREIGN_FOLDERS
 
 
 def _is_seen(entry: os.DirEntry[str]) -> bool:

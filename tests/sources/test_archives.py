@@ -1,6 +1,7 @@
 """Images in .tar and .zip files, beside the same images in folders."""
 
 import io
+import json
 import os
 import pickle
 import shutil
@@ -15,6 +16,7 @@ from support import jpeg, make_class_folder
 import dali_rec
 from dali_rec.cli import main
 from dali_rec.errors import DatasetError, ImageRejectedError, SourceError, TooManyBadImagesError
+from dali_rec.packing import reading
 from dali_rec.packing.reading import Origin, stamp_of
 from dali_rec.sources import SourceOptions, TableOptions, archived, open_source
 
@@ -184,8 +186,19 @@ def test_lists_and_tables_may_begin_in_an_archive(tmp_path, class_folder):
     (tmp_path / "val.txt").write_text("other.JPEG 1\n")
     with pytest.raises(SourceError, match=r"val\.tar: none of the paths is in it, 'other\.JPEG' for one"):
         open_source(tmp_path / "val.txt", SourceOptions(root=archive))
-    with pytest.raises(SourceError, match="--root is an archive, which goes with a list or table"):
+    with pytest.raises(SourceError, match="--root goes with a list, table or COCO file"):
         open_source(class_folder, SourceOptions(root=archive))
+
+
+def test_list_without_the_folder_that_is_in_the_archive(tmp_path):
+    archive = tar_with(tmp_path / "x.tar", ("val/a.jpg", jpeg(1)), ("val/b.jpg", jpeg(2)), ("more/b.jpg", jpeg(2)))
+    (tmp_path / "x.lst").write_text("7\t1\ta.jpg\n8\t1\tnone.jpg\n")
+    report = dali_rec.pack(tmp_path / "x.lst", tmp_path / "out", root=archive, max_bad=1)
+    assert records_of(tmp_path / "out") == [(7, [1], jpeg(1))]
+    assert any(f"'a.jpg' is {archive}//val/a.jpg" in note for note in report.notes)
+    (tmp_path / "x.lst").write_text("7\t1\tb.jpg\n")
+    with pytest.raises(SourceError, match=r"'b\.jpg' may be more/b\.jpg or val/b\.jpg in .*x\.tar; name the one"):
+        open_source(tmp_path / "x.lst", SourceOptions(root=archive))
 
 
 def test_path_that_an_archive_lacks_is_rejected_with_both(tmp_path):
@@ -197,6 +210,14 @@ def test_path_that_an_archive_lacks_is_rejected_with_both(tmp_path):
     assert "x.tar/b.jpg" in report.rejections[0].reason
 
 
+def test_urls_in_a_table_with_an_archive_keep_their_names(tmp_path, monkeypatch):
+    archive = tar_with(tmp_path / "x.tar", ("a.jpg", jpeg(1)))
+    (tmp_path / "x.csv").write_text("cat,a.jpg\ncat,http://host.example/b.jpg\n")
+    monkeypatch.setattr(reading, "fetch", lambda _url, _options: jpeg(2))
+    dali_rec.pack(tmp_path / "x.csv", tmp_path / "out", root=archive)
+    assert paths_in(tmp_path / "out") == ["x.tar//a.jpg", "http://host.example/b.jpg"]
+
+
 # What may be in archives
 
 
@@ -205,6 +226,21 @@ def test_members_that_nobody_sees_are_no_images(tmp_path):
     source = open_source(tar_with(tmp_path / "x.tar", *((name, jpeg()) for name in names)))
     assert source.classes == ("cat", "dog")
     assert len(source.samples) == 2
+
+
+def test_class_zips_as_macos_writes_them(tmp_path):
+    (tmp_path / "data").mkdir()
+    for name in ("cat", "dog"):
+        with zipfile.ZipFile(tmp_path / "data" / f"{name}.zip", "w") as archive:
+            archive.writestr(f"{name}/1.jpg", jpeg())
+            for other in (".DS_Store", f"__MACOSX/{name}/._1.jpg", f"__MACOSX/._{name}"):
+                archive.writestr(other, b"none")
+    source = open_source(tmp_path / "data")
+    assert source.classes == ("cat", "dog")
+    assert [sample.location.partition("#")[0] for sample in source.samples] == [
+        "cat.zip//cat/1.jpg",
+        "dog.zip//dog/1.jpg",
+    ]
 
 
 def test_names_that_lead_out_and_of_any_bytes(tmp_path):
@@ -240,7 +276,36 @@ def test_links_lead_to_their_files_or_are_rejected(tmp_path):
     assert paths_in(tmp_path / "out")[1:] == [f"x.tar//dog/{number}.jpg" for number in (2, 3, 4)]
     reason = "it is a link to what is no file in the archive"
     rejected = [(one.sample.location, one.reason) for one in report.rejections]
-    assert rejected == [(f"x.tar//dog/{number}.jpg#link", reason) for number in (5, 6, 7)]
+    assert rejected == [(f"x.tar//dog/{number}.jpg", reason) for number in (5, 6, 7)]
+
+
+def test_links_in_a_zip_as_zip_and_git_write_them(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        for name, target in {"dog/2.jpg": "../cat/é.jpg", "dog/3.jpg": "2.jpg", "dog/4.jpg": "/etc/passwd"}.items():
+            info = zipfile.ZipInfo(name)
+            info.external_attr = 0o120777 << 16
+            archive.writestr(info, target)
+        archive.writestr("cat/é.jpg", jpeg(1))
+    report = dali_rec.pack(tmp_path / "x.zip", tmp_path / "out", shuffle=False, max_bad=1)
+    assert paths_in(tmp_path / "out") == ["x.zip//cat/é.jpg", "x.zip//dog/2.jpg", "x.zip//dog/3.jpg"]
+    assert [bytes(record.image) for record in dali_rec.open(tmp_path / "out")] == 3 * [jpeg(1)]
+    assert [one.sample.location for one in report.rejections] == ["x.zip//dog/4.jpg"]
+    (tmp_path / "x.zip").write_bytes((tmp_path / "x.zip").read_bytes().replace(b"../cat/", b"../car/", 1))
+    with pytest.raises(SourceError, match=r"x\.zip: dog/2\.jpg: the member at byte 0 is damaged: .*; get it anew"):
+        open_source(tmp_path / "x.zip")
+
+
+def test_files_beside_archives_are_told(tmp_path):
+    class_tars(tmp_path / "data", make_class_folder(tmp_path / "photos", {"ant": 1, "bee": 1}))
+    (tmp_path / "data" / ".hidden").touch()
+    assert open_source(tmp_path / "data").notes == ()
+    (tmp_path / "data" / "README.md").touch()
+    assert open_source(tmp_path / "data").notes == (
+        f"{tmp_path / 'data'}: 1 file beside the archives left out: README.md",
+    )
+    (tmp_path / "data" / "labels.csv").touch()
+    [note] = open_source(tmp_path / "data").notes
+    assert "2 files beside the archives left out: README.md, labels.csv; if one has the labels, pack that, with" in note
 
 
 def test_zip_of_macos_has_names_in_utf_8_without_saying_so(tmp_path):
@@ -365,8 +430,34 @@ def test_damaged_member_of_a_zip_is_rejected_by_its_checksum_even_if_it_is_trust
         data = bytearray(archive.read_bytes())
         data[400] ^= 1
         archive.write_bytes(data)
-        with pytest.raises(TooManyBadImagesError, match=r"x\.zip//ant/ant_000\.jpg#\S+: (the member at byte|Error)"):
+        with pytest.raises(TooManyBadImagesError, match=r"x\.zip//ant/ant_000\.jpg: (the member at byte|Error)"):
             dali_rec.pack(archive, tmp_path / "out", trust=True, strict=True)
+
+
+@pytest.mark.parametrize("make", [tar_of, zip_of])
+def test_rejected_images_are_named_by_their_paths(tmp_path, make, capsys):
+    photos = make_class_folder(tmp_path / "photos", {"ant": 4})
+    (photos / "ant" / "bad.jpg").write_bytes(b"none")
+    archive = make(tmp_path / f"x.{make.__name__[:3]}", photos)
+    with pytest.raises(TooManyBadImagesError, match=rf"{archive.name}//ant/bad\.jpg: not an image"):
+        dali_rec.pack(archive, tmp_path / "out", shards=2)
+    listed = tmp_path / "out.rejected.jsonl"
+    assert json.loads(listed.read_text())["path"] == f"{archive.name}//ant/bad.jpg"
+    # By a run that finds the shards finished, and by one that finds all done, too.
+    for _ in range(2):
+        report = dali_rec.pack(archive, tmp_path / "out", shards=2, max_bad=1, resume=True)
+        assert [one.sample.location for one in report.rejections] == [f"{archive.name}//ant/bad.jpg"]
+        assert json.loads(listed.read_text())["path"] == f"{archive.name}//ant/bad.jpg"
+
+
+def test_size_that_is_none_rejects_an_image(tmp_path):
+    archive = zip_of(
+        tmp_path / "x.zip", make_class_folder(tmp_path / "photos", {"ant": 1}), method=zipfile.ZIP_DEFLATED
+    )
+    source = open_source(archive)
+    place, _, checksum = source.samples[0].location.rsplit(":", 2)
+    with pytest.raises(ImageRejectedError, match="too large"):
+        source.pixels.read(f"{place}:{1 << 64}:{checksum}")
 
 
 def test_damaged_archives_are_errors_that_say_where(tmp_path):
@@ -414,6 +505,25 @@ def test_compressed_archives_are_refused_with_the_way(tmp_path, name, remedy):
             open_source(source)
 
 
+def test_compressed_archive_beside_what_can_be_packed_is_passed_over(tmp_path):
+    make_class_folder(tmp_path / "coco" / "images", {"": 1})
+    (tmp_path / "coco" / "annotations").mkdir()
+    content = {
+        "images": [{"id": 1, "file_name": "_000.jpg"}],
+        "annotations": [],
+        "categories": [{"id": 1, "name": "a"}],
+    }
+    (tmp_path / "coco" / "annotations" / "instances_train.json").write_text(json.dumps(content))
+    (tmp_path / "coco" / "annotations" / "annotations.tar.gz").touch()
+    assert open_source(tmp_path / "coco" / "annotations").has_boxes
+    (tmp_path / "train").mkdir()
+    (tmp_path / "val").mkdir()
+    (tmp_path / "val" / "val.tgz").touch()
+    shutil.rmtree(tmp_path / "coco")
+    with pytest.raises(SourceError, match=r"'gunzip -k .*/val/val\.tgz' makes a \.tar"):
+        open_source(tmp_path)
+
+
 def test_compressed_archive_under_the_name_of_another(tmp_path):
     with tarfile.open(tmp_path / "x.tar", "w:gz"):
         pass
@@ -422,6 +532,24 @@ def test_compressed_archive_under_the_name_of_another(tmp_path):
     tar_with(tmp_path / "y.tar", ("n01.tar", (tmp_path / "x.tar").read_bytes()))
     with pytest.raises(SourceError, match=r"y\.tar//n01\.tar: compressed as a whole"):
         open_source(tmp_path / "y.tar")
+
+
+@pytest.mark.parametrize("name", ["x.tar", "x.zip"])
+def test_pointer_of_git_lfs_is_told(tmp_path, name):
+    (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
+    with pytest.raises(SourceError, match=rf"{name}: it is a pointer of Git LFS, .*'git lfs pull'"):
+        open_source(tmp_path / name)
+
+
+def test_last_part_of_a_zip_is_told(tmp_path):
+    archive = zip_of(tmp_path / "x.zip", make_class_folder(tmp_path / "photos", {"ant": 1}))
+    data = bytearray(archive.read_bytes())
+    data[-18:-16] = b"\3\0"
+    archive.write_bytes(data)
+    with pytest.raises(
+        SourceError, match=r"x\.zip: the last of 4 parts; 'zip -s 0 .*x\.zip --out WHOLE\.zip' joins them"
+    ):
+        open_source(archive)
 
 
 def test_zip_that_is_encrypted_or_compressed_in_other_ways(tmp_path):
@@ -442,7 +570,7 @@ def test_archives_without_images(tmp_path):
         with pytest.raises(SourceError, match=rf"{archive.name}: no images in it; expected .*CLASS/IMAGE\.jpg"):
             open_source(archive)
     inner = (tmp_path / "x.zip").read_bytes()
-    with pytest.raises(SourceError, match=r"no images in it, but train\.zip\. Pack these"):
+    with pytest.raises(SourceError, match=r"no images in it, but train\.zip\. Unpack it, and pack these"):
         open_source(tar_with(tmp_path / "x.tar", ("train.zip", inner)))
     (tmp_path / "data" / "shards").mkdir(parents=True)
     shutil.copy(tmp_path / "x.tar", tmp_path / "data" / "shards")

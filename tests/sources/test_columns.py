@@ -121,7 +121,9 @@ def test_columns_that_cannot_be_told_are_refused_by_line_and_option(table, text,
 
 
 def test_root_that_is_no_folder_is_refused(table, tmp_path):
-    with pytest.raises(SourceError, match=r"--root http://host\.example/x: no such folder; it is where the paths in"):
+    with pytest.raises(
+        SourceError, match=r"--root http://host\.example/x: no such folder or archive; it is where the paths in"
+    ):
         open_source(table("cat,1.jpg\n"), SourceOptions(root="http://host.example/x"))
 
 

@@ -98,7 +98,7 @@ def test_rows_whose_image_is_not_there_are_rejected_as_they_stand(files, tmp_pat
 
 
 def test_ids_that_no_file_is_called_by_are_refused(files):
-    with pytest.raises(SourceError, match=r"no file in .* is called as '7' in the column 'id'; say --root FOLDER"):
+    with pytest.raises(SourceError, match=r"no file in .* is called as '7' in the column 'id'; say --root, the folder"):
         open_source(files("id,label\n7,0\n", "train/1.jpg"))
 
 

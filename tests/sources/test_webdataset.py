@@ -214,9 +214,9 @@ def test_missing_shards_and_patterns_of_other_files(tmp_path):
     shards(tmp_path, cls=str)
     with pytest.raises(SourceError, match=r"2 of 4 files are not there: .*train-000002\.tar, .*train-000003\.tar"):
         open_source(tmp_path / "train-{000000..000003}.tar")
-    (tmp_path / "x-0.zip").touch()
-    with pytest.raises(SourceError, match=r"a pattern names the \.tar files of WebDataset, and .*x-0\.zip is none"):
-        open_source(tmp_path / "x-{0,0}.zip")
+    (tmp_path / "x-0.rar").touch()
+    with pytest.raises(SourceError, match=r"a pattern names \.tar or \.zip files, and .*x-0\.rar is none"):
+        open_source(tmp_path / "x-{0,0}.rar")
     (tmp_path / "x-0.tar.gz").touch()
     with pytest.raises(SourceError, match=r"x-0\.tar\.gz: compressed as a whole"):
         open_source(tmp_path / "x-{0,0}.tar.gz")

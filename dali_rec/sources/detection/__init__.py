@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from dali_rec.sources.detection.annotated import Annotations
     from dali_rec.sources.sample import Source
+    from dali_rec.sources.walk import Folder
 
 __all__ = [
     "EMPTY",
@@ -97,7 +98,7 @@ _IS: dict[Kind, Callable[[Path], bool]] = {
     "groundtruth": is_groundtruth,
     "cvat": is_cvat,
 }
-_READ_FILE: dict[Kind, Callable[[Path, Path | None], Annotations]] = {
+_READ_FILE: dict[Kind, Callable[[Path, Folder | None], Annotations]] = {
     "createml": read_createml,
     "csv": read_box_csv,
     "widerface": read_widerface,
@@ -106,7 +107,7 @@ _READ_FILE: dict[Kind, Callable[[Path, Path | None], Annotations]] = {
     "bdd100k": read_bdd100k,
     "cvat": read_cvat,
 }
-_READ_ATTRIBUTE: dict[Kind, Callable[[Path, Path | None, str | None], Annotations]] = {
+_READ_ATTRIBUTE: dict[Kind, Callable[[Path, Folder | None, str | None], Annotations]] = {
     "via": read_via,
     "groundtruth": read_groundtruth,
 }
@@ -157,7 +158,7 @@ def find_inside(path: Path) -> Path | None:
 def read_detection(
     path: Path,
     kind: Kind,
-    root: Path | None = None,
+    root: Folder | None = None,
     classes: Sequence[str] | None = None,
     flagged: Flagged = "column",
     empty: Empty = "keep",
@@ -165,9 +166,9 @@ def read_detection(
 ) -> Source:
     """The images and boxes of annotations of this format.
 
-    root: where the file names of formats of one file begin. classes: the names in the order of their numbers. flagged,
-    empty: see ``BoxSamples``. attribute: of the VGG Image Annotator, which is the class; of Ground Truth, the name of
-    the job.
+    root: the folder, also in an archive, where the file names of formats of one file begin. classes: the names in the
+    order of their numbers. flagged, empty: see ``BoxSamples``. attribute: of the VGG Image Annotator, which is the
+    class; of Ground Truth, the name of the job.
 
     Raises SourceError, with the file and the entry, for what cannot be understood.
     """
@@ -182,7 +183,7 @@ def read_detection(
 def _read(
     path: Path,
     kind: Kind,
-    root: Path | None,
+    root: Folder | None,
     classes: Sequence[str] | None,
     flagged: Flagged,
     empty: Empty,

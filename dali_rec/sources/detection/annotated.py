@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from dali_rec.sources.walk import Folder
+
 
 class Object(NamedTuple):
     """An object: the name of its class, its corners, where it was read, and whether it is flagged."""
@@ -50,7 +52,7 @@ class Annotations:
     are_parts: whether corners are in parts of the upright image, and not in pixels.
     """
 
-    root: Path
+    root: Folder
     parts: list[tuple[str | None, list[Annotated]]]
     has_flags: bool = False
     names: Sequence[str] | None = None
@@ -73,7 +75,7 @@ def gather(path: Path, found: Annotations, classes: Sequence[str] | None, flagge
     splits = []
     for split, images in found.parts:
         start = len(gathered.samples)
-        with read_sizes((found.root / one.location for one in images), path) as sizes:
+        with read_sizes(found.root, (one.location for one in images), path) as sizes:
             for image, stored in zip(images, sizes, strict=True):
                 boxes = (
                     Box(numbers.get(name, -1), xmin, ymin, xmax, ymax, is_flagged, where)  # -1: is dropped
@@ -101,7 +103,7 @@ def listed(
     path: Path,
     names: Sequence[str],
     objects: Sequence[list[Object]],
-    root: Path | None,
+    root: Folder | None,
     subset: str,
     sizes: Mapping[str, tuple[float, float]] | None = None,
 ) -> Annotations:

@@ -16,6 +16,8 @@ from dali_rec.sources.detection.json_file import list_in, load_json, numbers_in,
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from dali_rec.sources.walk import Folder
+
 _START = re.compile(rb'\s*(?:\{\s*"frames"\s*:\s*)?\[\s*\{\s*"name"\s*:\s*"')
 _SIGNS = (b'"box2d"', b'"timestamp"', b'"videoName"')
 _SIDES = ("x1", "y1", "x2", "y2")
@@ -29,7 +31,7 @@ def is_bdd100k(path: Path) -> bool:
     return _START.match(start) is not None and any(sign in start for sign in _SIGNS)
 
 
-def read_bdd100k(path: Path, root: Path | None = None) -> Annotations:
+def read_bdd100k(path: Path, root: Folder | None = None) -> Annotations:
     """The images of a file of BDD100K, in its order. Raises SourceError, with the frame and the label."""
     content = load_json(path, _slim)
     frames = list_in(content, "frames", str(path)) if isinstance(content, dict) else content

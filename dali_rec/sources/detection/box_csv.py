@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from dali_rec.sources.walk import Folder
+
 _HEADER = ("filename", "width", "height", "class", "xmin", "ymin", "xmax", "ymax")
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 #: What these are called in other tables, without blanks, hyphens and underscores.
@@ -39,7 +41,7 @@ def is_box_csv(path: Path) -> bool:
     return sorted(map(_plain, first)) == sorted(_HEADER) or _is_retinanet(first)
 
 
-def read_box_csv(path: Path, root: Path | None = None) -> Annotations:
+def read_box_csv(path: Path, root: Folder | None = None) -> Annotations:
     """The images of a CSV of boxes in the order of their first rows. Raises SourceError, with the line.
 
     A row of a path alone is an image without objects.

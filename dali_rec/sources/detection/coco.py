@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from dali_rec.sources.walk import Folder
+
 __all__ = ["is_coco", "read_coco", "read_content"]
 
 _OUTLINES = frozenset({"segmentation", "keypoints"})
@@ -41,7 +43,7 @@ _OUTLINES = frozenset({"segmentation", "keypoints"})
 
 def read_coco(
     path: Path,
-    root: Path | None = None,
+    root: Folder | None = None,
     classes: Sequence[str] | None = None,
     flagged: Flagged = "column",
     empty: Empty = "keep",
@@ -66,7 +68,7 @@ def read_coco(
 def read_content(
     path: Path,
     content: dict[str, Any],
-    root: Path | None,
+    root: Folder | None,
     classes: Sequence[str] | None,
     flagged: Flagged,
     empty: Empty,
@@ -90,7 +92,7 @@ def read_content(
         wheres = [f"{path}: images[{row}] (id {image['id']})" for row, image in enumerate(images)]
         sizes = [_size(image, where) for image, where in zip(images, wheres, strict=True)]
         notes += _look_otherwise(path, boxes, sizes)
-        with read_sizes(map(root.joinpath, files), path) as found:
+        with read_sizes(root, files, path) as found:
             for row, stored in enumerate(found):
                 gathered.add(images[row]["id"], files[row], boxes.of(row), wheres[row], sizes[row], stored)
         samples, keys_are_given = gathered.samples, True

@@ -18,9 +18,9 @@ from dali_rec.sources.detection.coco import read_content
 from dali_rec.sources.detection.coco_file import entries_of, is_coco, load_coco, names_of_categories
 from dali_rec.sources.detection.image_root import MissingImagesError
 from dali_rec.sources.detection.layouts import split_folders
+from dali_rec.sources.hidden_names import is_hidden
 from dali_rec.sources.remote import is_url
 from dali_rec.sources.sample import SPLIT_NAMES, SampleTable, Source, Split
-from dali_rec.sources.walk import is_hidden
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from dali_rec.sources.detection.boxes import Empty, Flagged
     from dali_rec.sources.sample import Sample
+    from dali_rec.sources.walk import Folder
 
 #: What lies beside the boxes of all classes in COCO's annotations/, and in LVIS's.
 _OTHERS = re.compile(r"(captions|person_keypoints|stuff|panoptic)_|(.*_)?image_info_")
@@ -71,7 +72,7 @@ def unread_boxes(images: Path) -> list[str]:
 
 def read_coco_folder(
     path: Path,
-    root: Path | None = None,
+    root: Folder | None = None,
     classes: Sequence[str] | None = None,
     flagged: Flagged = "column",
     empty: Empty = "keep",

@@ -15,6 +15,8 @@ from dali_rec.sources.detection.json_file import list_in, load_json, numbers_in,
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from dali_rec.sources.walk import Folder
+
 # The keys of the first image, of which none is a label of it all, and what its first object begins with, if it has one.
 _START = re.compile(
     rb'\s*\[\s*\{(?:(?!"label"|"class")[^{\[])*"annotations?"\s*:\s*\[\s*(?:\]|\{\s*"(?:label|coordinates)"\s*:)'
@@ -29,7 +31,7 @@ def is_createml(path: Path) -> bool:
     return _START.match(start) is not None and any(f'"{name}"'.encode() in start for name in _IMAGE_NAMES)
 
 
-def read_createml(path: Path, root: Path | None = None) -> Annotations:
+def read_createml(path: Path, root: Folder | None = None) -> Annotations:
     """The images of a file of Create ML, in its order. Raises SourceError, with the image and the object."""
     content = load_json(path)
     if not isinstance(content, list):

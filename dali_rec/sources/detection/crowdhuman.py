@@ -18,6 +18,8 @@ from dali_rec.sources.text_lines import text_lines
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from dali_rec.sources.walk import Folder
+
 _PERSON, _REGION = "person", "mask"
 
 
@@ -26,7 +28,7 @@ def is_crowdhuman(path: Path) -> bool:
     return path.suffix.lower() == ".odgt" and path.is_file()
 
 
-def read_crowdhuman(path: Path, root: Path | None = None) -> Annotations:
+def read_crowdhuman(path: Path, root: Folder | None = None) -> Annotations:
     """The images of an .odgt, in its order; what is to be ignored is flagged. Raises SourceError, with the line."""
     names, objects = [], []
     for number, line in enumerate(text_lines(path), 1):

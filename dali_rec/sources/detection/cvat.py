@@ -18,12 +18,15 @@ from dali_rec.sources.detection.boxes import parse_number
 from dali_rec.sources.detection.image_root import MissingImagesError
 from dali_rec.sources.detection.json_file import start_of
 from dali_rec.sources.detection.xml_file import load_xml
+from dali_rec.sources.leading_folders import has_file
 from dali_rec.sources.sample import SPLIT_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
     from xml.etree.ElementTree import Element
+
+    from dali_rec.sources.walk import Folder
 
 FILE = "annotations.xml"
 _NAMES_TRIED = 20
@@ -49,7 +52,7 @@ def is_cvat(path: Path) -> bool:
     return _START.search(start_of(path / FILE if path.is_dir() else path, ".xml")) is not None
 
 
-def read_cvat(path: Path, root: Path | None = None) -> Annotations:
+def read_cvat(path: Path, root: Folder | None = None) -> Annotations:
     """The images of a file of CVAT, in its order, in train, val and test where all are of such subsets.
 
     Classes are numbered as the labels of the task or project are listed in the file.
@@ -85,14 +88,14 @@ def read_cvat(path: Path, root: Path | None = None) -> Annotations:
     return found
 
 
-def _placed(path: Path, images: Sequence[_Image], root: Path | None) -> Annotations:
+def _placed(path: Path, images: Sequence[_Image], root: Folder | None) -> Annotations:
     """The images in their splits. Those of a project lie in folders called as their subsets, or all in one."""
     objects = [image.objects for image in images]
     names = [image.name for image in images]
     inside = [f"{image.subset}/{image.name}" if image.subset else image.name for image in images]
     try:
         found = listed(path, inside, objects, root, path.stem)
-        are_inside = any((found.root / one.location).is_file() for one in found.parts[0][1][:_NAMES_TRIED])
+        are_inside = any(has_file(found.root, one.location) for one in found.parts[0][1][:_NAMES_TRIED])
     except MissingImagesError:
         are_inside = False
     if not are_inside:

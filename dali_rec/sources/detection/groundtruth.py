@@ -20,6 +20,8 @@ from dali_rec.sources.text_lines import text_lines
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from dali_rec.sources.walk import Folder
+
 _IMAGE, _METADATA = "source-ref", "-metadata"
 _SIZE, _BOXES = "image_size", "annotations"
 _SIDES = ("left", "top", "width", "height")
@@ -43,7 +45,7 @@ def is_groundtruth(path: Path) -> bool:
     return line.lstrip().startswith(b"{") and all(f'"{name}"'.encode() in line for name in (_IMAGE, _SIZE, _BOXES))
 
 
-def read_groundtruth(path: Path, root: Path | None = None, attribute: str | None = None) -> Annotations:
+def read_groundtruth(path: Path, root: Folder | None = None, attribute: str | None = None) -> Annotations:
     """The images of a manifest, in its order, classes by their ids; lines without the boxes are left out.
 
     root: where images of URLs are as files; without it they are fetched. attribute: the name of the job; by default

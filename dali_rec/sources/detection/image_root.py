@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dali_rec.errors import SourceError
-from dali_rec.sources.leading_folders import leading_folders, shorten_all, without_leading
+from dali_rec.sources.archive_reader import TAR, ZIP
+from dali_rec.sources.file_finder import find_files
+from dali_rec.sources.leading_folders import has_file, leading_folders, shorten_all, without_leading
 from dali_rec.sources.remote import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
+    from dali_rec.sources.archive_folder import ArchiveFolder
+    from dali_rec.sources.walk import Folder
 
 _NAMES_TRIED = 20
 
@@ -22,16 +25,18 @@ class MissingImagesError(SourceError):
 
 
 def find_images(
-    path: Path, names: Sequence[str], root: Path | None, subset: str, notes: list[str]
-) -> tuple[Path, list[str]]:
+    path: Path, names: Sequence[str], root: Folder | None, subset: str, notes: list[str]
+) -> tuple[Folder, list[str]]:
     """Where the file names begin, and all of them: in ``root``, or in the folder that has the first, if it is no URL.
 
     subset: what a folder of these images may be called, such as val2017, near the annotations. The first image that is
     there is looked for, as some may be missing. Folders that stand before all of them are left out where the rest is
-    there: see ``leading_folders``. Raises MissingImagesError where no folder has one of the first images, and
-    SourceError where several have one of that name.
+    there: see ``leading_folders``. In an archive they are found as those of a table: see ``find_files``. Raises
+    MissingImagesError where no folder has one of the first images, and SourceError where several have one of that name.
     """
     names = list(names)
+    if root is not None and not isinstance(root, Path):
+        return root, _find_inside(path, names, root, notes)
     if root is None and is_url(names[0]):
         return path.parent, names
     root = root if root is not None else _find_root(path, names, subset)
@@ -43,9 +48,21 @@ def find_images(
     return root, shorter
 
 
+def _find_inside(path: Path, names: list[str], archive: ArchiveFolder, notes: list[str]) -> list[str]:
+    try:
+        found = find_files(path, names, archive)
+    except ValueError as error:
+        raise SourceError(f"{path}: {error} in {archive}; unpack it, and say --root FOLDER") from None
+    if found is None:
+        raise MissingImagesError(
+            f"{path}: its images, {names[0][:100]!r} and so on, are not in {archive}; name the archive that has them"
+        )
+    notes += found.notes
+    return found.locations
+
+
 def _is_in(folder: Path, name: str) -> bool:
-    # os.path, which says no to a name with a null character where a Path raises.
-    return os.path.isfile(folder / name) or leading_folders(name, folder) is not None  # noqa: PTH113
+    return has_file(folder, name) or leading_folders(name, folder) is not None
 
 
 def _find_root(path: Path, names: list[str], subset: str) -> Path:
@@ -55,7 +72,7 @@ def _find_root(path: Path, names: list[str], subset: str) -> Path:
     beside += [above / subset, above / "images" / subset, above / "images", above, above / subset.rpartition("_")[2]]
     beside.append(path.parent / "data")  # FiftyOne's
     for name in names[:_NAMES_TRIED]:
-        found = {folder: folder / name for folder in beside if os.path.isfile(folder / name)}  # noqa: PTH113
+        found = {folder: folder / name for folder in beside if has_file(folder, name)}
         if not found:
             counts = {folder: leading_folders(name, folder) for folder in beside}
             found = {
@@ -71,7 +88,10 @@ def _find_root(path: Path, names: list[str], subset: str) -> Path:
                 "names begin"
             )
         return folder
+    archives = (place / f"{subset}{suffix}" for place in (path.parent, above) for suffix in (ZIP, TAR))
+    archive = next(filter(Path.is_file, archives), None)
+    remedy = "FOLDER, or an archive, where the file names begin" if archive is None else str(archive)
     raise MissingImagesError(
         f"{path}: its images, {names[0][:100]!r} and so on, are neither beside it nor in {beside[2]} or {beside[3]}; "
-        "say --root FOLDER, where the file names begin"
+        f"say --root {remedy}"
     )

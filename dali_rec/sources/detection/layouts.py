@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from dali_rec.errors import SourceError
 from dali_rec.images import LOADABLE_EXTENSIONS
+from dali_rec.sources.hidden_names import is_hidden
 from dali_rec.sources.sample import SPLIT_NAMES
-from dali_rec.sources.walk import is_folder, is_hidden, unreadable
+from dali_rec.sources.walk import is_folder, unreadable
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,6 +18,8 @@ from dali_rec.sources.sample import SPLIT_NAMES
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from dali_rec.sources.walk import Folder
+
 _SIDES = ("XMin", "YMin", "XMax", "YMax")
 _COLUMNS = ("ImageID", "LabelName", *_SIDES)
 _GROUP = "IsGroupOf"
@@ -33,7 +35,7 @@ def is_openimages(path: Path) -> bool:
     return set(header).issuperset(_COLUMNS)
 
 
-def read_openimages(path: Path, root: Path | None = None) -> Annotations:
+def read_openimages(path: Path, root: Folder | None = None) -> Annotations:
     """The images of a CSV of Open Images, in the order of their first rows; a group of objects is flagged.
 
     Raises SourceError, with the line, for values that make no sense.

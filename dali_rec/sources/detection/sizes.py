@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from PIL import Image
 
-from dali_rec.images import StoredSize, stored_size
+from dali_rec.errors import ImageRejectedError
+from dali_rec.images import StoredSize, size_in, stored_size
 from dali_rec.sources.ahead import read_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
-    from pathlib import Path
+
+    from dali_rec.sources.walk import Folder
 
 _Item = TypeVar("_Item")
 _Answer = TypeVar("_Answer")
 
 
-def read_sizes(paths: Iterable[Path], source: Path) -> AbstractContextManager[Iterator[StoredSize | None]]:
-    """Give the ``stored_size`` of each, in their order. source: what is listed, for what is said of it."""
-    return read_sized(stored_size, paths, source)
+def read_sizes(root: Folder, files: Iterable[str], source: Path) -> AbstractContextManager[Iterator[StoredSize | None]]:
+    """Give the ``stored_size`` of each file in ``root``, in their order. source: what lists them, for messages."""
+    return read_sized(functools.partial(_size_of, root), files, source)
+
+
+def _size_of(root: Folder, file: str) -> StoredSize | None:
+    if isinstance(root, Path):
+        return stored_size(root / file)
+    try:
+        with root.open(file) as opened:
+            return size_in(opened)
+    except ImageRejectedError:
+        return None
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from dali_rec.images import LOADABLE_EXTENSIONS
 from dali_rec.sources.ahead import read_ahead
 from dali_rec.sources.detection.annotated import Annotated, Annotations
 from dali_rec.sources.detection.layouts import entries_of, files_beside, image_of, split_folders
-from dali_rec.sources.walk import is_hidden
+from dali_rec.sources.hidden_names import is_hidden
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

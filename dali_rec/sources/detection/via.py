@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from dali_rec.sources.walk import Folder
+
 _START = re.compile(
     rb'\s*\{\s*"(?:_via_\w+"|(?:[^"\\]|\\.)*"\s*:\s*\{\s*"(?:fileref|filename|size|regions|file_attributes)"\s*:)'
 )
@@ -45,7 +47,7 @@ def is_via(path: Path) -> bool:
     return _START.match(start_of(path)) is not None
 
 
-def read_via(path: Path, root: Path | None = None, attribute: str | None = None) -> Annotations:
+def read_via(path: Path, root: Folder | None = None, attribute: str | None = None) -> Annotations:
     """The images of a file of the VGG Image Annotator, in its order.
 
     attribute: the one that is the class of a region; by default the only one, or that which is called class, label,

@@ -20,10 +20,10 @@ from dali_rec.sources.detection.layouts import image_of
 from dali_rec.sources.detection.sizes import read_sizes
 from dali_rec.sources.detection.voc_parts import VocPart, find_parts, left_out
 from dali_rec.sources.detection.xml_file import load_xml
+from dali_rec.sources.hidden_names import is_hidden
 from dali_rec.sources.other_splits import say_other_splits
 from dali_rec.sources.sample import SPLIT_NAMES, Source, Split
 from dali_rec.sources.text_lines import text_lines
-from dali_rec.sources.walk import is_hidden
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -72,7 +72,7 @@ def read_voc(
     for part, entries in parsed:
         start = len(gathered.samples)
         locations = [f"{part.images}/{image_of(key, files[part.images])}".removeprefix("/") for key, _, _ in entries]
-        with read_sizes(map(folder.joinpath, locations), folder) as sizes:
+        with read_sizes(folder, locations, folder) as sizes:
             for (key, size, objects), location, stored in zip(entries, locations, sizes, strict=True):
                 boxes = [one.box(numbers[one.name]) for one in objects]
                 where = str(folder / part.annotations / f"{key}.xml")

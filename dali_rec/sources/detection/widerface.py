@@ -18,6 +18,8 @@ from dali_rec.sources.text_lines import text_lines
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from dali_rec.sources.walk import Folder
+
 _FACE = "face"
 _COLUMNS = 10
 _NUMBERS = ("x", "y", "the width", "the height")
@@ -32,7 +34,7 @@ def is_widerface(path: Path) -> bool:
     return len(lines[2].split()) == _COLUMNS
 
 
-def read_widerface(path: Path, root: Path | None = None) -> Annotations:
+def read_widerface(path: Path, root: Folder | None = None) -> Annotations:
     """The images of WIDER FACE's list, in its order; invalid faces are flagged. Raises SourceError, with the line."""
     lines = text_lines(path)
     names, objects, at = [], [], 0

@@ -19,8 +19,9 @@ from dali_rec.sources.detection.layouts import entries_of, files_beside, split_f
 from dali_rec.sources.detection.sizes import read_sized
 from dali_rec.sources.detection.yolo_names import has_keypoints, read_names
 from dali_rec.sources.detection.yolo_yaml import find_yaml, labels_of, listed_images, read_yaml
+from dali_rec.sources.hidden_names import is_hidden
 from dali_rec.sources.sample import SPLIT_NAMES, Source, Split
-from dali_rec.sources.walk import files_below, is_hidden
+from dali_rec.sources.walk import files_below
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -1,0 +1,11 @@
+"""Names of files and folders that are passed over, as they are none of the user's."""
+
+from __future__ import annotations
+
+#: What macOS puts into its archives, and Synology's disks into every folder: names of images that are none.
+_FOREIGN_FOLDERS = ("__MACOSX", "@eaDir")
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is passed over."""
+    return name.startswith(".") or name in _FOREIGN_FOLDERS
