@@ -1,5 +1,7 @@
 """mx.image: images decoded, resized, cropped and changed, on NumPy arrays of shape (height, width, channels), RGB."""
 
+import sys
+
 from dali_rec.compat.mxnet.image.augmenters import (
     Augmenter,
     BrightnessJitterAug,
@@ -36,6 +38,7 @@ from dali_rec.compat.mxnet.image.detection import (
 from dali_rec.compat.mxnet.image.geometry import (
     center_crop,
     color_normalize,
+    copyMakeBorder,
     fixed_crop,
     imresize,
     random_crop,
@@ -78,6 +81,7 @@ __all__ = [
     "SequentialAug",
     "center_crop",
     "color_normalize",
+    "copyMakeBorder",
     "fixed_crop",
     "imdecode",
     "imread",
@@ -87,5 +91,7 @@ __all__ = [
     "resize_short",
     "scale_down",
 ]
+
+image = sys.modules[__name__]  # MXNet has all of this in mx.image.image as well
 
 __getattr__ = missing_from(__name__)

@@ -103,6 +103,22 @@ def random_size_crop(
     return center_crop(src, size, interp)
 
 
+def copyMakeBorder(  # noqa: N802  # MXNet's
+    src: Any,
+    top: int,
+    bot: int,
+    left: int,
+    right: int,
+    type: int = 0,  # noqa: A002  # MXNet's
+    value: float = 0.0,
+    values: Sequence[float] = (),
+) -> NDArray:
+    """The image with a border of ``values``, one for each channel, or of ``value``; ``type`` as OpenCV counts kinds."""
+    colour = list(values) or [value] * 4
+    bordered: Any = cv2.copyMakeBorder(np.asarray(src), top, bot, left, right, type, value=colour)
+    return viewed(bordered.reshape(*bordered.shape[:2], *src.shape[2:]))  # OpenCV drops the channel of a grey image
+
+
 def color_normalize(src: Any, mean: Any, std: Any = None) -> Any:
     """The image less ``mean`` and divided by ``std``, in place: it must be of floats."""
     if mean is not None:
