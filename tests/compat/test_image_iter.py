@@ -65,7 +65,8 @@ def test_shuffled_epochs_have_each_record_once_and_differ(rec):
 
 
 def test_labels_may_come_from_a_list(rec, tmp_path):
-    (tmp_path / "x.lst").write_text("".join(f"{10 + number}\t{2 * number}\t1\tx.png\n" for number in range(7)))
+    lines = "".join(f"{10 + number}\t{2 * number}\t1\tx.png\n" for number in range(7))
+    (tmp_path / "x.lst").write_text(lines, encoding="utf-8-sig")
     iterator = mx.image.ImageIter(7, (3, 10, 12), 2, path_imgrec=rec, path_imglist=tmp_path / "x.lst")
     assert labels_of(iterator) == [[[2 * number, 1] for number in range(7)]]
 

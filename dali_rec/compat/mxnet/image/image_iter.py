@@ -236,7 +236,7 @@ def _samples(path_imgrec: Any, path_imgidx: Any, path_imglist: Any, root: Path, 
 
 
 def _lines(path: Any) -> Iterator[tuple[int, list[float], str]]:
-    with as_path(path).open(encoding="utf-8", errors="surrogateescape") as file:
+    with as_path(path).open(encoding="utf-8-sig", errors="surrogateescape") as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
