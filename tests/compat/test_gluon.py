@@ -188,12 +188,40 @@ def test_transforms_at_random_are_each_taken_now_and_then():
     [
         (lambda image: mx.nd.image.crop(image, 30, 0, 11, 5), r"11 by 5 pixels from \(30, 0\) are not within"),
         (lambda image: mx.nd.image.to_tensor(image[0]), r"not \(40, 3\)"),
-        (lambda image: mx.gluon.utils.split_data(image, 5), "32 samples cannot be shared evenly among 5"),
+        (lambda image: mx.nd.image.normalize(image, (0, 1, 2)), r"the shape is \(32, 40, 3\), with 3 means and 1 dev"),
+        (lambda image: mx.nd.image.resize(image, -4), "size is -4: expected one number or two, from 1"),
+        (lambda image: mx.nd.image.resize(image, (4, 5, 6)), "expected one number or two"),
     ],
 )
 def test_images_that_do_not_fit_are_refused(call, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(mx.MXNetError, match=message) as raised:
         call(mx.nd.array(np.asarray(picture(3))))
+    assert isinstance(raised.value, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "message"),
+    [
+        (lambda image: mx.image.imrotate(image, 3, zoom_in=True, zoom_out=True), ValueError, "exclude each other"),
+        (lambda image: mx.image.imrotate(image.astype("uint8"), 3), TypeError, "the image is uint8"),
+        (lambda image: mx.image.imrotate(image[0], 3), ValueError, r"the shape is \(40, 3\)"),
+        (lambda image: mx.image.imrotate(image, mx.nd.array([1, 2])), TypeError, "one image has one angle"),
+        (lambda image: mx.image.imrotate(mx.nd.stack(image), mx.nd.array([1, 2])), ValueError, "2 angles for 1 images"),
+        (lambda _: transforms.RandomRotation((3, 3)), ValueError, "the lower one comes first"),
+        (lambda _: transforms.RandomRotation((3, 4), rotate_with_proba=2), ValueError, "from 0 to 1"),
+        (lambda image: mx.gluon.utils.split_data(image, 5), ValueError, "32 samples cannot be shared evenly among 5"),
+    ],
+)
+def test_what_cannot_be_turned_or_parted_is_refused(call, kind, message):
+    with pytest.raises(kind, match=message):
+        call(mx.nd.array(np.asarray(picture(3))))
+
+
+def test_rotation_is_left_out_now_and_then():
+    image = mx.nd.array(np.asarray(picture(3))).transpose((2, 0, 1))
+    step = transforms.RandomRotation((10, 20), rotate_with_proba=0.5)
+    kept = sum(np.array_equal(step(image), image) for _ in range(60))
+    assert 0 < kept < 60
 
 
 def test_batch_is_not_loaded_to_a_gpu():

@@ -133,6 +133,21 @@ def of_image(mx, image):
         "adjust_lighting": ops.adjust_lighting(image, alpha=(0.1, 0.2, -0.3)),
         "adjust_lighting of floats": ops.adjust_lighting(floats, alpha=(0.1, 0.2, -0.3)),
     }
+    planes = ops.to_tensor(image)
+    several = mx.nd.stack(planes, planes * 0.5)
+    for name, zoom in (("", {}), (", zoom in", {"zoom_in": True}), (", zoom out", {"zoom_out": True})):
+        made["imrotate" + name] = mx.image.imrotate(planes, 30, **zoom)
+        made["imrotate of two" + name] = mx.image.imrotate(several, mx.nd.array([-100, 7]), **zoom)
+    np.random.seed(8)  # noqa: NPY002  # it is what MXNet draws from
+    made["random_rotate"] = mx.image.random_rotate(planes, (-40, 80))
+    made["random_rotate of two"] = mx.image.random_rotate(several, (-40, 80))
+    made["Rotate"] = mx.gluon.data.vision.transforms.Rotate(-12.5)(planes)
+    made["RandomRotation"] = mx.gluon.data.vision.transforms.RandomRotation((-30.0, 30.0), rotate_with_proba=0.7)(
+        planes
+    )
+    filled = mx.nd.zeros((4, 6, 3), dtype="uint8")
+    mx.image.imresize(image, 6, 4, 1, out=filled)
+    made["imresize, out"] = filled
     for factor in (0.5, 1.3):
         # Not random_saturation: what MXNet takes for the grey of a pixel is 0.114 of its blue alone.
         for name in ("random_brightness", "random_contrast"):

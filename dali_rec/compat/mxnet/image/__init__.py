@@ -47,6 +47,7 @@ from dali_rec.compat.mxnet.image.geometry import (
     scale_down,
 )
 from dali_rec.compat.mxnet.image.image_iter import ImageIter
+from dali_rec.compat.mxnet.image.rotation import imrotate, random_rotate
 from dali_rec.compat.mxnet.missing import missing_from
 
 __all__ = [
@@ -86,7 +87,9 @@ __all__ = [
     "imdecode",
     "imread",
     "imresize",
+    "imrotate",
     "random_crop",
+    "random_rotate",
     "random_size_crop",
     "resize_short",
     "scale_down",

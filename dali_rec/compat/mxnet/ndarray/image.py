@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from dali_rec.compat.mxnet.base import ArgumentError
 from dali_rec.compat.mxnet.missing import missing_from
 from dali_rec.compat.mxnet.ndarray.ndarray import NDArray, viewed
 from dali_rec.compat.mxnet.ndarray.random import generator
@@ -36,21 +37,27 @@ __all__ = [
     "to_tensor",
 ]
 
+_AXES = (3, 4)  # of an image, and of several
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 _LIGHTS = np.array([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]], np.float32)
 _LIGHTS = _LIGHTS * np.array([55.46, 4.794, 1.148], np.float32)
 
 
 def to_tensor(data: Any) -> NDArray:
-    """Float32 of 0…1, the channels before the height. Raises ValueError for another shape."""
-    if np.ndim(data) not in (3, 4):
-        raise ValueError(f"an image has the shape (height, width, channels), not {np.shape(data)}")
+    """Float32 of 0…1, the channels before the height. Raises ArgumentError for another shape."""
+    if np.ndim(data) not in _AXES:
+        raise ArgumentError(f"an image has the shape (height, width, channels), not {np.shape(data)}")
     pixels = np.moveaxis(np.asarray(data, np.float32), -1, -3) / np.float32(255)
     return viewed(np.ascontiguousarray(pixels))
 
 
 def normalize(data: Any, mean: Any = 0.0, std: Any = 1.0) -> NDArray:
-    """Less ``mean`` and divided by ``std``, numbers of all or of each channel, of what ``to_tensor`` gives."""
+    """Less ``mean`` and divided by ``std``, numbers of all or of each channel, of what ``to_tensor`` gives.
+
+    Raises ArgumentError for another shape, and for as many numbers as there are no channels.
+    """
+    if np.ndim(data) not in _AXES or not {np.size(mean), np.size(std)} <= {1, np.shape(data)[-3]}:
+        raise ArgumentError(f"the shape is {np.shape(data)}, with {np.size(mean)} means and {np.size(std)} deviations")
     of_channel = [np.reshape(np.asarray(one, np.float32), (-1, 1, 1)) for one in (mean, std)]
     return viewed((np.asarray(data, np.float32) - of_channel[0]) / of_channel[1])
 
@@ -58,10 +65,12 @@ def normalize(data: Any, mean: Any = 0.0, std: Any = 1.0) -> NDArray:
 def resize(data: Any, size: int | Sequence[int] = 0, keep_ratio: bool = False, interp: int | None = 1) -> NDArray:
     """Resized to (width, height), or a square; with one number and ``keep_ratio`` the shorter side becomes that.
 
-    interp: 0 nearest, 1 linear, 2 cubic, 3 area, 4 Lanczos.
+    interp: 0 nearest, 1 linear, 2 cubic, 3 area, 4 Lanczos. Raises ArgumentError for another size.
     """
     height, width = np.shape(data)[-3:-1]
     both = [size] if isinstance(size, (int, np.integer)) else list(size)
+    if len(both) not in (1, 2) or min(both) < 1:
+        raise ArgumentError(f"size is {size}: expected one number or two, from 1")
     new = both * 2 if len(both) == 1 else both
     if keep_ratio and len(both) == 1:
         short = both[0]
@@ -75,10 +84,10 @@ def resize(data: Any, size: int | Sequence[int] = 0, keep_ratio: bool = False, i
 
 
 def crop(data: Any, x: int, y: int, width: int, height: int) -> NDArray:
-    """The part from (x, y). Raises ValueError if it is not within the image."""
+    """The part from (x, y). Raises ArgumentError if it is not within the image."""
     high, wide = np.shape(data)[-3:-1]
     if not (0 <= x < x + width <= wide and 0 <= y < y + height <= high):
-        raise ValueError(f"{width} by {height} pixels from ({x}, {y}) are not within an image of {wide} by {high}")
+        raise ArgumentError(f"{width} by {height} pixels from ({x}, {y}) are not within an image of {wide} by {high}")
     return viewed(np.array(np.asarray(data)[..., y : y + height, x : x + width, :]))
 
 

@@ -147,6 +147,15 @@ def viewed(data: Any) -> NDArray:
     return view
 
 
+def handed_over(made: Any, out: Any) -> NDArray:
+    """An array of NumPy as an NDArray, or ``out`` filled with it."""
+    if out is None:
+        return viewed(made)
+    out[...] = made
+    filled: NDArray = out
+    return filled
+
+
 def array(source_array: Any, ctx: Context | None = None, dtype: Any = None) -> NDArray:
     """A copy of an array or of nested lists: as ``dtype``, else as it is if it is an NDArray, otherwise float32."""
     check_context(ctx)

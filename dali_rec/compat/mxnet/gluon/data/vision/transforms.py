@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dali_rec.compat.mxnet.gluon.block import Block, HybridBlock
-from dali_rec.compat.mxnet.image import geometry
+from dali_rec.compat.mxnet.image import geometry, rotation
 from dali_rec.compat.mxnet.missing import missing_from
 from dali_rec.compat.mxnet.ndarray import cast, image
 from dali_rec.compat.mxnet.ndarray.random import generator
@@ -35,8 +35,10 @@ __all__ = [
     "RandomHue",
     "RandomLighting",
     "RandomResizedCrop",
+    "RandomRotation",
     "RandomSaturation",
     "Resize",
+    "Rotate",
     "ToTensor",
 ]
 
@@ -147,6 +149,36 @@ class RandomResizedCrop(_Step):
     def forward(self, *args: Any) -> Any:
         """The part of the image."""
         return super().forward(*args)[0]
+
+
+class Rotate(_Step):
+    """Turns by so many degrees, after ToTensor; see mx.image.imrotate."""
+
+    def __init__(self, rotation_degrees: float, zoom_in: bool = False, zoom_out: bool = False) -> None:
+        super().__init__(rotation.imrotate, rotation_degrees, zoom_in, zoom_out)
+
+
+class RandomRotation(_Step):
+    """Turns by an angle between two, with a probability, after ToTensor. Raises ValueError for limits not in order."""
+
+    def __init__(
+        self,
+        angle_limits: tuple[float, float],
+        zoom_in: bool = False,
+        zoom_out: bool = False,
+        rotate_with_proba: float = 1.0,
+    ) -> None:
+        if angle_limits[0] >= angle_limits[1]:
+            raise ValueError(f"angle_limits is {angle_limits}: the lower one comes first")
+        if not 0 <= rotate_with_proba <= 1:
+            raise ValueError(f"rotate_with_proba is {rotate_with_proba}: from 0 to 1")
+        super().__init__(rotation.random_rotate, angle_limits, zoom_in, zoom_out)
+        self._probability = rotate_with_proba
+
+    def forward(self, *args: Any) -> Any:
+        """The image, turned or not."""
+        is_turned = np.random.random() <= self._probability  # noqa: NPY002  # as in MXNet
+        return super().forward(*args) if is_turned else args[0]
 
 
 class RandomFlipLeftRight(_Step):
