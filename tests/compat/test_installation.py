@@ -105,7 +105,7 @@ def test_im2rec_is_where_mxnet_has_it(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["sym", "io.NDArrayIter", "image.ImageJob", "nd.dot", "gluon.nn", "gluon.utils.download"]
+    "name", ["sym", "io.NDArrayIter", "image.ImageJob", "nd.FullyConnected", "gluon.nn", "gluon.utils.download"]
 )
 def test_what_is_not_there_is_said(name):
     last = name.rpartition(".")[2]

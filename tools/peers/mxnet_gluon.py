@@ -74,6 +74,11 @@ def of_functions(nd):
         "argmax": nd.argmax(small, axis=1),
         "norm": nd.norm(small),
         "share of equals": nd.mean(small == nd.array([[1, 5, 0], [4, 0, 0]])),
+        "dot": nd.dot(small, nd.array(np.arange(12).reshape(3, 4))),
+        "dot of an image": nd.dot(three, nd.array(np.arange(12).reshape(4, 3))),
+        "dot of rows": nd.dot(row, row),
+        "sign": nd.sign(row),
+        "stack, out": nd.stack(small, small, out=nd.zeros((2, 2, 3))),
         "Concat": nd.Concat(small, small, dim=0),
         "reverse": nd.reverse(small, axis=1),
     }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dali_rec.compat.mxnet.ndarray.ndarray import NDArray, viewed
+from dali_rec.compat.mxnet.ndarray.ndarray import NDArray, handed_over, viewed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,6 +24,7 @@ __all__ = [
     "clip",
     "concat",
     "concatenate",
+    "dot",
     "exp",
     "expand_dims",
     "flatten",
@@ -43,6 +44,7 @@ __all__ = [
     "reshape",
     "reverse",
     "round",
+    "sign",
     "slice",
     "slice_axis",
     "split",
@@ -79,6 +81,7 @@ floor = _of_elements(np.floor)
 log = _of_elements(np.log)
 maximum = _of_elements(np.maximum)
 minimum = _of_elements(np.minimum)
+sign = _of_elements(np.sign)
 sqrt = _of_elements(np.sqrt)
 square = _of_elements(np.square)
 
@@ -158,9 +161,14 @@ def concatenate(arrays: Sequence[Any], axis: int = 0, always_copy: bool = True) 
     return viewed(np.concatenate(list(arrays), axis=axis))
 
 
-def stack(*data: Any, axis: int = 0) -> NDArray:
-    """Arrays of one shape joined along a new axis."""
-    return viewed(np.stack(data, axis=axis))
+def stack(*data: Any, axis: int = 0, out: Any = None) -> NDArray:
+    """Arrays of one shape joined along a new axis. out: an array of the right shape that is filled and returned."""
+    return handed_over(np.stack(data, axis=axis), out)
+
+
+def dot(lhs: Any, rhs: Any) -> NDArray:
+    """The sum of products over the last axis of the one and the first of the other."""
+    return viewed(np.atleast_1d(np.tensordot(np.asarray(lhs), np.asarray(rhs), axes=1)))
 
 
 def split(data: Any, num_outputs: int, axis: int = 1, squeeze_axis: bool = False) -> Any:
