@@ -34,6 +34,26 @@ def test_array_is_numpys_too():
     assert type(pickle.loads(pickle.dumps(array))) is mx.nd.NDArray
 
 
+def test_numpys_functions_do_as_with_numpys_arrays():
+    array = mx.nd.array([[3, 1], [2, 9]])
+    assert np.median(array) == 2.5  # by flatten, which MXNet has otherwise
+    assert np.sort(array, axis=None).tolist() == [1, 2, 3, 9]
+    assert np.take(array, [3]).tolist() == [9]
+    assert (np.sum(array), np.mean(array), np.max(array)) == (15, 3.75, 9)
+    first, second = np.split(array, 2)
+    assert type(first) is type(np.concatenate([first, second])) is mx.nd.NDArray
+    np.copyto(array, first)
+    assert array.tolist() == [[3, 1], [3, 1]]
+
+
+def test_numbers_of_all_kinds_are_known():
+    assert isinstance(3, mx.base.numeric_types)
+    assert isinstance(np.float32(3), mx.base.numeric_types)
+    assert not isinstance("3", mx.base.numeric_types)
+    assert isinstance(np.int64(3), mx.base.integer_types)
+    assert isinstance("3", mx.base.string_types)
+
+
 def test_several_elements_are_no_scalar():
     with pytest.raises(ValueError, match=r"shape \(2,\) is not a scalar"):
         mx.nd.ones((2,)).asscalar()

@@ -12,6 +12,8 @@ from dali_rec.compat.mxnet.context import Context, check_context, cpu
 from dali_rec.compat.mxnet.missing import WHERE_TO_READ
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray as NumpyArray
 
 _COPIED, _ALL_OTHERS, _TWO_AS_ONE = 0, -2, -3  # in a shape for reshape
@@ -34,6 +36,10 @@ class NDArray(np.ndarray[Any, np.dtype[Any]]):
             return item
         keys = key if isinstance(key, tuple) else (key,)
         return super().__getitem__((*keys, ...)).reshape(1)
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:  # NumPy's
+        # NumPy's functions call methods, such as flatten, that are MXNet's here: they are given plain arrays.
+        return _each_array(func(*_each_array(args, _plain), **_each_array(kwargs, _plain)), _with_methods)
 
     def __getattr__(self, name: str) -> Any:
         from dali_rec.compat.mxnet.ndarray import functions  # it is built on this module
@@ -199,6 +205,23 @@ def arange(
     check_context(ctx)
     first, end = (0, start) if stop is None else (start, stop)
     return viewed(np.arange(first, end, step, dtype=dtype))
+
+
+def _each_array(value: Any, function: Callable[[Any], Any]) -> Any:
+    """The same with ``function`` applied to arrays, also to those in lists, tuples and dictionaries."""
+    if type(value) in (list, tuple):
+        return type(value)(_each_array(one, function) for one in value)
+    if type(value) is dict:
+        return {name: _each_array(one, function) for name, one in value.items()}
+    return function(value)
+
+
+def _plain(value: Any) -> Any:
+    return value.view(np.ndarray) if isinstance(value, NDArray) else value
+
+
+def _with_methods(value: Any) -> Any:
+    return value.view(NDArray) if type(value) is np.ndarray else value
 
 
 def _with_an_axis(data: Any) -> Any:
