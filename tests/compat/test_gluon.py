@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from support import encoded, picture
 
 import dali_rec
 import dali_rec.compat.mxnet as mx
+from dali_rec.errors import LoaderError
 
 data = mx.gluon.data
 transforms = data.vision.transforms
@@ -81,13 +83,21 @@ def test_loader_gives_batches_in_order(rec, workers):
         assert isinstance(images[0], mx.nd.NDArray)
 
 
+def test_batch_that_does_not_come_is_an_error():
+    goes_on = threading.Event()
+    slow = data.SimpleDataset([1]).transform(lambda _: goes_on.wait(60))
+    with pytest.raises(LoaderError, match=r"no batch in 0\.05 seconds: the data set hangs, or give a longer timeout"):
+        next(iter(data.DataLoader(slow, 1, num_workers=1, thread_pool=True, timeout=0.05)))
+    goes_on.set()
+
+
 def test_threads_of_a_loader_read_one_file(rec):
     loader = data.DataLoader(data.vision.ImageRecordDataset(rec).take(4), 1, num_workers=4, thread_pool=True)
     assert [int(labels[0]) for _ in range(50) for _, labels in loader] == [0, 1, 2, 3] * 50
 
 
 PROCESSES = """
-import random, sys
+import json, os, random, sys
 import numpy as np
 import dali_rec.compat.mxnet as mx
 data = mx.gluon.data
@@ -100,6 +110,10 @@ for _ in range(2):
     print([[float(one[0]) for one in batch] for batch in loader])
 records = data.vision.ImageRecordDataset(sys.argv[1])
 print([[int(label[0]), int(image.sum())] for image, label in data.DataLoader(records.take(4), 1, num_workers=2)])
+try:
+    next(iter(data.DataLoader(draws.transform(lambda *sample: os._exit(3)), 2, num_workers=1)))
+except RuntimeError as error:
+    print(json.dumps(str(error)))
 for _ in data.DataLoader(records.transform(lambda *sample: 1 / 0), 2, num_workers=1):
     pass
 """
@@ -110,12 +124,13 @@ def test_processes_of_a_loader_give_batches_in_order_and_draw_different_numbers(
     done = subprocess.run(
         [sys.executable, "-c", PROCESSES, rec], capture_output=True, text=True, check=False, timeout=120
     )
-    first, second, records = map(json.loads, done.stdout.splitlines())
+    first, second, records, killed = map(json.loads, done.stdout.splitlines())
     assert first == second
     numbers, *drawn = zip(*first, strict=True)
     assert numbers == tuple(range(8))
     assert all(len(set(one)) == 8 for one in drawn)
     assert records == [[number, int(np.asarray(picture(number)).sum())] for number in range(4)]
+    assert killed == "a process of the loader ended: if memory was short, take fewer num_workers"
     assert done.stderr.endswith("ZeroDivisionError: division by zero\n")
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import random
+import signal
 import weakref
 from collections import deque
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -16,6 +17,7 @@ from dali_rec.compat.mxnet.gluon.data.sampler import BatchSampler, RandomSampler
 from dali_rec.compat.mxnet.missing import missing_from
 from dali_rec.compat.mxnet.ndarray import NDArray, array, stack
 from dali_rec.compat.mxnet.ndarray.random import seed
+from dali_rec.errors import LoaderError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,7 +53,8 @@ class DataLoader:
     Processes are forked where that is possible, with the data set as it is at the first batch. For each batch they seed
     ``random``, ``numpy.random`` and mx.random anew, so that no two batches have the same random numbers.
 
-    Raises ValueError for parameters that exclude each other, TimeoutError while iterating.
+    Raises ValueError for parameters that exclude each other; while iterating LoaderError for a batch that does not come
+    in time or at all, and what the data set raises.
     """
 
     def __init__(
@@ -97,12 +100,21 @@ class DataLoader:
             for numbers in self._batch_sampler:
                 pending.append(self._begin(numbers))
                 if len(pending) > self._prefetch:
-                    yield pending.popleft().result(self._timeout)
+                    yield self._result(pending.popleft())
             while pending:
-                yield pending.popleft().result(self._timeout)
+                yield self._result(pending.popleft())
         finally:
             for one in pending:
                 one.cancel()
+
+    def _result(self, batch: Future[Any]) -> Any:
+        wait((batch,), self._timeout)
+        if not batch.done():
+            raise LoaderError(f"no batch in {self._timeout} seconds: the data set hangs, or give a longer timeout")
+        try:
+            return batch.result()
+        except BrokenExecutor:
+            raise LoaderError("a process of the loader ended: if memory was short, take fewer num_workers") from None
 
     def _begin(self, numbers: list[Any]) -> Future[Any]:
         if self._pool is None:
@@ -139,6 +151,7 @@ def _made(dataset: Any, batchify_fn: Callable[[list[Any]], Any], numbers: list[A
 
 
 def _set_up(dataset: Any, batchify_fn: Callable[[list[Any]], Any]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops them
     cv2.setNumThreads(0)  # those of the parent are not in a forked process
     _work.update(dataset=dataset, batchify_fn=batchify_fn)
 
