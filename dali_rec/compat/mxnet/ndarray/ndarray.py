@@ -37,7 +37,7 @@ class NDArray(np.ndarray[Any, np.dtype[Any]]):
         keys = key if isinstance(key, tuple) else (key,)
         return super().__getitem__((*keys, ...)).reshape(1)
 
-    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:  # NumPy's
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         # NumPy's functions call methods, such as flatten, that are MXNet's here: they are given plain arrays.
         return _each_array(func(*_each_array(args, _plain), **_each_array(kwargs, _plain)), _with_methods)
 
