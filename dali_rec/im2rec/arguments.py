@@ -142,12 +142,14 @@ def _tab_rows(path: Path, root: Path) -> Iterator[Row]:
     for where, line in _lines(path):
         columns = [column.strip() for column in line.strip().split("\t")]
         if len(columns) < _LEAST_COLUMNS:
-            raise SourceError(f"{where}: {line[:80]!r} has {len(columns)} columns; expected id, label, path")
+            raise SourceError(
+                f"{where}: {line[:80]!r} has {len(columns)} columns; expected id, label, path with tabs between"
+            )
         yield _row(columns[:-1], os.path.join(root, columns[-1]), where)  # noqa: PTH118  # as MXNet joins them
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
-    with path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n") as file:
         for number, line in enumerate(file, start=1):
             if line.strip():
                 yield f"{path}, line {number}", line.rstrip("\r\n")
@@ -217,9 +219,11 @@ def _cpp_options(pairs: Sequence[str]) -> _CppOptions:
     known = [field.name for field in dataclasses.fields(_CppOptions)]
     values: dict[str, int | str] = {}
     for pair in pairs:
-        key, _, value = pair.partition("=")
+        key, equals, value = pair.partition("=")
         if key not in known:
             raise ValueError(f"unknown option {key!r}; known are {', '.join(known)}")
+        if not equals:
+            raise ValueError(f"{key} without a value: write {key}=VALUE, without blanks")
         try:
             values[key] = value if key == "encoding" else parse_int(value)
         except ValueError:
@@ -234,7 +238,7 @@ def _space_rows(path: Path, root: str, options: _CppOptions) -> Iterator[Row]:
     start, stop = (_line_after(data, step * part) for part in (options.part, options.part + 1))
     first = data[:start].count(b"\n") + 1
     for number, raw in enumerate(data[start:stop].split(b"\n"), start=first):
-        line = raw.decode("utf-8", "surrogateescape").strip()
+        line = raw.decode("utf-8", "surrogateescape").lstrip("\ufeff").strip()
         if not line:
             continue
         columns = line.split(None, options.label_width + 1)

@@ -83,6 +83,7 @@ def write_database(
     Nothing stands under the names ``rec`` and ``index`` before all is done.
     """
     packed = bad = 0
+    drops_labels = False
     with RecordWriter(rec, index) as writer:
         for row, image in _encode_all(rows, options):
             if isinstance(image, ImageRejectedError):
@@ -96,8 +97,11 @@ def write_database(
                 bad += 1
             else:
                 packed += 1
+                drops_labels |= len(row.labels) > 1 and not options.pack_label
         if not packed:
             raise SourceError(f"{rec}: not one image could be packed")
+    if drops_labels:
+        say(f"{rec}: of several labels only the first is stored; --pack-label, or pack_label=1, stores all")
     return packed, bad
 
 

@@ -45,7 +45,7 @@ def make_lists(prefix: Path, root: Path, options: ListOptions) -> tuple[list[Pat
     """
     images = list(_walk(root, options))
     if not images:
-        raise SourceError(f"{root}: no images with the extensions {' '.join(options.exts)}; --recursive looks deeper")
+        raise SourceError(f"{root}: no images with the extensions {' '.join(options.exts)}{_hint(options)}")
     labels: dict[str, int] = {}
     rows = []
     for key, path in enumerate(images):
@@ -59,6 +59,12 @@ def make_lists(prefix: Path, root: Path, options: ListOptions) -> tuple[list[Pat
         write_text_atomically(listed, "".join(part))
         written.append(listed)
     return written, labels
+
+
+def _hint(options: ListOptions) -> str:
+    if not all(ext.startswith(".") for ext in options.exts):
+        return "; extensions begin with a dot"
+    return "" if options.recursive else "; --recursive looks deeper"
 
 
 def _walk(root: Path, options: ListOptions) -> Iterator[str]:

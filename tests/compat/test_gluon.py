@@ -1,11 +1,18 @@
+import json
+import subprocess
+import sys
+import threading
+
 import numpy as np
 import pytest
 from support import encoded, picture
 
 import dali_rec
 import dali_rec.compat.mxnet as mx
+from dali_rec.errors import LoaderError
 
 data = mx.gluon.data
+transforms = data.vision.transforms
 
 
 @pytest.fixture
@@ -62,6 +69,179 @@ def test_arrays_lie_side_by_side():
     assert data.ArrayDataset([1, 2])[1] == 2
     with pytest.raises(ValueError, match=r"lengths are \[2, 3\]"):
         data.ArrayDataset([1, 2], "abc")
+
+
+@pytest.mark.parametrize("workers", [{}, {"num_workers": 2, "thread_pool": True}])
+def test_loader_gives_batches_in_order(rec, workers):
+    dataset = data.vision.ImageRecordDataset(rec).take(4).transform_first(lambda image: image[:8])
+    loader = data.DataLoader(dataset, 3, **workers)
+    for _ in range(2):
+        images, labels = zip(*loader, strict=True)
+        assert [one.tolist() for one in labels] == [[0, 1, 2], [3]]
+        expected = np.stack([np.asarray(picture(number))[:8] for number in range(4)])
+        assert np.array_equal(np.concatenate(images), expected)
+        assert isinstance(images[0], mx.nd.NDArray)
+
+
+def test_batch_that_does_not_come_is_an_error():
+    goes_on = threading.Event()
+    slow = data.SimpleDataset([1]).transform(lambda _: goes_on.wait(60))
+    with pytest.raises(LoaderError, match=r"no batch in 0\.05 seconds: the data set hangs, or give a longer timeout"):
+        next(iter(data.DataLoader(slow, 1, num_workers=1, thread_pool=True, timeout=0.05)))
+    goes_on.set()
+
+
+def test_threads_of_a_loader_read_one_file(rec):
+    loader = data.DataLoader(data.vision.ImageRecordDataset(rec).take(4), 1, num_workers=4, thread_pool=True)
+    assert [int(labels[0]) for _ in range(50) for _, labels in loader] == [0, 1, 2, 3] * 50
+
+
+PROCESSES = """
+import json, os, random, sys
+import numpy as np
+import dali_rec.compat.mxnet as mx
+data = mx.gluon.data
+draws = data.SimpleDataset(range(8)).transform(
+    lambda number: (number, random.random(), np.random.random(), float(mx.random.uniform()[0]))
+)
+loader = data.DataLoader(draws, 1, num_workers=2)
+for _ in range(2):
+    random.seed(5)
+    print([[float(one[0]) for one in batch] for batch in loader])
+records = data.vision.ImageRecordDataset(sys.argv[1])
+print([[int(label[0]), int(image.sum())] for image, label in data.DataLoader(records.take(4), 1, num_workers=2)])
+try:
+    next(iter(data.DataLoader(draws.transform(lambda *sample: os._exit(3)), 2, num_workers=1)))
+except RuntimeError as error:
+    print(json.dumps(str(error)))
+for _ in data.DataLoader(records.transform(lambda *sample: 1 / 0), 2, num_workers=1):
+    pass
+"""
+
+
+def test_processes_of_a_loader_give_batches_in_order_and_draw_different_numbers(rec):
+    # In a process of its own: a fork of one in which tests have imported other frameworks may hang.
+    done = subprocess.run(
+        [sys.executable, "-c", PROCESSES, rec], capture_output=True, text=True, check=False, timeout=120
+    )
+    first, second, records, killed = map(json.loads, done.stdout.splitlines())
+    assert first == second
+    numbers, *drawn = zip(*first, strict=True)
+    assert numbers == tuple(range(8))
+    assert all(len(set(one)) == 8 for one in drawn)
+    assert records == [[number, int(np.asarray(picture(number)).sum())] for number in range(4)]
+    assert killed == "a process of the loader ended: if memory was short, take fewer num_workers"
+    assert done.stderr.endswith("ZeroDivisionError: division by zero\n")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({}, "needs batch_size or batch_sampler"),
+        ({"batch_size": 2, "shuffle": True, "sampler": data.SequentialSampler(3)}, "leave shuffle out"),
+        ({"batch_size": 2, "batch_sampler": [[0]]}, "takes the place of batch_size"),
+        ({"batch_size": 2, "last_batch": "pad"}, "one of keep, discard, rollover"),
+    ],
+)
+def test_parameters_that_exclude_each_other_are_refused(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        data.DataLoader([1, 2, 3], **parameters)
+
+
+def test_other_files_of_a_folder_are_left_out(tmp_path, caplog):
+    for name in ("b/2.PNG", "b/1.jpg", "a/x.txt", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(encoded(picture(0), "PNG"))
+    folder = data.vision.ImageFolderDataset(tmp_path)
+    assert folder.synsets == ["a", "b"]
+    assert folder.items == [(str(tmp_path / "b" / name), 1) for name in ("1.jpg", "2.PNG")]
+    assert "2 entries are no folders of classes, or no .jpg .jpeg .png" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("transform", "least", "most"),
+    [
+        (transforms.RandomBrightness(0.5), 0.5, 1.5),
+        (transforms.RandomContrast(0.5), 1, 1),  # the mean of one colour stays
+        (transforms.RandomSaturation(0.5), 1, 1),  # grey has none
+        (transforms.RandomHue(0.5), 1, 1),
+        (transforms.RandomColorJitter(0.5, 0.5, 0.5, 0.5), 0.5, 1.5),
+    ],
+)
+def test_colours_of_grey_change_as_much_as_is_said(transform, least, most):
+    image = mx.nd.full((4, 5, 3), 100)
+    made = [transform(image).mean().asscalar() / 100 for _ in range(100)]
+    assert least - 1e-3 <= min(made)
+    assert max(made) <= most + 1e-3
+    assert len({round(float(one), 4) for one in made}) > 1 or least == most
+
+
+def test_saturation_moves_pixels_to_and_from_their_grey():
+    image = mx.nd.array(np.asarray(picture(3)))
+    coloured = np.asarray(image)
+    grey = coloured @ np.array([0.299, 0.587, 0.114])
+    changed = mx.nd.image.random_saturation(image, 0.25, 0.25)
+    assert np.allclose(changed, 0.25 * coloured + 0.75 * grey[..., np.newaxis], atol=1e-3)
+
+
+def test_transforms_at_random_are_each_taken_now_and_then():
+    image = mx.nd.array(np.asarray(picture(3)), dtype="uint8")
+    for transform, other in (
+        (transforms.RandomFlipLeftRight(), image[:, ::-1]),
+        (transforms.RandomFlipTopBottom(), image[::-1]),
+        (transforms.RandomApply(lambda one: one[:1]), image[:1]),
+    ):
+        made = [transform(image) for _ in range(60)]
+        taken = sum(np.array_equal(one, other) for one in made)
+        assert taken + sum(np.array_equal(one, image) for one in made) == 60
+        assert 0 < taken < 60
+    assert len({transforms.RandomLighting(0.5)(image).tobytes() for _ in range(20)}) > 1
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda image: mx.nd.image.crop(image, 30, 0, 11, 5), r"11 by 5 pixels from \(30, 0\) are not within"),
+        (lambda image: mx.nd.image.to_tensor(image[0]), r"not \(40, 3\)"),
+        (lambda image: mx.nd.image.normalize(image, (0, 1, 2)), r"the shape is \(32, 40, 3\), with 3 means and 1 dev"),
+        (lambda image: mx.nd.image.resize(image, -4), "size is -4: expected one number or two, from 1"),
+        (lambda image: mx.nd.image.resize(image, (4, 5, 6)), "expected one number or two"),
+    ],
+)
+def test_images_that_do_not_fit_are_refused(call, message):
+    with pytest.raises(mx.MXNetError, match=message) as raised:
+        call(mx.nd.array(np.asarray(picture(3))))
+    assert isinstance(raised.value, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "message"),
+    [
+        (lambda image: mx.image.imrotate(image, 3, zoom_in=True, zoom_out=True), ValueError, "exclude each other"),
+        (lambda image: mx.image.imrotate(image.astype("uint8"), 3), TypeError, "the image is uint8"),
+        (lambda image: mx.image.imrotate(image[0], 3), ValueError, r"the shape is \(40, 3\)"),
+        (lambda image: mx.image.imrotate(image, mx.nd.array([1, 2])), TypeError, "one image has one angle"),
+        (lambda image: mx.image.imrotate(mx.nd.stack(image), mx.nd.array([1, 2])), ValueError, "2 angles for 1 images"),
+        (lambda _: transforms.RandomRotation((3, 3)), ValueError, "the lower one comes first"),
+        (lambda _: transforms.RandomRotation((3, 4), rotate_with_proba=2), ValueError, "from 0 to 1"),
+        (lambda image: mx.gluon.utils.split_data(image, 5), ValueError, "32 samples cannot be shared evenly among 5"),
+    ],
+)
+def test_what_cannot_be_turned_or_parted_is_refused(call, kind, message):
+    with pytest.raises(kind, match=message):
+        call(mx.nd.array(np.asarray(picture(3))))
+
+
+def test_rotation_is_left_out_now_and_then():
+    image = mx.nd.array(np.asarray(picture(3))).transpose((2, 0, 1))
+    step = transforms.RandomRotation((10, 20), rotate_with_proba=0.5)
+    kept = sum(np.array_equal(step(image), image) for _ in range(60))
+    assert 0 < kept < 60
+
+
+def test_batch_is_not_loaded_to_a_gpu():
+    with pytest.raises(mx.MXNetError, match="in host memory"):
+        mx.gluon.utils.split_and_load(mx.nd.ones((4, 1)), [mx.gpu(0), mx.gpu(1)])
 
 
 def test_loader_of_torch_takes_it_in_a_worker(rec):

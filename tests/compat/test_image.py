@@ -48,6 +48,20 @@ def test_file_is_read(tmp_path):
     assert np.array_equal(mx.image.imread(tmp_path / "x.png", to_rgb=False)[..., ::-1], np.asarray(picture(3)))
 
 
+def test_file_that_is_not_there_is_an_error_of_mxnets():
+    with pytest.raises(mx.MXNetError, match=r"gone\.jpg: no such file") as raised:
+        mx.image.imread("gone.jpg")
+    assert isinstance(raised.value, FileNotFoundError)
+
+
+def test_border_is_put_where_it_is_asked_for():
+    image = mx.image.imdecode(encoded(picture(3), "PNG"))
+    out = mx.nd.zeros((34, 47, 3), dtype="uint8")
+    assert mx.image.copyMakeBorder(image, 2, 0, 3, 4, value=9, out=out) is out
+    assert np.array_equal(out[2:, 3:-4], image)
+    assert (out[:2].min(), out[:2].max()) == (9, 9)
+
+
 def test_crop_is_a_copy():
     image = mx.image.imdecode(encoded(picture(3), "PNG"))
     mx.image.fixed_crop(image, 0, 0, 5, 5)[...] = 0

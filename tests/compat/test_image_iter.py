@@ -65,7 +65,8 @@ def test_shuffled_epochs_have_each_record_once_and_differ(rec):
 
 
 def test_labels_may_come_from_a_list(rec, tmp_path):
-    (tmp_path / "x.lst").write_text("".join(f"{10 + number}\t{2 * number}\t1\tx.png\n" for number in range(7)))
+    lines = "".join(f"{10 + number}\t{2 * number}\t1\tx.png\n" for number in range(7))
+    (tmp_path / "x.lst").write_text(lines, encoding="utf-8-sig")
     iterator = mx.image.ImageIter(7, (3, 10, 12), 2, path_imgrec=rec, path_imglist=tmp_path / "x.lst")
     assert labels_of(iterator) == [[[2 * number, 1] for number in range(7)]]
 
@@ -75,6 +76,26 @@ def test_files_may_be_named_in_memory():
     batch = next(mx.image.ImageIter(2, (3, 20, 20), imglist=files, path_root=DATA / "img", dtype="float64"))
     assert batch.label[0].tolist() == [3, 4.5]
     assert batch.label[0].dtype == np.float64
+
+
+def test_subclass_makes_batches_of_the_same_steps(rec):
+    class Own(mx.image.ImageIter):
+        def next(self):
+            label, encoded = self.next_sample()
+            image = self.imdecode(encoded)
+            self.check_valid_image([image])
+            made = self.postprocess_data(self.augmentation_transform(image))
+            return mx.io.io.DataBatch([mx.nd.expand_dims(made, 0)], [mx.nd.array([label + 0.5])])
+
+    iterator = Own(1, (3, 10, 12), path_imgrec=rec)
+    assert [batch.label[0].tolist() for batch in iterator] == [[number + 0.5] for number in range(7)]
+    with pytest.raises(RuntimeError, match="no image"):
+        iterator.check_valid_image([mx.nd.ones(())])
+
+
+def test_file_below_the_root_is_read():
+    iterator = mx.image.ImageIter(1, (3, 20, 20), imglist=[[3, "c0/im_00.jpg"]], path_root=DATA / "img")
+    assert iterator.read_image("c1/im_01.jpg") == (DATA / "img" / "c1" / "im_01.jpg").read_bytes()
 
 
 def test_bad_image_is_named(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 from support import DATA, picture
 
 import dali_rec.compat.mxnet as mx
-from dali_rec.errors import TruncatedRecordError
+from dali_rec.errors import IndexFileError, TruncatedRecordError
 
 FACTS = json.loads((DATA / "facts.json").read_text())
 
@@ -49,6 +49,40 @@ def test_labels_and_content_come_back(width, length):
     header, found = mx.recordio.unpack(mx.recordio.pack((0, labels, 7, 3), content))
     assert (header.flag, header.id, header.id2, found) == (width, 7, 3, content)
     assert np.array_equal(header.label, labels)
+
+
+# An .idx that is not as it should be
+
+
+def indexed(tmp_path, text):
+    (tmp_path / "x.idx").write_text(text)
+    return mx.recordio.MXIndexedRecordIO(tmp_path / "x.idx", DATA / "single.rec", "r")
+
+
+def test_unknown_key_is_named_with_those_there_are(tmp_path):
+    with pytest.raises(KeyError, match=r"x\.idx has no record 0; the keys are 1 … 9"):
+        indexed(tmp_path, "1\t0\n9\t0\n").read_idx(0)
+    with pytest.raises(KeyError, match="the keys are none"):
+        indexed(tmp_path, "").read_idx(0)
+
+
+# MXNet on Windows wrote 2^64 - 1 for places beyond 2 GB, and negative ones.
+@pytest.mark.parametrize("offset", [2**64 - 1, -(2**31) + 4, (DATA / "single.rec").stat().st_size])
+def test_place_outside_of_the_file_is_an_error(tmp_path, offset):
+    record = indexed(tmp_path, f"1\t0\n2\t{offset}\n")
+    assert record.read_idx(1)
+    with pytest.raises(IndexFileError, match=rf"record 2 is said to be at offset {offset}, but .* 'dali-rec index"):
+        record.read_idx(2)
+
+
+def test_blanks_part_columns_as_well(tmp_path):
+    assert indexed(tmp_path, "5 0\n\n6\t0\t9\n").idx == {5: 0, 6: 0}
+
+
+@pytest.mark.parametrize("line", ["7", "a\t0", "7\tb", "7.5 0"])
+def test_line_that_is_no_entry_is_named(tmp_path, line):
+    with pytest.raises(IndexFileError, match=r"x\.idx, line 2: .* is not 'key<TAB>offset'; rebuild it with 'dali-rec"):
+        indexed(tmp_path, f"5\t0\n{line}\n")
 
 
 # Byte for byte

@@ -284,6 +284,36 @@ def test_bad_line_is_named(tree, tmp_path, capsys, line):
     assert not (tmp_path / "x.rec").exists()
 
 
+def test_mark_of_the_byte_order_is_passed_over(tree, tmp_path):
+    (tmp_path / "x.lst").write_text("5\t1\t4.jpg\r\n", encoding="utf-8-sig")
+    assert main([str(tmp_path / "x"), str(tree)]) == 0
+    assert main([str(tmp_path / "x.lst"), str(tree), str(tmp_path / "y.rec")]) == 0
+    assert list(records(tmp_path / "x.rec")) == list(records(tmp_path / "y.rec")) == [5]
+
+
+def test_labels_that_are_not_stored_are_said(tree, tmp_path, capsys):
+    (tmp_path / "x.lst").write_text("5\t1\t2\t4.jpg\n")
+    said = "of several labels only the first is stored; --pack-label"
+    for option, times in ((), 1), (("--pack-label",), 0):
+        assert main([str(tmp_path / "x"), str(tree), *option]) == 0
+        assert capsys.readouterr().out.count(said) == times
+
+
+@pytest.mark.parametrize(
+    ("options", "hint"),
+    [
+        (["--exts", "jpg"], "extensions begin with a dot"),
+        (["--exts", ".webp"], "--recursive looks deeper"),
+        (["--exts", ".webp", "--recursive"], ".webp\n"),
+    ],
+)
+def test_folder_without_images_is_an_error_that_helps(tree, tmp_path, capsys, options, hint):
+    assert main([str(tmp_path / "x"), str(tree), "--list", *options]) == 1
+    shown = capsys.readouterr().err
+    assert hint in shown
+    assert ("looks deeper" in shown) == ("looks deeper" in hint)
+
+
 # The C++ tool's form
 
 
@@ -368,6 +398,7 @@ def test_line_without_numbers_is_named(tree, tmp_path, capsys, line):
         (["resise=5"], "unknown option 'resise'"),
         (["resize=big"], "expected a whole number"),
         (["resize=2_0"], "expected a whole number"),
+        (["resize", "20"], "write resize=VALUE"),
         (["pack_label=1"], "needs a label_width above 1"),
         (["nsplit=2", "part=2"], "part is 2 of nsplit 2"),
         (["inter_method=7"], "inter_method is 7"),

@@ -4,18 +4,23 @@
 ``python -m dali_rec.compat.mxnet SCRIPT …`` runs such a script.
 """
 
-from dali_rec.compat.mxnet import context, gluon, image, io, ndarray, recordio
+from dali_rec.compat.mxnet import base, context, gluon, image, io, ndarray, recordio
 from dali_rec.compat.mxnet import image as img
 from dali_rec.compat.mxnet import ndarray as nd
-from dali_rec.compat.mxnet.context import Context, cpu, cpu_pinned, gpu
+from dali_rec.compat.mxnet.base import MXNetError
+from dali_rec.compat.mxnet.context import Context, cpu, cpu_pinned, current_context, gpu
 from dali_rec.compat.mxnet.installation import install
 from dali_rec.compat.mxnet.missing import missing_from
+from dali_rec.compat.mxnet.ndarray import random
 
 __all__ = [
     "Context",
+    "MXNetError",
+    "base",
     "context",
     "cpu",
     "cpu_pinned",
+    "current_context",
     "gluon",
     "gpu",
     "image",
@@ -24,6 +29,7 @@ __all__ = [
     "io",
     "nd",
     "ndarray",
+    "random",
     "recordio",
 ]
 

@@ -26,6 +26,8 @@ def install() -> None:
     for name, module in list(sys.modules.items()):
         if name == _NAME or name.startswith(f"{_NAME}."):
             sys.modules["mxnet" + name.removeprefix(_NAME)] = module
+    for name in ("image", "io"):
+        sys.modules[f"mxnet.{name}.{name}"] = sys.modules[f"{_NAME}.{name}"]
 
 
 def run(arguments: list[str]) -> None:

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from dali_rec._numbers import parse_int
+from dali_rec.errors import IndexFileError
 from dali_rec.recordio.framing import frame
 from dali_rec.recordio.header import HEADER
 from dali_rec.recordio.reader import RecordReader
@@ -153,13 +154,23 @@ class MXIndexedRecordIO(MXRecordIO):
         if self.writable:
             self.fidx = open(self.idx_path, "w")  # noqa: SIM115, PTH123  # closed by close
             return
-        key_of = parse_int if self.key_type is int else self.key_type
         with open(self.idx_path) as file:  # noqa: PTH123
-            for line in file:
-                text, offset = line.strip().split("\t")[:2]  # as MXNet, which passes over more columns
-                key = key_of(text)
-                self.idx[key] = parse_int(offset)
-                self.keys.append(key)
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    key, offset = self._entry(line, number)
+                    self.idx[key] = offset
+                    self.keys.append(key)
+
+    def _entry(self, line: str, number: int) -> tuple[Any, int]:
+        columns = line.strip().split("\t" if "\t" in line else None)  # as MXNet, which passes over more columns
+        key_of = parse_int if self.key_type is int else self.key_type
+        try:
+            return key_of(columns[0]), parse_int(columns[1])
+        except (IndexError, ValueError):
+            raise IndexFileError(
+                f"{self.idx_path}, line {number}: {line.strip()[:60]!r} is not 'key<TAB>offset'; rebuild it with "
+                f"'dali-rec index {self.uri}'"
+            ) from None
 
     def close(self) -> None:
         """Close the file and its index."""
@@ -175,12 +186,22 @@ class MXIndexedRecordIO(MXRecordIO):
     def seek(self, idx: Any) -> None:
         """Make the record with this key the next one that ``read`` gives.
 
-        Opens the file anew if it is closed, or was opened by another process.
+        Opens the file anew if it is closed, or was opened by another process. Raises KeyError for another key, and
+        IndexFileError if the .idx names a place that is not in the file.
         """
         if self.writable:
             raise ValueError(f"{self.uri} is open for writing")
         if self.pid != os.getpid():
             self.reset()
+        if idx not in self.idx:
+            known = f"{self.keys[0]} … {self.keys[-1]}" if self.keys else "none"
+            raise KeyError(f"{self.idx_path} has no record {idx!r}; the keys are {known}")
+        assert self._reader is not None
+        if not 0 <= self.idx[idx] < self._reader.size:
+            raise IndexFileError(
+                f"{self.idx_path}: record {idx} is said to be at offset {self.idx[idx]}, but {self.uri} has "
+                f"{self._reader.size} bytes: rebuild the index with 'dali-rec index {self.uri}'"
+            )
         self._position = self.idx[idx]
 
     def tell(self) -> int:

@@ -54,6 +54,13 @@ def epoch(one):
     return data, label, np.concatenate([batch.index for batch in batches])
 
 
+def test_index_says_which_records_there_are(tmp_path):
+    lines = (DATA / "detection.idx").read_text().splitlines(keepends=True)
+    (tmp_path / "some.idx").write_text("".join(lines[2:7]))
+    batches = list(iterator(path_imgidx=tmp_path / "some.idx", batch_size=5))
+    assert batches[0].index.tolist() == [int(line.split()[0]) for line in lines[2:7]]
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_batches_are_mxnets(case):
     with np.load(DATA / "detection_batches.npz") as arrays:

@@ -71,3 +71,9 @@ def test_own_iterator_by_next_can_be_asked_step_by_step():
 
 def test_iterator_with_neither_is_empty():
     assert list(mx.io.DataIter()) == []
+
+
+def test_descriptions_are_made_of_pairs():
+    made = mx.io.DataDesc.get_list([("data", (2, 3)), ("label", (2,))], [("label", "int32")])
+    assert [(one.name, one.shape, one.dtype) for one in made] == [("data", (2, 3), "float32"), ("label", (2,), "int32")]
+    assert made == mx.io.DataDesc.get_list([("data", (2, 3)), ("label", (2,))], None)

@@ -246,7 +246,7 @@ def test_several_labels(tmp_path):
 
 def test_labels_of_a_list(rec, tmp_path):
     lines = [f"{key}\t{key * 2}\t{key * 3}\tsome where/{key}.jpg\n" for key in reversed(range(10))]
-    (tmp_path / "other.lst").write_text("".join(lines))
+    (tmp_path / "other.lst").write_text("".join(lines), encoding="utf-8-sig")  # as editors on Windows save it
     made = iterator(rec, path_imglist=tmp_path / "other.lst", label_width=2)
     assert made.next().label[0].tolist() == [[key * 2, key * 3] for key in range(4)]
     assert iterator(rec, path_imglist=tmp_path / "other.lst").next().label[0].tolist() == [0, 2, 4, 6]

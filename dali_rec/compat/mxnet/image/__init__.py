@@ -1,5 +1,7 @@
 """mx.image: images decoded, resized, cropped and changed, on NumPy arrays of shape (height, width, channels), RGB."""
 
+import sys
+
 from dali_rec.compat.mxnet.image.augmenters import (
     Augmenter,
     BrightnessJitterAug,
@@ -36,6 +38,7 @@ from dali_rec.compat.mxnet.image.detection import (
 from dali_rec.compat.mxnet.image.geometry import (
     center_crop,
     color_normalize,
+    copyMakeBorder,
     fixed_crop,
     imresize,
     random_crop,
@@ -44,6 +47,7 @@ from dali_rec.compat.mxnet.image.geometry import (
     scale_down,
 )
 from dali_rec.compat.mxnet.image.image_iter import ImageIter
+from dali_rec.compat.mxnet.image.rotation import imrotate, random_rotate
 from dali_rec.compat.mxnet.missing import missing_from
 
 __all__ = [
@@ -78,14 +82,19 @@ __all__ = [
     "SequentialAug",
     "center_crop",
     "color_normalize",
+    "copyMakeBorder",
     "fixed_crop",
     "imdecode",
     "imread",
     "imresize",
+    "imrotate",
     "random_crop",
+    "random_rotate",
     "random_size_crop",
     "resize_short",
     "scale_down",
 ]
+
+image = sys.modules[__name__]  # MXNet has all of this in mx.image.image as well
 
 __getattr__ = missing_from(__name__)

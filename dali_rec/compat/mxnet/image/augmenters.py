@@ -6,6 +6,7 @@ as in MXNet. Random numbers come from Python's ``random``, those of LightingAug 
 
 from __future__ import annotations
 
+import json
 import random
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,26 @@ _USUAL_MEAN = (123.68, 116.28, 103.53)
 _USUAL_STD = (58.395, 57.12, 57.375)
 
 
-class Augmenter:
+class Described:
+    """The base of steps, made with the parameters that ``dumps`` is to name."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        self._kwargs = kwargs
+
+    def dumps(self) -> Any:
+        """Name and parameters as JSON; of a step that has other steps, a list with theirs."""
+        name = type(self).__name__.lower()
+        values = list(vars(self).values())
+        if len(values) == 1 and isinstance(values[0], Described):
+            return [name, values[0].dumps()]
+        steps = next((one for one in values if isinstance(one, list)), None)
+        if steps is not None:
+            return [name, [step.dumps() for step in steps]]
+        parameters = vars(self).get("_kwargs", vars(self))
+        return json.dumps([name, parameters], default=lambda value: np.asarray(value).tolist())
+
+
+class Augmenter(Described):
     """The base of all steps: called with an image, it gives an image."""
 
     def __call__(self, src: Any) -> Any:

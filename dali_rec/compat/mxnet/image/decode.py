@@ -9,8 +9,8 @@ import numpy as np
 
 from dali_rec._files import as_path
 from dali_rec.compat.mxnet.io.pixels import decode
-from dali_rec.compat.mxnet.ndarray import NDArray, viewed
-from dali_rec.errors import ImageRejectedError
+from dali_rec.compat.mxnet.ndarray import NDArray, handed_over
+from dali_rec.errors import DatasetNotFoundError, ImageRejectedError
 
 if TYPE_CHECKING:
     import os
@@ -40,11 +40,7 @@ def imdecode(
         pixels = pixels[..., np.newaxis]
     elif to_rgb:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
-    if out is None:
-        return viewed(pixels)
-    out[...] = pixels
-    filled: NDArray = out
-    return filled
+    return handed_over(pixels, out)
 
 
 def imread(filename: str | os.PathLike[str], flag: int = 1, to_rgb: bool = True, out: Any = None) -> NDArray:
@@ -52,5 +48,7 @@ def imread(filename: str | os.PathLike[str], flag: int = 1, to_rgb: bool = True,
     path = as_path(filename)
     try:
         return imdecode(path.read_bytes(), flag, to_rgb, out)
+    except FileNotFoundError:
+        raise DatasetNotFoundError(f"{path}: no such file") from None  # an MXNetError, too
     except ImageRejectedError as error:
         raise ImageRejectedError(f"{path}: {error}") from None

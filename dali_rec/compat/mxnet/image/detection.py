@@ -15,7 +15,7 @@ import numpy as np
 
 from dali_rec.compat.mxnet import ndarray as nd
 from dali_rec.compat.mxnet.image import geometry
-from dali_rec.compat.mxnet.image.augmenters import Augmenter, CreateAugmenter, ForceResizeAug, ResizeAug
+from dali_rec.compat.mxnet.image.augmenters import Augmenter, CreateAugmenter, Described, ForceResizeAug, ResizeAug
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _LEAST_BORDER = 2
 
 
-class DetAugmenter:
+class DetAugmenter(Described):
     """The base of all steps: called with an image and its objects, it gives both."""
 
     def __call__(self, src: Any, label: Objects) -> tuple[Any, Objects]:

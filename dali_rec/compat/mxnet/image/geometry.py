@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from dali_rec.compat.mxnet.ndarray import NDArray, viewed
+from dali_rec.compat.mxnet.ndarray import NDArray, handed_over, viewed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,16 +25,16 @@ _TRIALS = 10
 Crop = tuple[NDArray, tuple[int, int, int, int]]
 
 
-def imresize(src: Any, w: int, h: int, interp: int = 1) -> NDArray:
+def imresize(src: Any, w: int, h: int, interp: int = 1, out: Any = None) -> NDArray:
     """The image resized to ``w`` by ``h``.
 
     interp: 0 nearest, 1 linear, 2 cubic, 3 area, 4 Lanczos; 9: cubic where it grows, area where it shrinks, linear
-    otherwise; 10: any of the first five at random.
+    otherwise; 10: any of the first five at random. out: an array of the right shape that is filled and returned.
     """
     pixels = np.asarray(src)
     method = _METHODS[_interpolation(interp, pixels.shape[:2], (h, w))]
     resized: Any = cv2.resize(pixels, (w, h), interpolation=method)
-    return viewed(resized.reshape(h, w, *pixels.shape[2:]))  # OpenCV drops the channel of a grey image
+    return handed_over(resized.reshape(h, w, *pixels.shape[2:]), out)  # OpenCV drops the channel of a grey image
 
 
 def scale_down(src_size: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
@@ -101,6 +101,26 @@ def random_size_crop(
             left, top = random.randint(0, width - w), random.randint(0, height - h)  # noqa: S311
             return _cut(src, (left, top, w, h), size, interp)
     return center_crop(src, size, interp)
+
+
+def copyMakeBorder(  # noqa: N802  # MXNet's
+    src: Any,
+    top: int,
+    bot: int,
+    left: int,
+    right: int,
+    type: int = 0,  # noqa: A002  # MXNet's
+    value: float = 0.0,
+    values: Sequence[float] = (),
+    out: Any = None,
+) -> NDArray:
+    """The image with a border of ``values``, one for each channel, or of ``value``; ``type`` as OpenCV counts kinds.
+
+    out: an array of the right shape that is filled and returned.
+    """
+    colour = list(values) or [value] * 4
+    bordered: Any = cv2.copyMakeBorder(np.asarray(src), top, bot, left, right, type, value=colour)
+    return handed_over(bordered.reshape(*bordered.shape[:2], *src.shape[2:]), out)
 
 
 def color_normalize(src: Any, mean: Any, std: Any = None) -> Any:

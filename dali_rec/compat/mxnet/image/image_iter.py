@@ -65,8 +65,7 @@ class ImageIter(DataIter):
         **kwargs: Any,
     ) -> None:
         super().__init__(batch_size)
-        if len(data_shape) != 3 or data_shape[0] != 3:
-            raise ValueError(f"data_shape is {data_shape}: expected (3, height, width)")
+        self.check_data_shape(data_shape)
         if last_batch_handle not in _LAST_BATCHES:
             raise ValueError(f"last_batch_handle is {last_batch_handle!r}: one of {', '.join(_LAST_BATCHES)}")
         self.data_shape = tuple(data_shape)
@@ -74,7 +73,8 @@ class ImageIter(DataIter):
         self.shuffle = shuffle
         self.last_batch_handle = last_batch_handle
         self.auglist = CreateAugmenter(data_shape, **kwargs) if aug_list is None else list(aug_list)
-        self._samples = _samples(path_imgrec, path_imgidx, path_imglist, path_root, imglist)
+        self.path_root = as_path(path_root) if path_root else Path()
+        self._samples = _samples(path_imgrec, path_imgidx, path_imglist, self.path_root, imglist)
         self._dtype = np.dtype(dtype)
         self.seq = list(part_of(len(self._samples), num_parts, part_index))
         if not self.seq:
@@ -102,7 +102,7 @@ class ImageIter(DataIter):
     def next_sample(self) -> tuple[Any, bytes]:
         """The labels and the encoded image of the next sample. Raises StopIteration at the end of the epoch."""
         _, labels, image = self._next()
-        return labels, image
+        return (labels[0].item() if isinstance(labels, np.ndarray) and len(labels) == 1 else labels), image
 
     def next(self) -> DataBatch:
         """The next batch. Raises StopIteration at the end of the epoch, until ``reset``."""
@@ -122,6 +122,20 @@ class ImageIter(DataIter):
                 rows += self._take(self.batch_size - len(rows))
         images, labels = zip(*rows, strict=True)
         return DataBatch([nd.viewed(np.stack(images))], [nd.viewed(np.stack(labels))], pad)
+
+    def check_data_shape(self, data_shape: Sequence[int]) -> None:
+        """Raise ValueError for a shape other than (3, height, width)."""
+        if len(data_shape) != 3 or data_shape[0] != 3:
+            raise ValueError(f"data_shape is {data_shape}: expected (3, height, width)")
+
+    def check_valid_image(self, data: Sequence[Any]) -> None:
+        """Raise RuntimeError for what is no image, as the iterators of subclasses ask."""
+        if not np.ndim(data[0]):
+            raise RuntimeError("what was decoded is no image")
+
+    def read_image(self, fname: str) -> bytes:
+        """The bytes of a file below path_root."""
+        return (self.path_root / fname).read_bytes()
 
     def imdecode(self, s: bytes) -> nd.NDArray:
         """The image in an encoded file, uint8 of shape (height, width, 3), RGB."""
@@ -210,11 +224,10 @@ class _Files:
         return str(self._root / name), labels
 
 
-def _samples(path_imgrec: Any, path_imgidx: Any, path_imglist: Any, path_root: Any, imglist: Any) -> _Records | _Files:
+def _samples(path_imgrec: Any, path_imgidx: Any, path_imglist: Any, root: Path, imglist: Any) -> _Records | _Files:
     if path_imgrec:
         dataset = open_records(path_imgrec, path_imgidx)
         return _Records(dataset, {key: labels for key, labels, _ in _lines(path_imglist)} if path_imglist else None)
-    root = as_path(path_root) if path_root else Path()
     if path_imglist:
         return _Files(root, [(labels, name) for _, labels, name in _lines(path_imglist)])
     if imglist is None:
@@ -223,7 +236,7 @@ def _samples(path_imgrec: Any, path_imgidx: Any, path_imglist: Any, path_root: A
 
 
 def _lines(path: Any) -> Iterator[tuple[int, list[float], str]]:
-    with as_path(path).open(encoding="utf-8", errors="surrogateescape") as file:
+    with as_path(path).open(encoding="utf-8-sig", errors="surrogateescape") as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue

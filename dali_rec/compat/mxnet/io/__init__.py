@@ -1,5 +1,7 @@
 """mx.io: MXNet's iterators over .rec files."""
 
+import sys
+
 from dali_rec.compat.mxnet.io.batch import DataBatch, DataDesc, DataIter
 from dali_rec.compat.mxnet.io.detection import ImageDetRecordIter
 from dali_rec.compat.mxnet.io.record_iter import ImageRecordInt8Iter, ImageRecordIter, ImageRecordUInt8Iter
@@ -17,5 +19,7 @@ __all__ = [
     "PrefetchingIter",
     "ResizeIter",
 ]
+
+io = sys.modules[__name__]  # MXNet has all of this in mx.io.io as well
 
 __getattr__ = missing_from(__name__)

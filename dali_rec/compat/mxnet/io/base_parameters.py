@@ -35,6 +35,7 @@ class BaseParameters:
     path_imgrec: Any
     data_shape: tuple[int, int, int]
     batch_size: int
+    path_imgidx: Any = ""
     path_imglist: Any = ""
     aug_seq: str
     label_width: int

@@ -37,6 +37,12 @@ class DataDesc(namedtuple("DataDesc", ["name", "shape"])):  # noqa: PYI024, SLOT
         """Which axis counts the samples of a batch."""
         return 0 if layout is None else layout.find("N")
 
+    @classmethod
+    def get_list(cls, shapes: Sequence[tuple[str, Any]], types: Sequence[tuple[str, Any]] | None) -> list[Self]:
+        """Descriptions of pairs of name and shape, and of name and dtype."""
+        dtypes = dict(types or ())
+        return [cls(name, shape, dtypes.get(name, np.float32)) for name, shape in shapes]
+
 
 class DataBatch:
     """One batch.

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-import math
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dali_rec._files import as_path, atomic_write
+from dali_rec._files import as_path
 from dali_rec.compat.mxnet.io.passes import Passes
+from dali_rec.compat.mxnet.ndarray.files import read_arrays, save
 from dali_rec.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -25,11 +25,6 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("dali_rec.compat.mxnet")
 _BATCH = 64
-_LIST_MAGIC = 0x112
-_V1, _V2, _V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA
-_FLOAT32 = 0
-_DENSE = 0
-_CPU = 1
 
 
 def mean_image_for(
@@ -65,13 +60,7 @@ def _mean_of(count: int, shape: tuple[int, int, int], engine: Engine) -> NDArray
 
 def write_mean_image(path: str | os.PathLike[str], image: NDArray[np.float32]) -> None:
     """Write ``image`` as mx.nd.save does, under the name mean_img."""
-    name = b"mean_img"
-    head = struct.pack("<QQQ", _LIST_MAGIC, 0, 1)
-    shape = struct.pack(f"<i{image.ndim}q", image.ndim, *image.shape)
-    about = struct.pack("<Ii", _V2, _DENSE) + shape + struct.pack("<iii", _CPU, 0, _FLOAT32)
-    with atomic_write(as_path(path)) as file:
-        file.write(head + about + image.astype("<f4").tobytes())
-        file.write(struct.pack("<QQ", 1, len(name)) + name)
+    save(path, {"mean_img": image})
 
 
 def read_mean_image(path: str | os.PathLike[str], shape: tuple[int, ...]) -> NDArray[np.float32]:
@@ -79,43 +68,19 @@ def read_mean_image(path: str | os.PathLike[str], shape: tuple[int, ...]) -> NDA
 
     Raises DatasetError unless it is one float32 array of this shape.
     """
-    data = as_path(path).read_bytes()
     again = "delete the file to have it made anew"
     try:
-        found, at = _read_head(data)
+        image = _only(read_arrays(as_path(path).read_bytes())[0])
     except (struct.error, ValueError) as error:
         raise DatasetError(f"{path}: not a mean image that MXNet wrote ({error}); {again}") from None
-    if found != shape:
-        raise DatasetError(f"{path}: its shape is {found}, data_shape is {shape}; take its shape, or {again}")
-    count = math.prod(shape)
-    if len(data) < at + 4 * count:
-        raise DatasetError(f"{path}: it was cut short, at {len(data)} bytes; {again}")
-    return np.frombuffer(data, "<f4", count, at).reshape(shape).copy()
+    if image.shape != shape:
+        raise DatasetError(f"{path}: its shape is {image.shape}, data_shape is {shape}; take its shape, or {again}")
+    return image
 
 
-def _read_head(data: bytes) -> tuple[tuple[int, ...], int]:
-    """Shape of the array, and where its values begin."""
-    magic, _, count, version = struct.unpack_from("<QQQI", data)
-    if magic != _LIST_MAGIC:
-        raise ValueError(f"it begins with {data[:8]!r}")
-    if count != 1:
-        raise ValueError(f"it has {count} arrays instead of one")
-    at, size = 28, "q"
-    if version in (_V2, _V3):
-        (storage,) = struct.unpack_from("<i", data, at)
-        if storage != _DENSE:
-            raise ValueError("its array is sparse")
-        at += 4
-    if version in (_V1, _V2, _V3):
-        (dimensions,) = struct.unpack_from("<i", data, at)
-        at += 4
-    else:
-        dimensions, size = version, "I"  # as before MXNet 0.11
-    if not 0 < dimensions <= 8:
-        raise ValueError(f"its array has {dimensions} dimensions")
-    shape = struct.unpack_from(f"<{dimensions}{size}", data, at)
-    at += struct.calcsize(f"<{dimensions}{size}")
-    kind = struct.unpack_from("<iii", data, at)[2]
-    if kind != _FLOAT32:
-        raise ValueError(f"its values are of type {kind}, not float32")
-    return tuple(shape), at + 12
+def _only(arrays: list[NDArray[Any]]) -> NDArray[np.float32]:
+    if len(arrays) != 1:
+        raise ValueError(f"it has {len(arrays)} arrays instead of one")
+    if arrays[0].dtype != np.float32:
+        raise ValueError(f"its values are {arrays[0].dtype}, not float32")
+    return arrays[0]

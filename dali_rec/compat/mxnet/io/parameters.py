@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -32,7 +32,6 @@ class ImageRecordParameters(BaseParameters):
 
     iterator: ClassVar[str] = "ImageRecordIter"
 
-    path_imgidx: Any = ""
     aug_seq: str = "aug_default"
     label_width: int = 1
     device_id: int = 0

@@ -95,7 +95,7 @@ def listed_labels(dataset: Dataset, path: str | os.PathLike[str], label_width: i
 def _read_list(path: str | os.PathLike[str], label_width: int) -> Iterator[tuple[int, list[float]]]:
     """Id and labels of each line."""
     expected = "an id, labels and a path" if label_width < 0 else f"an id and label_width={label_width} numbers"
-    with as_path(path).open(encoding="utf-8", errors="surrogateescape") as file:
+    with as_path(path).open(encoding="utf-8-sig", errors="surrogateescape") as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue

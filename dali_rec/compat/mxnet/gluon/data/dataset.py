@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import threading
 from typing import TYPE_CHECKING, Any
 
+from dali_rec.compat.mxnet.gluon.data.sampler import FilterSampler, Sampler
+from dali_rec.compat.mxnet.ndarray.ndarray import NDArray
 from dali_rec.compat.mxnet.recordio import MXIndexedRecordIO
 
 if TYPE_CHECKING:
@@ -31,7 +34,7 @@ class Dataset:
 
     def filter(self, fn: Callable[[Any], bool]) -> Dataset:
         """The samples for which ``fn`` is true; it is asked of all of them now."""
-        return _Selected(self, [number for number in range(len(self)) if fn(self[number])])
+        return _Selected(self, list(FilterSampler(fn, self)))
 
     def shard(self, num_shards: int, index: int) -> Dataset:
         """One of ``num_shards`` parts; the first ones have a sample more if they do not come out even."""
@@ -44,6 +47,10 @@ class Dataset:
     def take(self, count: int | None) -> Dataset:
         """The first ``count`` samples."""
         return _Selected(self, range(len(self) if count is None else min(count, len(self))))
+
+    def sample(self, sampler: Sampler) -> Dataset:
+        """The samples whose numbers a sampler gives now."""
+        return _Selected(self, list(sampler))
 
 
 class SimpleDataset(Dataset):
@@ -65,7 +72,8 @@ class ArrayDataset(Dataset):
     def __init__(self, *args: Sequence[Any]) -> None:
         if len({len(one) for one in args}) != 1:
             raise ValueError(f"the lengths are {[len(one) for one in args]}: expected one or more, all the same")
-        self._data = args
+        # A label is a number then, as in MXNet, and not an array of shape (1,).
+        self._data = [one.asnumpy() if isinstance(one, NDArray) and one.ndim == 1 else one for one in args]
 
     def __getitem__(self, idx: int) -> Any:
         sample = tuple(one[idx] for one in self._data)
@@ -78,16 +86,24 @@ class ArrayDataset(Dataset):
 class RecordFileDataset(Dataset):
     """The records of a .rec file with an .idx of its name beside it: bytes, in the order of the .idx.
 
-    Workers that fork or are handed the pickled data set open the file for themselves.
+    Workers that fork or are handed the pickled data set open the file for themselves; threads take turns.
     """
 
     def __init__(self, filename: str | os.PathLike[str]) -> None:
         self.filename = os.fspath(filename)
         self.idx_file = os.path.splitext(self.filename)[0] + ".idx"  # noqa: PTH122
         self._record = MXIndexedRecordIO(self.idx_file, self.filename, "r")
+        self._lock = threading.Lock()
 
     def __getitem__(self, idx: int) -> Any:
-        return self._record.read_idx(self._record.keys[idx])
+        with self._lock:
+            return self._record.read_idx(self._record.keys[idx])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=threading.Lock())
 
     def __len__(self) -> int:
         return len(self._record.keys)

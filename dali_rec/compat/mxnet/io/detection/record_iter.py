@@ -44,7 +44,7 @@ class ImageDetRecordIter(BaseIter):
 
     def __init__(self, **parameters: Any) -> None:
         given = DetectionParameters.from_keywords(parameters)
-        dataset = open_records(given.path_imgrec)
+        dataset = open_records(given.path_imgrec, given.path_imgidx)
         super().__init__(given, dataset)
         labels = read_labels(dataset, given.path_imglist, given.label_width)
         width = _label_width(dataset, labels, given)
