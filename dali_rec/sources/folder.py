@@ -28,7 +28,7 @@ _PARTS = re.compile(
 ARCHIVES = (".arrow",)
 LOAD_ARCHIVES = (
     "Load it with datasets.load_dataset of Hugging Face, or a file alone with datasets.Dataset.from_file, and give "
-    "that to dali_rec.pack (docs/packing.md)"
+    "that to dali_rec.pack (docs/sources.md)"
 )
 # What save_to_disk of Hugging Face writes beside them, or above those of several splits.
 _SAVED = frozenset({"state.json", "dataset_dict.json"})
