@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dali_rec._files import read_regular
 from dali_rec.errors import ImageRejectedError
-from dali_rec.sources.archived import ArchivedImages
-from dali_rec.sources.parquet_images import ParquetImages
+from dali_rec.sources.archives.images import ArchivedImages
+from dali_rec.sources.parquet.images import ParquetImages
 from dali_rec.sources.remote import fetch, is_url
 
 if TYPE_CHECKING:

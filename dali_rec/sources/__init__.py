@@ -1,7 +1,6 @@
 """Where images and labels come from. Each source yields samples: an id, labels, and where the image is."""
 
-from dali_rec.sources.archived import ArchivedImages
-from dali_rec.sources.columns import TableOptions
+from dali_rec.sources.archives.images import ArchivedImages
 from dali_rec.sources.detection import Empty, Flagged, Format, read_detection
 from dali_rec.sources.folder import read_folder
 from dali_rec.sources.folder_labels import FolderLabels
@@ -11,12 +10,13 @@ from dali_rec.sources.opening import open_source
 from dali_rec.sources.options import SourceOptions
 from dali_rec.sources.packed import read_packed
 from dali_rec.sources.pairs import read_pairs
-from dali_rec.sources.parquet import read_parquet
-from dali_rec.sources.parquet_images import ParquetImages
+from dali_rec.sources.parquet.images import ParquetImages
+from dali_rec.sources.parquet.source import read_parquet
 from dali_rec.sources.pixels import HeldImages, PixelTable
 from dali_rec.sources.remote import FetchOptions
 from dali_rec.sources.sample import Sample, SampleTable, Source, Split
-from dali_rec.sources.table import read_table
+from dali_rec.sources.tables.columns import TableOptions
+from dali_rec.sources.tables.table import read_table
 
 __all__ = [
     "ArchivedImages",

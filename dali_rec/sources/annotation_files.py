@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dali_rec.sources.archived import INSIDE
+from dali_rec.sources.archives.images import INSIDE
 from dali_rec.sources.detection import find_format
 from dali_rec.sources.detection.coco_folder import is_other
 

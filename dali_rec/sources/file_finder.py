@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dali_rec.sources.archive_folder import ArchiveFolder
-from dali_rec.sources.archived import INSIDE
-from dali_rec.sources.columns import IMAGE_EXTENSIONS
+from dali_rec.sources.archives.folder import ArchiveFolder
+from dali_rec.sources.archives.images import INSIDE
 from dali_rec.sources.hidden_names import is_hidden
 from dali_rec.sources.leading_folders import has_file, leading_folders, shorten_all
 from dali_rec.sources.remote import is_url
 from dali_rec.sources.sample import SPLIT_NAMES
+from dali_rec.sources.tables.columns import IMAGE_EXTENSIONS
 from dali_rec.sources.walk import Folder, shown, walk
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from dali_rec._numbers import counted
 from dali_rec.errors import SourceError
 from dali_rec.images import LOADABLE_EXTENSIONS
 from dali_rec.sources.annotation_files import may_be_annotations, unread_annotations
-from dali_rec.sources.archive_reader import TAR, ZIP, refuse_compressed
+from dali_rec.sources.archives.reader import TAR, ZIP, refuse_compressed
 from dali_rec.sources.folder_labels import FolderLabels, choose_labels
 from dali_rec.sources.name_labels import label_by_names
 from dali_rec.sources.sample import SPLIT_NAMES, Sample, SampleTable, Source, Split

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from dali_rec._numbers import counted
 from dali_rec.errors import SourceError
-from dali_rec.sources.archive_folder import ArchiveFolder
+from dali_rec.sources.archives.folder import ArchiveFolder
 from dali_rec.sources.sample import SPLIT_NAMES
 from dali_rec.sources.walk import FolderTree, shown
 

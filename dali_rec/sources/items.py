@@ -17,10 +17,10 @@ from PIL import Image
 
 from dali_rec._files import read_regular
 from dali_rec.errors import ImageRejectedError, SourceError
-from dali_rec.sources.columns import TableOptions, without_no_labels
 from dali_rec.sources.item_labels import Labels, Names, label_row, number_labels
 from dali_rec.sources.pixels import encode_png, to_pixels
 from dali_rec.sources.sample import Sample, SampleTable, Source, Split
+from dali_rec.sources.tables.columns import TableOptions, without_no_labels
 
 _DEFAULTS = TableOptions()
 _IMAGE_KEY = "image"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dali_rec.errors import SourceError
-from dali_rec.sources.label_column import finite_number
+from dali_rec.sources.tables.label_column import finite_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,8 +14,8 @@ from dali_rec._files import as_path, as_url
 from dali_rec._numbers import counted
 from dali_rec.dataset import Dataset
 from dali_rec.errors import SourceError
-from dali_rec.sources.archive_folder import ArchiveFolder
-from dali_rec.sources.archives import (
+from dali_rec.sources.archives.folder import ArchiveFolder
+from dali_rec.sources.archives.sources import (
     Archives,
     are_shards,
     below_root,
@@ -25,7 +25,6 @@ from dali_rec.sources.archives import (
     read_folders,
     read_webdataset,
 )
-from dali_rec.sources.columns import TableOptions
 from dali_rec.sources.cub import is_cub, read_cub
 from dali_rec.sources.detection import WITH_ROOT, find_format, find_inside, read_detection
 from dali_rec.sources.detection.coco_folder import unread_boxes
@@ -38,10 +37,11 @@ from dali_rec.sources.options import SourceOptions, refuse_other_options
 from dali_rec.sources.overlap import say_overlap
 from dali_rec.sources.packed import names_packed, read_packed
 from dali_rec.sources.pairs import PAIRS_SUFFIX, read_pairs
-from dali_rec.sources.parquet import read_parquet
-from dali_rec.sources.parquet_files import PARQUET_SUFFIX, find_parquet
-from dali_rec.sources.rows import TABLE_SUFFIXES
-from dali_rec.sources.table import read_table
+from dali_rec.sources.parquet.files import PARQUET_SUFFIX, find_parquet
+from dali_rec.sources.parquet.source import read_parquet
+from dali_rec.sources.tables.columns import TableOptions
+from dali_rec.sources.tables.rows import TABLE_SUFFIXES
+from dali_rec.sources.tables.table import read_table
 from dali_rec.sources.walk import shown
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from dali_rec.errors import SourceError
-from dali_rec.sources.columns import TableOptions
 from dali_rec.sources.detection import (
     EMPTY,
     FLAGGED,
@@ -20,6 +19,7 @@ from dali_rec.sources.detection import (
     Format,
 )
 from dali_rec.sources.name_labels import compile_pattern
+from dali_rec.sources.tables.columns import TableOptions
 
 if TYPE_CHECKING:
     import os

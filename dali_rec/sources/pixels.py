@@ -19,8 +19,8 @@ import numpy as np
 from PIL import Image
 
 from dali_rec.errors import ImageRejectedError
-from dali_rec.sources.pixel_columns import PixelColumns
-from dali_rec.sources.rows import parse_row
+from dali_rec.sources.tables.pixel_columns import PixelColumns
+from dali_rec.sources.tables.rows import parse_row
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

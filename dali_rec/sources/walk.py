@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from dali_rec._work_folders import is_work_folder
 from dali_rec.errors import SourceError
 from dali_rec.images import LOADABLE_EXTENSIONS
-from dali_rec.sources.archive_folder import ArchiveFolder
+from dali_rec.sources.archives.folder import ArchiveFolder
 from dali_rec.sources.hidden_names import is_hidden
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from dali_rec.images import LOADABLE_EXTENSIONS
 from dali_rec.sources.detection.annotated import Annotations, Object, listed
 from dali_rec.sources.detection.boxes import parse_number
 from dali_rec.sources.detection.json_file import start_of
-from dali_rec.sources.label_column import finite_number
+from dali_rec.sources.tables.label_column import finite_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

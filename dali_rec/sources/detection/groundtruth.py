@@ -14,7 +14,7 @@ from dali_rec.errors import SourceError
 from dali_rec.sources.detection.annotated import Annotations, Object, listed
 from dali_rec.sources.detection.json_file import list_in, numbers_in, text_in
 from dali_rec.sources.remote import is_url
-from dali_rec.sources.rows import JSON_SUFFIXES
+from dali_rec.sources.tables.rows import JSON_SUFFIXES
 from dali_rec.sources.text_lines import text_lines
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dali_rec.errors import SourceError
-from dali_rec.sources.archive_reader import TAR, ZIP
+from dali_rec.sources.archives.reader import TAR, ZIP
 from dali_rec.sources.file_finder import find_files
 from dali_rec.sources.leading_folders import has_file, leading_folders, shorten_all, without_leading
 from dali_rec.sources.remote import is_url
@@ -14,7 +14,7 @@ from dali_rec.sources.remote import is_url
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dali_rec.sources.archive_folder import ArchiveFolder
+    from dali_rec.sources.archives.folder import ArchiveFolder
     from dali_rec.sources.walk import Folder
 
 _NAMES_TRIED = 20

@@ -14,7 +14,7 @@ from dali_rec.cli import main
 from dali_rec.errors import SourceError, TooManyBadImagesError
 from dali_rec.images import stored_size
 from dali_rec.sources import SourceOptions, open_source
-from dali_rec.sources.archives import find_archives, open_archive
+from dali_rec.sources.archives.sources import find_archives, open_archive
 from dali_rec.sources.detection.sizes import read_sizes
 
 SIZE = (40, 32)
@@ -183,7 +183,7 @@ def test_sizes_are_read_as_those_of_files(tmp_path):
 
 
 def test_sizes_take_the_heads_of_images_alone(tmp_path, monkeypatch):
-    from dali_rec.sources import archived
+    from dali_rec.sources.archives import images as archived
 
     members = {f"{name}.jpg": jpeg(0, (2000, 2000), quality=95) for name in "01"}
     (tmp_path / "x.json").write_text(json.dumps({**COCO, "images": [{"id": 9, "file_name": "0.jpg"}]}))

@@ -6,14 +6,14 @@ import os
 from typing import TYPE_CHECKING
 
 from dali_rec.errors import ImageRejectedError, SourceError
-from dali_rec.sources.archived import INSIDE
+from dali_rec.sources.archives.images import INSIDE
 from dali_rec.sources.hidden_names import is_hidden
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from io import BufferedIOBase
 
-    from dali_rec.sources.archived import ArchivedImages
+    from dali_rec.sources.archives.images import ArchivedImages
 
 _DEEPEST = 100  # folders in one another
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from dali_rec.sources.columns import IMAGE_EXTENSIONS, is_location_name
 from dali_rec.sources.sample import SPLIT_NAMES
+from dali_rec.sources.tables.columns import IMAGE_EXTENSIONS, is_location_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from dali_rec.sources.places import Places
+    from dali_rec.sources.tables.places import Places
 
 # Those of folders, and what Google's AutoML has in the first column of its tables.
 _NAMES = {**SPLIT_NAMES, "validate": "val"}

@@ -13,7 +13,7 @@ from dali_rec.errors import DatasetError, ImageRejectedError, SourceError
 from dali_rec.manifest import read_manifest
 from dali_rec.sources import SourceOptions, TableOptions, open_source, read_table
 from dali_rec.sources.pixels import to_pixels
-from dali_rec.sources.rows import split_line
+from dali_rec.sources.tables.rows import split_line
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ from dali_rec.images import LOADABLE_EXTENSIONS
 from dali_rec.sources.pixels import is_base64, is_pixels
 from dali_rec.sources.remote import is_url
 from dali_rec.sources.sample import SPLIT_NAMES
-from dali_rec.sources.split_column import is_split
+from dali_rec.sources.tables.split_column import is_split
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from dali_rec.sources.pixel_columns import PixelColumns
+    from dali_rec.sources.tables.pixel_columns import PixelColumns
 
 _DEFAULT_LABELS, _DEFAULT_LOCATION = ("label",), "location"
 DEFAULT_ID = "id"

@@ -10,8 +10,8 @@ import dali_rec
 from dali_rec.cli import main
 from dali_rec.errors import SourceError
 from dali_rec.sources import SourceOptions, TableOptions, open_source
-from dali_rec.sources.places import Lines
-from dali_rec.sources.split_column import SplitColumn
+from dali_rec.sources.tables.places import Lines
+from dali_rec.sources.tables.split_column import SplitColumn
 
 
 @pytest.fixture

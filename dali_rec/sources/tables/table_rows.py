@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from dali_rec.errors import SourceError
-from dali_rec.sources.columns import IMAGE_EXTENSIONS, Columns, TableOptions, find_columns, named_columns
-from dali_rec.sources.json_maps import paths_and_labels
-from dali_rec.sources.pixel_columns import PIXELS, PixelColumns
-from dali_rec.sources.pixel_layout import find_pixel_columns
-from dali_rec.sources.rows import (
+from dali_rec.sources.tables.columns import IMAGE_EXTENSIONS, Columns, TableOptions, find_columns, named_columns
+from dali_rec.sources.tables.json_maps import paths_and_labels
+from dali_rec.sources.tables.pixel_columns import PIXELS, PixelColumns
+from dali_rec.sources.tables.pixel_layout import find_pixel_columns
+from dali_rec.sources.tables.rows import (
     JSON_SUFFIXES,
     TEXT_SUFFIX,
     Row,
@@ -23,14 +23,14 @@ from dali_rec.sources.rows import (
     read_objects,
     read_raw_lines,
 )
-from dali_rec.sources.text_list import find_layout, folder_of, path_and_label
+from dali_rec.sources.tables.text_list import find_layout, folder_of, path_and_label
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from dali_rec.sources.pixels import HeldImages
-    from dali_rec.sources.places import Places
+    from dali_rec.sources.tables.places import Places
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from dali_rec.cli import main
 from dali_rec.errors import DatasetError, ImageRejectedError, SourceError, TooManyBadImagesError
 from dali_rec.packing import reading
 from dali_rec.packing.reading import Origin, stamp_of
-from dali_rec.sources import SourceOptions, TableOptions, archived, open_source
+from dali_rec.sources import SourceOptions, TableOptions, open_source
+from dali_rec.sources.archives import images as archived
 
 
 def tar_of(path, folder, top=""):

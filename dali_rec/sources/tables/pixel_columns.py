@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dali_rec._numbers import parse_float
-from dali_rec.sources.rows import split_line
+from dali_rec.sources.tables.rows import split_line
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

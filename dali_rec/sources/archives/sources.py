@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dali_rec.errors import SourceError
-from dali_rec.sources.archive_folder import ArchiveFolder
-from dali_rec.sources.archive_reader import TAR, ZIP, read_archive, refuse_compressed
-from dali_rec.sources.archived import INSIDE, ArchivedImages
-from dali_rec.sources.columns import TableOptions
+from dali_rec.sources.archives.folder import ArchiveFolder
+from dali_rec.sources.archives.images import INSIDE, ArchivedImages
+from dali_rec.sources.archives.reader import TAR, ZIP, read_archive, refuse_compressed
+from dali_rec.sources.archives.webdataset import Shard, has_samples, read_shards, splits_of
 from dali_rec.sources.file_finder import find_files
 from dali_rec.sources.folder import read_folder
 from dali_rec.sources.hidden_names import is_hidden
 from dali_rec.sources.sample import SPLIT_NAMES, Sample, SampleTable, Source
+from dali_rec.sources.tables.columns import TableOptions
 from dali_rec.sources.walk import folder_names, is_folder, is_image, shown, unreadable
-from dali_rec.sources.webdataset import Shard, has_samples, read_shards, splits_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dali_rec.sources.rows import parse_row, read_lines, read_objects, split_line
+from dali_rec.sources.tables.rows import parse_row, read_lines, read_objects, split_line
 
 LINE = st.text(st.characters(blacklist_categories=["Cs", "Cc"]))
 HARD = st.text(st.sampled_from("ab'\"[]{},; \t\\:é"))

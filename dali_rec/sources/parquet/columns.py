@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from dali_rec.errors import SourceError
-from dali_rec.sources.columns import ALL_LABELS, Columns, TableOptions, is_no_label, is_path_name, named_columns
+from dali_rec.sources.tables.columns import ALL_LABELS, Columns, TableOptions, is_no_label, is_path_name, named_columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

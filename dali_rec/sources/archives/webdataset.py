@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dali_rec._numbers import counted, parse_int
 from dali_rec.errors import ImageRejectedError, SourceError
-from dali_rec.sources.archived import INSIDE, start_in_tar
-from dali_rec.sources.columns import ALL_LABELS, IMAGE_EXTENSIONS, TableOptions, without_no_labels
+from dali_rec.sources.archives.images import INSIDE, start_in_tar
 from dali_rec.sources.hidden_names import is_hidden
 from dali_rec.sources.item_labels import Labels, Names, label_row, number_labels
 from dali_rec.sources.sample import SPLIT_NAMES, Sample, SampleTable, Source, Split
+from dali_rec.sources.tables.columns import ALL_LABELS, IMAGE_EXTENSIONS, TableOptions, without_no_labels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from dali_rec.sources.archive_folder import ArchiveFolder
-    from dali_rec.sources.archived import ArchivedImages
+    from dali_rec.sources.archives.folder import ArchiveFolder
+    from dali_rec.sources.archives.images import ArchivedImages
 
 _DEFAULTS = TableOptions()
 _CLASS, _MAPPING, _CAPTION = "cls", "json", "txt"

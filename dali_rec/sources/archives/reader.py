@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 from dali_rec._files import open_regular, read_at
 from dali_rec._numbers import counted
 from dali_rec.errors import ImageRejectedError, SourceError
-from dali_rec.sources.archive_folder import clean_parts
-from dali_rec.sources.archived import DEAD_LINK, DEFLATED, SPARSE, STORED, place_in_tar, place_in_zip
+from dali_rec.sources.archives.folder import clean_parts
+from dali_rec.sources.archives.images import DEAD_LINK, DEFLATED, SPARSE, STORED, place_in_tar, place_in_zip
+from dali_rec.sources.archives.tar_headers import DamagedTarError, TarHeaders
+from dali_rec.sources.archives.zip_headers import DamagedZipError, SplitZipError, ZipMember, zip_members
 from dali_rec.sources.git_lfs import IS_POINTER, is_pointer
-from dali_rec.sources.tar_headers import DamagedTarError, TarHeaders
-from dali_rec.sources.zip_headers import DamagedZipError, SplitZipError, ZipMember, zip_members
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dali_rec.sources.archive_folder import ArchiveFolder
+    from dali_rec.sources.archives.folder import ArchiveFolder
 
 TAR, ZIP = ".tar", ".zip"
 #: How files begin that are compressed as a whole, and what makes of them such that can be read at any place.

@@ -9,21 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dali_rec.errors import SourceError
-from dali_rec.sources.columns import without_no_labels
 from dali_rec.sources.git_lfs import IS_POINTER, is_pointer
-from dali_rec.sources.parquet_columns import Field, Names, choose_columns, read_fields
-from dali_rec.sources.parquet_images import PARQUET_ERRORS, ParquetImages, import_parquet, parquet_location
+from dali_rec.sources.parquet.columns import Field, Names, choose_columns, read_fields
+from dali_rec.sources.parquet.images import PARQUET_ERRORS, ParquetImages, import_parquet, parquet_location
 from dali_rec.sources.pixels import is_base64
-from dali_rec.sources.rows import Row
-from dali_rec.sources.table import read_rows
-from dali_rec.sources.table_rows import TableRows
+from dali_rec.sources.tables.columns import without_no_labels
+from dali_rec.sources.tables.rows import Row
+from dali_rec.sources.tables.table import read_rows
+from dali_rec.sources.tables.table_rows import TableRows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from dali_rec.sources.columns import Columns, TableOptions
-    from dali_rec.sources.parquet_files import ParquetFiles
+    from dali_rec.sources.parquet.files import ParquetFiles
     from dali_rec.sources.sample import Source
+    from dali_rec.sources.tables.columns import Columns, TableOptions
 
 _ROWS_AT_ONCE = 8192
 # No column is called so.

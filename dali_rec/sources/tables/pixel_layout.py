@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dali_rec.errors import SourceError
-from dali_rec.sources.columns import (
+from dali_rec.sources.tables.columns import (
     ALL_LABELS,
     Columns,
     TableOptions,
@@ -17,7 +17,7 @@ from dali_rec.sources.columns import (
     is_path_name,
     named_columns,
 )
-from dali_rec.sources.pixel_columns import PixelColumns, pixel_value, square_of
+from dali_rec.sources.tables.pixel_columns import PixelColumns, pixel_value, square_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,10 +8,10 @@ import pytest
 from support import traced_peak
 
 from dali_rec._files import open_regular
-from dali_rec.sources.archive_folder import ArchiveFolder
-from dali_rec.sources.archive_reader import read_archive
-from dali_rec.sources.archived import ArchivedImages
-from dali_rec.sources.zip_headers import DamagedZipError, SplitZipError, zip_members
+from dali_rec.sources.archives.folder import ArchiveFolder
+from dali_rec.sources.archives.images import ArchivedImages
+from dali_rec.sources.archives.reader import read_archive
+from dali_rec.sources.archives.zip_headers import DamagedZipError, SplitZipError, zip_members
 
 
 def zipped(*names, comment=b"", method=zipfile.ZIP_STORED):

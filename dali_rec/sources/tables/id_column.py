@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from dali_rec.errors import SourceError
 from dali_rec.recordio.header import MAX_ID
-from dali_rec.sources.label_column import finite_number
+from dali_rec.sources.tables.label_column import finite_number
 
 if TYPE_CHECKING:
-    from dali_rec.sources.places import Places
+    from dali_rec.sources.tables.places import Places
 
 _WITHOUT_IDS = "; --id-column '' does without ids"
 

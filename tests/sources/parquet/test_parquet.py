@@ -18,9 +18,10 @@ from dali_rec.cli import main
 from dali_rec.errors import DatasetError, ImageRejectedError, MissingDependencyError, SourceError
 from dali_rec.packing import workers
 from dali_rec.packing.reading import Origin
-from dali_rec.sources import SourceOptions, TableOptions, open_source, parquet_images
-from dali_rec.sources.parquet_files import find_parquet, split_of
-from dali_rec.sources.parquet_images import ParquetImages
+from dali_rec.sources import SourceOptions, TableOptions, open_source
+from dali_rec.sources.parquet import images as parquet_images
+from dali_rec.sources.parquet.files import find_parquet, split_of
+from dali_rec.sources.parquet.images import ParquetImages
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")

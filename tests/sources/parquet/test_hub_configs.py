@@ -5,8 +5,8 @@ import os
 import pytest
 
 from dali_rec.errors import SourceError
-from dali_rec.sources.hub_configs import read_hub_configs
-from dali_rec.sources.parquet_files import find_parquet
+from dali_rec.sources.parquet.files import find_parquet
+from dali_rec.sources.parquet.hub_configs import read_hub_configs
 
 pq = pytest.importorskip("pyarrow.parquet")
 pa = pytest.importorskip("pyarrow")

@@ -15,12 +15,12 @@ import numpy as np
 from dali_rec._numbers import parse_float
 from dali_rec.errors import SourceError
 from dali_rec.sources.sample import SPLIT_NAMES
-from dali_rec.sources.text_list import shared_folders
+from dali_rec.sources.tables.text_list import shared_folders
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dali_rec.sources.places import Places
+    from dali_rec.sources.tables.places import Places
 
 _FEW = 20  # rows of which each may well be of another class
 _NUMBERS = re.compile(r"-?[\d.]+(?:(?:[,;] ?| )-?[\d.]+)+")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dali_rec.sources.tar_headers import DamagedTarError, TarHeaders
+from dali_rec.sources.archives.tar_headers import DamagedTarError, TarHeaders
 
 FORMATS = (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT)
 GNU_FORMATS = ("v7", "oldgnu", "gnu", "ustar", "posix")

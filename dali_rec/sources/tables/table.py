@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dali_rec.errors import SourceError
-from dali_rec.sources.columns import DEFAULT_ID, TableOptions, verified_column, without_no_labels
 from dali_rec.sources.file_finder import FoundFiles, find_files
-from dali_rec.sources.id_column import IdColumn
-from dali_rec.sources.label_column import LabelColumn, finite_number, nested
-from dali_rec.sources.other_splits import say_other_splits
 from dali_rec.sources.pixels import PixelTable, is_base64, is_pixels
-from dali_rec.sources.places import Lines
 from dali_rec.sources.remote import is_url
-from dali_rec.sources.rows import JSON_SUFFIXES, delimiter_in
 from dali_rec.sources.sample import SPLIT_NAMES, Sample, SampleTable, Source, Split
-from dali_rec.sources.split_column import ColumnsPassedOver, SplitColumn
-from dali_rec.sources.table_rows import TableRows, open_rows
+from dali_rec.sources.tables.columns import DEFAULT_ID, TableOptions, verified_column, without_no_labels
+from dali_rec.sources.tables.id_column import IdColumn
+from dali_rec.sources.tables.label_column import LabelColumn, finite_number, nested
+from dali_rec.sources.tables.other_splits import say_other_splits
+from dali_rec.sources.tables.places import Lines
+from dali_rec.sources.tables.rows import JSON_SUFFIXES, delimiter_in
+from dali_rec.sources.tables.split_column import ColumnsPassedOver, SplitColumn
+from dali_rec.sources.tables.table_rows import TableRows, open_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from dali_rec.sources.rows import Row
+    from dali_rec.sources.tables.rows import Row
     from dali_rec.sources.walk import Folder
 
 _LONGEST_PATH = 4096  # Linux's PATH_MAX; other systems allow less

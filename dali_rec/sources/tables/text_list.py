@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dali_rec.errors import SourceError
-from dali_rec.sources.columns import (
+from dali_rec.sources.tables.columns import (
     ALL_LABELS,
     IMAGE_EXTENSIONS,
     Columns,

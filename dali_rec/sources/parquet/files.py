@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dali_rec._numbers import counted
 from dali_rec.errors import SourceError
-from dali_rec.sources.hub_configs import HubConfig, read_hub_configs
+from dali_rec.sources.parquet.hub_configs import HubConfig, read_hub_configs
 from dali_rec.sources.sample import SPLIT_NAMES
 from dali_rec.sources.walk import is_image, scan, shown, walk
 

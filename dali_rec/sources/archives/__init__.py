@@ -1,0 +1,1 @@
+"""Archives: .tar, .zip and shards of WebDataset, read from where their members lie."""

@@ -1,0 +1,1 @@
+"""Tables: CSV, TSV, text, JSON and JSON lines, a row for each image."""
