@@ -4,6 +4,7 @@ from dali_rec.sources.archives.images import ArchivedImages
 from dali_rec.sources.detection import Empty, Flagged, Format, read_detection
 from dali_rec.sources.folder import read_folder
 from dali_rec.sources.folder_labels import FolderLabels
+from dali_rec.sources.held_images import HeldImages
 from dali_rec.sources.items import ItemImages, read_items
 from dali_rec.sources.lst import format_label, format_list, read_list
 from dali_rec.sources.opening import open_source
@@ -12,10 +13,10 @@ from dali_rec.sources.packed import read_packed
 from dali_rec.sources.pairs import read_pairs
 from dali_rec.sources.parquet.images import ParquetImages
 from dali_rec.sources.parquet.source import read_parquet
-from dali_rec.sources.pixels import HeldImages, PixelTable
 from dali_rec.sources.remote import FetchOptions
 from dali_rec.sources.sample import Sample, SampleTable, Source, Split
 from dali_rec.sources.tables.columns import TableOptions
+from dali_rec.sources.tables.pixel_table import PixelTable
 from dali_rec.sources.tables.table import read_table
 
 __all__ = [

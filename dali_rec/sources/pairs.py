@@ -10,8 +10,8 @@ from typing import Any, get_args
 
 from dali_rec.errors import ImageRejectedError, SourceError
 from dali_rec.sources.pickled import Form, PickledArray, Piece, decode_piece, read_pickle
-from dali_rec.sources.pixels import PixelTable
 from dali_rec.sources.sample import Sample, SampleTable, Source
+from dali_rec.sources.tables.pixel_table import PixelTable
 
 PAIRS_SUFFIX = ".bin"
 MAX_IMAGE_BYTES = 256 << 20

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from dali_rec.sources.pixels import HeldImages
+    from dali_rec.sources.held_images import HeldImages
 
 
 #: The usual names of splits, of folders and in tables, and what the split is called.

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from dali_rec.sources.pixels import HeldImages
+    from dali_rec.sources.held_images import HeldImages
     from dali_rec.sources.tables.places import Places
 
 
