@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dali_rec.compat.mxnet.ndarray.ndarray import NDArray, handed_over, viewed
+from dali_rec.compat.mxnet.ndarray.ndarray import METHODS, NDArray, handed_over, viewed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -260,6 +260,7 @@ def norm(data: Any) -> NDArray:
 
 
 Cast, Concat, SwapAxis, reverse = cast, concat, swapaxes, flip
+METHODS.update({name: globals()[name] for name in __all__})
 
 
 def _number_type(data: Any) -> Any:

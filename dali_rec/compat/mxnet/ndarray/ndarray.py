@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray as NumpyArray
 
 _COPIED, _ALL_OTHERS, _TWO_AS_ONE = 0, -2, -3  # in a shape for reshape
+#: Functions of mx.nd that are methods of arrays, too, by their names; what defines them adds them.
+METHODS: dict[str, Callable[..., Any]] = {}
 
 
 class NDArray(np.ndarray[Any, np.dtype[Any]]):
@@ -42,10 +44,8 @@ class NDArray(np.ndarray[Any, np.dtype[Any]]):
         return _each_array(func(*_each_array(args, _plain), **_each_array(kwargs, _plain)), _with_methods)
 
     def __getattr__(self, name: str) -> Any:
-        from dali_rec.compat.mxnet.ndarray import functions  # it is built on this module
-
-        if name in functions.__all__:
-            return partial(getattr(functions, name), self)
+        if name in METHODS:
+            return partial(METHODS[name], self)
         raise AttributeError(f"NDArray has no {name!r}: {WHERE_TO_READ}")
 
     def __int__(self) -> int:
