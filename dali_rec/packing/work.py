@@ -238,10 +238,18 @@ class WorkFolder:
 
     @contextlib.contextmanager
     def publishing(self) -> Iterator[bool]:
-        """Give whether it is up to this machine to publish, and then remove the work folder."""
+        """Give whether it is up to this machine to publish, and then remove the work folder.
+
+        Raises DatasetError if the folder is gone and no other machine can have published.
+        """
         store = self.store
-        if not store.names(self.name):  # another machine has published already
-            yield False
+        if not store.names(self.name):
+            if not self.run.is_shared:
+                raise DatasetError(
+                    f"{store.path(self.name)} is gone, with the shards that were finished in it: while a run is at it "
+                    "nothing else may remove it, or pack to the same name; run it again"
+                )
+            yield False  # another machine has published already
             return
         with store.lock(self._in(_PUBLISHING_LOCK)) as locked:
             begun = read_begun(store, self.job.name) if locked else None
