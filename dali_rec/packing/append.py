@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dali_rec._numbers import distinct
+from dali_rec._numbers import counted, distinct
 from dali_rec._shard_names import appended_name, appending_of
 from dali_rec.errors import DatasetNotFoundError, SourceError
 from dali_rec.manifest import parse_manifest
@@ -95,7 +95,8 @@ def append_to(
     added = len(classes or ()) - len(bases[0].manifest.classes or ())
     notes = source.notes
     if classes is not None and added:
-        notes = (*notes, f"{added} new classes: {', '.join(classes[-added:][:5])}{' …' if added > 5 else ''}")
+        shown = ", ".join(classes[-added:][:5]) + (" …" if added > 5 else "")
+        notes = (*notes, f"{counted(added, 'new class', 'new classes')}: {shown}")
     return replace(source, classes=classes, notes=notes), extended, bases
 
 
