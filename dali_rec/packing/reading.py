@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from dali_rec._files import read_regular
+from dali_rec._files import read_regular, unnameable
 from dali_rec.errors import ImageRejectedError
 from dali_rec.sources.archives.images import ArchivedImages
 from dali_rec.sources.parquet.images import ParquetImages
@@ -113,6 +113,8 @@ def _read_file(origin: Origin, location: str) -> ReadImage:
         reason = f"no such file: {path}{_what_is_there(origin.root, location, path)}"
     except OSError as error:
         reason = f"cannot be read: {error.strerror or error}: {path}"
+    except UnicodeEncodeError as error:
+        reason = f"cannot be read: {unnameable(error)}"
     except ValueError as error:  # a null character in the path
         reason = f"cannot be read: {error}"
     else:
