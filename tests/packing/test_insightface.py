@@ -175,6 +175,13 @@ def test_command_packs_and_refuses_shards(people, tmp_path, capsys):
         pack_insightface(people, tmp_path / "y", split={"a": 0.5, "b": 0.5})
 
 
+def test_machines_that_the_environment_names_are_refused_too(people, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("SLURM_PROCID", "1")
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "2")
+    assert main(["pack", str(people), str(tmp_path / "x"), "--format", "insightface"]) == 2
+    assert "one file, made at once: leave out shards, splits, nodes" in " ".join(capsys.readouterr().err.split())
+
+
 def test_loader_takes_the_images(people, tmp_path):
     pytest.importorskip("nvidia.dali", reason="DALI is not installed")
     pack_insightface(people, tmp_path / "train")
