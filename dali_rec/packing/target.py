@@ -5,10 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dali_rec._work_folders import refuse_half_moved
 from dali_rec.errors import DatasetError, OutputExistsError
-from dali_rec.manifest import parse_manifest
+from dali_rec.manifest import parse_manifest, replaceable_files
+from dali_rec.packing.bad_images import rejections_file
+from dali_rec.packing.begun import work_folder
+from dali_rec.packing.store import LocalStore
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from dali_rec.packing.job import Job
     from dali_rec.packing.store import Store
 
@@ -28,6 +35,26 @@ class Target:
             names += [f"{plan.name}.json", f"{plan.name}.lst"]
             names += [f"{shard.name}{suffix}" for shard in plan.shards for suffix in (".rec", ".idx")]
         return names
+
+    def protect(self, sources: Sequence[Path]) -> None:
+        """Raise OutputExistsError if the job would write over a folder, or over these files, from which it packs.
+
+        Raises DatasetError where another command is still to finish what has these names.
+        """
+        store = self.store
+        if not isinstance(store, LocalStore):
+            return
+        names = {*self.names, *(rejections_file(plan.name) for plan in self.job.plans)}
+        for plan in self.job.plans:
+            refuse_half_moved(store.directory / plan.name, own=work_folder(self.job.name))
+        for file in (store.directory / name for name in sorted(names)):
+            if file.is_dir():
+                raise OutputExistsError(f"{file} is a folder, and is not replaced; choose another name")
+        for plan in self.job.plans:
+            names |= replaceable_files(store.directory / f"{plan.name}.json")
+        for file in (store.directory / name for name in sorted(names)):
+            if file.exists() and any(file.samefile(source) for source in sources):
+                raise OutputExistsError(f"{file} would be written over, and is what is being packed; name it otherwise")
 
     def check(self, *, may_replace: bool) -> None:
         """Raise OutputExistsError or DatasetError if what is there now stands in the way of the job."""
