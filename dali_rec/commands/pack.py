@@ -392,8 +392,9 @@ def _print_plan(source: Source, plans: tuple[Plan, ...]) -> None:
         count_objects(plan.samples) if source.has_boxes else plan.class_counts() for plan in plans
     ]
     labels = sorted({label for count in counts for label in count})
+    classes = source.classes or ()
     for label in labels:
-        name = source.classes[int(label)] if source.classes else f"{label:g}"
+        name = classes[int(label)] if label.is_integer() and 0 <= label < len(classes) else f"{label:g}"
         table.add_row(name, *(f"{count.get(label, 0):,}" for count in counts))
     table.add_row("all", *(f"{sum(count.values()):,}" for count in counts), style="bold")
     console.print(table)
