@@ -205,9 +205,9 @@ def _extend(plan: Plan, base: Base, new_labels: list[int] | None, source: Source
         keys = distinct(samples.keys)
         taken = keys[np.isin(keys, base.keys)]
         if len(taken):
-            remedy = (
-                "'dali-rec merge' numbers packed data sets anew" if source.files else "number the new images otherwise"
-            )
+            remedy = "'dali-rec merge' numbers packed data sets anew"
+            if not source.files:
+                remedy = f"number the new images otherwise, or pack them by themselves: {remedy}"
             raise SourceError(f"id {taken[0]}, and {len(taken) - 1} more, are in {base.name} already: {remedy}")
     else:
         first = int(base.keys.max()) + 1 if len(base.keys) else 0
