@@ -40,7 +40,7 @@ class ImageCounter:
     def add(self, task: Task, report: ShardReport) -> None:
         """Count the images of a shard that was packed elsewhere."""
         self.looked_at += task.shard.images
-        self._count(task.shard.images, list(report.rejections(task.plan, task.shard)))
+        self.skip(task, report)
 
     def skip(self, task: Task, report: ShardReport) -> None:
         """Count the images of a shard that was finished before."""

@@ -48,13 +48,13 @@ def choose_device(options: PackOptions, run: RunOptions, plan: Plan, begun: str 
         raise ValueError(
             "device is 'gpu': Ray's tasks pack on the CPU; take the local engine, on each machine its part"
         )
-    gpus, why_not = count_gpus()
+    if wanted == "cpu":
+        return options
+    gpus, why_not = count_gpus()  # which starts the driver, and that may take seconds
     if wanted == "gpu":
         if not gpus:
             raise DeviceUnavailableError(f"no GPU can be used: {why_not}; --device cpu packs without one")
         import_nvimgcodec()
-        return options
-    if wanted == "cpu":
         return options
     if begun in ("cpu", "gpu"):
         return _with_device(options, "gpu" if begun == "gpu" else "cpu")

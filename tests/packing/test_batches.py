@@ -283,6 +283,11 @@ def test_auto_takes_what_measures_faster(pretend, chosen):
     assert chosen("gpu", rates=(0.1, 1.0)) == "gpu"
 
 
+def test_driver_is_not_started_where_no_gpu_is_asked_for(chosen, monkeypatch):
+    monkeypatch.setattr(choose_device, "count_gpus", None)
+    assert chosen("cpu") == "cpu"
+
+
 def test_auto_times_images_after_the_first(monkeypatch):
     now, made = [0.0], []
 
