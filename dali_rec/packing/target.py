@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dali_rec._work_folders import refuse_half_moved
@@ -14,7 +15,6 @@ from dali_rec.packing.store import LocalStore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from dali_rec.packing.job import Job
     from dali_rec.packing.store import Store
@@ -65,7 +65,8 @@ class Target:
     def _refuse_to_replace(self) -> None:
         names = [f"{shard.name}.rec" for _, shard in self.job.tasks] if self.job.bases else self.names
         for name in names:
-            if self.store.exists(name):
+            # Also a link that leads nowhere: to a disk that is not mounted, say.
+            if self.store.exists(name) or Path(self.store.path(name)).is_symlink():
                 raise OutputExistsError(
                     f"{self.store.path(name)} exists already; choose another name, or say --overwrite to replace it "
                     "or --append to add to it"
