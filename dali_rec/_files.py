@@ -166,6 +166,11 @@ def read_regular(path: str | os.PathLike[str]) -> tuple[bytes, os.stat_result]:
     return data, status
 
 
+def unnameable(error: UnicodeEncodeError) -> str:
+    """Why no file can be called so, and what to do: told not to use UTF-8, Python goes by the locale."""
+    return f"the locale's encoding, {error.encoding}, has not all letters of its name; set PYTHONUTF8=1"
+
+
 def read_at(descriptor: int, position: int, size: int) -> bytes:
     """So many bytes of an open file from ``position`` on, or what there is; many threads may read at a time."""
     data = _read_once(descriptor, position, size)

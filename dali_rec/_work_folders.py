@@ -8,10 +8,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dali_rec.errors import DatasetError
+from dali_rec.errors import DatasetError, OutputExistsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
 PACKING, ARRANGING, FETCHING = ".packing", ".arranging", ".fetching"
 #: What was begun.
@@ -31,6 +31,14 @@ def is_work_folder(path: str | os.PathLike[str]) -> bool:
     """Whether a data set is being made in this folder, or was until its run was killed."""
     # The name first: this is asked of every file of a source.
     return os.fspath(path).endswith(tuple(_COMMANDS)) and any((Path(path) / name).exists() for name in _FILES)
+
+
+def refuse_other_files(folder: str, names: Collection[str]) -> None:
+    """Raise OutputExistsError if the work folder, in which these files are, holds none that says that it is one."""
+    if names and not any(name == LOCK or name.startswith((f"{LOCK}-", JOB, JOURNAL)) for name in names):
+        raise OutputExistsError(
+            f"{folder} is needed as a work folder but holds other files; move it or choose another name"
+        )
 
 
 def require_whole(path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from dali_rec._files import NO_ROOM, allow_many_files
+from dali_rec._files import NO_ROOM, allow_many_files, unnameable
 from dali_rec._interrupt import INTERRUPTED, interrupt_as_usual
 from dali_rec._streams import prepare_streams
 from dali_rec._version import __version__
@@ -112,4 +112,6 @@ def _one_line(error: Exception) -> str:
         return f"{error.filename}: {error.strerror}; no file is left half-written: {remedy}"
     if isinstance(error, OSError) and error.filename is not None and error.strerror and error.filename2 is None:
         return f"{error.filename}: {error.strerror}"
+    if isinstance(error, UnicodeEncodeError):
+        return f"{error.object}: {unnameable(error)}"
     return " ".join(str(error).split())

@@ -1,11 +1,14 @@
 import inspect
+import json
 import re
 import subprocess
 import sys
 
 import pytest
+from damage import flipped_image
 
 import dali_rec
+from dali_rec.arrange import split
 from dali_rec.cli import app, main
 from dali_rec.commands.pack import pack
 from dali_rec.errors import DatasetError
@@ -24,6 +27,28 @@ def test_pack_packs_and_says_what(capsys, class_folder, tmp_path):
     assert status == 0
     assert "12 records in 3 classes in 2 shards" in out
     assert len(dali_rec.open(tmp_path / "x")) == 12
+
+
+@pytest.mark.parametrize("name", ["a\tb.jpg", "a\nb.jpg"])
+@pytest.mark.skipif(sys.platform == "win32", reason="no file has such a name there")
+def test_list_takes_no_name_that_would_break_its_line(capsys, class_folder, tmp_path, name):
+    (class_folder / "ant" / "ant_000.jpg").rename(class_folder / "ant" / name)
+    status, _, err = run(capsys, "list", class_folder, tmp_path / "x.lst")
+    assert status == 1
+    assert err == f"dali-rec: {'ant/' + name!r}: its name holds a tab or a line break, which a .lst cannot; rename it\n"
+    assert not (tmp_path / "x.lst").exists()
+
+
+def test_labels_without_a_name_are_packed_and_shown_as_numbers(capsys, packed, tmp_path):
+    manifest = packed.with_suffix(".json")
+    content = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({**content, "classes": ["ant"]}))
+    flipped_image(packed.with_suffix(".rec"), -1)
+    status, out, _ = run(capsys, "pack", packed, tmp_path / "x", "--dry-run")
+    assert status == 0
+    assert [line.split() for line in out.splitlines()[1:4]] == [["ant", "3"], ["1", "4"], ["2", "5"]]
+    keep_last = split(packed, tmp_path / "last", ids=[0, 11]).sets[0].manifest_path
+    assert run(capsys, "pack", keep_last, tmp_path / "y", "--max-bad", "1")[0] == 0
 
 
 def test_failure_is_one_line_on_standard_error_and_status_1(capsys, tmp_path):

@@ -58,6 +58,20 @@ def test_letters_that_the_terminal_has_not_are_escaped(class_folder, tmp_path):
     assert error.startswith("dali-rec: ")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="names are Unicode there")
+def test_locale_without_the_letters_of_a_name_is_told_of(class_folder, tmp_path):
+    (class_folder / "bee").rename(class_folder / "bié")
+    ascii_names = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    told = "the locale's encoding, ascii, has not all letters of its name; set PYTHONUTF8=1"
+    status, _, error = run("pack", class_folder, tmp_path / "x", **ascii_names)
+    assert status == 1
+    assert f": cannot be read: {told}; the list is in" in error
+    dali_rec.pack(class_folder, tmp_path / "x")
+    status, _, error = run("unpack", tmp_path / "x", tmp_path / "files", **ascii_names)
+    assert status == 1
+    assert error == f"dali-rec: bi\\xe9: {told}\n"
+
+
 def run_with_limit(name, soft, hard, *arguments):
     """Run a command under a limit of the system (RLIMIT_NAME); gives its status and standard error."""
     limit = f"import resource; resource.setrlimit(resource.RLIMIT_{name}, ({soft}, {hard}))"

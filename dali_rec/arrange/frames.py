@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dali_rec.errors import CorruptRecordError, RecordError, TruncatedRecordError
-from dali_rec.recordio.framing import HEAD, MAGIC, MAX_RECORD_LENGTH, read_record
+from dali_rec.recordio.framing import HEAD, MAGIC, MAX_RECORD_LENGTH, read_record, without_hint
 from dali_rec.recordio.header import HEADER
 from dali_rec.recordio.index import unsigned
 
@@ -173,6 +173,7 @@ def _end_of_odd(shard: Shard, offset: int, limit: int, key: int) -> int:
     except RecordError as error:
         raise type(error)(
             f"{shard.path}: the record with id {unsigned(key)}, at offset {offset}, is damaged, or the index belongs "
-            f"to another file: {error}; 'dali-rec verify --repair {shard.path}' leaves such records out"
+            f"to another file: {without_hint(error).removeprefix(f'{shard.path}: ')}; 'dali-rec verify --repair "
+            f"{shard.path}' leaves such records out"
         ) from None
     return end

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class ShardState:
     """How far the writing is.
 
@@ -22,10 +22,10 @@ class ShardState:
     """
 
     count: int
-    written: int = 0
-    number: int = 0
-    records: int = 0
-    bytes: int = 0
+    written: int
+    number: int
+    records: int
+    bytes: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,14 +56,15 @@ class Facts:
 
 
 class SetWriter:
-    """Writes ``count`` records to the shards of the data set ``name``, in a folder."""
+    """Writes ``count`` records to the shards of the data set ``name``, in a folder. ``written``: how many so far."""
 
     def __init__(self, folder: Path, name: str, count: int, sharding: Sharding) -> None:
         self.facts = Facts()
         self._folder = folder
         self._name = name
         self._sharding = sharding
-        self._state = ShardState(count)
+        self.written = 0
+        self._count = count
         self._shards: list[_ShardFile] = []
         self._list_path = folder / f"{name}.lst"
         self._list = self._list_path.open("wb", buffering=1 << 20)
@@ -80,11 +81,6 @@ class SetWriter:
         if self._shards:
             self._shards[-1].abandon()
 
-    @property
-    def written(self) -> int:
-        """Records so far."""
-        return self._state.written
-
     def write(self, frames: Frames, locations: Sequence[bytes], *, measure: bool) -> None:
         """Append records, with the last column of the list for each.
 
@@ -95,21 +91,26 @@ class SetWriter:
         self._note(frames, measure=measure)
         self._write_list(frames, locations)
         while len(frames):
-            room = self._sharding.room(self._state, frames.lengths)
-            if room == 0 or not self._shards:
+            room = self._room(frames)
+            if room:
+                self._shards[-1].append(frames.take(slice(room)))
+                self.written += room
+                frames = frames.take(slice(room, None))
+            else:
                 self._begin_shard()
-                continue
-            self._shards[-1].append(frames.take(slice(room)))
-            self._state.written += room
-            self._state.records += room
-            self._state.bytes += int(frames.lengths[:room].sum())
-            frames = frames.take(slice(room, None))
+
+    def _room(self, frames: Frames) -> int:
+        """How many of these records the shard that is being written still takes; 0 before the first."""
+        if not self._shards:
+            return 0
+        shard = self._shards[-1]
+        state = ShardState(self._count, self.written, len(self._shards) - 1, shard.records, shard.position)
+        return self._sharding.room(state, frames.lengths)
 
     def _begin_shard(self) -> None:
         if self._shards:
             self._shards[-1].finish()
         self._shards.append(_ShardFile(self._folder, self._name, len(self._shards), self._threads))
-        self._state.number, self._state.records, self._state.bytes = len(self._shards) - 1, 0, 0
 
     def finish(self) -> tuple[ShardEntry, ...]:
         """Make the files durable, under their names; gives the entries of the manifest."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dali_rec._sizes import shown_size
 from dali_rec.arrange.classes import LabelChoice
 from dali_rec.commands._options import parse_split, size
 from dali_rec.commands._printing import describe_set
@@ -183,4 +184,4 @@ def _read_ids(path: Path) -> list[int]:
 def _print(report: ArrangeReport) -> None:
     for one in report.sets:
         print(f"{describe_set(one.manifest)}: {one.manifest_path}")
-    print(f"{report.seconds:.1f} s, {report.bytes / 1e6 / report.seconds:,.0f} MB/s")
+    print(f"{report.seconds:.1f} s, {shown_size(report.bytes / report.seconds)}/s")

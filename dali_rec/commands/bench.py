@@ -143,12 +143,12 @@ def _make_dataset(folder: Path) -> Path:
 def _print(report: BenchReport) -> None:
     from dali_rec.bench.chart import LABELS
 
-    console = Console()
+    console = Console(markup=False)  # names may hold brackets
     console.print(
         f"{report.dataset}: {report.records:,} records of {report.bytes_per_image / 1e3:,.0f} kB, {report.device}"
     )
     console.print(str(report.machine), highlight=False)
-    console.print(f"settings: {report.tuned}", highlight=False, markup=False)
+    console.print(f"settings: {report.tuned}", highlight=False)
     table = Table("stage", box=None, pad_edge=False)
     for column in ("images/s", "slowest", "fastest", "MB/s", "cores busy"):
         table.add_column(column, justify="right")

@@ -240,8 +240,9 @@ def pack(
     """
     from dali_rec.packing import plan_pack, run_pack, run_pack_insightface
 
+    nodes = (0, 1) if dry_run else _nodes(node_rank, num_nodes)
     one_file = shards in (None, 1) and not shard_size and not shard_records and split is None and not append
-    if data_format == "insightface" and not (one_file and num_nodes in (None, 1) and not resume):
+    if data_format == "insightface" and not (one_file and nodes == (0, 1) and not resume):
         raise typer.BadParameter(
             "InsightFace's layout is one file, made at once: leave out shards, splits, nodes, --append and --resume"
         )
@@ -273,7 +274,6 @@ def pack(
             planned = plan_pack(source, out, options, source_options)
         _print_plan(*planned)
         return
-    nodes = _nodes(node_rank, num_nodes)
     run = RunOptions(resume, overwrite, *nodes, engine, address)
     with progress_bar("packing", "images") as progress:
         if data_format == "insightface":
@@ -392,8 +392,9 @@ def _print_plan(source: Source, plans: tuple[Plan, ...]) -> None:
         count_objects(plan.samples) if source.has_boxes else plan.class_counts() for plan in plans
     ]
     labels = sorted({label for count in counts for label in count})
+    classes = source.classes or ()
     for label in labels:
-        name = source.classes[int(label)] if source.classes else f"{label:g}"
+        name = classes[int(label)] if label.is_integer() and 0 <= label < len(classes) else f"{label:g}"
         table.add_row(name, *(f"{count.get(label, 0):,}" for count in counts))
     table.add_row("all", *(f"{sum(count.values()):,}" for count in counts), style="bold")
     console.print(table)

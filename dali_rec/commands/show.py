@@ -44,6 +44,8 @@ def show(
 
     if out is None and page is None:
         out = Path(f"{dataset.stem if dataset.suffix in ('.rec', '.json') else dataset.name}.png")
+    if out is None and (augmented or at_random or ids is not None):
+        raise typer.BadParameter("--ids, --random and --augmented are of the sheet: say -o too, for both")
     if out is not None:
         chosen = parse_ids(ids)
         order: Literal["class", "random"] = "random" if at_random else "class"

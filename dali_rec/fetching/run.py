@@ -15,6 +15,7 @@ from multiprocessing.pool import ThreadPool
 from typing import TYPE_CHECKING
 
 from dali_rec._files import as_path, check_space, locked, require_output_name
+from dali_rec._numbers import counted
 from dali_rec._sizes import shown_size
 from dali_rec._work_folders import FETCHING
 from dali_rec.errors import DatasetError, DatasetNotFoundError
@@ -100,7 +101,7 @@ def _bring(missing: Sequence[File], target: Target, progress: Callable[[int, int
             if progress is not None:
                 progress(done, total)
     rate = shown_size(total / (time.perf_counter() - began))
-    logger.info("%s: fetched %d files, %s, %s/s", target.prefix, len(parts), shown_size(total), rate)
+    logger.info("%s: fetched %s, %s, %s/s", target.prefix, counted(len(parts), "file"), shown_size(total), rate)
 
 
 def _look_up(file: File) -> RemoteFile | None:

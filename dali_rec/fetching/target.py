@@ -7,7 +7,7 @@ from multiprocessing.pool import ThreadPool
 from typing import TYPE_CHECKING
 
 from dali_rec._files import atomic_write, fsync_directory, hash_file, write_text_atomically
-from dali_rec._work_folders import FETCHING, JOB, JOURNAL, refuse_half_moved
+from dali_rec._work_folders import FETCHING, JOB, JOURNAL, refuse_half_moved, refuse_other_files
 from dali_rec.errors import OutputExistsError
 from dali_rec.fetching.record import Entry, Record, state
 from dali_rec.manifest import is_manifest, replaceable_files
@@ -49,10 +49,7 @@ class Target:
         self._replaced(wanted, missing, overwrite=overwrite)
         self.work.mkdir(exist_ok=True)
         paths = list(self.work.iterdir())
-        if paths and not any(path.name.startswith((JOB, JOURNAL)) for path in paths):
-            raise OutputExistsError(
-                f"{self.work} is needed as a work folder but holds other files; move it or choose another name"
-            )
+        refuse_other_files(str(self.work), [path.name for path in paths])
         begun = Record.read(self.work / JOB).files
         versions: dict[str, Entry] = {file.name: [file.version] for file in missing}
         # Of a file without a known size nobody could tell whether its end belongs to its beginning.

@@ -35,6 +35,8 @@ class Source(NamedTuple):
         if not is_url(text):
             path = as_path(text)
             text = as_url(path) or f"file://{path.absolute()}"
+        protocol, mark, place = text.partition("://")
+        text = protocol.lower() + mark + place  # as fsspec knows it
         place, mark, query = text.partition("?") if is_http(text) else (text, "", "")
         folder, _, name = place.rstrip("/").rpartition("/")
         if "://" not in folder:

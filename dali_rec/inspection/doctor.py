@@ -72,12 +72,12 @@ def diagnose() -> Diagnosis:
     findings = [*_machine(), *_gpus(driver, cards), *_dali(dali, versions, driver)]
     results = {device: dali_probe.finish(process) for device, process in probes.items()}
     findings += _probes(results)
-    findings += _packages("frameworks", packages.FRAMEWORKS.values(), versions, driver)
+    findings += _packages("frameworks", packages.FRAMEWORKS.values(), versions, driver, cards)
     findings += _torch_build(versions, cards)
     findings += _tensorflow_plugin(versions, dali)
-    findings += _packages("packing", packages.CORE, versions, driver)
+    findings += _packages("packing", packages.CORE, versions, driver, cards)
     findings += _compiler(versions)
-    findings += _packages("packing", packages.OTHERS, versions, driver)
+    findings += _packages("packing", packages.OTHERS, versions, driver, cards)
     return Diagnosis(tuple(findings), *_choice(results, versions))
 
 
@@ -155,14 +155,21 @@ def _probes(results: dict[str, Probe]) -> Iterator[Finding]:
 
 
 def _packages(
-    section: str, wanted: Iterable[Package], versions: dict[str, str], driver: Driver | None
+    section: str,
+    wanted: Iterable[Package],
+    versions: dict[str, str],
+    driver: Driver | None,
+    cards: tuple[Gpu, ...],
 ) -> Iterator[Finding]:
     for package in wanted:
         there = packages.find(package, versions)
         if there is not None:
             plain = there.distribution == package.distributions[0]
             detail = there.version if plain else f"{there.version} ({there.distribution})"
-            yield Finding(section, package.name, "ok", f"{detail}, for {package.purpose}")
+            if package.needs_gpu and not cards:
+                yield Finding(section, package.name, "absent", f"{detail}, of no use without a GPU")
+            else:
+                yield Finding(section, package.name, "ok", f"{detail}, for {package.purpose}")
         elif package in packages.CORE:
             missing = f"not installed, for {package.purpose}"
             yield Finding(section, package.name, "problem", missing, "pip install --upgrade dali-rec")
@@ -214,7 +221,7 @@ def _choice(results: dict[str, Probe], versions: dict[str, str]) -> tuple[str | 
     at_hand = [
         name
         for name, package in packages.FRAMEWORKS.items()
-        if packages.find(package, versions) and (on_gpu or name != "cupy")
+        if packages.find(package, versions) and (on_gpu or not package.needs_gpu)
     ]
     framework = at_hand[0] if at_hand else "numpy"
     default = "it is the default" if framework == "torch" else "the default, torch, is not installed: name it"

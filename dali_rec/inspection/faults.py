@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dali_rec.manifest import Manifest, ShardEntry
+    from dali_rec.inspection.verify_target import VerifyTarget
+    from dali_rec.manifest import ShardEntry
     from dali_rec.recordio import Index
 
 #: file: a .rec is missing, or there is no record; framing: no whole record where one was; header: a record without an
@@ -66,19 +67,11 @@ class ShardFindings:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """All shards that are there, the manifest that names them, and the shards that are missing.
+    """What was looked at, all shards of it that are there, and whether their images were decoded."""
 
-    part_of: the manifest of the sharded data set of which a single .rec was looked at. damaged_manifest: that which
-    cannot be read.
-    """
-
+    target: VerifyTarget
     shards: tuple[ShardFindings, ...]
-    manifest: Manifest | None
-    manifest_path: Path | None
-    missing: tuple[ShardEntry, ...]
-    part_of: Path | None
     decoded: bool
-    damaged_manifest: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,7 @@ class _File(NamedTuple):
 def _open(path: Paths) -> tuple[list[_File], Manifest | None, int | None]:
     if isinstance(path, (str, os.PathLike)):
         rec = require_name(as_path(path))
-        if rec.suffix != ".rec" and not rec.exists():
+        if rec.suffix != ".rec" and not rec.is_file():  # the folder of its images may be called so
             rec = rec.with_name(rec.name + ".rec")
         described = rec.with_suffix(".idx").exists() or find_manifest(rec.with_suffix(".json"))
         if rec.suffix == ".rec" and rec.exists() and not described:

@@ -10,13 +10,15 @@ from typing import NamedTuple
 class Package(NamedTuple):
     """A package that dali-rec uses, under any of several names on the package index.
 
-    extra: the optional dependency that installs it, or None where dali-rec itself needs it.
+    extra: the optional dependency that installs it, or None where dali-rec itself needs it, or what the GPU's driver
+    says decides. needs_gpu: it does nothing on the CPU.
     """
 
     name: str
     distributions: tuple[str, ...]
     purpose: str
     extra: str | None = None
+    needs_gpu: bool = False
 
 
 class Installed(NamedTuple):
@@ -55,7 +57,9 @@ FRAMEWORKS = {
         'framework="tensorflow"',
         "tensorflow",
     ),
-    "cupy": Package("CuPy", ("cupy-cuda12x", "cupy-cuda13x", "cupy-cuda11x", "cupy"), 'framework="cupy"'),
+    "cupy": Package(
+        "CuPy", ("cupy-cuda12x", "cupy-cuda13x", "cupy-cuda11x", "cupy"), 'framework="cupy"', needs_gpu=True
+    ),
 }
 OTHERS = (
     Package("s3fs", ("s3fs",), "s3://", "s3"),

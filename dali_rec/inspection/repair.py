@@ -47,6 +47,7 @@ def repair(report: VerifyReport, *, drop_missing: bool = False) -> RepairReport:
     findings = report.findings
     if findings is None:
         raise DatasetError("this report cannot be repaired from: take one that verify() has returned")
+    target = findings.target
     _refuse(findings, drop_missing=drop_missing)
     if report.ok:
         return RepairReport((), _records(findings), (), ())
@@ -56,49 +57,48 @@ def repair(report: VerifyReport, *, drop_missing: bool = False) -> RepairReport:
         if shard.changed:
             write_index(idx, shard.index)
             written.append(idx)
-    lst = _list_path(findings)
+    lst = target.head.with_suffix(".lst")
     if lst.exists() and _rewrite_list(lst, findings):
         written.append(lst)
-    if findings.manifest is not None and findings.manifest_path is not None:
-        _repaired(findings.manifest, findings).write(findings.manifest_path)
-        written.append(findings.manifest_path)
+    if target.manifest is not None and target.manifest_path is not None:
+        _repaired(target.manifest, findings).write(target.manifest_path)
+        written.append(target.manifest_path)
     left_out = tuple(sorted({key for shard in findings.shards for key in shard.left_out}))
-    return RepairReport(tuple(written), _records(findings), left_out, tuple(entry.rec for entry in findings.missing))
+    dropped = tuple(entry.rec for entry in target.missing)
+    return RepairReport(tuple(written), _records(findings), left_out, dropped)
 
 
 def _refuse(findings: Findings, *, drop_missing: bool) -> None:
+    target = findings.target
     if not findings.decoded:
         raise DatasetError("repair needs to know which images decode: verify again without --quick")
-    if findings.damaged_manifest is not None:
+    if target.damaged_manifest is not None:
         raise DatasetError(
-            f"{findings.damaged_manifest} cannot be read, and the .rec files do not tell the names of the classes: put "
+            f"{target.damaged_manifest} cannot be read, and the .rec files do not tell the names of the classes: put "
             "it back from a copy, or move it away, and verify again; nothing was changed"
         )
-    if findings.part_of is not None:
-        name = findings.part_of.with_suffix("")
+    if target.part_of is not None:
+        name = target.part_of.with_suffix("")
         raise DatasetError(
-            f"{findings.shards[0].path} is a shard of {findings.part_of}: repair the whole, 'dali-rec verify {name} "
+            f"{findings.shards[0].path} is a shard of {target.part_of}: repair the whole, 'dali-rec verify {name} "
             "--repair'"
         )
-    if findings.manifest_path is not None and find_manifest(findings.manifest_path) != findings.manifest:
+    if target.manifest_path is not None and find_manifest(target.manifest_path) != target.manifest:
         raise DatasetError(
-            f"{findings.manifest_path} has changed since it was verified: verify it again; nothing was changed"
+            f"{target.manifest_path} has changed since it was verified: verify it again; nothing was changed"
         )
     for shard in findings.shards:
         if shard.path.stat().st_size != shard.bytes:
             raise DatasetError(f"{shard.path} has changed since it was verified: verify it again; nothing was changed")
-    if findings.missing and not drop_missing:
-        names = ", ".join(entry.rec for entry in findings.missing)
-        records = sum(entry.records for entry in findings.missing)
+    if target.missing and not drop_missing:
+        names = ", ".join(entry.rec for entry in target.missing)
+        records = sum(entry.records for entry in target.missing)
         raise DatasetError(
-            f"{findings.manifest_path}: {names} missing, with {records:,} records: put it back and verify again, or "
-            "say --drop-missing-shards to take those records out of the data set; nothing was changed"
+            f"{target.manifest_path}: {names} missing, with {records:,} records: put it back and verify again, or say "
+            "--drop-missing-shards to take those records out of the data set; nothing was changed"
         )
     if not _records(findings):
-        raise DatasetError(
-            f"{findings.manifest_path or findings.shards[0].path}: no sound record is left; pack it again; nothing was "
-            "changed"
-        )
+        raise DatasetError(f"{target.head}: no sound record is left; pack it again; nothing was changed")
 
 
 def _records(findings: Findings) -> int:
@@ -124,10 +124,6 @@ def _entry(shard: ShardFindings) -> ShardEntry:
     return dataclasses.replace(shard.entry, records=records, bytes=shard.bytes, sha256=shard.sha256)
 
 
-def _list_path(findings: Findings) -> Path:
-    return (findings.manifest_path or findings.shards[0].path).with_suffix(".lst")
-
-
 def _rewrite_list(path: Path, findings: Findings) -> bool:
     """Take the lines of records that are gone out of the .lst; the others keep their bytes. Whether any went.
 
@@ -141,7 +137,7 @@ def _rewrite_list(path: Path, findings: Findings) -> bool:
     for line in lines:
         first = line.split(None, 1)[:1]
         key = int(first[0]) if first and first[0].isdigit() else None
-        is_gone = key is not None and (key not in kept if findings.manifest is not None else key in bad)
+        is_gone = key is not None and (key not in kept if findings.target.manifest is not None else key in bad)
         if not is_gone:
             remaining.append(line)
     if len(remaining) == len(lines):

@@ -63,7 +63,7 @@ def verify(
     faults = [*_missing(target), *(fault for check in checks for fault in check.faults), *_wrong_sum(target)]
     notes = [note for check in checks for note in check.notes]
     if not records and not faults:
-        faults.append(Fault("file", str(target.manifest_path or target.files[0][0]), "no records in it; pack it again"))
+        faults.append(Fault("file", str(target.head), "no records in it; pack it again"))
     copies, count = seen.find(None if duplicates else _MOST_NOTED)
     if duplicates:
         faults += copies
@@ -72,16 +72,8 @@ def verify(
         notes += copies
         if count > len(copies):
             message = f"{count - len(copies):,} more images are there a second time; 'verify --duplicates' names all"
-            notes.append(Fault("duplicate", str(target.manifest_path or target.files[0][0]), message))
-    findings = Findings(
-        tuple(shards),
-        target.manifest,
-        target.manifest_path,
-        target.missing,
-        target.part_of,
-        decode,
-        target.damaged_manifest,
-    )
+            notes.append(Fault("duplicate", str(target.head), message))
+    findings = Findings(target, tuple(shards), decode)
     return VerifyReport(records, sum(check.images for check in checks), tuple(faults), tuple(notes), findings)
 
 

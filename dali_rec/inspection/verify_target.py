@@ -32,6 +32,11 @@ class VerifyTarget(NamedTuple):
     damage: str = ""
 
     @property
+    def head(self) -> Path:
+        """The file that stands for the whole: the manifest, or without one the first .rec."""
+        return self.manifest_path or self.files[0][0]
+
+    @property
     def missing_files(self) -> list[Path]:
         """The .rec files that the manifest names and that are not there."""
         return [self.manifest_path.parent / entry.rec for entry in self.missing] if self.manifest_path else []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from dali_rec.errors import RecordError
-from dali_rec.recordio.framing import find_record
+from dali_rec.recordio.framing import find_record, without_hint
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,4 +53,4 @@ def walk(reader: RecordReader) -> Walk:
 
 def short_reason(error: RecordError, name: str) -> str:
     """What an error says beyond the file's name and the advice to verify it, for those who are doing just that."""
-    return str(error).removeprefix(f"{name}: ").partition("; 'dali-rec verify ")[0]
+    return without_hint(error).removeprefix(f"{name}: ")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dali_rec._numbers import distinct
+from dali_rec._numbers import counted, distinct
 from dali_rec._shard_names import appended_name, appending_of
 from dali_rec.errors import DatasetNotFoundError, SourceError
 from dali_rec.manifest import parse_manifest
@@ -95,7 +95,8 @@ def append_to(
     added = len(classes or ()) - len(bases[0].manifest.classes or ())
     notes = source.notes
     if classes is not None and added:
-        notes = (*notes, f"{added} new classes: {', '.join(classes[-added:][:5])}{' …' if added > 5 else ''}")
+        shown = ", ".join(classes[-added:][:5]) + (" …" if added > 5 else "")
+        notes = (*notes, f"{counted(added, 'new class', 'new classes')}: {shown}")
     return replace(source, classes=classes, notes=notes), extended, bases
 
 
@@ -204,9 +205,9 @@ def _extend(plan: Plan, base: Base, new_labels: list[int] | None, source: Source
         keys = distinct(samples.keys)
         taken = keys[np.isin(keys, base.keys)]
         if len(taken):
-            remedy = (
-                "'dali-rec merge' numbers packed data sets anew" if source.files else "number the new images otherwise"
-            )
+            remedy = "'dali-rec merge' numbers packed data sets anew"
+            if not source.files:
+                remedy = f"number the new images otherwise, or pack them by themselves: {remedy}"
             raise SourceError(f"id {taken[0]}, and {len(taken) - 1} more, are in {base.name} already: {remedy}")
     else:
         first = int(base.keys.max()) + 1 if len(base.keys) else 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from dali_rec._files import check_space, require_output_name
 from dali_rec._shard_names import without_number
-from dali_rec._work_folders import ARRANGING, JOURNAL, LOCK, refuse_half_moved
+from dali_rec._work_folders import ARRANGING, JOURNAL, LOCK, refuse_half_moved, refuse_other_files
 from dali_rec.errors import OutputExistsError
 from dali_rec.manifest import replaceable_files
 from dali_rec.packing.bad_images import rejections_file
@@ -116,11 +116,7 @@ class ArrangeTarget:
     @contextlib.contextmanager
     def _hold(self) -> Iterator[Path]:
         store, folder = self._store, self._folder
-        names = store.names(folder)
-        if names and not {LOCK, JOURNAL}.intersection(names):
-            raise OutputExistsError(
-                f"{store.path(folder)} is needed as a work folder but holds other files; move it or choose another name"
-            )
+        refuse_other_files(store.path(folder), store.names(folder))
         store.make_folder(folder)
         with store.lock(f"{folder}/{LOCK}") as is_locked:
             if not is_locked:

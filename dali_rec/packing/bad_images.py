@@ -40,7 +40,7 @@ class ImageCounter:
     def add(self, task: Task, report: ShardReport) -> None:
         """Count the images of a shard that was packed elsewhere."""
         self.looked_at += task.shard.images
-        self._count(task.shard.images, list(report.rejections(task.plan, task.shard)))
+        self.skip(task, report)
 
     def skip(self, task: Task, report: ShardReport) -> None:
         """Count the images of a shard that was finished before."""
@@ -113,7 +113,8 @@ def emptied_classes(job: Job, rejections: Iterable[Rejection]) -> tuple[str, ...
     for plan in job.plans if rejected else ():
         named.update(plan.class_counts())
     before = len(job.bases[0].manifest.classes or ()) if job.bases else 0
-    emptied = sorted(int(label) for label, count in rejected.items() if count == named[label] and label >= before)
+    added = range(before, len(names))  # a data set that is packed again may have labels without a name
+    emptied = sorted(int(label) for label, count in rejected.items() if count == named[label] and label in added)
     if not emptied:
         return ()
     shown = ", ".join(f"{label} {names[label]!r}" for label in emptied[:5]) + (", …" if len(emptied) > 5 else "")

@@ -27,7 +27,7 @@ from dali_rec.packing.reading import read_image
 from dali_rec.packing.transform import Outcome, PreparedImage, transform_or_reject
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     from dali_rec.packing.options import ImageOptions, PackOptions
     from dali_rec.packing.plan import Plan, ShardPlan
@@ -271,14 +271,13 @@ def import_nvimgcodec() -> Any:
 
 
 def prepare_by_batches(
-    shards: Iterable[tuple[Plan, ShardPlan]],
+    shards: Sequence[tuple[Plan, ShardPlan]],
     options: PackOptions,
     *,
     on_gpu: bool = True,
     settings: Settings = DEFAULTS,
 ) -> Generator[tuple[Sample, Stamp, Outcome]]:
     """Prepare the images of these shards in order, as ``prepare_all`` does, a bounded number of batches at a time."""
-    shards = list(shards)
     workers = options.worker_count
     if any(plan.has_urls for plan, _ in shards):
         workers = max(workers, options.fetch.connections)

@@ -16,7 +16,7 @@ from dali_rec.packing.plan import ShardPlan
 from dali_rec.packing.shard import prepare_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator
 
     from dali_rec.packing.options import Device, PackOptions, RunOptions
     from dali_rec.packing.plan import Plan
@@ -32,13 +32,11 @@ _NOT_TIMED = 1024
 _SECONDS_TIMED = 2.0
 
 
-def choose_device(
-    options: PackOptions, run: RunOptions, plan: Plan, begun: str | None, *, rate: Callable[..., float] | None = None
-) -> PackOptions:
+def choose_device(options: PackOptions, run: RunOptions, plan: Plan, begun: str | None) -> PackOptions:
     """The options with "cpu" or "gpu" for "auto".
 
     "auto" is what the run that is resumed had (``begun``), and otherwise the GPU only if there is one, many images are
-    changed and it packs the first of them faster. rate: images a second of a device, for the tests.
+    changed and it packs the first of them faster.
 
     Raises DeviceUnavailableError or MissingDependencyError where a GPU is asked for and cannot be had, ValueError where
     machines would have to choose each for itself.
@@ -50,26 +48,25 @@ def choose_device(
         raise ValueError(
             "device is 'gpu': Ray's tasks pack on the CPU; take the local engine, on each machine its part"
         )
-    gpus, why_not = count_gpus()
+    if wanted == "cpu":
+        return options
+    gpus, why_not = count_gpus()  # which starts the driver, and that may take seconds
     if wanted == "gpu":
         if not gpus:
             raise DeviceUnavailableError(f"no GPU can be used: {why_not}; --device cpu packs without one")
         import_nvimgcodec()
-        return options
-    if wanted == "cpu":
         return options
     if begun in ("cpu", "gpu"):
         return _with_device(options, "gpu" if begun == "gpu" else "cpu")
     is_too_small = len(plan.samples) < FEWEST_IMAGES
     if not gpus or options.image.keeps_bytes or run.engine == "ray" or is_too_small:
         return _with_device(options, "cpu")
-    measure = rate or _rate
     try:
-        on_gpu = measure(_with_device(options, "gpu"), plan)
+        on_gpu = _rate(_with_device(options, "gpu"), plan)
     except (*DALI_ERRORS, DaliRecError) as error:
         logger.warning("packing: not on the GPU, which failed at the first images: %s", dali_reason(error))
         return _with_device(options, "cpu")
-    on_cpu = measure(_with_device(options, "cpu"), plan)
+    on_cpu = _rate(_with_device(options, "cpu"), plan)
     logger.info("packing: %.0f images/s on the GPU, %.0f on the CPU, over the first images", on_gpu, on_cpu)
     return _with_device(options, "gpu" if on_gpu > WORTH_IT * on_cpu else "cpu")
 

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from dali_rec.packing.shard import pack_shard, prepare_all
+from dali_rec.packing.work import keep_shard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,7 +35,7 @@ def pack_locally(
             report = pack_shard(task.plan, task.shard, scratch, job.options, on_image, prepared)
             if keeping is not None:
                 keeping.result()
-            keeping = keeper.submit(work.keep, report, scratch)
+            keeping = keeper.submit(keep_shard, work.store, work.name, report, scratch)
             reports[report.name] = report
         if keeping is not None:
             keeping.result()

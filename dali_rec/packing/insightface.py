@@ -16,7 +16,7 @@ import numpy as np
 
 from dali_rec._files import as_path, atomic_write, require_output_name, write_text_atomically
 from dali_rec.dataset import listed_ids
-from dali_rec.errors import SourceError, TooManyBadImagesError
+from dali_rec.errors import DatasetError, SourceError, TooManyBadImagesError
 from dali_rec.images import inspect_image
 from dali_rec.manifest import Manifest, ShardEntry
 from dali_rec.opening import open_dataset
@@ -126,7 +126,11 @@ def _pack_and_arrange(
         if packed.rejections:
             made.replace(folder / kept.name)
         with open_dataset(packed.location) as dataset:
-            (arranged,) = target.publish([_write(dataset, folder, out.name)])
+            try:
+                manifest = _write(dataset, folder, out.name)
+            except (DatasetError, SourceError) as error:  # the packed file will be gone
+                raise SourceError(str(error).replace(dataset.name, str(source))) from None
+            (arranged,) = target.publish([manifest])
     packed = replace(
         packed,
         location=str(arranged.manifest_path),

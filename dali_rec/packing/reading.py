@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from dali_rec._files import read_regular
+from dali_rec._files import read_regular, unnameable
 from dali_rec.errors import ImageRejectedError
 from dali_rec.sources.archives.images import ArchivedImages
 from dali_rec.sources.parquet.images import ParquetImages
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 #: Size in bytes and time of change in nanoseconds of the file that an image is in; zeros where there is none.
 Stamp = tuple[int, int]
+
+#: Why an image is not taken whose location is not ``is_listable``.
+NOT_LISTABLE = "its name holds a tab or a line break, which a .lst cannot; rename it"
 
 _NO_STAMP: Stamp = (0, 0)
 _USUAL_EXTENSIONS = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
@@ -69,11 +72,15 @@ class ReadImage(NamedTuple):
     data: bytes | ImageRejectedError
 
 
+def is_listable(location: str) -> bool:
+    """Whether a .lst can name the image: one line, of columns parted by tabs."""
+    return not any(character in location for character in "\t\r\n")
+
+
 def read_image(origin: Origin, location: str, fetching: FetchOptions) -> ReadImage:
     """Read the image at ``location``: a path, relative or absolute, a URL, or what is held."""
-    if any(character in location for character in "\t\r\n"):
-        reason = "its name holds a tab or a line break, which a .lst cannot; rename it"
-        return ReadImage(stamp_of(origin, location), ImageRejectedError(reason))
+    if not is_listable(location):
+        return ReadImage(stamp_of(origin, location), ImageRejectedError(NOT_LISTABLE))
     holder = origin.holder_of(location)
     if holder is None:
         return _fetch(location, fetching) if is_url(location) else _read_file(origin, location)
@@ -113,6 +120,8 @@ def _read_file(origin: Origin, location: str) -> ReadImage:
         reason = f"no such file: {path}{_what_is_there(origin.root, location, path)}"
     except OSError as error:
         reason = f"cannot be read: {error.strerror or error}: {path}"
+    except UnicodeEncodeError as error:
+        reason = f"cannot be read: {unnameable(error)}"
     except ValueError as error:  # a null character in the path
         reason = f"cannot be read: {error}"
     else:

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dali_rec._files import as_path
-from dali_rec._work_folders import refuse_half_moved
-from dali_rec.errors import OutputExistsError, SourceError, TooManyBadImagesError
-from dali_rec.manifest import replaceable_files
+from dali_rec._numbers import counted
+from dali_rec.errors import SourceError, TooManyBadImagesError
 from dali_rec.packing.append import append_to
-from dali_rec.packing.bad_images import ImageCounter, emptied_classes, rejections_file, write_rejections
-from dali_rec.packing.begun import read_begun, work_folder
+from dali_rec.packing.bad_images import ImageCounter, emptied_classes, write_rejections
+from dali_rec.packing.begun import read_begun
 from dali_rec.packing.choose_device import choose_device
 from dali_rec.packing.engines import pack_locally
 from dali_rec.packing.finish import publish_all
@@ -23,7 +22,7 @@ from dali_rec.packing.job import Job, Task
 from dali_rec.packing.plan import Plan, make_plans
 from dali_rec.packing.published import find_published
 from dali_rec.packing.split import STRATIFIED_BOXES
-from dali_rec.packing.store import LocalStore, Store, open_store
+from dali_rec.packing.store import open_store
 from dali_rec.packing.work import WorkFolder
 from dali_rec.sources import ItemImages, Source, SourceOptions, open_source
 
@@ -139,11 +138,12 @@ def run_pack(
         again = "; leave --resume out to add these images once more" if append else ""
         logger.warning("%s: all of this is done already, nothing is left to resume%s", store.path(name), again)
         return PackReport(done, job.source.notes, 0, time.perf_counter() - began)
-    _refuse_to_replace(store, name, plans, _files_of(source, found))
+    work.target.protect(_files_of(source, found))
     if run.engine == "ray" and found.pixels is not None and found.pixels.stays_here:
         raise ValueError("engine='ray' packs what other machines can read, which an object of this process is not")
     if run.num_nodes > len(job.tasks):
-        raise ValueError(f"{run.num_nodes} machines cannot share {len(job.tasks)} shards: ask for more shards")
+        shards = counted(len(job.tasks), "shard")
+        raise ValueError(f"{run.num_nodes} machines cannot share {shards}: ask for more shards")
     counter = ImageCounter(job, run.part(job.tasks), progress)
     with work.hold() as scratch:
         try:
@@ -215,24 +215,3 @@ def _files_of(source: object, found: Source) -> list[Path]:
     """The files that a source is in, for what is not to be written over while it is packed."""
     named = [as_path(source)] if isinstance(source, (str, os.PathLike)) else []
     return [path for path in (*named, *map(Path, found.files)) if path.exists()]
-
-
-def _refuse_to_replace(store: Store, name: str, plans: Sequence[Plan], sources: Sequence[Path]) -> None:
-    """Raise OutputExistsError if packing would write over a folder, or the list or .rec files that it packs from.
-
-    Raises DatasetError where another command is still to finish what has these names.
-    """
-    if not isinstance(store, LocalStore):
-        return
-    for plan in plans:
-        refuse_half_moved(store.directory / plan.name, own=work_folder(name))
-        manifest = Path(store.path(f"{plan.name}.json"))
-        names = {manifest.name, f"{plan.name}.lst", rejections_file(plan.name)}
-        names |= {f"{shard.name}{suffix}" for shard in plan.shards for suffix in (".rec", ".idx")}
-        for file in (manifest.with_name(name) for name in sorted(names)):
-            if file.is_dir():
-                raise OutputExistsError(f"{file} is a folder, and is not replaced; choose another name")
-        names |= replaceable_files(manifest)
-        for file in (manifest.with_name(name) for name in sorted(names)):
-            if file.exists() and any(file.samefile(source) for source in sources):
-                raise OutputExistsError(f"{file} would be written over, and is what is being packed; name it otherwise")

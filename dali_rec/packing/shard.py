@@ -17,7 +17,7 @@ from dali_rec.packing.workers import begin_packing
 from dali_rec.recordio import RecordWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from pathlib import Path
 
     from dali_rec._workers import Pending
@@ -89,24 +89,16 @@ def pack_shard(
     )
 
 
-def prepare_all(
-    shards: Iterable[tuple[Plan, ShardPlan]], options: PackOptions, images: int | None = None
-) -> Generator[Prepared]:
-    """Prepare the images of these shards in order, a bounded number of them at a time, going on from shard to shard.
-
-    images: the number by which it is decided how many processes are worth their start, and whether each reads what
-        others do not; by default that of the shards.
-    """
+def prepare_all(shards: Sequence[tuple[Plan, ShardPlan]], options: PackOptions) -> Generator[Prepared]:
+    """Prepare the images of these shards in order, a bounded number of them at a time, going on from shard to shard."""
     if options.image.device == "gpu":
         from dali_rec.packing.batches import prepare_by_batches
 
         yield from (Prepared(*one) for one in prepare_by_batches(shards, options))
         return
-    shards = list(shards)
     has_urls = any(plan.has_urls for plan, _ in shards)
     batch_size = 1 if has_urls else _SAMPLES_AT_ONCE  # servers take their time, and answer many at once
-    if images is None:
-        images = sum(shard.images for _, shard in shards)
+    images = sum(shard.images for _, shard in shards)
     stay_here = any(plan.stays_here for plan, _ in shards)
     with contextlib.closing(begin_packing(options, images, stay_here=stay_here)) as workers:
         begun: deque[_Begun] = deque()

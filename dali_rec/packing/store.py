@@ -90,7 +90,9 @@ def open_store(out: str | os.PathLike[str]) -> tuple[Store, str]:
         if not bucket or not name or out.endswith("/"):
             example = f"{protocol.removesuffix(':')}://{place.strip('/') or 'bucket'}/train"
             raise SourceError(f"{out}: the output needs a name after the bucket, such as {example}")
-        directory = f"{protocol}://{bucket}"
+        if place.partition("/")[2].startswith("/"):
+            raise SourceError(f"{out}: two slashes follow the bucket, where it lists no files: leave one out")
+        directory = f"{protocol.lower()}://{bucket}"
         if (wrong := wrong_output(Path(name))) is not None:
             raise SourceError(wrong)
         filesystem_of(directory)  # fails here, before any work, where the package for it is missing
@@ -189,9 +191,15 @@ class RemoteStore:
 
     url: str
 
-    @property
-    def _filesystem(self) -> Any:
-        return filesystem_of(self.url)
+    @contextlib.contextmanager
+    def _asked_for(self, name: str) -> Iterator[Any]:
+        """The file system, to be asked for a file: whatever it raises becomes an OSError that names the file."""
+        filesystem = filesystem_of(self.url)
+        try:
+            yield filesystem
+        except Exception as error:
+            kind = next((kind for kind in (FileNotFoundError, PermissionError) if isinstance(error, kind)), OSError)
+            raise kind(f"{self.path(name)}: {error or type(error).__name__}") from error
 
     def path(self, name: str) -> str:
         return f"{self.url}/{name}"
@@ -201,33 +209,42 @@ class RemoteStore:
 
     def size(self, name: str) -> int | None:
         try:
-            info = self._filesystem.info(self.path(name))
+            with self._asked_for(name) as filesystem:
+                return int(filesystem.info(self.path(name))["size"] or 0)
         except FileNotFoundError:
             return None
-        return int(info["size"] or 0)
 
     def sha256(self, name: str) -> str | None:  # noqa: ARG002  # the service vouches for what it took
         return None
 
     def read(self, name: str) -> bytes:
-        data: bytes = self._filesystem.cat_file(self.path(name))
+        with self._asked_for(name) as filesystem:
+            data: bytes = filesystem.cat_file(self.path(name))
         return data
 
     def write(self, name: str, data: bytes) -> None:
-        self._filesystem.pipe_file(self.path(name), data)
+        with self._asked_for(name) as filesystem:
+            filesystem.pipe_file(self.path(name), data)
 
     def move(self, name: str, to: str) -> None:
-        self._filesystem.mv(self.path(name), self.path(to))
+        from fsspec import AbstractFileSystem
+
+        with self._asked_for(to) as filesystem:
+            if type(filesystem).mv is not AbstractFileSystem.mv:  # such as SFTP, which renames
+                filesystem.mv(self.path(name), self.path(to))
+            else:  # it copies what has such a name, in which ?, * and [ stand for others
+                filesystem.cp_file(self.path(name), self.path(to))
+                filesystem.rm_file(self.path(name))
 
     def remove(self, name: str) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            self._filesystem.rm_file(self.path(name))
+        with contextlib.suppress(FileNotFoundError), self._asked_for(name) as filesystem:
+            filesystem.rm_file(self.path(name))
 
     def names(self, folder: str) -> list[str]:
-        filesystem = self._filesystem
-        filesystem.invalidate_cache()
         try:
-            found = filesystem.ls(self.path(folder), detail=False)
+            with self._asked_for(folder) as filesystem:
+                filesystem.invalidate_cache()
+                found = filesystem.ls(self.path(folder), detail=False)
         except FileNotFoundError:
             return []
         return sorted(str(path).rstrip("/").rpartition("/")[2] for path in found)
@@ -249,10 +266,9 @@ class RemoteStore:
             yield Path(path)
 
     def keep(self, made: Path, folder: str) -> None:
-        try:
-            self._filesystem.put_file(str(made), self.path(f"{folder}/{made.name}"))
-        except Exception as error:
-            raise OSError(f"{self.path(f'{folder}/{made.name}')}: upload failed: {error}") from error
+        name = f"{folder}/{made.name}"
+        with self._asked_for(name) as filesystem:
+            filesystem.put_file(str(made), self.path(name))
         made.unlink()
 
 

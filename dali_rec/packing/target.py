@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dali_rec._work_folders import refuse_half_moved
 from dali_rec.errors import DatasetError, OutputExistsError
-from dali_rec.manifest import parse_manifest
+from dali_rec.manifest import parse_manifest, replaceable_files
+from dali_rec.packing.bad_images import rejections_file
+from dali_rec.packing.begun import work_folder
+from dali_rec.packing.store import LocalStore
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dali_rec.packing.job import Job
     from dali_rec.packing.store import Store
 
@@ -29,6 +36,26 @@ class Target:
             names += [f"{shard.name}{suffix}" for shard in plan.shards for suffix in (".rec", ".idx")]
         return names
 
+    def protect(self, sources: Sequence[Path]) -> None:
+        """Raise OutputExistsError if the job would write over a folder, or over these files, from which it packs.
+
+        Raises DatasetError where another command is still to finish what has these names.
+        """
+        store = self.store
+        if not isinstance(store, LocalStore):
+            return
+        names = {*self.names, *(rejections_file(plan.name) for plan in self.job.plans)}
+        for plan in self.job.plans:
+            refuse_half_moved(store.directory / plan.name, own=work_folder(self.job.name))
+        for file in (store.directory / name for name in sorted(names)):
+            if file.is_dir():
+                raise OutputExistsError(f"{file} is a folder, and is not replaced; choose another name")
+        for plan in self.job.plans:
+            names |= replaceable_files(store.directory / f"{plan.name}.json")
+        for file in (store.directory / name for name in sorted(names)):
+            if file.exists() and any(file.samefile(source) for source in sources):
+                raise OutputExistsError(f"{file} would be written over, and is what is being packed; name it otherwise")
+
     def check(self, *, may_replace: bool) -> None:
         """Raise OutputExistsError or DatasetError if what is there now stands in the way of the job."""
         if not may_replace:
@@ -38,7 +65,8 @@ class Target:
     def _refuse_to_replace(self) -> None:
         names = [f"{shard.name}.rec" for _, shard in self.job.tasks] if self.job.bases else self.names
         for name in names:
-            if self.store.exists(name):
+            # Also a link that leads nowhere: to a disk that is not mounted, say.
+            if self.store.exists(name) or Path(self.store.path(name)).is_symlink():
                 raise OutputExistsError(
                     f"{self.store.path(name)} exists already; choose another name, or say --overwrite to replace it "
                     "or --append to add to it"

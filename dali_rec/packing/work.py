@@ -14,7 +14,7 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING
 
-from dali_rec._work_folders import JOB, JOURNAL, LOCK, is_work_folder
+from dali_rec._work_folders import JOB, JOURNAL, LOCK, is_work_folder, refuse_other_files
 from dali_rec.errors import DatasetError, OutputExistsError
 from dali_rec.packing.bad_images import rejections_file
 from dali_rec.packing.begun import format_begun, read_begun, work_folder
@@ -41,9 +41,10 @@ _PUBLISHING_LOCK = f"{LOCK}-publish"
 
 
 class WorkFolder:
-    """The work folder of a job in a store: a run ``hold``s it, asks what is finished, ``keep``s more and publishes.
+    """The work folder of a job in a store: a run ``hold``s it, asks what is finished, keeps more shards and publishes.
 
-    publication: what is left to do where all shards are finished and their publishing has begun, otherwise None.
+    target: what is under the names that its files are to get. publication: what is left to do where all shards are
+    finished and their publishing has begun, otherwise None.
     """
 
     def __init__(self, store: Store, job: Job, run: RunOptions) -> None:
@@ -52,7 +53,7 @@ class WorkFolder:
         self.run = run
         self.name = work_folder(job.name)
         self.publication: Publication | None = None
-        self._target = Target(store, job)
+        self.target = Target(store, job)
         self._may_replace = False
         self._is_removed = False
 
@@ -70,7 +71,7 @@ class WorkFolder:
         """
         store, run = self.store, self.run
         if read_begun(store, self.job.name) is None:
-            self._target.check(may_replace=run.overwrite)  # before a folder is made, and again under the lock
+            self.target.check(may_replace=run.overwrite)  # before a folder is made, and again under the lock
         self._make()
         with contextlib.ExitStack() as stack:
             locks = [stack.enter_context(store.lock(self._in(LOCK), shared=run.is_shared))]
@@ -93,12 +94,7 @@ class WorkFolder:
                 self._leave()
 
     def _make(self) -> None:
-        names = self.store.names(self.name)
-        if names and not {LOCK, JOB, JOURNAL}.intersection(names):
-            raise OutputExistsError(
-                f"{self.store.path(self.name)} is needed as a work folder but holds other files; move it or choose "
-                "another name"
-            )
+        refuse_other_files(self.store.path(self.name), self.store.names(self.name))
         self.store.make_folder(self.name)
 
     def _begin_or_go_on(self) -> None:
@@ -108,7 +104,7 @@ class WorkFolder:
             self._may_replace = run.overwrite or begun.overwrites
             self.publication = begun.publication
             if self.publication is None:
-                self._target.check(may_replace=self._may_replace)
+                self.target.check(may_replace=self._may_replace)
             return
         if begun is not None and begun.publication is not None:
             self._finish_before(begun.publication)
@@ -118,7 +114,7 @@ class WorkFolder:
                 "with --resume, or begin anew with --overwrite"
             )
         self._may_replace = run.overwrite
-        self._target.check(may_replace=self._may_replace)
+        self.target.check(may_replace=self._may_replace)
         # Not of machines that begin at this very moment: they are writing the same job.json.
         if not run.is_shared:
             for name in self._removal_order():
@@ -201,10 +197,6 @@ class WorkFolder:
         self.store.remove_folder(self.name, (*self._removal_order(), *locks))
         self._is_removed = True
 
-    def keep(self, report: ShardReport, scratch: Path) -> None:
-        """Keep a shard that was made in ``scratch``, and note that it is finished."""
-        keep_shard(self.store, self.name, report, scratch)
-
     def finished(self) -> dict[str, ShardReport]:
         """The reports of all shards that are finished, by name, unchecked."""
         names = set(self.store.names(self.name))
@@ -238,10 +230,18 @@ class WorkFolder:
 
     @contextlib.contextmanager
     def publishing(self) -> Iterator[bool]:
-        """Give whether it is up to this machine to publish, and then remove the work folder."""
+        """Give whether it is up to this machine to publish, and then remove the work folder.
+
+        Raises DatasetError if the folder is gone and no other machine can have published.
+        """
         store = self.store
-        if not store.names(self.name):  # another machine has published already
-            yield False
+        if not store.names(self.name):
+            if not self.run.is_shared:
+                raise DatasetError(
+                    f"{store.path(self.name)} is gone, with the shards that were finished in it: while a run is at it "
+                    "nothing else may remove it, or pack to the same name; run it again"
+                )
+            yield False  # another machine has published already
             return
         with store.lock(self._in(_PUBLISHING_LOCK)) as locked:
             begun = read_begun(store, self.job.name) if locked else None
@@ -258,7 +258,7 @@ class WorkFolder:
         """Make the remaining files of a data set, and say what is to become of them all."""
         store, name, grows = self.store, plan.name, bool(self.job.bases)
         files = [f"{shard.name}{suffix}" for shard in plan.shards for suffix in (".rec", ".idx")]
-        obsolete = self._target.replaced(name)
+        obsolete = self.target.replaced(name)
         store.write(self._in(f"{name}.lst"), list_text)
         files.append(f"{name}.lst")
         if rejections:
@@ -280,7 +280,7 @@ class WorkFolder:
         """
         if self.publication is None:
             # Another of the machines that share the work may be publishing the same files.
-            self._target.check(may_replace=self._may_replace or self.run.is_shared)
+            self.target.check(may_replace=self._may_replace or self.run.is_shared)
             sets = tuple(sets)
             ordered = tuple(reports[task.shard.name] for task in self.job.tasks)
             self.publication = Publication(sets, self.job.fingerprint, ordered)

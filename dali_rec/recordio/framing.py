@@ -30,6 +30,7 @@ HEAD = struct.Struct("<II")
 
 _WHOLE, _FIRST, _MIDDLE, _LAST = range(4)
 _WINDOW = 1 << 20  # bytes, a multiple of 4
+_HINT = "'dali-rec verify "
 
 Buffer = bytes | bytearray | memoryview
 
@@ -169,4 +170,9 @@ def _part_at(buffer: Buffer, offset: int, name: str, record: int | None = None) 
 
 
 def _repair_hint(name: str) -> str:
-    return f"'dali-rec verify {name}' lists what is wrong with it, --repair leaves it out"
+    return f"{_HINT}{name}' lists what is wrong with it, --repair leaves it out"
+
+
+def without_hint(error: RecordError) -> str:
+    """What an error says but for the advice to verify the file: for who gives other advice, or is doing just that."""
+    return str(error).partition(f"; {_HINT}")[0]

@@ -17,7 +17,7 @@ from dali_rec.errors import DaliRecError, ImageRejectedError, RecordError, Sourc
 from dali_rec.manifest import FORMAT, find_manifest, is_manifest
 from dali_rec.opening import join_datasets, open_dataset
 from dali_rec.recordio import RecordReader, unpack_header
-from dali_rec.recordio.framing import HEAD, MAGIC, MAX_RECORD_LENGTH
+from dali_rec.recordio.framing import HEAD, MAGIC, MAX_RECORD_LENGTH, without_hint
 from dali_rec.sources.listed import original_paths
 from dali_rec.sources.sample import Sample, SampleTable, Source, Split
 
@@ -80,7 +80,7 @@ def _read(dataset: Dataset) -> Source:
         ids = listed_ids(dataset)
         samples = SampleTable.of(_samples(dataset, ids, images))
     except RecordError as error:
-        raise SourceError(f"{error}; 'dali-rec verify {name} --repair' leaves such records out") from None
+        raise SourceError(f"{without_hint(error)}; 'dali-rec verify {name} --repair' leaves such records out") from None
     are_unique = len(distinct(ids)) == len(ids)
     return Source(
         samples,

@@ -25,21 +25,16 @@ from dali_rec.packing.sizing import bounds_by_bytes, bounds_by_count
 
 def shard_lengths(sharding, lengths):
     """Records a shard, as the writer cuts them when it gets a few at a time."""
-    state, shards, position = ShardState(len(lengths)), [0], 0
+    shards, position = [0], 0
     while position < len(lengths):
-        some = lengths[position : position + 3]
-        room = sharding.room(state, some)
-        if room == 0:
+        here = lengths[position - shards[-1] : position]
+        state = ShardState(len(lengths), position, len(shards) - 1, len(here), int(sum(here)))
+        room = sharding.room(state, lengths[position : position + 3])
+        if room:
+            shards[-1] += room
+            position += room
+        else:
             shards.append(0)
-            state.number, state.records, state.bytes = state.number + 1, 0, 0
-            continue
-        shards[-1] += room
-        state.written, state.records, state.bytes = (
-            state.written + room,
-            state.records + room,
-            state.bytes + sum(some[:room]),
-        )
-        position += room
     return shards
 
 

@@ -88,11 +88,14 @@ def test_simulated_step_holds_training_to_its_pace(packed):
     assert report.stage("train").images_per_second <= 4 / 0.02 * 1.01 < report.stage("pipeline").images_per_second
 
 
-def test_short_run_quotes_nothing(capsys, packed):
+def test_short_run_quotes_nothing(capsys, packed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    packed = packed.parent.rename("[v1]") / packed.name  # which a console could take for a style
     arguments = ["bench", str(packed), "--rounds", "1", "--seconds", "0.05", "--image-size", "16", "--device", "cpu"]
     assert main(arguments) == 0
     out = capsys.readouterr().out
     assert out.count("too short to quote") == 4
+    assert out.startswith(f"{packed}.rec: 12 records")
     assert main([*arguments, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert [one["images_per_second"] for one in report["stages"]] == [None] * 4

@@ -1,8 +1,15 @@
+import re
+
 import pytest
 from record_sets import contents
 
 import dali_rec
 from dali_rec.cli import main
+
+
+def test_rate_of_a_small_data_set_is_not_zero(packed, tmp_path, capsys):
+    assert main(["split", str(packed), str(tmp_path / "some"), "--class", "ant"]) == 0
+    assert re.search(r" s, [1-9][\d.]* (kB|MB)/s$", capsys.readouterr().out.rstrip())
 
 
 def test_merge_split_and_shuffle_one_after_another(packed, tmp_path, capsys):

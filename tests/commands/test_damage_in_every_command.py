@@ -95,3 +95,14 @@ def test_verify_of_a_file_from_elsewhere(foreign, capsys, kind):
     KINDS[kind](rec, other)
     assert main(["verify", str(target)]) == (0 if kind in NO_FAULT_ELSEWHERE else 1)
     assert "Traceback" not in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize("command", ["pack", "merge", "split"])
+def test_advice_to_repair_is_given_once(ours, tmp_path, capsys, command):
+    target, rec, _ = ours
+    damage.bad_magic(rec)
+    more = ["--shards", "2"] if command == "split" else []
+    assert main([command, str(target), str(tmp_path / "out"), *more]) == 1
+    said = capsys.readouterr().err
+    assert said.count("dali-rec verify") == said.count("--repair") == 1
+    assert said.count("bad magic number") == 1

@@ -33,6 +33,7 @@ def test_from_s3_as_it_was_packed(here, there, tmp_path, bucket):
     assert (len(dataset), dataset.classes) == (40, ("ant", "bee"))
     assert contents(here) == contents(there)
     assert dali_rec.verify(here / "x").faults == ()
+    assert len(dali_rec.fetch(f"S3://{bucket}/sets/x", here / "capitals")) == 40
 
 
 @pytest.mark.parametrize("ranges", [True, False])

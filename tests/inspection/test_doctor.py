@@ -109,6 +109,13 @@ def test_build_of_dali_goes_by_the_driver(machine, cuda, extra):
     assert by_name["DALI"].remedy == by_name["CuPy"].remedy == f"pip install 'dali-rec[{extra}]'"
 
 
+@pytest.mark.parametrize(("cards", "status"), [((), "absent"), ((CARD,), "ok")])
+def test_cupy_is_of_use_beside_a_gpu_alone(machine, cards, status):
+    _, by_name = machine({**DALI, "cupy-cuda12x": "14.0"}, DRIVER, cards)
+    assert by_name["CuPy"].status == status
+    assert by_name["CuPy"].detail.startswith("14.0")
+
+
 def test_gpu_is_used_where_its_pipeline_runs(machine):
     found, by_name = machine({**DALI, "torch": "2.8.0"}, DRIVER, (CARD,))
     assert (found.device, found.framework) == ("GPU 0", "torch")

@@ -235,6 +235,8 @@ def test_cut_tail_of_a_foreign_file_leaves_the_whole_records(tmp_path, by):
     rec.write_bytes((DATA / "single.rec").read_bytes()[:-by])
     found = dali_rec.info(rec)
     assert (found.records, found.images, found.not_images) == (11, 11, {"no record": 1})
+    (tmp_path / "x").mkdir()  # of its images
+    assert dali_rec.info(tmp_path / "x") == found
 
 
 @pytest.mark.parametrize("harm", [damage.cut_tail, damage.index_beyond_the_end])

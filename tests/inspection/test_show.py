@@ -141,3 +141,11 @@ def test_page_fits_a_phone(packed, tmp_path):
     flags = ("--allow-file-access-from-files", "--virtual-time-budget=3000")
     page = rendered((tmp_path / "phone.html").as_uri(), 800, *flags)
     assert "<title>0</title>" in page
+
+
+@pytest.mark.parametrize("options", [["--ids", "1"], ["--random"], ["--augmented"]])
+def test_options_of_the_sheet_are_refused_for_a_page_alone(packed, tmp_path, capsys, options):
+    page = tmp_path / "page.html"
+    assert main(["show", str(packed), "--html", str(page), *options]) == 2
+    assert "are of the sheet: say -o" in " ".join(capsys.readouterr().err.split())
+    assert not page.exists()

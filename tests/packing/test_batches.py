@@ -260,17 +260,17 @@ MANY = types.SimpleNamespace(samples=range(choose_device.FEWEST_IMAGES))
 FEW = types.SimpleNamespace(samples=range(choose_device.FEWEST_IMAGES - 1))
 
 
-def chosen(device, rates=(1.0, 1.0), begun=None, image=None, plan=MANY, **run):
-    image = ImageOptions(**{"resize": 64, **(image or {})}, device=device)
-    options = PackOptions(image=image)
+@pytest.fixture
+def chosen(monkeypatch):
+    def choose(device, rates=(1.0, 1.0), begun=None, image=None, plan=MANY, **run):
+        image = ImageOptions(**{"resize": 64, **(image or {})}, device=device)
+        monkeypatch.setattr(choose_device, "_rate", lambda options, _plan: rates[options.image.device == "cpu"])
+        return choose_device.choose_device(PackOptions(image=image), RunOptions(**run), plan, begun).image.device
 
-    def rate(options, _plan):
-        return rates[0] if options.image.device == "gpu" else rates[1]
-
-    return choose_device.choose_device(options, RunOptions(**run), plan, begun, rate=rate).image.device
+    return choose
 
 
-def test_auto_takes_what_measures_faster(pretend):
+def test_auto_takes_what_measures_faster(pretend, chosen):
     assert chosen("auto", rates=(1.2, 1.0)) == "gpu"
     assert chosen("auto", rates=(1.05, 1.0)) == "cpu"
     assert chosen("auto", rates=(0.5, 1.0)) == "cpu"
@@ -281,6 +281,11 @@ def test_auto_takes_what_measures_faster(pretend):
     assert chosen("auto", rates=(9.0, 1.0), engine="ray") == "cpu"
     assert chosen("cpu", rates=(9.0, 1.0)) == "cpu"
     assert chosen("gpu", rates=(0.1, 1.0)) == "gpu"
+
+
+def test_driver_is_not_started_where_no_gpu_is_asked_for(chosen, monkeypatch):
+    monkeypatch.setattr(choose_device, "count_gpus", None)
+    assert chosen("cpu") == "cpu"
 
 
 def test_auto_times_images_after_the_first(monkeypatch):
@@ -299,14 +304,15 @@ def test_auto_times_images_after_the_first(monkeypatch):
 
 
 @pytest.mark.parametrize("error", [RuntimeError("no memory\non the GPU"), MemoryError()])
-def test_auto_takes_the_cpu_where_the_gpu_fails(pretend, caplog, error):
+def test_auto_takes_the_cpu_where_the_gpu_fails(pretend, monkeypatch, caplog, error):
     def rate(options, _plan):
         if options.image.device == "gpu":
             raise error
         return 1.0
 
+    monkeypatch.setattr(choose_device, "_rate", rate)
     options = PackOptions(image=ImageOptions(resize=64, device="auto"))
-    assert choose_device.choose_device(options, RunOptions(), MANY, None, rate=rate).image.device == "cpu"
+    assert choose_device.choose_device(options, RunOptions(), MANY, None).image.device == "cpu"
     assert "not on the GPU, which failed at the first images: " in caplog.text
 
 
@@ -361,7 +367,7 @@ def test_without_an_encoder_images_go_one_by_one(pool, monkeypatch, caplog):
     assert "Could not create encoder" in caplog.text
 
 
-def test_what_cannot_be_is_refused(pretend):
+def test_what_cannot_be_is_refused(pretend, chosen):
     with pytest.raises(ValueError, match="must use the same"):
         chosen("auto", num_nodes=2)
     with pytest.raises(ValueError, match="Ray"):
@@ -370,7 +376,7 @@ def test_what_cannot_be_is_refused(pretend):
         ImageOptions(device="tpu")
 
 
-def test_without_a_gpu(folder, tmp_path, monkeypatch, capsys):
+def test_without_a_gpu(folder, tmp_path, chosen, monkeypatch, capsys):
     monkeypatch.setattr(choose_device, "count_gpus", lambda: (0, "no NVIDIA driver found (libcuda)"))
     with pytest.raises(DeviceUnavailableError, match="--device cpu packs without one"):
         dali_rec.pack(folder, tmp_path / "x", resize=64, device="gpu")

@@ -9,7 +9,7 @@ from support import jpeg, make_class_folder
 import dali_rec
 from dali_rec.cli import main
 from dali_rec.compat.mxnet import recordio
-from dali_rec.errors import DatasetError, OutputExistsError, SourceError, TooManyBadImagesError
+from dali_rec.errors import OutputExistsError, SourceError, TooManyBadImagesError
 from dali_rec.inspection import verify
 from dali_rec.packing import pack_insightface, write_insightface
 from dali_rec.packing.store import LocalStore
@@ -160,7 +160,8 @@ def test_packed_data_set_is_written_anew(people, tmp_path):
 
 def test_labels_that_are_no_classes_are_refused(people, tmp_path):
     (tmp_path / "x.lst").write_text("0\t0.5\tpeople/ann/ann_000.jpg\n")
-    with pytest.raises(DatasetError, match="no class index"):
+    said = f"^{tmp_path}/x.lst: the record with id 0 has the label 0.5, which is no class index$"
+    with pytest.raises(SourceError, match=said):
         pack_insightface(tmp_path / "x.lst", tmp_path / "train")
 
 
@@ -173,6 +174,13 @@ def test_command_packs_and_refuses_shards(people, tmp_path, capsys):
     assert "one file" in capsys.readouterr().err
     with pytest.raises(ValueError, match="one file"):
         pack_insightface(people, tmp_path / "y", split={"a": 0.5, "b": 0.5})
+
+
+def test_machines_that_the_environment_names_are_refused_too(people, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("SLURM_PROCID", "1")
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "2")
+    assert main(["pack", str(people), str(tmp_path / "x"), "--format", "insightface"]) == 2
+    assert "one file, made at once: leave out shards, splits, nodes" in " ".join(capsys.readouterr().err.split())
 
 
 def test_loader_takes_the_images(people, tmp_path):

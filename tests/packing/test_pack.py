@@ -277,6 +277,16 @@ def test_existing_data_set_is_not_replaced_unasked(class_folder, packed):
     assert contents(packed.parent) == before
 
 
+def test_link_to_what_is_not_there_now_is_not_replaced_unasked(class_folder, tmp_path):
+    link = tmp_path / "x.rec"
+    link.symlink_to(tmp_path / "disk" / "x.rec")
+    with pytest.raises(OutputExistsError, match=r"x\.rec exists already"):
+        dali_rec.pack(class_folder, tmp_path / "x")
+    assert link.is_symlink()
+    dali_rec.pack(class_folder, tmp_path / "x", overwrite=True)
+    assert not link.is_symlink()
+
+
 def test_list_is_not_written_over_by_its_own_data_set(tmp_path):
     (tmp_path / "a.jpg").write_bytes(jpeg())
     path = write_list(tmp_path, [(0, "a.jpg")])

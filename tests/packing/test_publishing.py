@@ -364,6 +364,13 @@ def test_run_that_ends_does_not_remove_the_work_folder_of_the_next(photos, tmp_p
     assert work_files(out) == {"lock"}
 
 
+def test_folder_of_which_a_kill_left_but_the_lock_of_one_machine_is_taken_over(photos, tmp_path):
+    (tmp_path / "x.packing").mkdir()
+    (tmp_path / "x.packing" / "lock-1").touch()
+    dali_rec.pack(photos["first"], tmp_path / "x", max_bad=9)
+    assert not (tmp_path / "x.packing").exists()
+
+
 # Rejections
 
 

@@ -1,15 +1,30 @@
 import json
+from typing import ClassVar
 
+import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from support import make_class_folder
 
 import dali_rec
 from dali_rec.errors import DatasetError, MissingDependencyError, OutputExistsError, SourceError, TooManyBadImagesError
+from dali_rec.packing import run
+from dali_rec.packing.engines import pack_locally
 from dali_rec.sources import remote
 from dali_rec.sources.remote import filesystem_of
 
 s3fs = pytest.importorskip("s3fs", reason="s3fs is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+
+#: What the file system is asked for, and the first file of two shards for which it is.
+REQUESTS = {
+    "info": "x.json",
+    "cat_file": "x.packing/publishing.json",
+    "ls": "x.packing",
+    "pipe_file": "x.packing/job.json",
+    "cp_file": "x-00000-of-00002.rec",
+    "rm_file": "x.json",
+}
 
 
 class Interrupted(Exception):  # noqa: N818
@@ -143,5 +158,73 @@ def test_upload_that_fails_says_where_to(photos, bucket, monkeypatch):
         raise PermissionError("Access Denied")
 
     monkeypatch.setattr(filesystem_of("s3://x"), "put_file", fail)
-    with pytest.raises(OSError, match=f"s3://{bucket}/x.packing/x.rec: upload failed: Access Denied"):
+    with pytest.raises(PermissionError, match=f"s3://{bucket}/x.packing/x.rec: Access Denied"):
+        dali_rec.pack(photos, f"s3://{bucket}/x")
+
+
+@pytest.mark.parametrize("asked", REQUESTS)
+def test_any_error_of_a_store_names_the_file(photos, bucket, monkeypatch, asked):
+    class NoCredentialsError(Exception):  # as those of botocore, which are no OSError
+        pass
+
+    def fail(*_arguments, **_options):
+        raise NoCredentialsError("Unable to locate credentials")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(filesystem_of("s3://x"), asked, fail)
+        with pytest.raises(OSError, match=f"^s3://{bucket}/{REQUESTS[asked]}: Unable to locate credentials$"):
+            dali_rec.pack(photos, f"s3://{bucket}/x", shards=2)
+    dali_rec.pack(photos, f"s3://{bucket}/x", shards=2, resume=True)
+    assert len(contents(bucket)) == 6
+
+
+def test_names_may_hold_what_stands_for_others_in_patterns(photos, tmp_path, bucket):
+    name = "run[1]*?"
+    dali_rec.pack(photos, f"s3://{bucket}/{name}", shards=2)
+    dali_rec.pack(photos, tmp_path / "out" / name, shards=2)
+    assert contents(bucket) == local_contents(tmp_path / "out")
+
+
+def test_store_that_renames_is_let_rename(photos, tmp_path):
+    class Renaming(MemoryFileSystem):
+        protocol = "renaming"
+        cachable = False
+        store: ClassVar[dict] = {}
+        pseudo_dirs: ClassVar[list] = [""]
+
+        def mv(self, path1, path2, **_options):
+            self.store[self._strip_protocol(path2)] = self.store.pop(self._strip_protocol(path1))
+
+        def cp_file(self, *_arguments, **_options):
+            raise NotImplementedError
+
+    fsspec.register_implementation("renaming", Renaming, clobber=True)
+    dali_rec.pack(photos, "renaming://sets/x")
+    dali_rec.pack(photos, tmp_path / "out" / "x")
+    assert {path.rpartition("/")[2]: file.getvalue() for path, file in Renaming.store.items()} == local_contents(
+        tmp_path / "out"
+    )
+
+
+def test_protocol_may_stand_in_capitals(photos, bucket):
+    report = dali_rec.pack(photos, f"S3://{bucket}/x")
+    assert report.sets[0].location == f"s3://{bucket}/x.json"
+    assert "x.json" in contents(bucket)
+
+
+@pytest.mark.parametrize("out", ["s3://bucket//x", "s3://bucket//sets/x"])
+def test_folder_without_a_name_is_refused(photos, out):
+    with pytest.raises(SourceError, match="two slashes follow the bucket"):
+        dali_rec.pack(photos, out)
+
+
+def test_work_that_is_gone_is_not_taken_for_done(photos, bucket, monkeypatch):
+    def pack_and_lose(*arguments):
+        reports = pack_locally(*arguments)
+        filesystem = filesystem_of("s3://x")
+        filesystem.rm(filesystem.find(f"{bucket}/x.packing"))
+        return reports
+
+    monkeypatch.setattr(run, "pack_locally", pack_and_lose)
+    with pytest.raises(DatasetError, match=f"s3://{bucket}/x.packing is gone"):
         dali_rec.pack(photos, f"s3://{bucket}/x")
