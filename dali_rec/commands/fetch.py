@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from dali_rec._numbers import counted
 from dali_rec._shard_names import dataset_name
 from dali_rec.commands._printing import describe_set
 from dali_rec.progress import progress_bar
@@ -33,7 +34,7 @@ def fetch(
     with progress_bar("fetching", "bytes") as progress:
         dataset = run(url, out, overwrite=overwrite, progress=progress)
     if dataset.manifest is None:
-        print(f"{len(dataset):,} records: {dataset.name}")
+        print(f"{counted(len(dataset), 'record')}: {dataset.name}")
     else:
         first = dataset.shards[0].path
         print(f"{describe_set(dataset.manifest)}: {first.with_name(dataset_name(first.stem))}.json")

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dali_rec._numbers import counted
 from dali_rec.sources.archives.images import INSIDE
 from dali_rec.sources.detection import find_format
 from dali_rec.sources.detection.coco_folder import is_other
@@ -51,7 +52,8 @@ def unread_annotations(trees: Sequence[FolderTree], files: Sequence[str]) -> lis
     alike = [file for file in texts if not images.isdisjoint((_stem(file), _stem(_stem(file))))]
     if not alike:
         return []
-    note = f"{len(alike):,} files are called as images, {alike[0]} for one, and not read"
+    unread = counted(len(alike), "file of an image's name is", "files of images' names are")
+    note = f"{unread} not read ({shown(alike)})"
     if in_archive:
         return [f"{note}; boxes are not read in archives: to have them, unpack it"]
     for folder in Path(alike[0]).parents[:2]:

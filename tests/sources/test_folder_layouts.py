@@ -404,10 +404,10 @@ def test_files_called_as_images_are_said_not_to_be_read(make, text):
     folder = make("images/1.jpg", "images/2.jpg")
     (folder / text).parent.mkdir(exist_ok=True)
     (folder / text).write_text("plane 1 2 3 4\n")
-    said = f"1 files are called as images, {folder / text} for one, and not read"
+    said = f"1 file of an image's name is not read ({folder / text})"
     assert any(said in note for note in read_folder(folder).notes)
     (folder / text).rename(folder / "images" / "readme.txt")
-    assert not any("called as images" in note for note in read_folder(folder).notes)
+    assert not any("of an image's name" in note for note in read_folder(folder).notes)
 
 
 @pytest.mark.parametrize("name", ["annotations/instances_val2017.json", "val2017/_annotations.coco.json"])

@@ -207,7 +207,9 @@ def test_class_folders_with_json_beside_the_images_are_no_shard(tmp_path):
     path = write(tmp_path / "x.tar", ("cat/0", {"jpg": jpeg(), "json": {}}), ("dog/1", {"jpg": jpeg(), "json": {}}))
     source = open_source(path)
     assert source.classes == ("cat", "dog")
-    assert any("files are called as images" in note and "to have them, unpack it" in note for note in source.notes)
+    assert any(
+        "files of images' names are not read" in note and "to have them, unpack it" in note for note in source.notes
+    )
 
 
 def test_missing_shards_and_patterns_of_other_files(tmp_path):
