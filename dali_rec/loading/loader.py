@@ -481,7 +481,7 @@ class Loader:
                 )
             place = stand.place
             if saved.ranks[1] != self._ranks[1]:
-                place = Place(place.epoch, 0, place.epoch, saved.taken)
+                place = reader.after(place.epoch, saved.taken)
             stand = Stand.at(place)  # the random numbers are another rank's
         if stand.mark.checkpoint is not None:
             image = image_made_by(saved.made_by, image, self.device, self.dataset.name)
@@ -489,9 +489,7 @@ class Loader:
         self._go_on(stand, reader, dataclasses.replace(image, size=saved.image_size))
         self._recovery.skipped = list(saved.skipped)
         self._is_running = False
-        place = stand.place
-        is_begun = place.batch > 0 or place.start > 0  # that with "drop" a rank has no batch does not end the epoch
-        if is_begun and self._runs.is_exhausted:
+        if stand.place.batch > 0 and self._runs.is_exhausted:  # that a rank has no batch does not end the epoch
             self._end_epoch()
 
     def set_image_size(self, image_size: int | tuple[int, int]) -> None:

@@ -252,6 +252,11 @@ class OrderReader(Reader):
         """Rows of the epoch that all ranks together have taken."""
         return self._deal_at(place).taken(place.batch)
 
+    def after(self, epoch: int, taken: int) -> Place:
+        """Where all ranks go on when ``taken`` rows of ``epoch`` are: in the next one if no rank has a batch left."""
+        left = dataclasses.replace(self._deal, start=taken, even=True)
+        return Place(epoch, 0, epoch, taken) if left.batches else Place(epoch + 1, 0, epoch + 1)
+
     def batches(self, place: Place) -> int:
         """Batches of the epoch that are handed out; see ``Reader``."""
         return self._deal_at(place).batches

@@ -147,6 +147,25 @@ def test_global_order_resumes_on_another_number_of_ranks(data, before, after, ba
     assert sorted(itertools.chain(*following)) == list(range(29))
 
 
+@pytest.mark.parametrize(
+    ("batch", "left", "last_batch"), [(9, [[], [], [1]], "partial"), (10, None, "pad"), (9, None, "drop")]
+)
+def test_ranks_go_on_in_the_same_epoch_also_where_one_has_nothing_left_of_it(data, batch, left, last_batch):
+    options = {"shuffle": "global", "subset": list(range(28)), "batch_size": 3, "last_batch": last_batch}
+    first = loader_of(data, **options)
+    state = [first.state_dict() for _ in itertools.islice(first, batch)][-1]
+    later = [loader_of(data, **options, rank=rank, world_size=3) for rank in range(3)]
+    for loader in later:
+        loader.load_state_dict(state)
+        loader.load_state_dict(loader.state_dict())
+    if left is not None:
+        assert {loader.epoch for loader in later} == {0}
+        assert [[len(ids) for ids, _ in take(loader, 1)[0]] for loader in later] == left
+    assert {loader.epoch for loader in later} == {1}
+    following = [ids for loader in later for ids, _ in take(loader, 1)[0]]
+    assert len(following) == (9 if last_batch == "drop" else 10)
+
+
 @pytest.mark.parametrize("runs", [(1, 1), (2, 1), (3, 1), (1, 4), (2, 3)])
 @pytest.mark.parametrize("batch", [1, 2, 3, 4, 5])
 def test_global_order_resumes_from_the_state_of_another_rank(data, batch, runs):
