@@ -311,7 +311,6 @@ class Loader:
 
         A loop that was left early has ended its epoch: the next begins a new one.
         """
-        self._refuse_fork()
         if self._ranks_were_found:
             refuse_other_ranks(*self._ranks, self.dataset.name)
         if self._is_running:
@@ -364,10 +363,16 @@ class Loader:
         self._is_running = False
 
     def _go_on(self, stand: Stand, reader: Reader, image: ImageSpec) -> None:
-        """Let new pipelines go on from ``stand``."""
+        """Let new pipelines go on from ``stand``. Where they cannot be made, others go on from where this stands."""
+        self._refuse_fork()  # to end those of another process waits for its threads
+        before = self._runs.stand(), self._runs.reader, self._runs.image
         # Both together would take twice the memory of a GPU, of which DALI gives nothing back.
         self._runs.end()
-        self._runs = self._begin(stand, reader, image)
+        try:
+            self._runs = self._begin(stand, reader, image)
+        except BaseException:
+            self._runs = self._begin(*before)
+            raise
 
     def _begin(self, stand: Stand, reader: Reader, image: ImageSpec) -> Runs:
         seeds = (self._options["seed"], *self._ranks)
@@ -468,7 +473,8 @@ class Loader:
         On another number of ranks, which global order and drawing allow, the rest of the records is the same, each
         once, and the random crops are other ones.
 
-        Raises LoaderError for a state of other data or other options, with the reason.
+        Raises LoaderError for a state of other data or other options, with the reason; the loader then stands where it
+        did.
         """
         saved = read_state(state, data_fingerprint(self.dataset), self._options, self.dataset.name)
         stand, reader, image = saved.stand, self._runs.reader, self._runs.image

@@ -164,11 +164,12 @@ import os, sys
 import dali_rec
 loader = dali_rec.Loader(sys.argv[1], 4, 8, framework="numpy", device="cpu", shuffle=sys.argv[2] == "yes")
 next(iter(loader))
+state = loader.state_dict()
 if os.fork():
     os.wait()
 else:
     try:
-        next(iter(loader))
+        eval(sys.argv[3])
     except dali_rec.errors.LoaderError as error:
         print(error, flush=True)
     os._exit(0)
@@ -177,8 +178,11 @@ else:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 @pytest.mark.parametrize("shuffle", ["yes", "no"])
-def test_loader_in_a_forked_process_is_an_error_and_does_not_hang(packed, shuffle):
-    command = [sys.executable, "-W", "ignore", "-c", IN_A_FORK, str(packed), shuffle]
+@pytest.mark.parametrize(
+    "use", ["next(iter(loader))", "loader.set_epoch(3)", "loader.set_image_size(9)", "loader.load_state_dict(state)"]
+)
+def test_loader_in_a_forked_process_is_an_error_and_does_not_hang(packed, shuffle, use):
+    command = [sys.executable, "-W", "ignore", "-c", IN_A_FORK, str(packed), shuffle, use]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     assert "made in another process" in done.stdout
 
