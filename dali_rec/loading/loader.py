@@ -97,7 +97,7 @@ class Loader:
     even: give every rank as many batches; one that has run out repeats an image.
     subset: of the data set: a share (0.1), class names, ids, or a function of a Record. See ``Dataset.subset``.
     weights: how likely each record is drawn, shape (records of the subset,): records are drawn with replacement.
-    balance: "class" draws each class equally often.
+    balance: "class" draws each class equally often, by ``labels`` where they are given.
     mix: how much each of several data sets makes up, one number each; they are drawn from with replacement.
     samples: draws an epoch, with weights, balance or mix; by default as many as there are records.
     labels: a .lst whose labels are taken instead of the records', by id (as MXNet's path_imglist).
@@ -201,7 +201,9 @@ class Loader:
         )
         shuffle = augment not in ("eval", None) and not callable(augment) if shuffle is None else shuffle
         spec = ReaderSpec(*self._ranks, bool(shuffle), shuffle_buffer, shuffle_files=False, seed=seed)
-        drawn = choose_weights(self.dataset, weights, balance, mix, sizes)
+        drawn = choose_weights(
+            len(self.dataset), weights, balance, mix, sizes, lambda: reads_labels.classes(self.dataset)
+        )
         if samples is not None and drawn is None:
             raise ValueError(f"samples is {samples}: it goes with weights, balance or mix")
         reader = choose_reader(

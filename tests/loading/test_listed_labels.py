@@ -8,7 +8,7 @@ from record_sets import payload, write_set
 from support import jpeg, traced_peak
 
 import dali_rec
-from dali_rec.errors import SourceError
+from dali_rec.errors import DatasetError, SourceError
 from dali_rec.loading.labels import LabelReader, PaddedLabels
 from dali_rec.sources import read_list
 
@@ -51,6 +51,19 @@ def test_whole_numbers_one_a_record_are_classes(tmp_path, lines, dtype):
     wanted = [[float(label) for label in line.split("\t")[1:-1]] for line in lines[1::-1]]
     assert found.dtype == dtype
     assert found.reshape(2, -1).tolist() == wanted
+
+
+@pytest.mark.parametrize("others", ["2", "2.5"])
+def test_class_that_float32_would_round_is_refused(tmp_path, others):
+    write_set(tmp_path / "x", [payload(key, [0.5], jpeg()) for key in range(2)], [0, 1])
+    (tmp_path / "other.lst").write_text(f"0\t{others}\tx\n1\t16777217\tx\n")
+    with dali_rec.open(tmp_path / "x") as dataset:
+        if others == "2":
+            with pytest.raises(DatasetError, match=r"id 1 has the label 16777217: .* up to 16,777,216"):
+                LabelReader(dataset, "error", tmp_path / "other.lst", are_classes=None)
+        else:  # numbers to be predicted may be rounded
+            found = LabelReader(dataset, "error", tmp_path / "other.lst", are_classes=None).of_rows(np.array([0, 1]))
+            assert found.tolist() == [[2.5], [16777216]]
 
 
 def test_list_with_an_id_twice_is_refused(tmp_path):
