@@ -131,9 +131,10 @@ class Recovery:
                 error = another
                 found = stopped_at(self.dataset, rows[left], error)
         keys = self.dataset.keys[rows][:8].tolist()
+        suspect = "augment, which is a function, may not do for these images, or " if callable(image.augment) else ""
         raise LoaderError(
-            f"{self._stopped(failed)}'dali-rec verify {what_to_verify(self.dataset)}' checks the records; they have "
-            f"the ids {keys}… DALI said: {dali_reason(error)}"
+            f"{self._stopped(failed)}{suspect}'dali-rec verify {what_to_verify(self.dataset)}' checks the records; "
+            f"they have the ids {keys}… DALI said: {dali_reason(error)}"
         ) from error
 
     def leave_out(self, bad: list[BadRecord], failed: FailedRun) -> None:

@@ -18,6 +18,7 @@ from dali_rec.loading.specs import (
     ImageSpec,
     ReaderSpec,
     Resizer,
+    check_choices,
     image_sides,
 )
 from dali_rec.loading.tuned import Tuned, choose_tuned
@@ -61,6 +62,7 @@ def image_pipeline(
 
     Raises DatasetError, DeviceUnavailableError, MissingDependencyError.
     """
+    check_choices(("shuffle", shuffle, (None, True, False)))  # "global" is none of DALI's reader
     dataset = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
     if dataset.manifest is not None and dataset.manifest.label_kind == "boxes" and augment is not None:
         raise ValueError(

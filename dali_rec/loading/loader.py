@@ -75,7 +75,7 @@ class Loader:
         ``images`` is a tuple of two. "randaugment", "trivialaugment", "autoaugment": "train" and then that policy. An
         ``Augmentation``: any of these in other measure, with colour jitter, blur, random erasing. None: resize to
         ``image_size``, aspect not kept. A function: takes the node of decoded images (uint8 HWC RGB, on the pipeline's
-        device) and returns the node to be resized to ``image_size``.
+        device) and returns the node to be resized to ``image_size``: HWC RGB of 0…255 too, of any dtype.
     framework: "torch", "numpy", "jax", "cupy" or "tensorflow": the kind of array that comes out. It lies on the
         pipeline's device, but for NumPy's.
     device: "auto" (a GPU where there is one, each rank its own), "gpu", "cpu", or the index of a CUDA device.
@@ -385,7 +385,7 @@ class Loader:
                 raise
             raise LoaderError(
                 f"{self.dataset.name}: DALI does not go on from the state ({dali_reason(error)}); make the Loader as "
-                "it was, with the same version of DALI, or start the epoch anew"
+                "it was, with_ids included, with the same version of DALI, or start the epoch anew"
             ) from error
 
     def plugin_pipeline(self, index: Path) -> Any:

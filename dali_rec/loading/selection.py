@@ -100,7 +100,11 @@ def choose_weights(
     if mix is not None:
         drawn = mixed_weights(sizes, mix)
     if weights is not None:
-        drawn = np.array(weights, dtype=np.float64)
+        try:
+            drawn = np.array(weights, dtype=np.float64)
+        except (TypeError, ValueError):
+            what = type(weights).__name__
+            raise ValueError(f"weights is a {what}: expected one number for each of the {records} records") from None
         check_weights(drawn, records)
     if balance is not None:
         drawn = drawn * balanced_weights(classes())

@@ -443,6 +443,7 @@ def test_more_ranks_than_records_are_refused(tiny):
         ({"shuffle_buffer": 8.0}, "shuffle_buffer is 8.0"),
         ({"rank": "0", "world_size": "2"}, "rank is '0'"),
         ({"weights": [1] * 12, "samples": 5.0}, "samples is 5.0"),
+        ({"weights": "balanced"}, "weights is a str: expected one number for each of the 12 records"),
         ({"mean": 0.5}, "mean 0.5 and std"),
         ({"mean": (123.68, 116.78, 103.94)}, "divide mean and std by 255"),
     ],
@@ -477,6 +478,11 @@ def test_pipeline_feeds_dalis_own_iterator(packed):
     )
     labels = torch.cat([batch[0]["labels"] for batch in iterator])
     assert sorted(labels.flatten().tolist()) == [0.0] * 3 + [1.0] * 4 + [2.0] * 5
+
+
+def test_pipeline_by_itself_has_no_global_order(packed):
+    with pytest.raises(ValueError, match="shuffle is 'global': expected one of None, True, False"):
+        dali_rec.image_pipeline(packed, 5, 8, shuffle="global", device="cpu")
 
 
 def test_without_a_manifest_records_all_over_the_file_tell_what_the_labels_are(tmp_path):
