@@ -317,10 +317,10 @@ class Loader:
             refuse_other_ranks(*self._ranks, self.dataset.name)
         if self._is_running:
             self._leave_epoch()
-        self._is_running = True
         self._loops += 1
         loop = self._loops
         while self._runs.has_more:
+            self._is_running = True  # not before: within the loop a state may have been loaded
             batch = self._take()
             if batch is not None:
                 yield batch

@@ -414,6 +414,19 @@ def test_epoch_set_within_a_loop_is_an_error_and_no_endless_loop(data):
         [loader.set_epoch(0) for _ in loader]
 
 
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_loop_within_which_a_state_is_loaded_goes_on_there_and_ends_its_epoch_if_left(data, goes_on):
+    options = {"shuffle": "global", "augment": None}
+    whole = take(loader_of(data, **options), 2)
+    loader, state = loader_of(data, **options), stop_at(loader_of(data, **options), 0, 2)
+    batches = iter(loader)
+    [next(batches) for _ in range(4)]
+    loader.load_state_dict(state)
+    if goes_on:
+        assert next(batches)[2].tolist() == whole[0][2][0]
+    assert_same(take(loader, 1), [whole[1] if goes_on else whole[0][2:]])
+
+
 def test_negative_epoch_is_refused(data):
     with pytest.raises(ValueError, match="epoch is -1"):
         loader_of(data).set_epoch(-1)
