@@ -77,7 +77,9 @@ class BoxReader:
             return [table]
         return np.zeros((1, self._most, self._layout.width), np.float32)
 
-    def of_samples(self, outputs: Sequence[Any], samples: range) -> NDArray[np.float32] | list[NDArray[np.float32]]:
+    def of_samples(
+        self, outputs: Sequence[Any], samples: range, _rows: NDArray[np.int64] | None
+    ) -> NDArray[np.float32] | list[NDArray[np.float32]]:
         """The boxes of these samples, from the pipeline's outputs: labels, corners and, of crops, whose."""
         labels, corners = outputs[:2]
         found = []

@@ -84,7 +84,7 @@ def image_pipeline(
             resizer=chosen,
             crop_in_decoder=cuts_in_decoder(place, settings.crop_in_decoder),
         ),
-        ReaderSpec(rank, world_size, shuffle, shuffle_buffer, shuffle and len(dataset.shards) > 1, seed),
+        ReaderSpec(rank, world_size, shuffle, shuffle_buffer, seed),
         Execution(place, batch_size, threads, prefetch, settings),
         with_source=False,
     )

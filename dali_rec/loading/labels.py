@@ -79,13 +79,13 @@ class LabelReader:
             return self._convert([dataset[0].labels])
         return self._convert(self._override.of(np.zeros(1, np.int64)))
 
-    def of_rows(self, rows: NDArray[np.int64]) -> NDArray[Any] | PaddedLabels | list[NDArray[np.float32]]:
-        """The labels that the list has for these rows."""
-        assert self._override is not None
-        return self._convert(self._override.of(rows))
-
-    def of_samples(self, labels: Any, samples: range) -> NDArray[Any] | PaddedLabels | list[NDArray[np.float32]]:
-        """The labels of these samples, from the pipeline's output."""
+    def of_samples(
+        self, outputs: Sequence[Any], samples: range, rows: NDArray[np.int64] | None
+    ) -> NDArray[Any] | PaddedLabels | list[NDArray[np.float32]]:
+        """The labels of these samples of the pipeline's output; of a list those that it has for their ``rows``."""
+        if self._override is not None and rows is not None:
+            return self._convert(self._override.of(rows))
+        labels = outputs[0]
         if labels.is_dense_tensor():
             return self._convert(np.asarray(labels.as_tensor())[samples.start : samples.stop])
         return self._convert([np.asarray(labels[sample]) for sample in samples])

@@ -22,7 +22,8 @@ from dali_rec.loading.decoding import cuts_in_decoder
 from dali_rec.loading.device import device_for
 from dali_rec.loading.distributed import find_ranks, refuse_other_ranks
 from dali_rec.loading.epoch import LastBatch
-from dali_rec.loading.failures import Recovery, check_files
+from dali_rec.loading.failures import Recovery
+from dali_rec.loading.file_checks import check_files
 from dali_rec.loading.finish import choose_resizer
 from dali_rec.loading.labels import LabelReader, Ragged
 from dali_rec.loading.readers import BufferReader, OrderReader, Place, Reader, choose_reader
@@ -168,6 +169,7 @@ class Loader:
         check_choices(
             ("framework", framework, get_args(Framework)),
             ("last_batch", last_batch, get_args(LastBatch)),
+            ("boxes", boxes, get_args(BoxMode)),
             ("on_error", on_error, ("raise", "skip")),
             ("shuffle", shuffle, (None, True, False, "global")),
         )
@@ -200,7 +202,7 @@ class Loader:
             self.dataset, image, reads_labels, self._arrays, self.device, mixing, with_ids=with_ids
         )
         shuffle = augment not in ("eval", None) and not callable(augment) if shuffle is None else shuffle
-        spec = ReaderSpec(*self._ranks, bool(shuffle), shuffle_buffer, shuffle_files=False, seed=seed)
+        spec = ReaderSpec(*self._ranks, bool(shuffle), shuffle_buffer, seed)
         drawn = choose_weights(
             len(self.dataset), weights, balance, mix, sizes, lambda: reads_labels.classes(self.dataset)
         )

@@ -215,6 +215,8 @@ def test_augmentation_that_would_leave_boxes_behind_is_refused(patches):
             dali_rec.Loader(patches, augment=augment, **OPTIONS)
     with pytest.raises(ValueError, match="has boxes, which it would not move"):
         dali_rec.loading.image_pipeline(patches, 4, SIZE, device="cpu")
+    with pytest.raises(ValueError, match="boxes is 'lists': expected one of 'auto', 'pad', 'list', 'off'"):
+        dali_rec.Loader(patches, boxes="lists", **OPTIONS)
     with pytest.raises(ValueError, match="boxes of a list"):
         dali_rec.Loader(patches, labels="x.lst", **OPTIONS)
 
