@@ -399,9 +399,10 @@ class Loader:
         Raises ValueError with the reason where Python has a part in the batches.
         """
         reader, image = self._runs.reader, self._runs.image
+        if not isinstance(reader, BufferReader):
+            raise ValueError("its order is not that of DALI's reader")  # noqa: TRY004  # as the other reasons
         reasons = (
             (self._runs.place != Place(), "it has begun, or a state was loaded"),
-            (not isinstance(reader, BufferReader), "its order is not that of DALI's reader"),
             (
                 not self._batches.is_plain,
                 "its batches are mixed, or have ids, several views, boxes or labels of a list",
@@ -413,14 +414,14 @@ class Loader:
             (self._recovery.skips, "it skips what cannot be decoded"),
             (self.batches_at_once > 1, "several of its batches are made at once"),
             (image.resizer == "numba", "its images are not resized by DALI; resizer='dali' leaves it to that"),
+            (
+                not reader.is_whole,
+                "its last batches are not whole on every rank; last_batch='pad' and even=True make them so",
+            ),
         )
         for applies, reason in reasons:
             if applies:
                 raise ValueError(reason)
-        if not isinstance(reader, BufferReader) or not reader.is_whole:
-            raise ValueError(
-                "its last batches are not whole on every rank; last_batch='pad' and even=True make them so"
-            )
         return reader.build_for_plugin(image, index)
 
     def set_epoch(self, epoch: int) -> None:
