@@ -255,7 +255,7 @@ class OrderReader(Reader):
     def after(self, epoch: int, taken: int) -> Place:
         """Where all ranks go on when ``taken`` rows of ``epoch`` are: in the next one if no rank has a batch left."""
         left = dataclasses.replace(self._deal, start=taken, even=True)
-        return Place(epoch, 0, epoch, taken) if left.batches else Place(epoch + 1, 0, epoch + 1)
+        return Place(epoch + 1, 0, epoch + 1) if taken and not left.batches else Place(epoch, 0, epoch, taken)
 
     def batches(self, place: Place) -> int:
         """Batches of the epoch that are handed out; see ``Reader``."""

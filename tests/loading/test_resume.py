@@ -212,6 +212,15 @@ def test_state_from_before_an_epoch_without_batches_leaves_that_to_come(data):
     assert_same(take(later, 3), whole)
 
 
+def test_epoch_in_which_another_number_of_ranks_has_no_batch_is_still_to_come(data):
+    options = {"shuffle": "global", "last_batch": "drop"}
+    loader = loader_of(data, **options, rank=0, world_size=8)  # that want 32 records a step
+    loader.load_state_dict(loader_of(data, **options).state_dict())
+    assert loader.epoch == 0
+    assert take(loader, 1) == [[]]
+    assert loader.epoch == 1
+
+
 def test_global_order_is_the_same_on_any_number_of_ranks(data):
     def steps(world_size):
         epochs = [
