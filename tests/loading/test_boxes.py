@@ -231,6 +231,8 @@ def test_box_augmentation_needs_boxes(packed):
     [
         ({"zoom_out": 0.5}, "zoom_out is 0.5"),
         ({"overlaps": (2,)}, "overlaps are"),
+        ({"overlaps": 0.5}, "overlaps are 0.5"),
+        ({"scale": 0.3}, "scale is 0.3"),
         ({"scale": (0, 1)}, "scale is"),
         ({"aspect": (2, 1)}, "aspect is"),
         ({"jitter": (1, 2)}, "jitter is"),
