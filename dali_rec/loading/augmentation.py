@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+import numpy as np
+
+from dali_rec._numbers import whole_number
+
 Policy = Literal["randaugment", "trivialaugment", "autoaugment"]
 
 
-def _check_aspect(aspect: tuple[float, float]) -> None:
-    if not 0 < aspect[0] <= aspect[1]:
-        raise ValueError(f"aspect is {aspect}: two ratios above 0, the smaller first")
+def _check_range(options: object, name: str, of_what: str, most: float = math.inf) -> None:
+    ends = getattr(options, name)
+    if np.shape(ends) != (2,) or not 0 < ends[0] <= ends[1] <= most:
+        limit = "" if most == math.inf else f", up to {most}"
+        raise ValueError(f"{name} is {ends}: two {of_what}, the smaller first, above 0{limit}")
 
 
 def _check_jitter(jitter: tuple[float, ...]) -> None:
-    if len(jitter) != 4 or not all(0 <= number <= 1 for number in jitter):
+    if np.shape(jitter) != (4,) or not all(0 <= number <= 1 for number in jitter):
         raise ValueError(f"jitter is {jitter}: brightness, contrast, saturation, hue, each 0 to 1")
+
+
+def _check_counts(options: object, *names: str) -> None:
+    for name in names:
+        if whole_number(name, getattr(options, name)) < 1:
+            raise ValueError(f"{name} is {getattr(options, name)}: at least 1")
 
 
 def _check_chances(options: object, *names: str) -> None:
@@ -56,19 +69,15 @@ class Augmentation:
     views: int = 1
 
     def __post_init__(self) -> None:
-        if not 0 < self.area[0] <= self.area[1] <= 1:
-            raise ValueError(f"area is {self.area}: two shares of the image, the smaller first, above 0, up to 1")
-        _check_aspect(self.aspect)
+        _check_range(self, "area", "shares of the image", most=1)
+        _check_range(self, "aspect", "ratios")
         if self.policy is not None and self.policy not in get_args(Policy):
             raise ValueError(f"policy is {self.policy!r}: expected None or one of {get_args(Policy)}")
-        if self.rand_layers < 1 or not 0 <= self.rand_magnitude <= 30:
-            raise ValueError(
-                f"RandAugment with {self.rand_layers} layers, magnitude {self.rand_magnitude}: ≥ 1, 0 to 30"
-            )
+        _check_counts(self, "rand_layers", "views")
+        if not 0 <= self.rand_magnitude <= 30:
+            raise ValueError(f"rand_magnitude is {self.rand_magnitude}: from 0 to 30")
         _check_jitter(self.jitter)
         _check_chances(self, "jitter_chance", "grey", "blur", "erase", "flip")
-        if self.views < 1:
-            raise ValueError(f"views is {self.views}: at least 1")
 
     @property
     def changes_pixels(self) -> bool:
@@ -128,11 +137,10 @@ class BoxAugmentation:
     def __post_init__(self) -> None:
         if self.zoom_out < 1:
             raise ValueError(f"zoom_out is {self.zoom_out}: how many times as large, from 1 up")
-        if not all(0 <= overlap <= 1 for overlap in self.overlaps):
+        if np.ndim(self.overlaps) != 1 or not all(0 <= overlap <= 1 for overlap in self.overlaps):
             raise ValueError(f"overlaps are {self.overlaps}: each from 0 to 1")
-        if not 0 < self.scale[0] <= self.scale[1] <= 1:
-            raise ValueError(f"scale is {self.scale}: two parts of a side, the smaller first, above 0, up to 1")
-        _check_aspect(self.aspect)
+        _check_range(self, "scale", "parts of a side", most=1)
+        _check_range(self, "aspect", "ratios")
         _check_jitter(self.jitter)
         if self.fit not in ("stretch", "pad"):
             raise ValueError(f"fit is {self.fit!r}: 'stretch' or 'pad'")

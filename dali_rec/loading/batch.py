@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from dali_rec.loading.batch_mix import draw_mixture, mix_labels
-from dali_rec.loading.boxes import BoxReader
 from dali_rec.loading.labels import LabelReader, PaddedLabels
 
 if TYPE_CHECKING:
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
 
     from dali_rec.dataset import Dataset
     from dali_rec.loading.batch_mix import BatchMix
+    from dali_rec.loading.boxes import BoxReader
     from dali_rec.loading.device import Device
     from dali_rec.loading.specs import ImageSpec
 
@@ -95,7 +95,7 @@ class BatchMaker:
         size: height and width of the images. seeds: of how they are mixed.
         """
         images = tuple(self._images(output, part.samples) for output in part.outputs[: self._views])
-        labels = self._host_labels(part)
+        labels = self._labels.of_samples(part.outputs[self._views :], part.samples, part.rows)
         if self._mix is not None and isinstance(labels, np.ndarray):
             mixture = draw_mixture(self._mix, size, seeds)
             labels = mix_labels(labels, self._classes, self._mix.smoothing, mixture)
@@ -111,14 +111,6 @@ class BatchMaker:
             tensor, is_part = host_part(tensor, samples), False
         array = self._arrays.from_images(tensor, self._device)
         return array[samples.start : samples.stop] if is_part else array
-
-    def _host_labels(self, part: Part) -> NDArray[Any] | PaddedLabels | list[NDArray[np.float32]]:
-        outputs = part.outputs[self._views :]
-        if isinstance(self._labels, BoxReader):
-            return self._labels.of_samples(outputs, part.samples)
-        if part.rows is not None and self._labels.needs_rows:
-            return self._labels.of_rows(part.rows)
-        return self._labels.of_samples(outputs[0], part.samples)
 
     def _placed(self, labels: NDArray[Any] | PaddedLabels | list[NDArray[np.float32]]) -> Any:
         """The labels as arrays of the framework, where the images are."""

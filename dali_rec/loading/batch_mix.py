@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
+from dali_rec._numbers import whole_number
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -55,7 +57,7 @@ class BatchMix:
                 raise ValueError(f"{name} is {getattr(self, name)}: a chance is from 0 to 1")
         if not 0 <= self.smoothing < 1:
             raise ValueError(f"smoothing is {self.smoothing}: from 0 to less than 1")
-        if self.classes is not None and self.classes < 1:
+        if self.classes is not None and whole_number("classes", self.classes) < 1:
             raise ValueError(f"classes is {self.classes}: at least 1")
 
     @property

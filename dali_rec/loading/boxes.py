@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import numpy as np
 
+from dali_rec._numbers import whole_number
 from dali_rec.box_layout import BoxLayout, box_layout
 from dali_rec.errors import DatasetError, LoaderError
 
@@ -56,6 +57,7 @@ class BoxReader:
     needs_rows = False
 
     def __init__(self, dataset: Dataset, layout: BoxLayout, mode: BoxMode, most: int | None, *, crops: bool) -> None:
+        most = None if most is None else whole_number("max_objects", most)
         if most is not None and most < 1:
             raise ValueError(f"max_objects is {most}: at least 1")
         self._name = dataset.name
@@ -64,6 +66,10 @@ class BoxReader:
         self._most = most
         self._crops = crops
 
+    def classes(self, dataset: Dataset) -> NoReturn:
+        """There are none. Raises DatasetError."""
+        raise DatasetError(f"{dataset.name}: its images have boxes, not one class each; balance by weights")
+
     def one(self, dataset: Dataset) -> NDArray[np.float32] | list[NDArray[np.float32]]:
         """The boxes of the first record, as a batch of one has them, where their number does not vary by batch."""
         table = self._table(dataset[0].labels)
@@ -71,7 +77,9 @@ class BoxReader:
             return [table]
         return np.zeros((1, self._most, self._layout.width), np.float32)
 
-    def of_samples(self, outputs: Sequence[Any], samples: range) -> NDArray[np.float32] | list[NDArray[np.float32]]:
+    def of_samples(
+        self, outputs: Sequence[Any], samples: range, _rows: NDArray[np.int64] | None
+    ) -> NDArray[np.float32] | list[NDArray[np.float32]]:
         """The boxes of these samples, from the pipeline's outputs: labels, corners and, of crops, whose."""
         labels, corners = outputs[:2]
         found = []

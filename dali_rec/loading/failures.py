@@ -11,16 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from dali_rec._dali import DALI_ERRORS, dali_reason, import_dali
-from dali_rec._numbers import spread
 from dali_rec._shard_names import dataset_name
-from dali_rec.errors import DatasetError, ImageRejectedError, LoaderError, RecordError
+from dali_rec.errors import ImageRejectedError, LoaderError, RecordError
 from dali_rec.images import check_image
 from dali_rec.loading.batch import Part
 from dali_rec.loading.decoding import parsed
 from dali_rec.loading.feed import RecordFeed
 from dali_rec.loading.graph import build_fed_pipeline
 from dali_rec.manifest import is_manifest
-from dali_rec.recordio.index import unsigned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,11 +27,9 @@ if TYPE_CHECKING:
 
     from dali_rec.dataset import Dataset
     from dali_rec.loading.specs import Execution, ImageSpec
-    from dali_rec.shard import Shard
 
 logger = logging.getLogger("dali_rec")
 
-_ENTRIES_TRIED = 9
 _FAILED_SAMPLE = re.compile(r"Failed to decode sample #(\d+)")
 
 
@@ -46,6 +42,12 @@ class BadRecord:
     path: str
     offset: int
     reason: str
+
+    @classmethod
+    def at(cls, dataset: Dataset, row: int, reason: str) -> BadRecord:
+        """The record at this row of the data set."""
+        shard, offset = dataset.locate(row)
+        return cls(row, int(dataset.keys[row]), str(shard.path), offset, reason)
 
     def __str__(self) -> str:
         return f"id {self.key} in {self.path} at offset {self.offset}: {self.reason}"
@@ -131,9 +133,10 @@ class Recovery:
                 error = another
                 found = stopped_at(self.dataset, rows[left], error)
         keys = self.dataset.keys[rows][:8].tolist()
+        suspect = "augment, which is a function, may not do for these images, or " if callable(image.augment) else ""
         raise LoaderError(
-            f"{self._stopped(failed)}'dali-rec verify {what_to_verify(self.dataset)}' checks the records; they have "
-            f"the ids {keys}… DALI said: {dali_reason(error)}"
+            f"{self._stopped(failed)}{suspect}'dali-rec verify {what_to_verify(self.dataset)}' checks the records; "
+            f"they have the ids {keys}… DALI said: {dali_reason(error)}"
         ) from error
 
     def leave_out(self, bad: list[BadRecord], failed: FailedRun) -> None:
@@ -156,28 +159,24 @@ class Recovery:
 
 def bad_records(dataset: Dataset, rows: NDArray[np.int64]) -> list[BadRecord]:
     """Those of the records at ``rows`` that cannot be decoded, each once."""
-    found = []
-    for row in np.unique(rows).tolist():
-        shard, offset = dataset.locate(row)
-        try:
-            check_image(shard.reader.record_at(offset).image)
-        except (ImageRejectedError, RecordError) as error:
-            found.append(BadRecord(row, int(dataset.keys[row]), str(shard.path), offset, str(error)))
-    return found
+    faults = {row: _fault(dataset, row) for row in np.unique(rows).tolist()}
+    return [BadRecord.at(dataset, row, fault) for row, fault in faults.items() if fault is not None]
+
+
+def _fault(dataset: Dataset, row: int) -> str | None:
+    try:
+        check_image(dataset[row].image)
+    except (ImageRejectedError, RecordError) as error:
+        return str(error)
+    return None
 
 
 def stopped_at(dataset: Dataset, rows: NDArray[np.int64], error: Exception) -> list[BadRecord]:
     """The records of the run of ``rows`` at which DALI stopped: the one of its message, or each is tried alone."""
     match = _FAILED_SAMPLE.search(str(error))
     if match is not None and int(match[1]) < len(rows):
-        bad, reason = [int(rows[int(match[1])])], "DALI's decoder stops at it"
-    else:
-        bad, reason = _without_a_size(dataset, rows), "DALI finds no size in its header"
-    found = []
-    for row in bad:
-        shard, offset = dataset.locate(row)
-        found.append(BadRecord(row, int(dataset.keys[row]), str(shard.path), offset, reason))
-    return found
+        return [BadRecord.at(dataset, int(rows[int(match[1])]), "DALI's decoder stops at it")]
+    return [BadRecord.at(dataset, row, "DALI finds no size in its header") for row in _without_a_size(dataset, rows)]
 
 
 def _without_a_size(dataset: Dataset, rows: NDArray[np.int64]) -> list[int]:
@@ -222,40 +221,3 @@ def what_to_verify(dataset: Dataset) -> str:
     name = dataset_name(first.stem)
     is_one_of_several = name != first.stem and is_manifest(first.with_name(f"{name}.json"))
     return str(first.with_name(name)) if is_one_of_several else dataset.name
-
-
-def check_files(dataset: Dataset) -> None:
-    """Raise DatasetError if a .rec has gone or changed its size since it was opened, or has another file's index.
-
-    Of each index a few entries are tried: whether a record begins there and, where a manifest says that we packed it,
-    whether that record has the id. (Indices from elsewhere may number the records anew.)
-    """
-    for shard in dataset.shards:
-        _check_size(shard)
-        _check_index(shard, compare_keys=dataset.manifest is not None)
-
-
-def _check_size(shard: Shard) -> None:
-    try:
-        size = shard.path.stat().st_size
-    except FileNotFoundError:
-        message = f"{shard.path}: the file has gone since it was opened; put it back, or leave it out"
-        raise DatasetError(message) from None
-    if size != shard.reader.size:
-        raise DatasetError(
-            f"{shard.path}: {size} bytes, {shard.reader.size} when it was opened: it was cut short or replaced; open "
-            "the data set anew"
-        )
-
-
-def _check_index(shard: Shard, *, compare_keys: bool) -> None:
-    name, remedy = shard.path.with_suffix(".idx"), f"rebuild it with 'dali-rec index {shard.path}'"
-    for row in spread(len(shard), _ENTRIES_TRIED).tolist():
-        key, offset = unsigned(int(shard.index.keys[row])), int(shard.index.offsets[row])
-        try:
-            record = shard.reader.record_at(offset)
-        except RecordError as error:
-            message = f"{name}: no record at offset {offset}, where it has id {key}; {remedy}: {error}"
-            raise DatasetError(message) from None
-        if compare_keys and record.key != key:
-            raise DatasetError(f"{name}: the record at offset {offset} has id {record.key}, not {key}; {remedy}")

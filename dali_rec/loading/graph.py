@@ -56,7 +56,7 @@ def build_pipeline(
         files = write_derived_index(dataset, index)
 
         def read(dali: Any) -> tuple[Any, ...]:
-            encoded, labels = _read(dali.fn, files, index, reader, len(dataset))
+            encoded, labels = _read(dali.fn, dataset, files, index, reader)
             return (
                 (encoded, labels, dali.fn.get_property(encoded, key="source_info"))
                 if with_source
@@ -77,7 +77,7 @@ def build_plugin_pipeline(
     files = write_derived_index(dataset, index)
 
     def read(dali: Any) -> tuple[Any, ...]:
-        encoded, labels = _read(dali.fn, files, index, reader, len(dataset))
+        encoded, labels = _read(dali.fn, dataset, files, index, reader)
         classes = dali.fn.cast(dali.fn.squeeze(labels, axes=[0]), dtype=dali.types.INT64)
         return encoded, classes.gpu() if execution.device.is_gpu else classes
 
@@ -139,7 +139,7 @@ def build_reader_pipeline(
         files = write_derived_index(dataset, index)
 
         def graph() -> tuple[Any, ...]:
-            encoded, labels = _read(dali.fn, files, index, reader, len(dataset))
+            encoded, labels = _read(dali.fn, dataset, files, index, reader)
             source = dali.fn.get_property(encoded, key="source_info")
             nodes = {"encoded": encoded, "labels": labels, "source": source}
             return tuple(nodes[name] for name in outputs)
@@ -224,9 +224,14 @@ def rank_seed(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1)[0]) & 0x7FFFFFFF
 
 
-def _read(fn: Any, files: list[str], index: Path, reader: ReaderSpec, records: int) -> Any:
+def shuffles_files(dataset: Dataset, reader: ReaderSpec) -> bool:
+    """Whether DALI's reader permutes the files each epoch; it then sticks to its shard, and otherwise moves on."""
+    return reader.shuffle and len(dataset.shards) > 1
+
+
+def _read(fn: Any, dataset: Dataset, files: list[str], index: Path, reader: ReaderSpec) -> Any:
     options: dict[str, Any] = {}
-    if reader.shuffle_files:
+    if shuffles_files(dataset, reader):
         # The same on every rank, or ranks would share records.
         options = {"shuffle_after_epoch": True, "shuffle_after_epoch_seed": reader.seed & 0x7FFFFFFF}
     return fn.readers.mxnet(
@@ -235,7 +240,7 @@ def _read(fn: Any, files: list[str], index: Path, reader: ReaderSpec, records: i
         name="reader",
         random_shuffle=reader.shuffle,
         # DALI reads the files over and over until it is full.
-        initial_fill=min(reader.shuffle_buffer, max(_LEAST_FILL, records)),
+        initial_fill=min(reader.shuffle_buffer, max(_LEAST_FILL, len(dataset))),
         shard_id=reader.rank,
         num_shards=reader.world_size,
         pad_last_batch=True,  # what makes epochs exact: see loading/epoch.py

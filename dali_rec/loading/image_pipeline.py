@@ -18,6 +18,7 @@ from dali_rec.loading.specs import (
     ImageSpec,
     ReaderSpec,
     Resizer,
+    check_choices,
     image_sides,
 )
 from dali_rec.loading.tuned import Tuned, choose_tuned
@@ -61,6 +62,7 @@ def image_pipeline(
 
     Raises DatasetError, DeviceUnavailableError, MissingDependencyError.
     """
+    check_choices(("shuffle", shuffle, (None, True, False)))  # "global" is none of DALI's reader
     dataset = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
     if dataset.manifest is not None and dataset.manifest.label_kind == "boxes" and augment is not None:
         raise ValueError(
@@ -82,7 +84,7 @@ def image_pipeline(
             resizer=chosen,
             crop_in_decoder=cuts_in_decoder(place, settings.crop_in_decoder),
         ),
-        ReaderSpec(rank, world_size, shuffle, shuffle_buffer, shuffle and len(dataset.shards) > 1, seed),
+        ReaderSpec(rank, world_size, shuffle, shuffle_buffer, seed),
         Execution(place, batch_size, threads, prefetch, settings),
         with_source=False,
     )

@@ -12,6 +12,7 @@ from dali_rec._numbers import spread
 from dali_rec.box_layout import box_layout
 from dali_rec.dataset import listed_ids
 from dali_rec.errors import DatasetError, RecordError
+from dali_rec.recordio.header import MAX_EXACT_LABEL
 from dali_rec.sources.lst import read_list
 
 if TYPE_CHECKING:
@@ -68,19 +69,23 @@ class LabelReader:
         """Whether the labels come from a list, by row, and not from the records."""
         return self._override is not None
 
+    def classes(self, dataset: Dataset) -> NDArray[np.int64]:
+        """The class of each record, int64 of shape (N,). Raises DatasetError where labels are no class indices."""
+        return dataset.class_indices if self._override is None else self._override.classes
+
     def one(self, dataset: Dataset) -> NDArray[Any] | PaddedLabels | list[NDArray[np.float32]]:
         """The labels of the first record, as a batch of one has them."""
         if self._override is None:
             return self._convert([dataset[0].labels])
         return self._convert(self._override.of(np.zeros(1, np.int64)))
 
-    def of_rows(self, rows: NDArray[np.int64]) -> NDArray[Any] | PaddedLabels | list[NDArray[np.float32]]:
-        """The labels that the list has for these rows."""
-        assert self._override is not None
-        return self._convert(self._override.of(rows))
-
-    def of_samples(self, labels: Any, samples: range) -> NDArray[Any] | PaddedLabels | list[NDArray[np.float32]]:
-        """The labels of these samples, from the pipeline's output."""
+    def of_samples(
+        self, outputs: Sequence[Any], samples: range, rows: NDArray[np.int64] | None
+    ) -> NDArray[Any] | PaddedLabels | list[NDArray[np.float32]]:
+        """The labels of these samples of the pipeline's output; of a list those that it has for their ``rows``."""
+        if self._override is not None and rows is not None:
+            return self._convert(self._override.of(rows))
+        labels = outputs[0]
         if labels.is_dense_tensor():
             return self._convert(np.asarray(labels.as_tensor())[samples.start : samples.stop])
         return self._convert([np.asarray(labels[sample]) for sample in samples])
@@ -133,10 +138,11 @@ def _pad(labels: NDArray[np.float32] | Sequence[NDArray[np.float32]]) -> PaddedL
 class _ListedLabels:
     """The labels that a .lst has for each record of the data set, found by id, in columns: 20 bytes a record of one.
 
-    Raises DatasetError where a record has no line.
+    Raises DatasetError where a record has no line, or a class index that float32 would round.
     """
 
     def __init__(self, dataset: Dataset, path: str | os.PathLike[str]) -> None:
+        self._path = path
         samples = read_list(as_path(path)).samples
         ids, keys = listed_ids(dataset), samples.keys
         order = np.argsort(keys)
@@ -150,13 +156,24 @@ class _ListedLabels:
         labels, starts, ends = samples.labels_end_to_end
         self._labels = labels.astype(np.float32)
         self._starts, self._ends = starts[lines], ends[lines]
+        first = labels[self._starts]
+        is_whole = np.isfinite(first) & (first == np.floor(first))
+        #: Whether each record has one label and all are whole numbers.
+        self.are_classes = bool(is_whole.all()) and bool((self._ends - self._starts == 1).all())
+        rounded = self._labels[self._starts] != first
+        if self.are_classes and rounded.any():
+            at = int(rounded.argmax())
+            raise DatasetError(
+                f"{path}: id {ids[at]} has the label {first[at]:.0f}: labels are float32, whole numbers up to "
+                f"{MAX_EXACT_LABEL:,}; number the classes from 0"
+            )
 
     @property
-    def are_classes(self) -> bool:
-        """Whether each record has one label and all are whole numbers."""
-        first = self._labels[self._starts]
-        is_whole = np.isfinite(first) & (first == np.floor(first))
-        return bool(is_whole.all()) and bool((self._ends - self._starts == 1).all())
+    def classes(self) -> NDArray[np.int64]:
+        """The class of each record, int64 of shape (N,). Raises DatasetError where ``are_classes`` does not hold."""
+        if not self.are_classes:
+            raise DatasetError(f"{self._path}: its labels are not one class index a record; balance by weights")
+        return self._labels[self._starts].astype(np.int64)
 
     def of(self, rows: NDArray[np.int64]) -> NDArray[np.float32] | list[NDArray[np.float32]]:
         """The labels of the records at these positions: of shape (rows, labels), or a list where numbers differ."""

@@ -22,7 +22,8 @@ from dali_rec.loading.decoding import cuts_in_decoder
 from dali_rec.loading.device import device_for
 from dali_rec.loading.distributed import find_ranks, refuse_other_ranks
 from dali_rec.loading.epoch import LastBatch
-from dali_rec.loading.failures import Recovery, check_files
+from dali_rec.loading.failures import Recovery
+from dali_rec.loading.file_checks import check_files
 from dali_rec.loading.finish import choose_resizer
 from dali_rec.loading.labels import LabelReader, Ragged
 from dali_rec.loading.readers import BufferReader, OrderReader, Place, Reader, choose_reader
@@ -75,7 +76,7 @@ class Loader:
         ``images`` is a tuple of two. "randaugment", "trivialaugment", "autoaugment": "train" and then that policy. An
         ``Augmentation``: any of these in other measure, with colour jitter, blur, random erasing. None: resize to
         ``image_size``, aspect not kept. A function: takes the node of decoded images (uint8 HWC RGB, on the pipeline's
-        device) and returns the node to be resized to ``image_size``.
+        device) and returns the node to be resized to ``image_size``: HWC RGB of 0…255 too, of any dtype.
     framework: "torch", "numpy", "jax", "cupy" or "tensorflow": the kind of array that comes out. It lies on the
         pipeline's device, but for NumPy's.
     device: "auto" (a GPU where there is one, each rank its own), "gpu", "cpu", or the index of a CUDA device.
@@ -97,7 +98,7 @@ class Loader:
     even: give every rank as many batches; one that has run out repeats an image.
     subset: of the data set: a share (0.1), class names, ids, or a function of a Record. See ``Dataset.subset``.
     weights: how likely each record is drawn, shape (records of the subset,): records are drawn with replacement.
-    balance: "class" draws each class equally often.
+    balance: "class" draws each class equally often, by ``labels`` where they are given.
     mix: how much each of several data sets makes up, one number each; they are drawn from with replacement.
     samples: draws an epoch, with weights, balance or mix; by default as many as there are records.
     labels: a .lst whose labels are taken instead of the records', by id (as MXNet's path_imglist).
@@ -168,6 +169,7 @@ class Loader:
         check_choices(
             ("framework", framework, get_args(Framework)),
             ("last_batch", last_batch, get_args(LastBatch)),
+            ("boxes", boxes, get_args(BoxMode)),
             ("on_error", on_error, ("raise", "skip")),
             ("shuffle", shuffle, (None, True, False, "global")),
         )
@@ -200,8 +202,10 @@ class Loader:
             self.dataset, image, reads_labels, self._arrays, self.device, mixing, with_ids=with_ids
         )
         shuffle = augment not in ("eval", None) and not callable(augment) if shuffle is None else shuffle
-        spec = ReaderSpec(*self._ranks, bool(shuffle), shuffle_buffer, shuffle_files=False, seed=seed)
-        drawn = choose_weights(self.dataset, weights, balance, mix, sizes)
+        spec = ReaderSpec(*self._ranks, bool(shuffle), shuffle_buffer, seed)
+        drawn = choose_weights(
+            len(self.dataset), weights, balance, mix, sizes, lambda: reads_labels.classes(self.dataset)
+        )
         if samples is not None and drawn is None:
             raise ValueError(f"samples is {samples}: it goes with weights, balance or mix")
         reader = choose_reader(
@@ -311,15 +315,14 @@ class Loader:
 
         A loop that was left early has ended its epoch: the next begins a new one.
         """
-        self._refuse_fork()
         if self._ranks_were_found:
             refuse_other_ranks(*self._ranks, self.dataset.name)
         if self._is_running:
             self._leave_epoch()
-        self._is_running = True
         self._loops += 1
         loop = self._loops
         while self._runs.has_more:
+            self._is_running = True  # not before: within the loop a state may have been loaded
             batch = self._take()
             if batch is not None:
                 yield batch
@@ -364,10 +367,16 @@ class Loader:
         self._is_running = False
 
     def _go_on(self, stand: Stand, reader: Reader, image: ImageSpec) -> None:
-        """Let new pipelines go on from ``stand``."""
+        """Let new pipelines go on from ``stand``. Where they cannot be made, others go on from where this stands."""
+        self._refuse_fork()  # to end those of another process waits for its threads
+        before = self._runs.stand(), self._runs.reader, self._runs.image
         # Both together would take twice the memory of a GPU, of which DALI gives nothing back.
         self._runs.end()
-        self._runs = self._begin(stand, reader, image)
+        try:
+            self._runs = self._begin(stand, reader, image)
+        except BaseException:
+            self._runs = self._begin(*before)
+            raise
 
     def _begin(self, stand: Stand, reader: Reader, image: ImageSpec) -> Runs:
         seeds = (self._options["seed"], *self._ranks)
@@ -378,7 +387,7 @@ class Loader:
                 raise
             raise LoaderError(
                 f"{self.dataset.name}: DALI does not go on from the state ({dali_reason(error)}); make the Loader as "
-                "it was, with the same version of DALI, or start the epoch anew"
+                "it was, with_ids included, with the same version of DALI, or start the epoch anew"
             ) from error
 
     def plugin_pipeline(self, index: Path) -> Any:
@@ -390,9 +399,10 @@ class Loader:
         Raises ValueError with the reason where Python has a part in the batches.
         """
         reader, image = self._runs.reader, self._runs.image
+        if not isinstance(reader, BufferReader):
+            raise ValueError("its order is not that of DALI's reader")  # noqa: TRY004  # as the other reasons
         reasons = (
             (self._runs.place != Place(), "it has begun, or a state was loaded"),
-            (not isinstance(reader, BufferReader), "its order is not that of DALI's reader"),
             (
                 not self._batches.is_plain,
                 "its batches are mixed, or have ids, several views, boxes or labels of a list",
@@ -404,14 +414,14 @@ class Loader:
             (self._recovery.skips, "it skips what cannot be decoded"),
             (self.batches_at_once > 1, "several of its batches are made at once"),
             (image.resizer == "numba", "its images are not resized by DALI; resizer='dali' leaves it to that"),
+            (
+                not reader.is_whole,
+                "its last batches are not whole on every rank; last_batch='pad' and even=True make them so",
+            ),
         )
         for applies, reason in reasons:
             if applies:
                 raise ValueError(reason)
-        if not isinstance(reader, BufferReader) or not reader.is_whole:
-            raise ValueError(
-                "its last batches are not whole on every rank; last_batch='pad' and even=True make them so"
-            )
         return reader.build_for_plugin(image, index)
 
     def set_epoch(self, epoch: int) -> None:
@@ -468,7 +478,8 @@ class Loader:
         On another number of ranks, which global order and drawing allow, the rest of the records is the same, each
         once, and the random crops are other ones.
 
-        Raises LoaderError for a state of other data or other options, with the reason.
+        Raises LoaderError for a state of other data or other options, with the reason; the loader then stands where it
+        did.
         """
         saved = read_state(state, data_fingerprint(self.dataset), self._options, self.dataset.name)
         stand, reader, image = saved.stand, self._runs.reader, self._runs.image
@@ -481,7 +492,7 @@ class Loader:
                 )
             place = stand.place
             if saved.ranks[1] != self._ranks[1]:
-                place = Place(place.epoch, 0, place.epoch, saved.taken)
+                place = reader.after(place.epoch, saved.taken)
             stand = Stand.at(place)  # the random numbers are another rank's
         if stand.mark.checkpoint is not None:
             image = image_made_by(saved.made_by, image, self.device, self.dataset.name)
@@ -489,9 +500,7 @@ class Loader:
         self._go_on(stand, reader, dataclasses.replace(image, size=saved.image_size))
         self._recovery.skipped = list(saved.skipped)
         self._is_running = False
-        place = stand.place
-        is_begun = place.batch > 0 or place.start > 0  # that with "drop" a rank has no batch does not end the epoch
-        if is_begun and self._runs.is_exhausted:
+        if stand.place.batch > 0 and self._runs.is_exhausted:  # that a rank has no batch does not end the epoch
             self._end_epoch()
 
     def set_image_size(self, image_size: int | tuple[int, int]) -> None:

@@ -24,6 +24,7 @@ from dali_rec.loading.graph import (
     build_reader_pipeline,
     check_ranks,
     rank_seed,
+    shuffles_files,
 )
 from dali_rec.loading.order import SampleOrder
 from dali_rec.loading.pipelines import OnePipeline, Pipelines, PipelinesInTurn, Source
@@ -109,9 +110,8 @@ def choose_reader(
     if is_global or drawn is not None or not dali_can_read(dataset):
         order = SampleOrder(len(dataset), spec.seed, spec.shuffle, drawn, samples)
         return OrderReader(dataset, order, Deal(len(order), *ranks, execution.batch_size, last_batch, even), execution)
-    # DALI's readers stick to their shard when they shuffle the files, and move on to the next one otherwise.
-    spec = dataclasses.replace(spec, shuffle_files=spec.shuffle and len(dataset.shards) > 1)
-    plan = EpochPlan(len(dataset), *ranks, execution.batch_size, last_batch, not spec.shuffle_files, even)
+    rotates = not shuffles_files(dataset, spec)
+    plan = EpochPlan(len(dataset), *ranks, execution.batch_size, last_batch, rotates, even)
     plan = plan.making_at_once(execution.at_once)
     return BufferReader(dataset, spec, plan, execution, with_source=with_source)
 
@@ -251,6 +251,11 @@ class OrderReader(Reader):
     def taken(self, place: Place) -> int:
         """Rows of the epoch that all ranks together have taken."""
         return self._deal_at(place).taken(place.batch)
+
+    def after(self, epoch: int, taken: int) -> Place:
+        """Where all ranks go on when ``taken`` rows of ``epoch`` are: in the next one if no rank has a batch left."""
+        left = dataclasses.replace(self._deal, start=taken, even=True)
+        return Place(epoch + 1, 0, epoch + 1) if taken and not left.batches else Place(epoch, 0, epoch, taken)
 
     def batches(self, place: Place) -> int:
         """Batches of the epoch that are handed out; see ``Reader``."""

@@ -76,15 +76,17 @@ def _subset(dataset: Dataset, subset: Subset) -> Dataset:
 
 
 def choose_weights(
-    dataset: Dataset,
+    records: int,
     weights: Sequence[float] | NDArray[Any] | None,
     balance: Literal["class"] | None,
     mix: Sequence[float] | None,
     sizes: Sequence[int],
+    classes: Callable[[], NDArray[np.int64]],
 ) -> NDArray[np.float64] | None:
-    """How likely each record is drawn, shape (N,), or None where each comes once an epoch.
+    """How likely each of the records is drawn, shape (N,), or None where each comes once an epoch.
 
-    Raises ValueError for options that contradict each other, or weights that are none.
+    sizes: how many records there are of each of several data sets. classes: finds the class of each record. Raises
+    ValueError for options that contradict each other, or weights that are none.
     """
     if balance not in (None, "class"):
         raise ValueError(f"balance is {balance!r}: expected None or 'class'")
@@ -94,12 +96,16 @@ def choose_weights(
         raise ValueError("weights and mix are both given: multiply the shares into the weights")
     if weights is None and balance is None and mix is None:
         return None
-    drawn: NDArray[np.float64] = np.ones(len(dataset))
+    drawn: NDArray[np.float64] = np.ones(records)
     if mix is not None:
         drawn = mixed_weights(sizes, mix)
     if weights is not None:
-        drawn = np.array(weights, dtype=np.float64)
-        check_weights(drawn, len(dataset))
+        try:
+            drawn = np.array(weights, dtype=np.float64)
+        except (TypeError, ValueError):
+            what = type(weights).__name__
+            raise ValueError(f"weights is a {what}: expected one number for each of the {records} records") from None
+        check_weights(drawn, records)
     if balance is not None:
-        drawn = drawn * balanced_weights(dataset.class_indices)
+        drawn = drawn * balanced_weights(classes())
     return drawn

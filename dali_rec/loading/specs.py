@@ -97,16 +97,12 @@ class ImageSpec:
 
 @dataclass(frozen=True, slots=True)
 class ReaderSpec:
-    """Which records are read and in what order.
-
-    ``shuffle_files``: also permute the order of the files each epoch; the rank then sticks to its share of them.
-    """
+    """Which records are read and in what order."""
 
     rank: int = 0
     world_size: int = 1
     shuffle: bool = False
     shuffle_buffer: int = 4096
-    shuffle_files: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:

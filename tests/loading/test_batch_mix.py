@@ -130,7 +130,14 @@ def test_what_cannot_be_mixed_is_refused(data):
         loader(data, BatchMix(classes=5), augment="ssl")
     with pytest.raises(ValueError, match="'mixup', 'cutmix', 'both'"):
         loader(data, "blend")
-    for wrong in ({"mixup": -1}, {"mixup": 0, "cutmix": 0}, {"chance": 2}, {"smoothing": 1}, {"classes": 0}):
+    for wrong in (
+        {"mixup": -1},
+        {"mixup": 0, "cutmix": 0},
+        {"chance": 2},
+        {"smoothing": 1},
+        {"classes": 0},
+        {"classes": 5.0},
+    ):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             BatchMix(**wrong)
     with pytest.raises(ValueError, match="has 3 classes"):

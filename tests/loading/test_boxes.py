@@ -98,8 +98,9 @@ def test_number_of_objects_can_be_fixed():
     assert loader.element_spec[1].shape == (None, 9, 5)
     with pytest.raises(LoaderError, match="max_objects is 3"):
         list(dali_rec.Loader(DATA / "detection", augment=None, boxes="pad", max_objects=3, **OPTIONS))
-    with pytest.raises(ValueError, match="max_objects is 0"):
-        dali_rec.Loader(DATA / "detection", augment=None, boxes="pad", max_objects=0, **OPTIONS)
+    for senseless in (0, 3.0):
+        with pytest.raises(ValueError, match=f"max_objects is {senseless}"):
+            dali_rec.Loader(DATA / "detection", augment=None, boxes="pad", max_objects=senseless, **OPTIONS)
 
 
 def test_torch_gets_tensors():
@@ -200,12 +201,22 @@ def test_labels_that_are_no_boxes_are_refused(packed, tmp_path):
         list(dali_rec.Loader(tmp_path / "width.rec", boxes="pad", augment=None, **OPTIONS))
 
 
+def test_boxes_have_no_classes_to_balance(tmp_path):
+    with dali_rec.RecordWriter(tmp_path / "x.rec") as writer:
+        for key in range(4):
+            writer.write_image(jpeg(key), [2, 5, key, 0, 0, 1, 1], key)
+    with pytest.raises(DatasetError, match="have boxes, not one class each"):
+        dali_rec.Loader(tmp_path / "x.rec", boxes="pad", balance="class", **OPTIONS)
+
+
 def test_augmentation_that_would_leave_boxes_behind_is_refused(patches):
     for augment in ("randaugment", lambda images: images):
         with pytest.raises(ValueError, match="with boxes it is"):
             dali_rec.Loader(patches, augment=augment, **OPTIONS)
     with pytest.raises(ValueError, match="has boxes, which it would not move"):
         dali_rec.loading.image_pipeline(patches, 4, SIZE, device="cpu")
+    with pytest.raises(ValueError, match="boxes is 'lists': expected one of 'auto', 'pad', 'list', 'off'"):
+        dali_rec.Loader(patches, boxes="lists", **OPTIONS)
     with pytest.raises(ValueError, match="boxes of a list"):
         dali_rec.Loader(patches, labels="x.lst", **OPTIONS)
 
@@ -220,6 +231,8 @@ def test_box_augmentation_needs_boxes(packed):
     [
         ({"zoom_out": 0.5}, "zoom_out is 0.5"),
         ({"overlaps": (2,)}, "overlaps are"),
+        ({"overlaps": 0.5}, "overlaps are 0.5"),
+        ({"scale": 0.3}, "scale is 0.3"),
         ({"scale": (0, 1)}, "scale is"),
         ({"aspect": (2, 1)}, "aspect is"),
         ({"jitter": (1, 2)}, "jitter is"),

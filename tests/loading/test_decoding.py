@@ -149,13 +149,41 @@ def test_state_that_needs_what_is_not_there_is_refused(data):
         loader.load_state_dict(state)
 
 
-def test_state_that_dali_does_not_take_is_refused(data):
-    loader = loader_of(data / "x")
-    assert list(loader)
-    state = loader.state_dict()
+@pytest.mark.parametrize("taken", [0, 2])
+def test_state_that_dali_does_not_take_is_refused_and_the_loader_goes_on(data, taken):
+    saved, loader = loader_of(data / "x"), loader_of(data / "x")
+    wanted = list(saved)
+    state = saved.state_dict()
     state["made_by"]["resizer"] = "dali"
+    batches = iter(loader)
+    begun = [next(batches) for _ in range(taken)]
     with pytest.raises(LoaderError, match=r"DALI does not go on from the state .* start the epoch anew"):
         loader.load_state_dict(state)
+    assert_same([*begun, *batches], wanted)
+
+
+def test_size_that_dali_does_not_make_leaves_the_loader_as_it_was(data, monkeypatch):
+    wanted, loader = list(loader_of(data / "x")), loader_of(data / "x")
+    make, sizes = loader_module.Runs, []
+
+    def made(reader, image, *arguments):
+        sizes.append(image.size)
+        if image.size == (16, 16):
+            raise MemoryError
+        return make(reader, image, *arguments)
+
+    monkeypatch.setattr(loader_module, "Runs", made)
+    with pytest.raises(MemoryError):
+        loader.set_image_size(16)
+    assert len(sizes) == 2
+    assert_same(list(loader), wanted)
+
+
+def test_loader_whose_pipelines_are_gone_says_what_to_do(data, monkeypatch):
+    loader = loader_of(data / "x")
+    monkeypatch.setattr(loader_module, "Runs", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        loader.set_image_size(16)
     with pytest.raises(LoaderError, match="make another Loader"):
         list(loader)
 

@@ -46,6 +46,18 @@ def ids_of(loader):
     return [ids.tolist() for _, _, ids in loader]
 
 
+@pytest.mark.parametrize("on_error", ["raise", "skip"])
+def test_function_that_fails_at_sound_images_is_named(tmp_path, on_error):
+    from nvidia.dali import fn, types
+
+    def grey(images):
+        return fn.color_space_conversion(images, image_type=types.RGB, output_type=types.GRAY)
+
+    loader = loader_of(write(tmp_path / "x.rec", ()), augment=grey, on_error=on_error)
+    with pytest.raises(LoaderError, match=r"augment, which is a function, may .* the ids \[100, .* channels"):
+        ids_of(loader)
+
+
 @pytest.mark.parametrize("shuffle", [False, True, "global"])
 def test_error_names_id_file_offset_and_remedy(damaged, shuffle):
     loader = loader_of(damaged, shuffle=shuffle)

@@ -164,11 +164,12 @@ import os, sys
 import dali_rec
 loader = dali_rec.Loader(sys.argv[1], 4, 8, framework="numpy", device="cpu", shuffle=sys.argv[2] == "yes")
 next(iter(loader))
+state = loader.state_dict()
 if os.fork():
     os.wait()
 else:
     try:
-        next(iter(loader))
+        eval(sys.argv[3])
     except dali_rec.errors.LoaderError as error:
         print(error, flush=True)
     os._exit(0)
@@ -177,8 +178,11 @@ else:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 @pytest.mark.parametrize("shuffle", ["yes", "no"])
-def test_loader_in_a_forked_process_is_an_error_and_does_not_hang(packed, shuffle):
-    command = [sys.executable, "-W", "ignore", "-c", IN_A_FORK, str(packed), shuffle]
+@pytest.mark.parametrize(
+    "use", ["next(iter(loader))", "loader.set_epoch(3)", "loader.set_image_size(9)", "loader.load_state_dict(state)"]
+)
+def test_loader_in_a_forked_process_is_an_error_and_does_not_hang(packed, shuffle, use):
+    command = [sys.executable, "-W", "ignore", "-c", IN_A_FORK, str(packed), shuffle, use]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     assert "made in another process" in done.stdout
 
@@ -439,6 +443,7 @@ def test_more_ranks_than_records_are_refused(tiny):
         ({"shuffle_buffer": 8.0}, "shuffle_buffer is 8.0"),
         ({"rank": "0", "world_size": "2"}, "rank is '0'"),
         ({"weights": [1] * 12, "samples": 5.0}, "samples is 5.0"),
+        ({"weights": "balanced"}, "weights is a str: expected one number for each of the 12 records"),
         ({"mean": 0.5}, "mean 0.5 and std"),
         ({"mean": (123.68, 116.78, 103.94)}, "divide mean and std by 255"),
     ],
@@ -473,6 +478,11 @@ def test_pipeline_feeds_dalis_own_iterator(packed):
     )
     labels = torch.cat([batch[0]["labels"] for batch in iterator])
     assert sorted(labels.flatten().tolist()) == [0.0] * 3 + [1.0] * 4 + [2.0] * 5
+
+
+def test_pipeline_by_itself_has_no_global_order(packed):
+    with pytest.raises(ValueError, match="shuffle is 'global': expected one of None, True, False"):
+        dali_rec.image_pipeline(packed, 5, 8, shuffle="global", device="cpu")
 
 
 def test_without_a_manifest_records_all_over_the_file_tell_what_the_labels_are(tmp_path):

@@ -147,6 +147,25 @@ def test_global_order_resumes_on_another_number_of_ranks(data, before, after, ba
     assert sorted(itertools.chain(*following)) == list(range(29))
 
 
+@pytest.mark.parametrize(
+    ("batch", "left", "last_batch"), [(9, [[], [], [1]], "partial"), (10, None, "pad"), (9, None, "drop")]
+)
+def test_ranks_go_on_in_the_same_epoch_also_where_one_has_nothing_left_of_it(data, batch, left, last_batch):
+    options = {"shuffle": "global", "subset": list(range(28)), "batch_size": 3, "last_batch": last_batch}
+    first = loader_of(data, **options)
+    state = [first.state_dict() for _ in itertools.islice(first, batch)][-1]
+    later = [loader_of(data, **options, rank=rank, world_size=3) for rank in range(3)]
+    for loader in later:
+        loader.load_state_dict(state)
+        loader.load_state_dict(loader.state_dict())
+    if left is not None:
+        assert {loader.epoch for loader in later} == {0}
+        assert [[len(ids) for ids, _ in take(loader, 1)[0]] for loader in later] == left
+    assert {loader.epoch for loader in later} == {1}
+    following = [ids for loader in later for ids, _ in take(loader, 1)[0]]
+    assert len(following) == (9 if last_batch == "drop" else 10)
+
+
 @pytest.mark.parametrize("runs", [(1, 1), (2, 1), (3, 1), (1, 4), (2, 3)])
 @pytest.mark.parametrize("batch", [1, 2, 3, 4, 5])
 def test_global_order_resumes_from_the_state_of_another_rank(data, batch, runs):
@@ -191,6 +210,15 @@ def test_state_from_before_an_epoch_without_batches_leaves_that_to_come(data):
     whole = take(loader, 3)
     assert [len(epoch) for epoch in whole] == [0, 1, 1]  # of 9, 10 and 10 records
     assert_same(take(later, 3), whole)
+
+
+def test_epoch_in_which_another_number_of_ranks_has_no_batch_is_still_to_come(data):
+    options = {"shuffle": "global", "last_batch": "drop"}
+    loader = loader_of(data, **options, rank=0, world_size=8)  # that want 32 records a step
+    loader.load_state_dict(loader_of(data, **options).state_dict())
+    assert loader.epoch == 0
+    assert take(loader, 1) == [[]]
+    assert loader.epoch == 1
 
 
 def test_global_order_is_the_same_on_any_number_of_ranks(data):
@@ -393,6 +421,19 @@ def test_epoch_set_within_a_loop_is_an_error_and_no_endless_loop(data):
     loader = loader_of(data)
     with pytest.raises(LoaderError, match="set_epoch"):
         [loader.set_epoch(0) for _ in loader]
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_loop_within_which_a_state_is_loaded_goes_on_there_and_ends_its_epoch_if_left(data, goes_on):
+    options = {"shuffle": "global", "augment": None}
+    whole = take(loader_of(data, **options), 2)
+    loader, state = loader_of(data, **options), stop_at(loader_of(data, **options), 0, 2)
+    batches = iter(loader)
+    [next(batches) for _ in range(4)]
+    loader.load_state_dict(state)
+    if goes_on:
+        assert next(batches)[2].tolist() == whole[0][2][0]
+    assert_same(take(loader, 1), [whole[1] if goes_on else whole[0][2:]])
 
 
 def test_negative_epoch_is_refused(data):

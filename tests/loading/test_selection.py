@@ -91,6 +91,17 @@ def test_balance_draws_classes_alike(uneven):
     assert np.bincount(labels).tolist() == pytest.approx([100] * 3, abs=2)
 
 
+def test_balance_goes_by_the_labels_of_a_list(uneven, tmp_path):
+    lines = "".join(f"{key}\t{int(key < 3)}{{}}\tx.jpg\n" for key in range(38))
+    (tmp_path / "other.lst").write_text(lines.format(*[""] * 38))
+    labels, ids = epoch(loader_of(uneven, balance="class", samples=300, labels=tmp_path / "other.lst"))
+    assert np.bincount(labels).tolist() == pytest.approx([150, 150], abs=2)
+    assert ((ids < 3) == labels).all()
+    (tmp_path / "halves.lst").write_text(lines.format(*[".5"] * 38))
+    with pytest.raises(DatasetError, match=r"halves.lst: its labels are not one class index a record"):
+        loader_of(uneven, balance="class", labels=tmp_path / "halves.lst")
+
+
 def test_weights_draw_records_as_often_as_they_say(uneven):
     weights = np.zeros(38)
     weights[[2, 9]] = 1, 3
