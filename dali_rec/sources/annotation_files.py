@@ -11,6 +11,7 @@ from dali_rec._numbers import counted
 from dali_rec.sources.archives.images import INSIDE
 from dali_rec.sources.detection import find_format
 from dali_rec.sources.detection.coco_folder import is_other
+from dali_rec.sources.walk import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
