@@ -235,6 +235,12 @@ def test_labels_that_are_not_boxes_are_named(tmp_path, labels):
         iterator(tmp_path / "x.rec", batch_size=1)
 
 
+def test_colours_of_which_none_is_drawn_do_nothing_to_grey_images():
+    grey = {"data_shape": (1, 16, 20)}
+    changed = epoch(iterator(**grey, random_hue_prob=0.5, random_contrast_prob=0.5))  # in MXNet 1.9.1 as well
+    assert np.array_equal(changed[0], epoch(iterator(**grey))[0])
+
+
 def test_nothing_is_done_by_a_parameter_that_does_not_exist():
     with pytest.raises(
         TypeError, match="rand_mirror is no parameter of ImageDetRecordIter; did you mean rand_mirror_prob"

@@ -165,14 +165,14 @@ class DetectionParameters(BaseParameters):
             self.without_effect("without max_pad_scale above 1", "rand_pad_prob")
 
     def _check_colours(self) -> None:
-        if self.channels != 3 and self.changes_colour:
+        for name in COLOUR_EFFECTS:
+            if getattr(self, f"random_{name}_prob") <= 0:
+                self.without_effect(f"without random_{name}_prob above 0", f"max_random_{name}")
+        if self.channels != 3 and any(getattr(self, f"max_random_{name}") for name in COLOUR_EFFECTS):
             raise ValueError(
                 "random hue, saturation, illumination and contrast change colours: they need 3 channels, data_shape "
                 f"has {self.channels}"
             )
-        for name in COLOUR_EFFECTS:
-            if getattr(self, f"random_{name}_prob") <= 0:
-                self.without_effect(f"without random_{name}_prob above 0", f"max_random_{name}")
 
     def _check_normalisation(self) -> None:
         if max(getattr(self, name) for name in MEANS) > 0:
