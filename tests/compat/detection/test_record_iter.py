@@ -235,6 +235,12 @@ def test_labels_that_are_not_boxes_are_named(tmp_path, labels):
         iterator(tmp_path / "x.rec", batch_size=1)
 
 
+def test_colours_of_which_none_is_drawn_do_nothing_to_grey_images():
+    grey = {"data_shape": (1, 16, 20)}
+    changed = epoch(iterator(**grey, random_hue_prob=0.5, random_contrast_prob=0.5))  # in MXNet 1.9.1 as well
+    assert np.array_equal(changed[0], epoch(iterator(**grey))[0])
+
+
 def test_nothing_is_done_by_a_parameter_that_does_not_exist():
     with pytest.raises(
         TypeError, match="rand_mirror is no parameter of ImageDetRecordIter; did you mean rand_mirror_prob"
@@ -253,14 +259,14 @@ def test_nothing_is_done_by_a_parameter_that_does_not_exist():
         ({"num_parts": 13, "round_batch": False}, "cannot be shared among 13 parts"),
         ({"data_shape": (2, 8, 8)}, "data_shape is"),
         ({"data_shape": (1, 8, 8), "random_hue_prob": 0.5, "max_random_hue": 3}, "need 3 channels"),
-        ({"max_random_hue": 18}, "max_random_hue has no effect"),
-        ({"rand_pad_prob": 0.5}, "rand_pad_prob has no effect with max_pad_scale=1.0"),
-        ({"mean_r": -3.0}, "only where one of them is above 0"),
-        ({"mean_r": 3.0, "mean_img": "x"}, "mean_r and mean_img"),
+        ({"max_random_hue": 18}, "max_random_hue: no effect without random_hue_prob above 0"),
+        ({"rand_pad_prob": 0.5}, "rand_pad_prob: no effect without max_pad_scale above 1"),
+        ({"mean_r": -3.0}, "mean_r: no effect without one of them above 0"),
+        ({"mean_r": 3.0, "mean_img": "x"}, "mean_img: no effect with means above 0"),
         ({"dtype": "uint8"}, "dtype is 'uint8'"),
         ({"dtype": "float99"}, "dtype is 'float99'"),
         ({"framework": "mxnet"}, "framework is 'mxnet'"),
-        ({"shuffle_chunk_seed": 4}, "only with shuffle_chunk_size"),
+        ({"shuffle_chunk_seed": 4}, "shuffle_chunk_seed: no effect without shuffle_chunk_size"),
         ({"resize_mode": "crop"}, "one of 'force', 'shrink', 'fit'"),
         ({"crop_emit_mode": 1}, "one of 'center', 'overlap'"),
         ({"aug_seq": "aug_default"}, "aug_seq"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from dali_rec.compat.mxnet.ignored import raise_or_warn
 from dali_rec.compat.mxnet.io.values import parse_value
 
 if TYPE_CHECKING:
@@ -69,18 +70,19 @@ class BaseParameters:
     def from_keywords(cls, keywords: Mapping[str, Any]) -> Self:
         """The parameters from an iterator's keywords, where numbers and shapes may also be given as text.
 
-        Raises TypeError for a missing parameter, and for a name that MXNet does not know either, but would ignore.
+        Raises TypeError for a missing parameter, and, as ``raise_or_warn`` does, for a name that MXNet does not know
+        either.
         """
         fields = {field.name: field for field in dataclasses.fields(cls)}
-        unknown = sorted(keywords.keys() - fields.keys())
-        if unknown:
-            near = difflib.get_close_matches(unknown[0], fields, 1)
-            meant = f"; did you mean {near[0]}?" if near else "; MXNet would ignore it: leave it out"
-            raise TypeError(f"{unknown[0]} is no parameter of {cls.iterator}{meant}")
+        for unknown in sorted(keywords.keys() - fields.keys()):
+            near = difflib.get_close_matches(unknown, fields, 1)
+            meant = f"; did you mean {near[0]}?" if near else ", nor of MXNet's: leave it out"
+            raise_or_warn(TypeError(f"{unknown} is no parameter of {cls.iterator}{meant}"))
         missing = [name for name in _REQUIRED if name not in keywords]
         if missing:
             raise TypeError(f"{cls.iterator} needs {', '.join(missing)}")
-        return cls(**{name: parse_value(name, value, str(fields[name].type)) for name, value in keywords.items()})
+        known = {name: value for name, value in keywords.items() if name in fields}
+        return cls(**{name: parse_value(name, value, str(fields[name].type)) for name, value in known.items()})
 
     @property
     def channels(self) -> int:
@@ -123,8 +125,20 @@ class BaseParameters:
         self.check_choice("inter_method", 0, 1, 2, 3, 4, 9, 10)
         self.check_choice("ctx", "cpu", "gpu")
         self.check_choice("framework", "numpy", "torch", "cupy", "jax", "tensorflow")
-        if self.shuffle_chunk_seed and not self.shuffle_chunk_size:
-            raise ValueError("shuffle_chunk_seed has an effect only with shuffle_chunk_size")
+        if not self.shuffle_chunk_size:
+            self.without_effect("without shuffle_chunk_size", "shuffle_chunk_seed")
+
+    def without_effect(self, where: str, *names: str) -> None:
+        """Raise ValueError if one of these, which have no effect there, has not its default.
+
+        Where ``raise_or_warn`` does not raise, all of them then have their defaults.
+        """
+        usual = self.defaults()
+        given = [name for name in names if getattr(self, name) != usual[name]]
+        if given:
+            raise_or_warn(ValueError(f"{', '.join(given)}: no effect {where}, in MXNet either; to be left out"))
+        for name in given:
+            object.__setattr__(self, name, usual[name])
 
     def check_least(self, least: int, *names: str) -> None:
         """Raise ValueError unless all of these are so large."""

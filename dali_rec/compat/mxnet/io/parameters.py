@@ -27,7 +27,7 @@ class ImageRecordParameters(BaseParameters):
     is one), "gpu", "cpu", or the number of a GPU; ctx="cpu" and device_id=-1 mean "cpu" too. engine: what makes the
     images, "opencv", for all settings, "dali", for those that it meets, or "auto".
 
-    Raises ValueError for values that MXNet refuses, and for those that would have no effect.
+    Raises ValueError for values that MXNet refuses, and, as ``raise_or_warn`` does, for those without effect.
     """
 
     iterator: ClassVar[str] = "ImageRecordIter"
@@ -72,14 +72,14 @@ class ImageRecordParameters(BaseParameters):
     engine: str = "auto"
 
     def __post_init__(self) -> None:
+        if self.path_imgidx:
+            self.without_effect("with path_imgidx", "shuffle_chunk_size", "shuffle_chunk_seed")
         self.check_common()
         self.check_least(1, "label_width")
         self.check_least(0, *_FROM_0)
         self.check_choice("dtype", None, "float32", "uint8", "int8")
         self.check_choice("aug_seq", "aug_default")
         self.check_choice("engine", "auto", "opencv", "dali")
-        if self.shuffle_chunk_size and self.path_imgidx:
-            raise ValueError("shuffle_chunk_size has no effect with path_imgidx, in MXNet either: leave one out")
         self._check_affine()
         self._check_crops()
         self._check_colours()
@@ -148,9 +148,7 @@ class ImageRecordParameters(BaseParameters):
 
     def _check_affine(self) -> None:
         if self.rotate < -1 or (self.rotate == 0 and self.max_rotate_angle):
-            raise ValueError(
-                f"rotate is {self.rotate}: MXNet rotates by it only from 1 up; -30 is 330, and for none leave it out"
-            )
+            self.without_effect("below 1 (for -30 take 330)", "rotate")
         if not self.min_img_size <= self.max_img_size:  # nor is it where one is NaN
             raise ValueError(f"min_img_size is {self.min_img_size}, above max_img_size {self.max_img_size}")
         if self.min_random_scale > self.max_random_scale or self.min_random_scale <= 0:
@@ -174,8 +172,8 @@ class ImageRecordParameters(BaseParameters):
             least, most = self.min_random_area, self.max_random_area
             if not 0 < least <= most:
                 raise ValueError(f"random areas from {least} to {most}: above 0, in order")
-        elif (self.min_random_area, self.max_random_area) != (1.0, 1.0):
-            raise ValueError("min_random_area and max_random_area have an effect only with random_resized_crop=True")
+        else:
+            self.without_effect("without random_resized_crop=True", "min_random_area", "max_random_area")
 
     def _check_colours(self) -> None:
         if self.channels != 3 and (self.has_jitter or self.has_hls or self.pca_noise):
@@ -185,19 +183,12 @@ class ImageRecordParameters(BaseParameters):
             )
 
     def _check_normalisation(self) -> None:
+        if self.output_dtype == np.uint8:
+            self.without_effect("on images of dtype uint8", *STDS, *_GAIN, *MEANS, "mean_img")
+        if self.output_dtype == np.int8:
+            self.without_effect("on images of dtype int8", *STDS, *_GAIN)
+        if self.mean_img:
+            self.without_effect("with mean_img", *MEANS)
         for name, value in zip(STDS, self.stds, strict=False):
             if value == 0:
                 raise ValueError(f"{name} is 0, which nothing can be divided by")
-        if self.output_dtype == np.uint8:
-            self._refuse("on images of dtype uint8", *STDS, *_GAIN, *MEANS, "mean_img")
-        if self.output_dtype == np.int8:
-            self._refuse("on images of dtype int8", *STDS, *_GAIN)
-        if self.mean_img:
-            self._refuse("with mean_img", *MEANS)
-
-    def _refuse(self, where: str, *names: str) -> None:
-        """Raise ValueError if one of these, which have no effect there, has not its default."""
-        usual = self.defaults()
-        given = [name for name in names if getattr(self, name) != usual[name]]
-        if given:
-            raise ValueError(f"{', '.join(given)}: without effect {where}, in MXNet too; leave them out")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dali_rec.compat.mxnet.ignored import raise_or_warn
 from dali_rec.compat.mxnet.io.base_iter import LOG, BaseIter
 from dali_rec.compat.mxnet.io.batch import DataDesc
 from dali_rec.compat.mxnet.io.dali_engine import DaliEngine, obstacles
@@ -36,7 +37,8 @@ class ImageRecordIter(BaseIter):
 
     Raises TypeError for an unknown parameter, ValueError for a value that cannot be honoured, DatasetError,
     IndexFileError or SourceError for files that cannot be used, and while iterating DatasetError for labels of another
-    number than ``label_width``, LoaderError for an image that cannot be decoded.
+    number than ``label_width``, LoaderError for an image that cannot be decoded. What MXNet ignores is a UserWarning
+    where ``import mxnet`` means this package.
 
         iterator = mx.io.ImageRecordIter(path_imgrec="train.rec", data_shape=(3, 224, 224), batch_size=64, shuffle=True)
     """
@@ -106,8 +108,8 @@ class ImageRecordInt8Iter(ImageRecordIter):
 def _with_dtype(parameters: dict[str, Any], dtype: str) -> dict[str, Any]:
     given = parse_value("dtype", parameters.get("dtype"), "str | None")
     if given not in (None, dtype):
-        raise ValueError(
-            f"dtype is {given!r}, which this iterator does not give: leave it out, or take ImageRecordIter"
+        raise_or_warn(
+            ValueError(f"dtype is {given!r}, which this iterator does not give: leave it out, or take ImageRecordIter")
         )
     return {**parameters, "dtype": dtype}
 

@@ -39,7 +39,7 @@ class DetectionParameters(BaseParameters):
     framework: what the arrays are, "numpy", "torch", "cupy", "jax" or "tensorflow". device: "auto" (a GPU where there
     is one), "gpu", "cpu", or the number of a GPU; ctx="cpu" means "cpu" too.
 
-    Raises ValueError for values that MXNet refuses, and for those that would have no effect.
+    Raises ValueError for values that MXNet refuses, and, as ``raise_or_warn`` does, for those without effect.
     """
 
     iterator: ClassVar[str] = "ImageDetRecordIter"
@@ -162,23 +162,20 @@ class DetectionParameters(BaseParameters):
 
     def _check_pad(self) -> None:
         if self.rand_pad_prob > 0 and self.max_pad_scale <= 1:
-            raise ValueError(
-                f"rand_pad_prob has no effect with max_pad_scale={self.max_pad_scale}: above 1, or leave it out"
-            )
+            self.without_effect("without max_pad_scale above 1", "rand_pad_prob")
 
     def _check_colours(self) -> None:
-        if self.channels != 3 and self.changes_colour:
+        for name in COLOUR_EFFECTS:
+            if getattr(self, f"random_{name}_prob") <= 0:
+                self.without_effect(f"without random_{name}_prob above 0", f"max_random_{name}")
+        if self.channels != 3 and any(getattr(self, f"max_random_{name}") for name in COLOUR_EFFECTS):
             raise ValueError(
                 "random hue, saturation, illumination and contrast change colours: they need 3 channels, data_shape "
                 f"has {self.channels}"
             )
-        for name in COLOUR_EFFECTS:
-            if getattr(self, f"max_random_{name}") and getattr(self, f"random_{name}_prob") <= 0:
-                raise ValueError(f"max_random_{name} has no effect without random_{name}_prob above 0; give both")
 
     def _check_normalisation(self) -> None:
-        given = [name for name in MEANS if getattr(self, name)]
-        if given and not any(getattr(self, name) > 0 for name in given):
-            raise ValueError("MXNet subtracts means only where one of them is above 0; none is")
-        if given and self.mean_img:
-            raise ValueError(f"{given[0]} and mean_img: MXNet takes the first and not the second; give one")
+        if max(getattr(self, name) for name in MEANS) > 0:
+            self.without_effect("with means above 0", "mean_img")
+        else:
+            self.without_effect("without one of them above 0", *MEANS)

@@ -35,7 +35,7 @@ class ImageDetRecordIter(BaseIter):
 
     Raises TypeError for an unknown parameter, ValueError for a value that cannot be honoured, DatasetError,
     IndexFileError or SourceError for files and labels that cannot be used, and while iterating LoaderError for an image
-    that cannot be decoded.
+    that cannot be decoded. What MXNet ignores is a UserWarning where ``import mxnet`` means this package.
 
         iterator = mx.io.ImageDetRecordIter(
             path_imgrec="train.rec", data_shape=(3, 300, 300), batch_size=32, rand_mirror_prob=0.5
