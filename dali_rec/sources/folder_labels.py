@@ -176,7 +176,7 @@ def _ragged(trees: list[FolderTree]) -> SourceError:
     usual = max(by_depth, key=lambda depth: len(by_depth[depth]))
     odd = min((depth for depth in by_depth if depth != usual), key=lambda depth: len(by_depth[depth]))
     return SourceError(
-        f"{by_depth[odd][0]} holds images {odd} folders deep, {by_depth[usual][0]} and most others {usual}: labels for "
-        "each level need one depth. Move them, or say --leaf-labels (a class for each folder that holds images) or "
-        "--top-labels (a class for each folder at the top)"
+        f"{by_depth[odd][0]} holds images at depth {odd}, {by_depth[usual][0]} and most others at depth {usual}: "
+        "labels for each level need one depth. Move them, or say --leaf-labels (a class for each folder that "
+        "holds images) or --top-labels (a class for each folder at the top)"
     )

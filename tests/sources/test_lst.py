@@ -112,6 +112,9 @@ def test_unknown_kind_of_source_is_an_error(tmp_path):
     (tmp_path / "x.7z").write_bytes(b"")
     with pytest.raises(SourceError, match=r"x\.7z: not a folder"):
         open_source(tmp_path / "x.7z")
+    (tmp_path / "x.jpg").write_bytes(b"")
+    with pytest.raises(SourceError, match=r"x\.jpg: not a folder, .*\. Give the folder of the image"):
+        open_source(tmp_path / "x.jpg")
 
 
 def test_table_gives_back_its_samples():

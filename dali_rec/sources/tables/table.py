@@ -245,7 +245,8 @@ class _Table:
             found = find_files(self._path, self.locations, root)
         except ValueError as error:
             raise SourceError(
-                f"{self._path}: {error}; name the one that is meant, or say --root FOLDER, below which it alone is"
+                f"{self._path}: {error}; give the path of the right one, or say --root FOLDER for a folder with "
+                "only that one"
             ) from None
         if found is None and self._columns.are_file_ids:
             raise SourceError(
