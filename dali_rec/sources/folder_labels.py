@@ -156,7 +156,8 @@ def _numbered_names(top: Folder, names: tuple[str, ...]) -> list[str]:
     label = next((label for label, name in enumerate(names) if int(name) != label), None)
     if label is None:
         return []
-    return [f"{top}: the class {names[label]!r} has label {label}, by its place among names; --classes FILE fixes it"]
+    found = f"{top}: the class {names[label]!r} has label {label}, by its place among the sorted names"
+    return [f"{found}; --classes FILE gives others"]
 
 
 def _flat_split(trees: list[FolderTree]) -> SourceError:

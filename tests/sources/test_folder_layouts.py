@@ -482,7 +482,7 @@ def test_folders_called_as_splits_and_somehow_after_them_are_said(make):
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        (["1", "10", "2"], "the class '1' has label 0, by its place among names"),  # Flowers-102
+        (["1", "10", "2"], "the class '1' has label 0, by its place among the sorted names"),  # Flowers-102
         (["0", "1", "10", "2"], "the class '10' has label 2, by its place"),
         (["00000", "00001"], None),  # GTSRB
         (["1", "10", "cat"], None),

@@ -39,7 +39,7 @@ def test_forms_of_a_line(tmp_path, line, sample):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("1 0 a.jpg", "is not 'id<TAB>label<TAB>path': it has 1 columns"),
+        ("1 0 a.jpg", "is not 'id<TAB>label<TAB>path': it has 1 column;"),
         ("x\t0\ta.jpg", "id 'x' is not a whole number"),
         ("-3\t0\ta.jpg", "id '-3' is not a whole number"),
         ("1.5\t0\ta.jpg", "id '1.5' is not a whole number"),

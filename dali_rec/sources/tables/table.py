@@ -108,7 +108,7 @@ def _shorten_folders(path: Path, labels: LabelColumn, classes: Sequence[str] | N
             f"{path}: no labels behind the paths, and their folders, {', '.join(folders[:3])}, are no classes; give "
             "all classes by --classes if they are, pack a table of labels, or the data.yaml if these are images of YOLO"
         )
-    note = "no labels behind the paths: the classes are the folders that they lie in"
+    note = "no labels behind the paths: the folders of the images are the classes"
     return f"{path}: {note}; --classes FILE gives other lists the same numbers"
 
 
