@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import glob
 import os
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -11,11 +12,13 @@ from dali_rec._files import as_path, require_name
 from dali_rec._work_folders import require_whole
 from dali_rec.dataset import Dataset
 from dali_rec.errors import DaliRecError, DatasetError, DatasetNotFoundError, IndexFileError
-from dali_rec.manifest import Manifest, find_manifest, read_manifest
+from dali_rec.manifest import Manifest, find_manifest, is_manifest, read_manifest
 from dali_rec.shard import Shard
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+_MOST_NAMED = 5
 
 
 def open_dataset(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> Dataset:
@@ -53,7 +56,15 @@ def require_data_set(path: Path) -> None:
         )
     elif path.suffix in (".idx", ".lst"):
         remedy = f"the data set is called {path.with_suffix('')}"
+    elif others := _named_after(path):
+        remedy = f"name one that is there: {', '.join(others)}"
     raise DatasetNotFoundError(f"{path}: no data set there: neither {manifest} nor {rec} exists; {remedy}")
+
+
+def _named_after(path: Path) -> list[str]:
+    """The data sets beside a prefix that begin with it: data/photos-train and data/photos-val of data/photos."""
+    found = sorted(path.parent.glob(f"{glob.escape(path.name)}-*.json")) if path.name else []
+    return [str(one.with_suffix("")) for one in found if is_manifest(one)][:_MOST_NAMED]
 
 
 def _open_one(path: Path) -> Dataset:

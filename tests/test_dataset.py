@@ -85,6 +85,16 @@ def test_missing_data_set_is_said_with_what_was_looked_for(tmp_path):
         dali_rec.open(tmp_path / "x")
 
 
+def test_prefix_of_splits_is_told_their_names(class_folder, tmp_path):
+    dali_rec.pack(class_folder, tmp_path / "x", split={"train": 0.5, "val": 0.5})
+    (tmp_path / "x-notes.json").write_text("{}")
+    (tmp_path / "x-torn.json").write_text('{"format": "dali-rec"')
+    with pytest.raises(
+        DatasetNotFoundError, match=f"exists; name one that is there: {tmp_path}/x-train, {tmp_path}/x-val$"
+    ):
+        dali_rec.open(tmp_path / "x")
+
+
 def test_missing_shard_is_said(class_folder, tmp_path):
     dali_rec.pack(class_folder, tmp_path / "x", shards=3)
     (tmp_path / "x-00001-of-00003.rec").unlink()

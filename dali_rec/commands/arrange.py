@@ -80,7 +80,9 @@ def split(
             "--split", metavar="NAME=SHARE,…", help="Deal the records out to splits, as in train=0.9,val=0.1."
         ),
     ] = None,
-    stratify: Annotated[bool, typer.Option("--stratify", help="Split each class in these shares by itself.")] = False,
+    stratify: Annotated[
+        bool, typer.Option("--stratify", help="Deal out each class in these shares, so that all splits have it.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Decides which record goes where.")] = SHUFFLE_SEED,
     class_names: Annotated[
         list[str] | None, typer.Option("--class", metavar="NAME", help="Only this class; may be given several times.")

@@ -54,7 +54,9 @@ if TYPE_CHECKING:
 SplitOption = Annotated[
     str | None, typer.Option(metavar="NAME=SHARE,…", help="Deal the images out to splits, as in train=0.9,val=0.1.")
 ]
-StratifyOption = Annotated[bool, typer.Option("--stratify", help="Split each class in these shares by itself.")]
+StratifyOption = Annotated[
+    bool, typer.Option("--stratify", help="Deal out each class in these shares, so that all splits have it.")
+]
 ShuffleOption = Annotated[
     bool | None,
     typer.Option("--shuffle/--no-shuffle", help="By default a folder is shuffled and a list keeps its order."),
@@ -79,8 +81,8 @@ FormatOption = Annotated[
     AnyFormat,
     typer.Option(
         "--format",
-        help="Of annotations for object detection, which auto knows by their content; or insightface: what is written "
-        "is sorted by class, with the identities, for face recognition.",
+        help="Format of the annotations of boxes; auto finds it by their content. insightface: write InsightFace's "
+        "layout, sorted by class, for face recognition.",
     ),
 ]
 SeedOption = Annotated[int, typer.Option(help="Seed of the shuffle and of the split.")]
@@ -131,15 +133,22 @@ def pack(
     upscale: Annotated[bool, typer.Option("--upscale", help="Also scale smaller images up.")] = False,
     center_crop: Annotated[bool, typer.Option("--center-crop", help="Cut the largest square from the centre.")] = False,
     interpolation: Annotated[Interpolation, typer.Option(help="How to scale.")] = "bicubic",
-    encoding: Annotated[Encoding, typer.Option(help="Encode images that are not of this format anew.")] = "keep",
+    encoding: Annotated[
+        Encoding, typer.Option(help="Encode images of other formats anew in this one; keep: store them as they are.")
+    ] = "keep",
     quality: Annotated[
-        int, typer.Option(metavar="N", min=1, max=100, help="Of JPEG and WebP that are encoded anew.")
+        int, typer.Option(metavar="N", min=1, max=100, help="Quality of JPEG and WebP that are encoded anew.")
     ] = 95,
     color: Annotated[Color, typer.Option(help="Make all images colour or grey.")] = "keep",
     max_pixels: Annotated[
         int, typer.Option(metavar="N", min=1, help="Reject images with more pixels than this.")
     ] = MAX_PIXELS,
-    trust: Annotated[bool, typer.Option("--trust", help="Look at headers only, where nothing is changed.")] = False,
+    trust: Annotated[
+        bool,
+        typer.Option(
+            "--trust", help="Do not decode images that are stored as they are: faster, but damage is not found."
+        ),
+    ] = False,
     device: Annotated[Device, typer.Option(help="Where JPEGs are scaled; auto takes a GPU if it is faster.")] = "cpu",
     shards: Annotated[int | None, typer.Option(metavar="N", min=1, help="Number of .rec files; by default 1.")] = None,
     shard_size: Annotated[
@@ -166,10 +175,13 @@ def pack(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Column of the labels; may be given several times; '*': all others, '': none.  [default: label]",
+            help="Column of the labels; may be given several times; '*': all others, '': none.  "
+            "[default: label, class or the like]",
         ),
     ] = None,
-    location_column: Annotated[str, typer.Option(metavar="NAME", help="Column of the paths or pixels.")] = "location",
+    location_column: Annotated[
+        str, typer.Option(metavar="NAME", help="Column of the paths, URLs or pixels.")
+    ] = "location",
     id_column: Annotated[
         str, typer.Option(metavar="NAME", help="Column of the ids, if there is one; '' is none.")
     ] = "id",
@@ -181,25 +193,32 @@ def pack(
         ),
     ] = None,
     columns: Annotated[
-        str | None, typer.Option(metavar="NAME,…", help="All columns of a CSV or text without header.")
+        str | None,
+        typer.Option(
+            metavar="NAME,…", help="Names of all columns of a CSV or text without a header, as in label,location."
+        ),
     ] = None,
     label_width: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Labels of a .lst whose columns are parted by blanks.")
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="Number of labels on each line of a .lst with blanks between its columns."
+        ),
     ] = None,
     data_format: FormatOption = "auto",
     flagged: Annotated[
         Flagged,
         typer.Option(
-            help="Boxes that VOC calls difficult, COCO a crowd, others ignored: mark in a sixth column, keep or drop."
+            help="What to do with boxes that are difficult (VOC), a crowd (COCO) or ignored: mark them in a sixth "
+            "column, keep them unmarked, or drop them."
         ),
     ] = "column",
     empty: Annotated[
-        Empty, typer.Option(help="Images without objects, at which MXNet's own iterators stop: keep or drop.")
+        Empty, typer.Option(help="Keep or drop images without objects; MXNet's own iterators stop at them.")
     ] = "keep",
     timeout: Annotated[
         float, typer.Option(callback=seconds_above_zero, help="Seconds for an image behind a URL.")
     ] = 30.0,
-    retries: Annotated[int, typer.Option(metavar="N", min=0, help="Further tries to fetch an image.")] = 3,
+    retries: Annotated[int, typer.Option(metavar="N", min=0, help="Further tries, if an image cannot be fetched.")] = 3,
     connections: Annotated[int, typer.Option(metavar="N", min=1, help="Images fetched at a time.")] = 16,
     max_bytes: Annotated[int, typer.Option(metavar="N", min=1, help="Reject images behind URLs that are larger.")] = 256
     << 20,
@@ -208,7 +227,7 @@ def pack(
         typer.Option(
             metavar="N",
             min=1,
-            help="Threads, parted into processes of four where there are more; by default one a core.",
+            help="Threads, by default one for each core; more than four are divided into processes.",
         ),
     ] = None,
     max_bad: Annotated[
@@ -221,22 +240,33 @@ def pack(
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")] = False,
     node_rank: Annotated[
-        int | None, typer.Option(metavar="N", min=0, help="Which of --num-nodes machines this is.")
+        int | None, typer.Option(metavar="N", min=0, help="Number of this machine, from 0, of --num-nodes.")
     ] = None,
     num_nodes: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, help="Machines that share the work; by default as srun or torchrun say."),
     ] = None,
     engine: Annotated[Engine, typer.Option(help="local, or ray for a Ray cluster.")] = "local",
-    address: Annotated[str | None, typer.Option(help="Of the Ray cluster; auto is that of this machine.")] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="Address of the Ray cluster; auto: the one that this machine is in; by default Ray starts here alone."
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be packed, and write nothing.")] = False,
 ) -> None:
     """Pack the images of a folder, archive, list, table or annotations.
 
     Example: dali-rec pack photos/train data/train --resize 256
 
-    Makes data/train.rec, .idx, .lst and .json. Images that cannot be decoded are left out and named, with the reason,
-    in data/train.rejected.jsonl.
+    Example: dali-rec pack photos.zip data/photos --split train=0.9,val=0.1
+
+    Example: dali-rec pack labels.csv data/train --root images --dry-run
+
+    Example: dali-rec pack coco/annotations/instances_val2017.json data/val
+
+    The first makes data/train.rec, .idx, .lst and .json. Images that cannot be decoded are left out and named, with
+    the reason, in data/train.rejected.jsonl. Splits make data/photos-train.rec, data/photos-val.rec and so on.
     """
     from dali_rec.packing import plan_pack, run_pack, run_pack_insightface
 
@@ -384,7 +414,7 @@ def _print_plan(source: Source, plans: tuple[Plan, ...]) -> None:
     """Counts by class and split, and the files that are not there."""
     console = Console(markup=False, highlight=False)  # names may hold brackets
     for note in source.notes:
-        console.print(note)
+        print(note)
     table = Table("class", box=None, pad_edge=False)
     for plan in plans:
         table.add_column(plan.split or ("objects" if source.has_boxes else "images"), justify="right")
@@ -392,7 +422,7 @@ def _print_plan(source: Source, plans: tuple[Plan, ...]) -> None:
         count_objects(plan.samples) if source.has_boxes else plan.class_counts() for plan in plans
     ]
     labels = sorted({label for count in counts for label in count})
-    classes = source.classes or ()
+    classes = source.classes or next(iter(source.label_classes or ()), None) or ()  # of the first label
     for label in labels:
         name = classes[int(label)] if label.is_integer() and 0 <= label < len(classes) else f"{label:g}"
         table.add_row(name, *(f"{count.get(label, 0):,}" for count in counts))
@@ -401,7 +431,7 @@ def _print_plan(source: Source, plans: tuple[Plan, ...]) -> None:
     for plan in plans:
         missing = plan.missing_files()
         for sample in missing[:5]:
-            console.print(f"missing: id {sample.key}: {sample.location}")
+            print(f"missing: id {sample.key}: {sample.location}")
         more = f", {counted(len(missing), 'file')} missing" if missing else ""
         images, shards = counted(len(plan.samples), "image"), counted(len(plan.shards), "shard")
-        console.print(f"{plan.name}: {images} in {shards}{more}")
+        print(f"{plan.name}: {images} in {shards}{more}")

@@ -131,8 +131,11 @@ def _refuse_other_labels(path: str, manifest: Manifest, source: Source) -> None:
             f"{_labels(width, kind)}: pack them as a data set of their own"
         )
     if (manifest.classes is None) != (source.classes is None):
-        named, unnamed = ("the data set", "the images") if manifest.classes else ("the images", "the data set")
-        raise SourceError(f"{path}: {named} has names for its classes and {unnamed} to append has none")
+        ours, theirs = "the data set has", "the images to append have"
+        named, unnamed = (ours, theirs) if manifest.classes else (theirs, ours)
+        raise SourceError(
+            f"{path}: {named} names for the classes, and {unnamed} none; pack the images as a data set of their own"
+        )
     if manifest.label_classes != source.label_classes:
         raise SourceError(f"{path}: the columns of labels have other names; pack the images as a data set of their own")
 

@@ -46,7 +46,7 @@ def choose_device(options: PackOptions, run: RunOptions, plan: Plan, begun: str 
         raise ValueError("device is 'auto': machines that share the work must use the same; say 'cpu' or 'gpu'")
     if wanted == "gpu" and run.engine == "ray":
         raise ValueError(
-            "device is 'gpu': Ray's tasks pack on the CPU; take the local engine, on each machine its part"
+            "device is 'gpu': Ray's tasks pack on the CPU; to use GPUs, run the local engine on each machine"
         )
     if wanted == "cpu":
         return options

@@ -52,7 +52,9 @@ def read_cub(path: Path, classes: Sequence[str] | None = None) -> Source:
     samples = SampleTable.of(sample for part in parts.values() for sample in part).renumbered()
     middle = len(parts["train"])
     parted = (Split("train", 0, middle), Split("test", middle, len(samples)))
-    notes = [f"{path}: classes and splits are those of {_LABELS} and {_SPLITS}; {path / 'images'} is without splits"]
+    notes = [
+        f"{path}: classes and splits are those of {_LABELS} and {_SPLITS}; pack {path / 'images'} to have no splits"
+    ]
     if len(set(found)) < len(found):
         twice = next(name for name, count in Counter(found).items() if count > 1)
         notes.append(f"{path / _NAMES}: several classes are called {twice!r}: they became one class")

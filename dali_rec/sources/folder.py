@@ -184,7 +184,9 @@ def _look_like_no_classes(tree: FolderTree, *, are_levels: bool) -> list[str]:
     found = [name for name in tree.classes if name.lower() in SPLIT_NAMES]
     others = [name for name in tree.classes if name.lower() not in SPLIT_NAMES]
     if found and (are_levels or len({SPLIT_NAMES[name.lower()] for name in found}) > 1):
-        return [f"{tree.top}: {shown(found)} became labels and no splits, as {shown(others)} lies beside; move it away"]
+        return [
+            f"{tree.top}: {shown(found)} became labels and no splits, as {shown(others)} lies beside; move that away"
+        ]
     drawn = sorted({parts[0] for parts, _ in tree.images if parts and _PARTS.fullmatch(parts[0].lower())})
     if len(drawn) > 1:
         return [f"{tree.top}: {shown(drawn)} became labels; if they are images and what was drawn of them, pack one"]

@@ -156,7 +156,8 @@ def _numbered_names(top: Folder, names: tuple[str, ...]) -> list[str]:
     label = next((label for label, name in enumerate(names) if int(name) != label), None)
     if label is None:
         return []
-    return [f"{top}: the class {names[label]!r} has label {label}, by its place among names; --classes FILE fixes it"]
+    found = f"{top}: the class {names[label]!r} has label {label}, by its place among the sorted names"
+    return [f"{found}; --classes FILE gives others"]
 
 
 def _flat_split(trees: list[FolderTree]) -> SourceError:
@@ -176,7 +177,7 @@ def _ragged(trees: list[FolderTree]) -> SourceError:
     usual = max(by_depth, key=lambda depth: len(by_depth[depth]))
     odd = min((depth for depth in by_depth if depth != usual), key=lambda depth: len(by_depth[depth]))
     return SourceError(
-        f"{by_depth[odd][0]} holds images {odd} folders deep, {by_depth[usual][0]} and most others {usual}: labels for "
-        "each level need one depth. Move them, or say --leaf-labels (a class for each folder that holds images) or "
-        "--top-labels (a class for each folder at the top)"
+        f"{by_depth[odd][0]} holds images at depth {odd}, {by_depth[usual][0]} and most others at depth {usual}: "
+        "labels for each level need one depth. Move them, or say --leaf-labels (a class for each folder that "
+        "holds images) or --top-labels (a class for each folder at the top)"
     )

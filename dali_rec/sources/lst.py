@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dali_rec._numbers import parse_float, parse_int
+from dali_rec._numbers import counted, parse_float, parse_int
 from dali_rec.errors import SourceError
 from dali_rec.recordio.header import MAX_ID
 from dali_rec.sources.sample import Sample, SampleTable, Source
@@ -70,7 +70,7 @@ def _parse(line: str, where: str, label_width: int | None) -> Sample:
         raise SourceError(f"{where}: {line[:80]!r} is not an id, {label_width} labels and a path")
     if len(columns) < _MIN_COLUMNS:
         raise SourceError(
-            f"{where}: {line[:80]!r} is not 'id<TAB>label<TAB>path': it has {len(columns)} columns; "
+            f"{where}: {line[:80]!r} is not 'id<TAB>label<TAB>path': it has {counted(len(columns), 'column')}; "
             "--label-width reads columns parted by blanks"
         )
     try:

@@ -61,8 +61,8 @@ def label_by_names(
             column.append(seen.setdefault(text, text))
     if odd:
         raise SourceError(
-            f"{folder}: {len(odd):,} of {len(paths):,} paths do not match the label pattern {pattern.pattern!r} with "
-            f"something in each group, {odd[0]} for one; correct the pattern, or move them away"
+            f"{folder}: {len(odd):,} of {len(paths):,} paths do not match the label pattern {pattern.pattern}, with "
+            f"something in each group: {odd[0]} for one; correct the pattern, or move these files away"
         )
     numbered = [_numbers(folder, paths, column, classes) for column in columns]
     rows = list(zip(*(values for values, _ in numbered), strict=True))

@@ -42,7 +42,7 @@ from dali_rec.sources.parquet.source import read_parquet
 from dali_rec.sources.tables.columns import TableOptions
 from dali_rec.sources.tables.rows import TABLE_SUFFIXES
 from dali_rec.sources.tables.table import read_table
-from dali_rec.sources.walk import shown
+from dali_rec.sources.walk import is_image, shown
 
 if TYPE_CHECKING:
     from dali_rec.sources.detection import Kind
@@ -224,7 +224,10 @@ def _named(name: str, source: Source, classes: tuple[str, ...] | None) -> Source
 
 def _unknown(path: Path) -> SourceError:
     remedy = next((what for ends, what in _REMEDIES if path.name.lower().endswith(ends)), "")
-    return SourceError(f"{path}: not a folder, {', '.join(_SUFFIXES)}, .rec; those are what can be packed{remedy}")
+    if is_image(path.name):
+        remedy = ". Give the folder of the image, or a list or table of images"
+    kinds = ", ".join((".tar", ".zip", *_SUFFIXES, ".rec"))
+    return SourceError(f"{path}: not a folder, {kinds}; those are what can be packed{remedy}")
 
 
 def _kind(path: Path) -> str:

@@ -87,7 +87,7 @@ def refuse_other_options(name: str, kind: str, options: SourceOptions) -> None:
             (".lst", "table", "parquet", *WITH_ROOT),
             options.root is not None,
             "--root goes",
-            "a list, table or COCO file",
+            "a list, a table, Parquet, or annotations in one file",
         ),
         (with_classes, options.classes is not None, "--classes goes", "classes"),
         (

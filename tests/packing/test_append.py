@@ -94,7 +94,7 @@ def test_what_does_not_go_together_is_refused(first, tmp_path):
     with pytest.raises(SourceError, match=r"one label an image .class numbers., the images to append have one label"):
         dali_rec.pack(tmp_path / "y.lst", first, append=True)
     (tmp_path / "z.lst").write_text("100\t1\tmore/bee/bee_000.jpg\n")
-    with pytest.raises(SourceError, match="the data set has names for its classes"):
+    with pytest.raises(SourceError, match="the data set has names for the classes, and the images to append have none"):
         dali_rec.pack(tmp_path / "z.lst", first, append=True)
     with pytest.raises(DatasetNotFoundError, match="no such data set to append to"):
         dali_rec.pack(more, tmp_path / "none", append=True)

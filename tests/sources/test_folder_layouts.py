@@ -137,7 +137,9 @@ def test_top_labels_give_a_class_for_each_folder_at_the_top(make):
 @pytest.mark.parametrize("odd", ["dog/5.jpg", "dog/beagle/old/5.jpg"])
 def test_ragged_depth_is_an_error_that_names_the_folder(make, odd):
     folder = make(*TREE, odd)
-    with pytest.raises(SourceError, match=f"{folder / odd.rpartition('/')[0]} holds images .* --leaf-labels"):
+    with pytest.raises(
+        SourceError, match=f"{folder / odd.rpartition('/')[0]} holds images at depth [13], .* --leaf-labels"
+    ):
         read_folder(folder)
 
 
@@ -321,9 +323,18 @@ def test_dry_run_prints_names_as_they_are(capsys, tmp_path):
 
 
 def test_dry_run_names_missing_files(capsys, tmp_path):
-    (tmp_path / "x.lst").write_text("7\t0\tnothing.jpg\n")
+    long = f"{'folder/' * 20}nothing.jpg"
+    (tmp_path / "x.lst").write_text(f"7\t0\t{long}\n")
     assert main(["pack", str(tmp_path / "x.lst"), str(tmp_path / "y"), "--dry-run"]) == 0
-    assert "missing: id 7: nothing.jpg" in capsys.readouterr().out
+    assert f"missing: id 7: {long}\n" in capsys.readouterr().out
+
+
+def test_dry_run_of_several_labels_counts_the_first_by_name(capsys, make, tmp_path):
+    folder = make(*TREE)
+    assert main(["pack", str(folder), str(tmp_path / "y"), "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert f"{folder}: 2 labels an image, one for each level of folders (cat, dog / beagle, collie, manx); " in out
+    assert [line.split()[0] for line in out.splitlines()[2:4]] == ["cat", "dog"]
 
 
 def test_list_is_written_and_packs_to_the_same(capsys, class_folder, tmp_path):
@@ -471,7 +482,7 @@ def test_folders_called_as_splits_and_somehow_after_them_are_said(make):
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        (["1", "10", "2"], "the class '1' has label 0, by its place among names"),  # Flowers-102
+        (["1", "10", "2"], "the class '1' has label 0, by its place among the sorted names"),  # Flowers-102
         (["0", "1", "10", "2"], "the class '10' has label 2, by its place"),
         (["00000", "00001"], None),  # GTSRB
         (["1", "10", "cat"], None),

@@ -39,7 +39,7 @@ def test_forms_of_a_line(tmp_path, line, sample):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("1 0 a.jpg", "is not 'id<TAB>label<TAB>path': it has 1 columns"),
+        ("1 0 a.jpg", "is not 'id<TAB>label<TAB>path': it has 1 column;"),
         ("x\t0\ta.jpg", "id 'x' is not a whole number"),
         ("-3\t0\ta.jpg", "id '-3' is not a whole number"),
         ("1.5\t0\ta.jpg", "id '1.5' is not a whole number"),
@@ -112,6 +112,9 @@ def test_unknown_kind_of_source_is_an_error(tmp_path):
     (tmp_path / "x.7z").write_bytes(b"")
     with pytest.raises(SourceError, match=r"x\.7z: not a folder"):
         open_source(tmp_path / "x.7z")
+    (tmp_path / "x.jpg").write_bytes(b"")
+    with pytest.raises(SourceError, match=r"x\.jpg: not a folder, .*\. Give the folder of the image"):
+        open_source(tmp_path / "x.jpg")
 
 
 def test_table_gives_back_its_samples():

@@ -69,7 +69,7 @@ def test_columns_of_names_and_of_numbers_stand_side_by_side(folder):
 def test_pattern_is_looked_for_in_the_path(folder):
     path = folder("a/deep/x_1.jpg", "b/x_2.jpg", "x_3.jpg")
     assert labels(read(path, r"x_(\d)")) == {"a/deep/x_1.jpg": (1,), "b/x_2.jpg": (2,), "x_3.jpg": (3,)}
-    with pytest.raises(SourceError, match=r"photos: 1 of 3 paths do not match .* in each group, x_3\.jpg for one"):
+    with pytest.raises(SourceError, match=r"photos: 1 of 3 paths do not match .* in each group: x_3\.jpg for one"):
         read(path, r"^(\w+)/")
 
 
@@ -90,8 +90,8 @@ def test_annotations_are_passed_over(folder):
 @pytest.mark.parametrize(
     ("pattern", "says"),
     [
-        (r"^(\d+)_", r"1 of 2 paths do not match the label pattern .*, cat_2\.jpg for one"),
-        (r"_(\d)(x?)", r"2 of 2 paths do not match .* with something in each group, 1_1\.jpg for one"),
+        (r"^(\d+)_", r"1 of 2 paths do not match the label pattern \^\(\\d\+\)_, .*: cat_2\.jpg for one"),
+        (r"_(\d)(x?)", r"2 of 2 paths do not match .* with something in each group: 1_1\.jpg for one"),
     ],
 )
 def test_names_that_do_not_match_are_an_error(folder, pattern, says):

@@ -1,4 +1,4 @@
-"""Data for object detection: COCO, Pascal VOC and YOLO annotations as samples with boxes."""
+"""Data for object detection: annotations of COCO, Pascal VOC, YOLO and others as samples with boxes."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def read_detection(
     Raises SourceError, with the file and the entry, for what cannot be understood.
     """
     if root is not None and kind not in WITH_ROOT:
-        raise SourceError(f"{path}: --root goes with a list, table or COCO file, whose paths it completes")
+        raise SourceError(f"{path}: --root goes with annotations in one file, such as COCO's, whose paths it completes")
     source = _read(path, kind, root, classes, flagged, empty, attribute)
     if not len(source.samples):
         raise SourceError(f"{path}: no image has an object, and --empty drop leaves out those without")

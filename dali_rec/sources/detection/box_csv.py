@@ -62,7 +62,7 @@ def read_box_csv(path: Path, root: Folder | None = None) -> Annotations:
     _refuse_parts(path, [one for objects in images.values() for one in objects])
     subset = path.stem.removesuffix("_labels").removesuffix("_annotations")
     found = listed(path, list(images), list(images.values()), root, subset, sizes)
-    found.notes.append(f"{path}: each row is a box; --label-column NAME makes of each an image of one class instead")
+    found.notes.append(f"{path}: each row is a box; with --label-column NAME it is an image of one class instead")
     return found
 
 

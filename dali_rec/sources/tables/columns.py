@@ -190,7 +190,7 @@ def named_columns(where: str, names: tuple[str, ...], options: TableOptions) -> 
     others = {_plain(name) for name in names}.difference(map(_plain, found.labels))
     if any(others >= corners for corners in _BOX_COLUMNS):
         notes += (
-            f"{where}: the columns of boxes are passed over; --format csv reads corners, others COCO, VOC and YOLO",
+            f"{where}: the columns of boxes are passed over; --format csv reads corners, write other boxes as COCO",
         )
     return Columns(names, found, is_header=True, notes=notes, are_file_ids=are_file_ids)
 

@@ -32,8 +32,8 @@ def say_other_splits(path: Path) -> list[str]:
         beside += [f"{name}/{path.name}" for name in others if (folder.parent / name / path.name).is_file()]
     if not beside:
         return []
-    note = f"{path}: its classes have the numbers of the names in it; where {beside[0]} has others, give both the same"
-    return [f"{note} by --classes FILE, for which the .json of a packed data set will do"]
+    note = f"{path}: its classes are numbered by the names in it alone; if {beside[0]} has others, give both the"
+    return [f"{note} same numbers by --classes FILE, which may be the .json of a packed data set"]
 
 
 def _without_splits(name: str) -> str:

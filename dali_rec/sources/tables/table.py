@@ -108,7 +108,7 @@ def _shorten_folders(path: Path, labels: LabelColumn, classes: Sequence[str] | N
             f"{path}: no labels behind the paths, and their folders, {', '.join(folders[:3])}, are no classes; give "
             "all classes by --classes if they are, pack a table of labels, or the data.yaml if these are images of YOLO"
         )
-    note = "no labels behind the paths: the classes are the folders that they lie in"
+    note = "no labels behind the paths: the folders of the images are the classes"
     return f"{path}: {note}; --classes FILE gives other lists the same numbers"
 
 
@@ -245,7 +245,8 @@ class _Table:
             found = find_files(self._path, self.locations, root)
         except ValueError as error:
             raise SourceError(
-                f"{self._path}: {error}; name the one that is meant, or say --root FOLDER, below which it alone is"
+                f"{self._path}: {error}; give the path of the right one, or say --root FOLDER for a folder with "
+                "only that one"
             ) from None
         if found is None and self._columns.are_file_ids:
             raise SourceError(

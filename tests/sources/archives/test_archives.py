@@ -187,7 +187,7 @@ def test_lists_and_tables_may_begin_in_an_archive(tmp_path, class_folder):
     (tmp_path / "val.txt").write_text("other.JPEG 1\n")
     with pytest.raises(SourceError, match=r"val\.tar: none of the paths is in it, 'other\.JPEG' for one"):
         open_source(tmp_path / "val.txt", SourceOptions(root=archive))
-    with pytest.raises(SourceError, match="--root goes with a list, table or COCO file"):
+    with pytest.raises(SourceError, match="--root goes with a list, a table, Parquet, or annotations in one file"):
         open_source(class_folder, SourceOptions(root=archive))
 
 

@@ -290,7 +290,9 @@ def test_archive_is_no_root_of_what_has_no_paths(tmp_path):
     for name, data in {"images/0.jpg": jpeg(), "labels/0.txt": b"0 .5 .5 .2 .2"}.items():
         (folder / name).parent.mkdir(parents=True)
         (folder / name).write_bytes(data)
-    with pytest.raises(SourceError, match="--root goes with a list, table or COCO file, which this is not"):
+    with pytest.raises(
+        SourceError, match="--root goes with a list, a table, Parquet, or annotations in one file, which this is not"
+    ):
         open_source(folder, SourceOptions(root=archive))
 
 

@@ -208,7 +208,7 @@ def test_csv_of_boxes_is_a_table_where_columns_are_asked_for(write):
     path = write("x.csv", TENSORFLOW)
     source = open_source(path, SourceOptions(table=TableOptions(labels=("class",))))
     assert [sample.labels for sample in source.samples] == [(0.0,), (1.0,), (1.0,)]
-    assert any("each row is a box; --label-column NAME" in note for note in open_source(path).notes)
+    assert any("each row is a box; with --label-column NAME it is" in note for note in open_source(path).notes)
 
 
 def test_other_columns_of_boxes_are_asked_for_by_the_format(write):
@@ -303,7 +303,9 @@ def test_open_images(write, place):
 
 def test_classes_of_splits_that_are_packed_by_themselves_are_said(write):
     path = write("train_labels.csv", "filename,width,height,class,xmin,ymin,xmax,ymax\n0.jpg,40,32,cat,1,2,3,4\n")
-    said = "its classes have the numbers of the names in it; where test_labels.csv has others"
+    said = (
+        "its classes are numbered by the names in it alone; if test_labels.csv has others, give both the same numbers"
+    )
     assert not any(said in note for note in open_source(path).notes)
     write("test_labels.csv", "")
     assert any(said in note for note in open_source(path).notes)

@@ -48,11 +48,11 @@ CAR, PEDESTRIAN = ("Car", 0.25, 0.25, 0.75, 0.75), ("Pedestrian", 0.125, 0.5, 0.
 
 def test_classes_of_a_split_that_is_packed_by_itself_are_said(write):
     folder = write({"training/image_2/0.jpg": None, "training/label_2/0.txt": KITTI, "testing/image_2/1.jpg": None})
-    said = "its classes have the numbers of the names in it; where testing has others"
+    said = "its classes are numbered by the names in it alone; if testing has others"
     assert not any(said in note for note in open_source(folder / "training").notes)
     write({"testing/label_2/1.txt": KITTI})
     assert any(said in note for note in open_source(folder / "training").notes)
-    assert not any("numbers of the names" in note for note in open_source(folder).notes)
+    assert not any("numbered by the names" in note for note in open_source(folder).notes)
 
 
 @pytest.mark.parametrize(("images", "texts"), [("image_2", "label_2"), ("images", "labels"), ("data", "labels")])

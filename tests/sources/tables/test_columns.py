@@ -148,7 +148,7 @@ def test_files_of_other_kinds_are_refused_with_the_way(tmp_path, name, way):
 @pytest.mark.parametrize("name", ["x.doc", "x.arrow", "x"])
 def test_other_kinds_of_files_are_refused_whatever_the_options(tmp_path, name):
     (tmp_path / name).write_text("a/1.jpg 0\n")
-    with pytest.raises(SourceError, match=rf"{name}: not a folder, \.lst, \.csv, .*can be packed"):
+    with pytest.raises(SourceError, match=rf"{name}: not a folder, \.tar, \.zip, \.lst, \.csv, .*can be packed"):
         open_source(tmp_path / name, SourceOptions(root=tmp_path))
 
 
@@ -167,7 +167,7 @@ def test_other_columns_may_have_one_name(table):
         ("", {"table": TableOptions(columns=("a", "b"))}, "--columns, --label-column and the like go with a table"),
         ("", {"table": TableOptions(labels=("a",))}, "--columns, --label-column and the like go with a table"),
         ("", {"label_width": 2}, "--label-width goes with a .lst"),
-        ("", {"root": "elsewhere"}, "--root goes with a list, table or COCO file"),
+        ("", {"root": "elsewhere"}, "--root goes with a list, a table, Parquet, or annotations in one file"),
         ("", {"flagged": "drop"}, "--flagged goes with COCO and VOC"),
         ("", {"empty": "drop"}, "--empty goes with annotations of boxes"),
         ("x.csv", {"label_width": 2}, "--label-width goes with a .lst"),

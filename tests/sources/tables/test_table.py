@@ -624,7 +624,7 @@ def test_classes_of_two_lists_are_said_to_be_numbered_apart(table, tmp_path, nam
     path = table(name, "dog,1.jpg\n")
     (tmp_path / other).write_text("cat,2.jpg\n")
     notes = "".join(read(path).notes)
-    assert (f"where {other} has others" in notes) == is_said
+    assert (f"if {other} has others" in notes) == is_said
     path.write_text("1,1.jpg\n")
     assert "has others" not in "".join(read(path).notes)
 
@@ -634,7 +634,7 @@ def test_classes_of_tables_in_folders_of_splits_are_said_to_be_numbered_apart(tm
     for split in ("train", "test"):
         (tmp_path / split).mkdir()
         (tmp_path / split / "metadata.csv").write_text("file_name,label\n1.jpg,cat\n")
-    assert "where train/metadata.csv has others" in "".join(read(tmp_path / "test" / "metadata.csv").notes)
+    assert "if train/metadata.csv has others" in "".join(read(tmp_path / "test" / "metadata.csv").notes)
     (tmp_path / "train" / "metadata.csv").unlink()
     assert "has others" not in "".join(read(tmp_path / "test" / "metadata.csv").notes)
 

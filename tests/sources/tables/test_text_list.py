@@ -45,7 +45,7 @@ def rows(source):
 def test_folders_are_the_classes_of_paths_without_labels(write, text, expected):
     source = read(write(text, *(name for name, _ in expected)))
     assert rows(source) == expected
-    assert "the classes are the folders that they lie in" in source.notes[0]
+    assert "the folders of the images are the classes" in source.notes[0]
 
 
 def test_paths_without_extension_are_found_and_packed(write, tmp_path):
