@@ -22,7 +22,8 @@ from dali_rec.commands.doctor import doctor
 from dali_rec.commands.fetch import fetch
 from dali_rec.commands.index import index
 from dali_rec.commands.info import info
-from dali_rec.commands.pack import SECTIONS, list_images, pack
+from dali_rec.commands.list import list_images
+from dali_rec.commands.pack import SECTIONS, pack
 from dali_rec.commands.show import show
 from dali_rec.commands.unpack import unpack
 from dali_rec.commands.verify import verify

@@ -1,10 +1,9 @@
-"""``dali-rec pack`` and ``dali-rec list``."""
+"""``dali-rec pack``."""
 
 from __future__ import annotations
 
 import math
 import sys
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,14 +12,22 @@ from rich.console import Console
 from rich.table import Table
 
 from dali_rec._environment import ranks_in_environment
-from dali_rec._files import as_path
 from dali_rec._numbers import counted
 from dali_rec._sizes import parse_size
 from dali_rec.commands._options import parse_split, seconds_above_zero, size
 from dali_rec.commands._printing import describe_set
-from dali_rec.errors import SourceError
+from dali_rec.commands._source_options import (
+    ClassesOption,
+    LeafOption,
+    PatternOption,
+    SeedOption,
+    SplitOption,
+    StratifyOption,
+    TopOption,
+    folder_labels,
+    read_classes,
+)
 from dali_rec.images import MAX_PIXELS
-from dali_rec.manifest import is_manifest, read_manifest
 from dali_rec.packing.options import (
     SHUFFLE_SEED,
     Color,
@@ -35,13 +42,10 @@ from dali_rec.packing.options import (
 )
 from dali_rec.progress import progress_bar
 from dali_rec.sources import (
-    ArchivedImages,
     Empty,
     FetchOptions,
     Flagged,
-    FolderLabels,
     Format,
-    ParquetImages,
     SourceOptions,
     TableOptions,
 )
@@ -51,30 +55,9 @@ if TYPE_CHECKING:
     from dali_rec.packing.plan import Plan
     from dali_rec.sources import Source
 
-SplitOption = Annotated[
-    str | None, typer.Option(metavar="NAME=SHARE,…", help="Deal the images out to splits, as in train=0.9,val=0.1.")
-]
-StratifyOption = Annotated[
-    bool, typer.Option("--stratify", help="Deal out each class in these shares, so that all splits have it.")
-]
 ShuffleOption = Annotated[
     bool | None,
     typer.Option("--shuffle/--no-shuffle", help="By default a folder is shuffled and a list keeps its order."),
-]
-LeafOption = Annotated[bool, typer.Option("--leaf-labels", help="A class for each folder that holds images.")]
-TopOption = Annotated[bool, typer.Option("--top-labels", help="A class for each folder at the top.")]
-PatternOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="REGEX",
-        help=r"Labels in the paths of images: each group is one, as in '([^/]+)_\d+\.jpg' or '^(\d+)_c(\d)'.",
-    ),
-]
-ClassesOption = Annotated[
-    Path | None,
-    typer.Option(
-        help="File with the class names in the order of their numbers, one a line; or the .json of a packed data set."
-    ),
 ]
 AnyFormat = Literal[Format, "insightface"]
 FormatOption = Annotated[
@@ -85,7 +68,6 @@ FormatOption = Annotated[
         "layout, sorted by class, for face recognition.",
     ),
 ]
-SeedOption = Annotated[int, typer.Option(help="Seed of the shuffle and of the split.")]
 
 #: How ``dali-rec pack --help`` shows its options.
 SECTIONS = {
@@ -294,9 +276,9 @@ def pack(
         max_bad=_bad_image_budget(max_bad),
         strict=strict,
     )
-    labels = _labels(leaf=leaf_labels, top=top_labels)
+    labels = folder_labels(leaf=leaf_labels, top=top_labels)
     table = TableOptions(tuple(label_column or ("label",)), location_column, id_column, named, split_column)
-    names = _read_classes(classes)
+    names = read_classes(classes)
     annotations: Format = "auto" if data_format == "insightface" else data_format
     source_options = SourceOptions(root, labels, names, table, label_width, annotations, flagged, empty, label_pattern)
     if dry_run:
@@ -318,44 +300,6 @@ def pack(
     print(f"{report.seconds:.1f} s, {report.images_per_second:,.0f} images/s")
 
 
-def list_images(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of images.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT.lst", help="The list to write.")],
-    *,
-    shuffle: Annotated[bool, typer.Option("--shuffle", help="Shuffle the list.")] = False,
-    seed: SeedOption = SHUFFLE_SEED,
-    split: SplitOption = None,
-    stratify: StratifyOption = False,
-    leaf_labels: LeafOption = False,
-    top_labels: TopOption = False,
-    label_pattern: PatternOption = None,
-    classes: ClassesOption = None,
-) -> None:
-    """Write a list of the images in a folder, as im2rec does.
-
-    Example: dali-rec list photos data/photos.lst --split train=0.9,val=0.1
-
-    Splits go to OUT-train.lst and so on. Pack a list with --root FOLDER.
-    """
-    from dali_rec.packing import plan_pack
-    from dali_rec.packing.lists import write_lists
-
-    prefix = as_path(out.with_suffix("") if out.suffix == ".lst" else out)
-    options = PackOptions(shuffle=shuffle, seed=seed, split=parse_split(split), stratify=stratify)
-    labels = _labels(leaf=leaf_labels, top=top_labels)
-    source_options = SourceOptions(None, labels, _read_classes(classes), label_pattern=label_pattern)
-    with progress_bar("listing", "images"):
-        source, plans = plan_pack(folder, prefix, options, source_options)
-        if isinstance(source.pixels, (ArchivedImages, ParquetImages)):
-            where = "an archive" if isinstance(source.pixels, ArchivedImages) else "Parquet files"
-            raise SourceError(f"{folder}: a list names files, and these images are in {where}: pack it as it is")
-        written = write_lists(plans, prefix.parent)
-    for note in source.notes:
-        print(note)
-    for path, count in written:
-        print(f"{path}: {counted(count, 'image')}")
-
-
 def _nodes(rank: int | None, count: int | None) -> tuple[int, int]:
     """Which machine this is and of how many: as given, or from the variables of srun, torchrun and mpirun."""
     if rank is not None or count is not None:
@@ -367,30 +311,6 @@ def _nodes(rank: int | None, count: int | None) -> tuple[int, int]:
         return 0, 1
     print(f"node {found.rank} of {found.world_size}, by {found.why}", file=sys.stderr)
     return found.rank, found.world_size
-
-
-def _labels(*, leaf: bool, top: bool) -> FolderLabels:
-    if leaf and top:
-        raise typer.BadParameter("--leaf-labels and --top-labels: choose one")
-    return "leaf" if leaf else "top" if top else "levels"
-
-
-def _read_classes(path: Path | None) -> tuple[str, ...] | None:
-    if path is None:
-        return None
-    if path.suffix == ".json" and is_manifest(path):
-        of_data_set = read_manifest(path).classes
-        if of_data_set is None:
-            raise SourceError(f"{path}: this data set has no names of classes")
-        return of_data_set
-    try:
-        names = tuple(line.strip() for line in path.read_text("utf-8-sig").splitlines() if line.strip())
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{path}: not UTF-8 text ({error})") from None
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice or not names:
-        raise SourceError(f"{path}: {f'the class {min(twice)!r} stands twice' if twice else 'no class names in it'}")
-    return names
 
 
 def _bad_image_budget(text: str) -> float:
