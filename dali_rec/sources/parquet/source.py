@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import contextlib
 import itertools
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,15 +41,20 @@ def read_parquet(
     The column of the images is the one that Hugging Face says to hold them, or else the only one of structs of bytes
     and a path, or of bytes, or it is found as in a table (see ``read_table``), as are the others; a label that Hugging
     Face says to be a class is one by its name. Strings are paths, URLs, or files in base64. A list of labels is as many
-    labels. Splits of which no class is known are left out.
+    labels. Splits of which no class is known, or which lack the column of the labels, are left out.
 
     Raises SourceError, with the file and the row, for what ``read_table`` does, for a file that cannot be read, and
     for files whose columns differ.
     """
-    first, *others = [_open(found.folder, file) for file in found.files]
+    opened = [_open(found.folder, file) for file in found.files]
     splits = None if options.split is not None else found.splits
     options = without_no_labels(options)
     wanted = options if splits is None else replace(options, split="")
+    notes = [*found.notes]
+    if splits is not None and options.labels:
+        lacking = _without_label_column(opened, splits, wanted)
+        opened, splits = _leave_out(found.name, opened, splits, lacking, "no column of labels", notes)
+    first, *others = opened
     columns = choose_columns(first.path, first.fields, wanted)
     for other in others:
         _refuse_other_columns(first, other, columns.options)
@@ -58,13 +64,10 @@ def read_parquet(
             and (labels := choose_columns(other.path, other.fields, wanted).options.labels)
         ):
             raise _lacks_column(first, other, labels[0])
-    opened = [first, *others]
-    notes = [*found.notes, *columns.notes]
+    notes += columns.notes
     if splits is not None:
         unlabelled = _unlabelled(opened, splits, columns.options.labels)
-        notes += [f"{found.name}: the split {split!r} is left out, as it has no labels" for split in unlabelled]
-        chosen = [number for number, split in enumerate(splits) if split not in unlabelled]
-        opened, splits = [opened[number] for number in chosen], tuple(splits[number] for number in chosen)
+        opened, splits = _leave_out(found.name, opened, splits, unlabelled, "no labels", notes)
     if not sum(one.rows for one in opened):
         raise SourceError(f"{found.name}: no labelled rows in it")
     table = _Reader(found, opened, splits, replace(columns, notes=tuple(notes)))
@@ -139,14 +142,43 @@ def _refuse_other_columns(first: _File, other: _File, options: TableOptions) -> 
             )
 
 
+def _leave_out(
+    name: str, files: Sequence[_File], splits: Sequence[str], some: Sequence[str], why: str, notes: list[str]
+) -> tuple[list[_File], tuple[str, ...]]:
+    """The files, and the split of each, but for those of some splits, of which the notes say why."""
+    notes += [f"{name}: the split {split!r} is left out, as it has {why}" for split in some]
+    chosen = [number for number, split in enumerate(splits) if split not in some]
+    return [files[number] for number in chosen], tuple(splits[number] for number in chosen)
+
+
+def _files_of(files: Sequence[_File], splits: Sequence[str]) -> dict[str, list[_File]]:
+    """The files of each split."""
+    of_split: dict[str, list[_File]] = {}
+    for file, split in zip(files, splits, strict=True):
+        of_split.setdefault(split, []).append(file)
+    return of_split
+
+
+def _without_label_column(files: Sequence[_File], splits: Sequence[str], wanted: TableOptions) -> list[str]:
+    """The splits, such as one for tests, that have none of the columns that are the labels of others."""
+    labels: tuple[str, ...] = ()
+    for file in files:
+        with contextlib.suppress(SourceError):  # which is raised for the file of another split, or in the end for all
+            labels = labels or choose_columns(file.path, file.fields, wanted).options.labels
+    return [
+        split
+        for split, some in _files_of(files, splits).items()
+        if labels and not any(name in file.fields for file in some for name in labels)
+    ]
+
+
 def _unlabelled(files: Sequence[_File], splits: Sequence[str], labels: Sequence[str]) -> list[str]:
     """The splits of which no row has a class that is known, of those that have names."""
     if not labels or any(_names(files[0], name) is None for name in labels):
         return []
-    of_split: dict[str, list[_File]] = {}
-    for file, split in zip(files, splits, strict=True):
-        of_split.setdefault(split, []).append(file)
-    return [split for split, some in of_split.items() if not any(_has_labels(file, labels) for file in some)]
+    return [
+        split for split, some in _files_of(files, splits).items() if not any(_has_labels(file, labels) for file in some)
+    ]
 
 
 def _names(file: _File, column: str) -> Names:

@@ -415,13 +415,28 @@ def test_files_whose_columns_differ_are_refused(tmp_path, columns, metadata, rea
 
 
 @pytest.mark.parametrize("name", ["label", "fine"])
-def test_labels_that_the_first_file_lacks_are_not_passed_over(tmp_path, name):
-    write(tmp_path / "set" / "test.parquet", {"image": images(FILES[:1])})
+@pytest.mark.parametrize("lacks", ["a", "z"])
+def test_labels_that_a_file_lacks_are_not_passed_over(tmp_path, lacks, name):
     said = features(image={"_type": "Image"}, **{name: {"names": CLASSES, "_type": "ClassLabel"}})
-    write(tmp_path / "set" / "train.parquet", {"image": images(FILES[:1]), name: [2]}, said)
-    with pytest.raises(SourceError, match=rf"test\.parquet: no column '{name}', which .*train\.parquet has"):
+    write(tmp_path / "set" / f"{lacks}.parquet", {"image": images(FILES[:1])})
+    write(tmp_path / "set" / "m.parquet", {"image": images(FILES[:1]), name: [2]}, said)
+    with pytest.raises(SourceError, match=rf"{lacks}\.parquet: no column '{name}', which .*m\.parquet has"):
         read(tmp_path / "set")
     assert labels_of(read(tmp_path / "set", labels=("",))) == [(0,), (0,)]
+
+
+@pytest.mark.parametrize("name", ["label", "fine"])
+def test_split_without_the_column_of_labels_is_left_out_and_told(tmp_path, name):
+    folder = tmp_path / "set"
+    said = features(image={"_type": "Image"}, **{name: {"names": CLASSES, "_type": "ClassLabel"}})
+    write(folder / "test.parquet", {"image": images(FILES[:1])})
+    write(folder / "train.parquet", {"image": images(FILES[:1]), name: [2]}, said)
+    write(folder / "val.parquet", {"image": images(FILES[:1]), name: [1]}, said)
+    source = read(folder)
+    assert [split.name for split in source.splits] == ["train", "val"]
+    assert labels_of(source) == [(2,), (1,)]
+    assert f"{folder}: the split 'test' is left out, as it has no column of labels" in source.notes
+    assert [split.name for split in read(folder, labels=("",)).splits] == ["train", "val", "test"]
 
 
 def test_shards_that_are_not_there_are_told(hub):
