@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
 _DEFAULT_LABELS, _DEFAULT_LOCATION = ("label",), "location"
 DEFAULT_ID = "id"
-#: What ``labels`` is for all columns that are nothing else, and for none.
+#: What ``labels`` is for all columns that are nothing else.
 ALL_LABELS = ("*",)
-NO_LABELS = ("",)
+#: What helps where there are no labels.
+WITHOUT_LABELS = "; --label-column '' does without labels"
 #: What else the columns are often called, without blanks, hyphens and underscores.
 _LABEL_SYNONYMS = frozenset({"class", "classname", "category"})
 _LOCATION_SYNONYMS = frozenset(
@@ -56,7 +57,7 @@ _BOX_COLUMNS = (
 #: Of Open Images' labels of whole images, where 0 says that people did not find the class in the image.
 _VERIFIED_COLUMNS = ("labelname", "confidence")
 _SPLIT_SYNONYMS = frozenset({"split", "datasplit", "subset", "partition", "dataset", "mluse"})
-_NO_LABELS = _SPLIT_SYNONYMS.union(*_FILE_ID_SYNONYMS)
+_NEVER_LABELS = _SPLIT_SYNONYMS.union(*_FILE_ID_SYNONYMS)
 #: Of columns that say yes or no, as fastai has them.
 _SPLIT_FLAGS = frozenset(f"is{name}" for name in SPLIT_NAMES)
 #: Of files that are taken for images where a table names them.
@@ -82,9 +83,14 @@ class TableOptions:
     split: str | None = None
 
 
-def without_no_labels(options: TableOptions) -> TableOptions:
-    """The options with no labels at all where ``NO_LABELS`` asks for that."""
-    return replace(options, labels=()) if options.labels == NO_LABELS else options
+def without_empty_label(options: TableOptions) -> TableOptions:
+    """The options with no labels at all where ("",) asks for that."""
+    return replace(options, labels=()) if options.labels == ("",) else options
+
+
+def classes_without_labels(where: str) -> SourceError:
+    """The error for names of classes where there are no labels."""
+    return SourceError(f"{where}: --classes numbers the names of classes, and there are no labels; leave it out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,7 +322,7 @@ def is_path_name(name: str) -> bool:
 
 def is_no_label(name: str, options: TableOptions) -> bool:
     """Whether a column of this name is one of ids or splits, or numbers the rows."""
-    return _is_index(name) or name in (options.id, options.split) or _plain(name) in _NO_LABELS
+    return _is_index(name) or name in (options.id, options.split) or _plain(name) in _NEVER_LABELS
 
 
 def _columns_by_order(fields: tuple[str, ...], images: Sequence[int], options: TableOptions) -> tuple[str, ...] | None:

@@ -11,6 +11,7 @@ from dali_rec.errors import SourceError
 from dali_rec.sources.tables.columns import (
     ALL_LABELS,
     IMAGE_EXTENSIONS,
+    WITHOUT_LABELS,
     Columns,
     TableOptions,
     is_location_name,
@@ -68,10 +69,11 @@ def find_layout(path: str, lines: Sequence[str], root: str, options: TableOption
     others = (f"other{number}" for number in range(more))
     example = ",".join((*columns, *others)).replace(ALL_LABELS[0], "label")
     is_whole = len(columns) == 2 and path_and_label(location, fields[0][-1], root) is not None
+    what = "and a label" if options.labels else "alone"
     if more > 0 and not is_whole and not _is_image(location) and not _is_file(root, location):
         raise SourceError(
-            f"{path}, line 1: {len(fields[0])} fields, {lines[0][:80]!r}; expected a path and a label. Name all "
-            f"columns in their order, as in --columns {example[:200]}"
+            f"{path}, line 1: {len(fields[0])} fields, {lines[0][:80]!r}; expected a path {what}. Name all columns in "
+            f"their order, as in --columns {example[:200]}"
         )
     if _is_image(location) and _is_image(fields[0][-1]):
         raise several_images(f"{path}, line 1", fields[0][-1], columns)
@@ -101,7 +103,8 @@ def folder_of(location: str, where: str) -> str:
     folder = location.strip("/").rpartition("/")[0]
     if not folder:
         raise SourceError(
-            f"{where}: {location[:80]!r} has no label behind it, nor a folder that could be one; pack a table of labels"
+            f"{where}: {location[:80]!r} has no label behind it, nor a folder that could be one; pack a table of "
+            f"labels{WITHOUT_LABELS}"
         )
     return folder
 
