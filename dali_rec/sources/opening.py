@@ -25,14 +25,14 @@ from dali_rec.sources.archives.sources import (
     read_folders,
     read_webdataset,
 )
-from dali_rec.sources.cub import is_cub, read_cub
 from dali_rec.sources.detection import WITH_ROOT, find_format, find_inside, read_detection
 from dali_rec.sources.detection.coco_folder import unread_boxes
 from dali_rec.sources.detection.yolo import unread_labels
-from dali_rec.sources.folder import ARCHIVES, LOAD_ARCHIVES, read_folder
+from dali_rec.sources.folders.cub import is_cub, read_cub
+from dali_rec.sources.folders.folder import ARCHIVES, LOAD_ARCHIVES, read_folder
+from dali_rec.sources.folders.name_labels import compile_pattern
 from dali_rec.sources.items import read_items
 from dali_rec.sources.lst import read_list
-from dali_rec.sources.name_labels import compile_pattern
 from dali_rec.sources.options import SourceOptions, refuse_other_options
 from dali_rec.sources.overlap import say_overlap
 from dali_rec.sources.packed import names_packed, read_packed

@@ -15,7 +15,7 @@ from dali_rec.sources.archives.images import INSIDE, ArchivedImages
 from dali_rec.sources.archives.reader import TAR, ZIP, read_archive, refuse_compressed
 from dali_rec.sources.archives.webdataset import Shard, has_samples, read_shards, splits_of
 from dali_rec.sources.file_finder import find_files
-from dali_rec.sources.folder import read_folder
+from dali_rec.sources.folders.folder import read_folder
 from dali_rec.sources.hidden_names import is_hidden
 from dali_rec.sources.sample import SPLIT_NAMES, Sample, SampleTable, Source
 from dali_rec.sources.tables.columns import TableOptions
@@ -24,7 +24,7 @@ from dali_rec.sources.walk import folder_names, is_folder, is_image, shown, unre
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from dali_rec.sources.folder_labels import FolderLabels
+    from dali_rec.sources.folders.folder_labels import FolderLabels
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
