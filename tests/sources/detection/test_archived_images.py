@@ -14,7 +14,8 @@ from dali_rec.cli import main
 from dali_rec.errors import SourceError, TooManyBadImagesError
 from dali_rec.images import stored_size
 from dali_rec.sources import SourceOptions, open_source
-from dali_rec.sources.archives.sources import find_archives, open_archive
+from dali_rec.sources.archives.files import find_archives
+from dali_rec.sources.archives.opened import open_archive
 from dali_rec.sources.detection.sizes import read_sizes
 
 SIZE = (40, 32)
