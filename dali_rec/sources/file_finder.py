@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dali_rec.sources.archives.folder import ArchiveFolder
-from dali_rec.sources.archives.images import INSIDE
+from dali_rec.sources.archives.folder import ArchiveFolder, clean_parts
 from dali_rec.sources.hidden_names import is_hidden
 from dali_rec.sources.leading_folders import has_file, leading_folders, shorten_all
 from dali_rec.sources.remote import is_url
@@ -74,7 +73,10 @@ def _by_names(path: Path, locations: list[str], files: _Files) -> FoundFiles | N
 
 
 def _shown(top: Folder, path: str) -> str:
-    return str(top / path) if isinstance(top, Path) else f"{top}{INSIDE}{path}"
+    if isinstance(top, Path):
+        return str(top / path)
+    *parts, name = clean_parts(path)
+    return top.joinpath(*parts).shown(name)
 
 
 def _above(path: Path, locations: list[str]) -> FoundFiles | None:

@@ -37,6 +37,10 @@ class ArchiveFolder:
     def __str__(self) -> str:
         return self._shown
 
+    def shown(self, name: str) -> str:
+        """What messages call a file or folder in it."""
+        return f"{self}{INSIDE if self.listed.endswith(INSIDE) else '/'}{name}"
+
     def __truediv__(self, name: str) -> ArchiveFolder:
         return self.folders[name]
 
@@ -73,8 +77,7 @@ class ArchiveFolder:
         self.folders[name] = inside
 
     def _inside(self, name: str, way: str, file: str) -> ArchiveFolder:
-        shown = f"{self}{INSIDE if self.listed.endswith(INSIDE) else '/'}{file}"
-        return ArchiveFolder(name, shown, f"{self.listed}{way}", self.images, str(self))
+        return ArchiveFolder(name, self.shown(file), f"{self.listed}{way}", self.images, str(self))
 
     def at(self, parts: tuple[str, ...]) -> ArchiveFolder:
         """The folder that the parts of a path lead to, made if it is not there. Raises SourceError for a deep one."""
