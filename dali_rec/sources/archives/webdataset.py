@@ -19,11 +19,11 @@ from dali_rec._numbers import counted, parse_int
 from dali_rec.errors import ImageRejectedError, SourceError
 from dali_rec.sources.archives.images import INSIDE, start_in_tar
 from dali_rec.sources.hidden_names import is_hidden
+from dali_rec.sources.image_names import names_image
 from dali_rec.sources.item_labels import Labels, Names, label_row, number_labels
 from dali_rec.sources.sample import SPLIT_NAMES, Sample, SampleTable, Source, Split
 from dali_rec.sources.tables.columns import (
     ALL_LABELS,
-    IMAGE_EXTENSIONS,
     TableOptions,
     classes_without_labels,
     without_empty_label,
@@ -306,7 +306,7 @@ def _extension(name: str) -> str:
 
 
 def _is_image(extension: str) -> bool:
-    return f".{extension.rpartition('.')[2]}" in IMAGE_EXTENSIONS
+    return names_image(f"x.{extension}")
 
 
 def _number_or_name(text: str) -> int | str:

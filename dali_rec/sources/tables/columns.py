@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dali_rec.errors import SourceError
-from dali_rec.images import LOADABLE_EXTENSIONS
+from dali_rec.sources.image_names import names_image
 from dali_rec.sources.pixels import is_base64, is_pixels
 from dali_rec.sources.remote import is_url
 from dali_rec.sources.sample import SPLIT_NAMES
@@ -60,8 +60,6 @@ _SPLIT_SYNONYMS = frozenset({"split", "datasplit", "subset", "partition", "datas
 _NEVER_LABELS = _SPLIT_SYNONYMS.union(*_FILE_ID_SYNONYMS)
 #: Of columns that say yes or no, as fastai has them.
 _SPLIT_FLAGS = frozenset(f"is{name}" for name in SPLIT_NAMES)
-#: Of files that are taken for images where a table names them.
-IMAGE_EXTENSIONS = LOADABLE_EXTENSIONS | {".gif", ".avif"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +137,7 @@ def find_columns(
     if by_order is None:
         raise _missing(where, options.location, names, "--location-column")
     label = by_order.index(options.labels[0])
-    if label in images and os.path.splitext(names[label])[1].lower() in IMAGE_EXTENSIONS:  # noqa: PTH122
+    if label in images and names_image(names[label]):
         raise several_images(where, names[label], by_order)
     if images and by_order.index(options.location) not in images:
         raise SourceError(
@@ -341,10 +339,7 @@ def _columns_by_order(fields: tuple[str, ...], images: Sequence[int], options: T
 
 def _may_be_image(field: str, root: str) -> bool:
     """Whether a field is a URL, pixels, base64, a name with an image's extension, or a file that is there."""
-    if is_url(field) or field.startswith("[") or is_pixels(field) or is_base64(field):
-        return True
-    extension = os.path.splitext(field)[1].lower()  # noqa: PTH122
-    if extension in IMAGE_EXTENSIONS:
+    if names_image(field) or is_url(field) or field.startswith("[") or is_pixels(field) or is_base64(field):
         return True
     return os.path.isfile(os.path.join(root, field))  # noqa: PTH113, PTH118  # False for what no file can be called
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from dali_rec.errors import SourceError
-from dali_rec.sources.tables.columns import IMAGE_EXTENSIONS, Columns, TableOptions, find_columns, named_columns
+from dali_rec.sources.image_names import names_image
+from dali_rec.sources.tables.columns import Columns, TableOptions, find_columns, named_columns
 from dali_rec.sources.tables.json_maps import paths_and_labels
 from dali_rec.sources.tables.pixel_columns import PIXELS, PixelColumns
 from dali_rec.sources.tables.pixel_layout import find_pixel_columns
@@ -125,7 +125,7 @@ def _rows_as_comments(path: Path) -> tuple[str, ...]:
         for line in file:
             if line.startswith(b"#"):
                 text = line.decode("utf-8", "surrogateescape").strip()
-                if any(os.path.splitext(word)[1].lower() in IMAGE_EXTENSIONS for word in text.split()):  # noqa: PTH122
+                if any(names_image(word) for word in text.split()):
                     count, first = count + 1, first or text
     return (f"{path}: {count:,} lines that begin with # were passed over: {first[:80]}, …",) if count else ()
 
