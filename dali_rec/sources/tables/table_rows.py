@@ -81,12 +81,12 @@ def _json_rows(path: Path, options: TableOptions) -> TableRows:
     if pairs is None:
         columns = named_columns(f"{path}, line {first.line}", tuple(first.values), options)
         return TableRows(columns, itertools.chain([first], objects))
-    if len(options.labels) != 1 or next(objects, None) is not None:
-        raise SourceError(f"{path}: an object of all paths stands alone, and has one label for each")
+    if len(options.labels) > 1 or next(objects, None) is not None:
+        raise SourceError(f"{path}: an object of all paths stands alone, and has no more than one label for each")
     _refuse_repeated_keys(path, first)
     names = (options.location, *options.labels)
-    rows = (Row(first.line, first.start, first.length, dict(zip(names, pair, strict=True))) for pair in pairs)
-    empty = tuple(name for name, paths in first.values.items() if paths == [])
+    rows = (Row(first.line, first.start, first.length, dict(zip(names, pair, strict=False))) for pair in pairs)
+    empty = tuple(name for name, paths in first.values.items() if paths == [] and options.labels)
     return TableRows(Columns(names, options, is_header=False), rows, classes=empty)
 
 
