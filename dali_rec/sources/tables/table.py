@@ -8,6 +8,7 @@ import numpy as np
 
 from dali_rec.errors import SourceError
 from dali_rec.sources.file_finder import FoundFiles, find_files
+from dali_rec.sources.other_splits import say_other_splits
 from dali_rec.sources.pixels import is_base64, is_pixels
 from dali_rec.sources.remote import is_url
 from dali_rec.sources.sample import SPLIT_NAMES, Sample, SampleTable, Source, Split
@@ -21,7 +22,6 @@ from dali_rec.sources.tables.columns import (
 )
 from dali_rec.sources.tables.id_column import IdColumn
 from dali_rec.sources.tables.label_column import LabelColumn, finite_number, nested
-from dali_rec.sources.tables.other_splits import say_other_splits
 from dali_rec.sources.tables.pixel_table import PixelTable
 from dali_rec.sources.tables.places import Lines
 from dali_rec.sources.tables.rows import JSON_SUFFIXES, delimiter_in
