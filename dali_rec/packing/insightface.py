@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dali_rec._files import as_path, atomic_write, require_output_name, write_text_atomically
-from dali_rec.dataset import listed_ids
+from dali_rec.dataset import Dataset, listed_ids
 from dali_rec.errors import DatasetError, SourceError, TooManyBadImagesError
 from dali_rec.images import inspect_image
 from dali_rec.manifest import Manifest, ShardEntry
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from dali_rec.dataset import Dataset
     from dali_rec.packing.options import PackOptions, RunOptions
     from dali_rec.sources import SourceOptions
 
@@ -129,7 +128,7 @@ def _pack_and_arrange(
             try:
                 manifest = _write(dataset, folder, out.name)
             except (DatasetError, SourceError) as error:  # the packed file will be gone
-                raise SourceError(str(error).replace(dataset.name, str(source))) from None
+                raise SourceError(str(error).replace(dataset.name, _called(source))) from None
             (arranged,) = target.publish([manifest])
     packed = replace(
         packed,
@@ -138,6 +137,13 @@ def _pack_and_arrange(
         rejected=str(kept) if packed.rejections else None,
     )
     return replace(report, sets=(packed,), seconds=time.perf_counter() - began)
+
+
+def _called(source: object) -> str:
+    """What messages call a source: of an object its type, as its text may hold all images."""
+    if isinstance(source, Dataset):
+        return source.name
+    return str(source) if isinstance(source, (str, os.PathLike)) else type(source).__name__
 
 
 def write_insightface(dataset: Dataset, out: str | os.PathLike[str], *, overwrite: bool = False) -> Manifest:

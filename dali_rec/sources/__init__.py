@@ -2,8 +2,8 @@
 
 from dali_rec.sources.archives.images import ArchivedImages
 from dali_rec.sources.detection import Empty, Flagged, Format, read_detection
-from dali_rec.sources.folder import read_folder
-from dali_rec.sources.folder_labels import FolderLabels
+from dali_rec.sources.folders.folder import read_folder
+from dali_rec.sources.folders.folder_labels import FolderLabels
 from dali_rec.sources.held_images import HeldImages
 from dali_rec.sources.items import ItemImages, read_items
 from dali_rec.sources.lst import format_label, format_list, read_list

@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dali_rec.sources.archives.folder import ArchiveFolder
-from dali_rec.sources.archives.images import INSIDE
+from dali_rec.sources.archives.folder import ArchiveFolder, clean_parts
 from dali_rec.sources.hidden_names import is_hidden
+from dali_rec.sources.image_names import names_image
 from dali_rec.sources.leading_folders import has_file, leading_folders, shorten_all
 from dali_rec.sources.remote import is_url
 from dali_rec.sources.sample import SPLIT_NAMES
-from dali_rec.sources.tables.columns import IMAGE_EXTENSIONS
 from dali_rec.sources.walk import Folder, shown, walk
 
 if TYPE_CHECKING:
@@ -74,7 +73,10 @@ def _by_names(path: Path, locations: list[str], files: _Files) -> FoundFiles | N
 
 
 def _shown(top: Folder, path: str) -> str:
-    return str(top / path) if isinstance(top, Path) else f"{top}{INSIDE}{path}"
+    if isinstance(top, Path):
+        return str(top / path)
+    *parts, name = clean_parts(path)
+    return top.joinpath(*parts).shown(name)
 
 
 def _above(path: Path, locations: list[str]) -> FoundFiles | None:
@@ -111,9 +113,9 @@ class _Files:
         if is_url(location):
             return None
         name = location.strip("/")
-        stem, extension = os.path.splitext(name)  # noqa: PTH122
-        is_whole = extension.lower() in IMAGE_EXTENSIONS
-        matches = self._ending(name.count("/") + 1).get(stem if is_whole else name, [])
+        is_whole = names_image(name)
+        stem = os.path.splitext(name)[0] if is_whole else name  # noqa: PTH122
+        matches = self._ending(name.count("/") + 1).get(stem, [])
         found = [matches] if isinstance(matches, str) else matches
         if is_whole:
             found = [path for path in found if path.endswith(name)]
@@ -144,7 +146,7 @@ class _Files:
         for folder in self.folders:
             if isinstance(folder, ArchiveFolder):
                 yield from (
-                    "/".join((*parts, name)) for parts, names in walk(folder) for name in names if _is_image(name)
+                    "/".join((*parts, name)) for parts, names in walk(folder) for name in names if names_image(name)
                 )
                 continue
             # Not as folders of classes are walked: what cannot be read here may be no part of the data set.
@@ -158,9 +160,5 @@ class _Files:
                 start = os.path.relpath(place, str(self.top))
                 start = "" if start == "." else start.replace(os.sep, "/") + "/"
                 for name in sorted(names):
-                    if _is_image(name) and not is_hidden(name):
+                    if names_image(name) and not is_hidden(name):
                         yield start + name
-
-
-def _is_image(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in IMAGE_EXTENSIONS  # noqa: PTH122

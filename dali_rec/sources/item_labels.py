@@ -1,4 +1,4 @@
-"""Labels of data sets that are Python objects: numbers or names, one or several an item."""
+"""Labels of Python objects and of shards of WebDataset: numbers or names, one or several an item."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from dali_rec.errors import ImageRejectedError, SourceError
 from dali_rec.sources.item_labels import Labels, Names, label_row, number_labels
 from dali_rec.sources.pixels import encode_png, to_pixels
 from dali_rec.sources.sample import Sample, SampleTable, Source, Split
-from dali_rec.sources.tables.columns import TableOptions, without_no_labels
+from dali_rec.sources.tables.columns import TableOptions, classes_without_labels, without_empty_label
 
 _DEFAULTS = TableOptions()
 _IMAGE_KEY = "image"
@@ -48,9 +48,11 @@ def read_items(data: Any, table: TableOptions | None = None, classes: Sequence[s
 
     Items are read one at a time, since not all code bears several threads; those of Hugging Face by several.
 
-    Raises SourceError for anything else, with the item.
+    Raises SourceError for anything else, with the item, and for ``classes`` without labels.
     """
-    options, name = without_no_labels(table or _DEFAULTS), type(data).__name__
+    options, name = without_empty_label(table or _DEFAULTS), type(data).__name__
+    if classes is not None and not options.labels:
+        raise classes_without_labels(name)
     if isinstance(data, Mapping):
         opened = {str(split): _open(one, options, f"{name}[{split!r}]") for split, one in data.items()}
         unlabelled = [split for split, one in opened.items() if one.is_unlabelled]

@@ -11,28 +11,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dali_rec._files import as_path, as_url
-from dali_rec._numbers import counted
 from dali_rec.dataset import Dataset
 from dali_rec.errors import SourceError
+from dali_rec.sources.archives.files import find_archives
 from dali_rec.sources.archives.folder import ArchiveFolder
-from dali_rec.sources.archives.sources import (
-    Archives,
-    are_shards,
-    below_root,
-    find_archives,
-    find_root,
-    open_archive,
-    read_folders,
-    read_webdataset,
-)
-from dali_rec.sources.cub import is_cub, read_cub
-from dali_rec.sources.detection import WITH_ROOT, find_format, find_inside, read_detection
+from dali_rec.sources.archives.root import below_root, find_root
+from dali_rec.sources.archives.source import read_archives
+from dali_rec.sources.detection import find_format, find_inside, read_detection
 from dali_rec.sources.detection.coco_folder import unread_boxes
 from dali_rec.sources.detection.yolo import unread_labels
-from dali_rec.sources.folder import ARCHIVES, LOAD_ARCHIVES, read_folder
+from dali_rec.sources.folders.cub import is_cub, read_cub
+from dali_rec.sources.folders.folder import ARCHIVES, LOAD_ARCHIVES, read_folder
+from dali_rec.sources.folders.name_labels import compile_pattern
 from dali_rec.sources.items import read_items
 from dali_rec.sources.lst import read_list
-from dali_rec.sources.name_labels import compile_pattern
 from dali_rec.sources.options import SourceOptions, refuse_other_options
 from dali_rec.sources.overlap import say_overlap
 from dali_rec.sources.packed import names_packed, read_packed
@@ -42,7 +34,7 @@ from dali_rec.sources.parquet.source import read_parquet
 from dali_rec.sources.tables.columns import TableOptions
 from dali_rec.sources.tables.rows import TABLE_SUFFIXES
 from dali_rec.sources.tables.table import read_table
-from dali_rec.sources.walk import is_image, shown
+from dali_rec.sources.walk import is_image
 
 if TYPE_CHECKING:
     from dali_rec.sources.detection import Kind
@@ -75,7 +67,7 @@ def open_source(source: object, options: SourceOptions | None = None) -> Source:
     Tables are .csv, .tsv, .txt, .json and .jsonl. Parquet files are one, a folder of them, or a pattern: see
     ``read_parquet``. Annotations of boxes, such as a COCO file or a folder with the parts of COCO, VOC or YOLO, are
     known by what is in them, or by ``format``. Archives are a .tar or .zip, a folder of such, or a pattern that names
-    the shards of WebDataset: see ``read_folders`` and ``read_webdataset``. A data set that is packed already is named
+    the shards of WebDataset: see ``read_archives``. A data set that is packed already is named
     by its prefix, manifest or .rec file, or is a Dataset: see ``read_packed``. What else is no path is a Python object:
     see ``read_items``.
 
@@ -106,7 +98,7 @@ def _open_packed(source: Dataset | Mapping[str, Dataset] | Path, name: str, opti
 def _open_files(path: Path, options: SourceOptions) -> Source:
     archives = find_archives(path)
     if archives is not None and not (path.is_dir() and _find_annotations(path, options) is not None):
-        return _open_archives(archives, options)
+        return read_archives(archives, options)
     if not path.exists() and find_parquet(path) is None:
         url = as_url(path)
         remedy = ": what is packed is read from this machine: copy it here first" if url else ""
@@ -118,38 +110,6 @@ def _open_files(path: Path, options: SourceOptions) -> Source:
     if archive is not None:
         return below_root(path, _open_path(path, options, archive.members), archive)
     return _open_path(path, options, root)
-
-
-def _open_archives(archives: Archives, options: SourceOptions) -> Source:
-    name = archives.name
-    if options.format != "auto":
-        remedy = "and pack the folder"
-        if options.format in WITH_ROOT:
-            remedy = (
-                "or the annotations alone, which are small: dali-rec pack FILE OUT --root ARCHIVE, which has the images"
-            )
-        raise SourceError(
-            f"{name}: annotations of boxes, as --format says, are not read in archives; unpack it, {remedy}"
-        )
-    source = _read_archives(archives, options)
-    if not archives.beside:
-        return source
-    count = counted(len(archives.beside), "file")
-    note = f"{name}: {count} beside the archives left out: {shown(archives.beside)}"
-    if any(file.lower().endswith((".lst", ".csv", ".tsv")) for file in archives.beside):
-        note += "; if one has the labels, pack that, with the archive of its images for --root"
-    return replace(source, notes=(note, *source.notes))
-
-
-def _read_archives(archives: Archives, options: SourceOptions) -> Source:
-    name, first = archives.name, open_archive(archives, archives.files[0])
-    by_folders = options.labels != "levels" or options.label_pattern is not None
-    if are_shards(archives, first.members, options.table, folders_are_labels=by_folders):
-        refuse_other_options(name, "webdataset", options)
-        return read_webdataset(archives, first, options.table, options.classes)
-    refuse_other_options(name, "folder", options)
-    pattern = None if options.label_pattern is None else compile_pattern(options.label_pattern)
-    return read_folders(archives, first, options.labels, options.classes, pattern)
 
 
 def _open_path(path: Path, options: SourceOptions, root: Folder | None = None) -> Source:

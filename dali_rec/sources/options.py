@@ -18,13 +18,13 @@ from dali_rec.sources.detection import (
     Flagged,
     Format,
 )
-from dali_rec.sources.name_labels import compile_pattern
+from dali_rec.sources.folders.name_labels import compile_pattern
 from dali_rec.sources.tables.columns import TableOptions
 
 if TYPE_CHECKING:
     import os
 
-    from dali_rec.sources.folder_labels import FolderLabels
+    from dali_rec.sources.folders.folder_labels import FolderLabels
 
 
 @dataclass(frozen=True, slots=True)

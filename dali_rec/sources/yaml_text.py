@@ -24,7 +24,8 @@ def parse_yaml(path: Path, text: str, first_line: int = 1) -> dict[str, Any]:
         found = yaml.load(text, _Texts)  # noqa: S506  # a loader that makes nothing but texts, lists and mappings
     except yaml.MarkedYAMLError as error:
         line = "" if error.problem_mark is None else f", line {error.problem_mark.line + first_line}"
-        raise SourceError(f"{path}{line}: {error.problem}") from None
+        # What was read until then, and what then came; either may be all there is.
+        raise SourceError(f"{path}{line}: {', '.join(filter(None, (error.context, error.problem)))}") from None
     except (yaml.YAMLError, ValueError, OverflowError) as error:  # the last two for escapes that are no characters
         raise SourceError(f"{path}: {' '.join(str(error).split())}") from None
     except RecursionError:

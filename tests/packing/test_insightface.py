@@ -165,6 +165,15 @@ def test_labels_that_are_no_classes_are_refused(people, tmp_path):
         pack_insightface(tmp_path / "x.lst", tmp_path / "train")
 
 
+def test_message_calls_an_object_by_its_type(tmp_path):
+    halves = [(jpeg(), 0.5)]
+    dali_rec.pack(halves, tmp_path / "halves")
+    packed = dali_rec.open(tmp_path / "halves")
+    for source, name in ((halves, "list"), (packed, packed.name)):
+        with pytest.raises(SourceError, match=f"^{name}: the record with id 0 has the label 0.5"):
+            pack_insightface(source, tmp_path / "train")
+
+
 def test_command_packs_and_refuses_shards(people, tmp_path, capsys):
     out = tmp_path / "out" / "train"
     assert main(["pack", str(people), str(out), "--format", "insightface"]) == 0

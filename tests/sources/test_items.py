@@ -289,6 +289,8 @@ def test_labels_can_be_left_out():
         assert {sample.labels for sample in source.samples} == {(0,)}
         assert source.classes is None
         assert len(source.samples) == len(data)
+        with pytest.raises(SourceError, match="--classes numbers the names of classes, and there are no labels"):
+            read_items(data, TableOptions(labels=("",)), ("a", "b"))
 
 
 @pytest.mark.parametrize("name", [".", "train"])

@@ -10,7 +10,6 @@ from dali_rec.sources.archives.images import INSIDE
 from dali_rec.sources.hidden_names import is_hidden
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from io import BufferedIOBase
 
     from dali_rec.sources.archives.images import ArchivedImages
@@ -37,6 +36,10 @@ class ArchiveFolder:
 
     def __str__(self) -> str:
         return self._shown
+
+    def shown(self, name: str) -> str:
+        """What messages call a file or folder in it."""
+        return f"{self}{INSIDE if self.listed.endswith(INSIDE) else '/'}{name}"
 
     def __truediv__(self, name: str) -> ArchiveFolder:
         return self.folders[name]
@@ -74,8 +77,7 @@ class ArchiveFolder:
         self.folders[name] = inside
 
     def _inside(self, name: str, way: str, file: str) -> ArchiveFolder:
-        shown = f"{self}{INSIDE if self.listed.endswith(INSIDE) else '/'}{file}"
-        return ArchiveFolder(name, shown, f"{self.listed}{way}", self.images, str(self))
+        return ArchiveFolder(name, self.shown(file), f"{self.listed}{way}", self.images, str(self))
 
     def at(self, parts: tuple[str, ...]) -> ArchiveFolder:
         """The folder that the parts of a path lead to, made if it is not there. Raises SourceError for a deep one."""
@@ -91,9 +93,8 @@ class ArchiveFolder:
     def location(self, path: str) -> str | None:
         """The location of the file at a path inside; None where there is none."""
         parts = clean_parts(path)
-        folder = self._below(parts[:-1])
-        place = None if folder is None or not parts else folder.files.get(parts[-1])
-        return None if folder is None or place is None else f"{folder.listed}{parts[-1]}{place}"
+        folder, place = self._find(parts)
+        return None if place is None else f"{folder.listed}{parts[-1]}{place}"
 
     def open(self, path: str) -> BufferedIOBase:
         """The file at a path inside, of which no more is read than is asked for, where that can be.
@@ -107,14 +108,15 @@ class ArchiveFolder:
 
     def find_place(self, parts: tuple[str, ...]) -> str | None:
         """The place of the file at a path inside; None where there is none."""
-        folder = self._below(parts[:-1])
-        return None if folder is None or not parts else folder.files.get(parts[-1])
+        return self._find(parts)[1]
 
-    def _below(self, parts: Sequence[str]) -> ArchiveFolder | None:
-        folder: ArchiveFolder | None = self
-        for part in parts:
-            folder = None if folder is None else folder.folders.get(part)
-        return folder
+    def _find(self, parts: tuple[str, ...]) -> tuple[ArchiveFolder, str | None]:
+        folder = self
+        for part in parts[:-1]:
+            if part not in folder.folders:
+                return folder, None
+            folder = folder.folders[part]
+        return folder, folder.files.get(parts[-1]) if parts else None
 
 
 def clean_parts(name: str) -> tuple[str, ...]:

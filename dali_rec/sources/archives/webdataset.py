@@ -19,9 +19,15 @@ from dali_rec._numbers import counted, parse_int
 from dali_rec.errors import ImageRejectedError, SourceError
 from dali_rec.sources.archives.images import INSIDE, start_in_tar
 from dali_rec.sources.hidden_names import is_hidden
+from dali_rec.sources.image_names import names_image
 from dali_rec.sources.item_labels import Labels, Names, label_row, number_labels
 from dali_rec.sources.sample import SPLIT_NAMES, Sample, SampleTable, Source, Split
-from dali_rec.sources.tables.columns import ALL_LABELS, IMAGE_EXTENSIONS, TableOptions, without_no_labels
+from dali_rec.sources.tables.columns import (
+    ALL_LABELS,
+    TableOptions,
+    classes_without_labels,
+    without_empty_label,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -105,11 +111,15 @@ def read_shards(
     Samples without an image, and those without a label where others have one, are left out, which the notes say. If
     none has a .cls or .json, all get label 0.
 
-    Raises SourceError for what is no JSON, for samples with several images, and for labels that do not go together.
+    Raises SourceError for what is no JSON, for samples with several images, for labels that do not go together, and for
+    ``classes`` without labels.
     """
     if table.labels == ALL_LABELS:
         raise SourceError(f"{name}: --label-column '*' goes with a table; name each key of the .json that is a label")
-    reader = _Reader(name, images, without_no_labels(table))
+    table = without_empty_label(table)
+    if classes is not None and not table.labels:
+        raise classes_without_labels(name)
+    reader = _Reader(name, images, table)
     parts: dict[str, list[_Rows]] = {}
     for shard in shards:
         parts.setdefault(shard.split, []).append(reader.read(shard))
@@ -296,7 +306,7 @@ def _extension(name: str) -> str:
 
 
 def _is_image(extension: str) -> bool:
-    return f".{extension.rpartition('.')[2]}" in IMAGE_EXTENSIONS
+    return names_image(f"x.{extension}")
 
 
 def _number_or_name(text: str) -> int | str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import stat
 import struct
+import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from dali_rec._files import read_at
@@ -28,7 +29,10 @@ _LONGEST_ENTRY = _ENTRY.size + 3 * _LONGEST_FIELD
 _WINDOW = 1 << 20
 _IN_EXTRA = 0xFFFFFFFF  # a number that stands in the extra field of ZIP64
 _TURN = 1 << 32
+# Kinds of extra fields (APPNOTE 4.5.3, 4.6.9).
 _ZIP64 = 1
+_UNICODE_PATH = 0x7075
+_OF_NAME = struct.Struct("<BL")  # its version, and the CRC-32 of the name that it is of
 _ENCRYPTED = 1
 
 
@@ -125,31 +129,43 @@ def _member(window: bytes, at: int, before: int) -> tuple[ZipMember, int]:
     name_at = at + _ENTRY.size
     extra_at = name_at + lengths[0]
     comment_at = extra_at + lengths[1]
+    extra = window[extra_at:comment_at]
     if _IN_EXTRA in (stored, size, header):
-        size, stored, header = _large(window[extra_at:comment_at], size, stored, header)
-    name = _text(window[name_at:extra_at])
+        size, stored, header = _large(extra, size, stored, header)
+    name = _name(window[name_at:extra_at], extra)
     is_link = stat.S_ISLNK(attributes >> 16)
     member = ZipMember(name, header + before, method, stored, size, checksum, bool(flags & _ENCRYPTED), is_link)
     return member, comment_at + lengths[2]
 
 
-def _large(extra: bytes, *numbers: int) -> list[int]:
-    """The numbers, of which those that are too large for 32 bits stand in the extra field, one behind the other."""
+def _fields(extra: bytes) -> Iterator[tuple[int, bytes]]:
+    """What stands in an extra field: kinds, and their bytes."""
     at = 0
     while at + 4 <= len(extra):
         kind, length = struct.unpack_from("<2H", extra, at)
-        if kind == _ZIP64:
-            values = extra[at + 4 : at + 4 + length]
-            count = numbers.count(_IN_EXTRA)
-            if len(values) >= 8 * count:
-                large = iter(struct.unpack_from(f"<{count}Q", values))
-                return [next(large) if number == _IN_EXTRA else number for number in numbers]
+        yield kind, extra[at + 4 : at + 4 + length]
         at += 4 + length
+
+
+def _large(extra: bytes, *numbers: int) -> list[int]:
+    """The numbers, of which those that are too large for 32 bits stand in the extra field, one behind the other."""
+    count = numbers.count(_IN_EXTRA)
+    for kind, values in _fields(extra):
+        if kind == _ZIP64 and len(values) >= 8 * count:
+            large = iter(struct.unpack_from(f"<{count}Q", values))
+            return [next(large) if number == _IN_EXTRA else number for number in numbers]
     return list(numbers)
 
 
-def _text(name: bytes) -> str:
-    """The name of a member: UTF-8, which macOS writes without saying so, or code page 437."""
+def _name(name: bytes, extra: bytes) -> str:
+    """The name of a member: UTF-8, which macOS writes without saying so, or code page 437.
+
+    WinZip and others have letters that the code page lacks in the extra field alone.
+    """
+    for kind, value in _fields(extra):
+        if kind == _UNICODE_PATH and value.startswith(_OF_NAME.pack(1, zlib.crc32(name))):
+            name = value[_OF_NAME.size :] or name
+            break
     name = name.partition(b"\0")[0]
     try:
         return name.decode("utf-8")

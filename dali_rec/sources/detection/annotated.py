@@ -10,8 +10,8 @@ from dali_rec.errors import SourceError
 from dali_rec.sources.detection.boxes import Box, BoxSamples, Empty, Flagged, class_numbers
 from dali_rec.sources.detection.image_root import find_images
 from dali_rec.sources.detection.sizes import read_sizes
+from dali_rec.sources.other_splits import say_other_splits
 from dali_rec.sources.sample import Source, Split
-from dali_rec.sources.tables.other_splits import say_other_splits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -21,8 +21,8 @@ from dali_rec.sources.detection.sizes import read_sizes
 from dali_rec.sources.detection.voc_parts import VocPart, find_parts, left_out
 from dali_rec.sources.detection.xml_file import load_xml
 from dali_rec.sources.hidden_names import is_hidden
+from dali_rec.sources.other_splits import say_other_splits
 from dali_rec.sources.sample import SPLIT_NAMES, Source, Split
-from dali_rec.sources.tables.other_splits import say_other_splits
 from dali_rec.sources.text_lines import text_lines
 
 if TYPE_CHECKING:

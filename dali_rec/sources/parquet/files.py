@@ -113,7 +113,7 @@ def _absent_shards(folder: Path, files: tuple[str, ...]) -> list[str]:
 def _of_default_config(folder: Path, files: tuple[str, ...], notes: list[str]) -> list[tuple[str, str]]:
     """The files, with their splits, of the config in README.md that is the default, or the only one with files here.
 
-    None where there is no such config. What the user should hear is added to the notes.
+    No file where there is no such config. What the user should hear is added to the notes.
     """
     readme = folder / _README
     try:

@@ -14,7 +14,7 @@ from dali_rec.sources.git_lfs import IS_POINTER, is_pointer
 from dali_rec.sources.parquet.columns import Field, Names, choose_columns, read_fields
 from dali_rec.sources.parquet.images import PARQUET_ERRORS, ParquetImages, import_parquet, parquet_location
 from dali_rec.sources.pixels import is_base64
-from dali_rec.sources.tables.columns import without_no_labels
+from dali_rec.sources.tables.columns import without_empty_label
 from dali_rec.sources.tables.rows import Row
 from dali_rec.sources.tables.table import read_rows
 from dali_rec.sources.tables.table_rows import TableRows
@@ -48,7 +48,7 @@ def read_parquet(
     """
     opened = [_open(found.folder, file) for file in found.files]
     splits = None if options.split is not None else found.splits
-    options = without_no_labels(options)
+    options = without_empty_label(options)
     wanted = options if splits is None else replace(options, split="")
     notes = [*found.notes]
     if splits is not None and options.labels:

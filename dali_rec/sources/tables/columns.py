@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dali_rec.errors import SourceError
-from dali_rec.images import LOADABLE_EXTENSIONS
+from dali_rec.sources.image_names import names_image
 from dali_rec.sources.pixels import is_base64, is_pixels
 from dali_rec.sources.remote import is_url
 from dali_rec.sources.sample import SPLIT_NAMES
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
 _DEFAULT_LABELS, _DEFAULT_LOCATION = ("label",), "location"
 DEFAULT_ID = "id"
-#: What ``labels`` is for all columns that are nothing else, and for none.
+#: What ``labels`` is for all columns that are nothing else.
 ALL_LABELS = ("*",)
-NO_LABELS = ("",)
+#: What helps where there are no labels.
+WITHOUT_LABELS = "; --label-column '' does without labels"
 #: What else the columns are often called, without blanks, hyphens and underscores.
 _LABEL_SYNONYMS = frozenset({"class", "classname", "category"})
 _LOCATION_SYNONYMS = frozenset(
@@ -56,11 +57,9 @@ _BOX_COLUMNS = (
 #: Of Open Images' labels of whole images, where 0 says that people did not find the class in the image.
 _VERIFIED_COLUMNS = ("labelname", "confidence")
 _SPLIT_SYNONYMS = frozenset({"split", "datasplit", "subset", "partition", "dataset", "mluse"})
-_NO_LABELS = _SPLIT_SYNONYMS.union(*_FILE_ID_SYNONYMS)
+_NEVER_LABELS = _SPLIT_SYNONYMS.union(*_FILE_ID_SYNONYMS)
 #: Of columns that say yes or no, as fastai has them.
 _SPLIT_FLAGS = frozenset(f"is{name}" for name in SPLIT_NAMES)
-#: Of files that are taken for images where a table names them.
-IMAGE_EXTENSIONS = LOADABLE_EXTENSIONS | {".gif", ".avif"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +81,14 @@ class TableOptions:
     split: str | None = None
 
 
-def without_no_labels(options: TableOptions) -> TableOptions:
-    """The options with no labels at all where ``NO_LABELS`` asks for that."""
-    return replace(options, labels=()) if options.labels == NO_LABELS else options
+def without_empty_label(options: TableOptions) -> TableOptions:
+    """The options with no labels at all where ("",) asks for that."""
+    return replace(options, labels=()) if options.labels == ("",) else options
+
+
+def classes_without_labels(where: str) -> SourceError:
+    """The error for names of classes where there are no labels."""
+    return SourceError(f"{where}: --classes numbers the names of classes, and there are no labels; leave it out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,7 @@ def find_columns(
     if by_order is None:
         raise _missing(where, options.location, names, "--location-column")
     label = by_order.index(options.labels[0])
-    if label in images and os.path.splitext(names[label])[1].lower() in IMAGE_EXTENSIONS:  # noqa: PTH122
+    if label in images and names_image(names[label]):
         raise several_images(where, names[label], by_order)
     if images and by_order.index(options.location) not in images:
         raise SourceError(
@@ -316,7 +320,7 @@ def is_path_name(name: str) -> bool:
 
 def is_no_label(name: str, options: TableOptions) -> bool:
     """Whether a column of this name is one of ids or splits, or numbers the rows."""
-    return _is_index(name) or name in (options.id, options.split) or _plain(name) in _NO_LABELS
+    return _is_index(name) or name in (options.id, options.split) or _plain(name) in _NEVER_LABELS
 
 
 def _columns_by_order(fields: tuple[str, ...], images: Sequence[int], options: TableOptions) -> tuple[str, ...] | None:
@@ -335,10 +339,7 @@ def _columns_by_order(fields: tuple[str, ...], images: Sequence[int], options: T
 
 def _may_be_image(field: str, root: str) -> bool:
     """Whether a field is a URL, pixels, base64, a name with an image's extension, or a file that is there."""
-    if is_url(field) or field.startswith("[") or is_pixels(field) or is_base64(field):
-        return True
-    extension = os.path.splitext(field)[1].lower()  # noqa: PTH122
-    if extension in IMAGE_EXTENSIONS:
+    if names_image(field) or is_url(field) or field.startswith("[") or is_pixels(field) or is_base64(field):
         return True
     return os.path.isfile(os.path.join(root, field))  # noqa: PTH113, PTH118  # False for what no file can be called
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
+from dali_rec.sources.image_names import names_image
 from dali_rec.sources.sample import SPLIT_NAMES
-from dali_rec.sources.tables.columns import IMAGE_EXTENSIONS, is_location_name
+from dali_rec.sources.tables.columns import is_location_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +23,7 @@ def paths_and_labels(values: Mapping[str, Any]) -> list[tuple[str, Any]] | None:
     pairs = values.get("labels") if len(values) == 1 else None
     if isinstance(pairs, list) and pairs and all(map(_is_pair, pairs)):
         return [(path, label) for path, label in pairs]
-    if values and all(os.path.splitext(path)[1].lower() in IMAGE_EXTENSIONS for path in values):  # noqa: PTH122
+    if values and all(map(names_image, values)):
         return list(values.items())
     if values and all(map(_is_list_of_text, values.values())):
         _refuse_no_classes(values)

@@ -8,13 +8,20 @@ import numpy as np
 
 from dali_rec.errors import SourceError
 from dali_rec.sources.file_finder import FoundFiles, find_files
+from dali_rec.sources.other_splits import say_other_splits
 from dali_rec.sources.pixels import is_base64, is_pixels
 from dali_rec.sources.remote import is_url
 from dali_rec.sources.sample import SPLIT_NAMES, Sample, SampleTable, Source, Split
-from dali_rec.sources.tables.columns import DEFAULT_ID, TableOptions, verified_column, without_no_labels
+from dali_rec.sources.tables.columns import (
+    DEFAULT_ID,
+    WITHOUT_LABELS,
+    TableOptions,
+    classes_without_labels,
+    verified_column,
+    without_empty_label,
+)
 from dali_rec.sources.tables.id_column import IdColumn
 from dali_rec.sources.tables.label_column import LabelColumn, finite_number, nested
-from dali_rec.sources.tables.other_splits import say_other_splits
 from dali_rec.sources.tables.pixel_table import PixelTable
 from dali_rec.sources.tables.places import Lines
 from dali_rec.sources.tables.rows import JSON_SUFFIXES, delimiter_in
@@ -44,7 +51,7 @@ def read_table(path: Path, root: Folder | None, options: TableOptions, classes: 
     a label that is not in ``classes``, one that is no finite number where most of its column are numbers and there
     are no ``classes``, a row without a split where others have one, and for ``classes`` without labels.
     """
-    folder, options = str(root if root is not None else path.parent), without_no_labels(options)
+    folder, options = str(root if root is not None else path.parent), without_empty_label(options)
     return read_rows(path, folder, open_rows(path, folder, options), root, options, classes)
 
 
@@ -63,7 +70,7 @@ def read_rows(
     if found.labels_are_folders:
         notes.append(_shorten_folders(path, table.labels[0], classes))
     if classes is not None and not table.labels:
-        raise SourceError(f"{path}: --classes numbers the names of classes, and there are no labels; leave it out")
+        raise classes_without_labels(str(path))
     columns = [column.resolve(table.places, classes) for column in table.labels]
     values = [column.values for column in columns]
     files = table.find_files(root)
@@ -107,6 +114,7 @@ def _shorten_folders(path: Path, labels: LabelColumn, classes: Sequence[str] | N
         raise SourceError(
             f"{path}: no labels behind the paths, and their folders, {', '.join(folders[:3])}, are no classes; give "
             "all classes by --classes if they are, pack a table of labels, or the data.yaml if these are images of YOLO"
+            f"{WITHOUT_LABELS}"
         )
     note = "no labels behind the paths: the folders of the images are the classes"
     return f"{path}: {note}; --classes FILE gives other lists the same numbers"

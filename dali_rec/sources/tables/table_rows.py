@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from dali_rec.errors import SourceError
-from dali_rec.sources.tables.columns import IMAGE_EXTENSIONS, Columns, TableOptions, find_columns, named_columns
+from dali_rec.sources.image_names import names_image
+from dali_rec.sources.tables.columns import Columns, TableOptions, find_columns, named_columns
 from dali_rec.sources.tables.json_maps import paths_and_labels
 from dali_rec.sources.tables.pixel_columns import PIXELS, PixelColumns
 from dali_rec.sources.tables.pixel_layout import find_pixel_columns
@@ -81,12 +81,12 @@ def _json_rows(path: Path, options: TableOptions) -> TableRows:
     if pairs is None:
         columns = named_columns(f"{path}, line {first.line}", tuple(first.values), options)
         return TableRows(columns, itertools.chain([first], objects))
-    if len(options.labels) != 1 or next(objects, None) is not None:
-        raise SourceError(f"{path}: an object of all paths stands alone, and has one label for each")
+    if len(options.labels) > 1 or next(objects, None) is not None:
+        raise SourceError(f"{path}: an object of all paths stands alone, and has no more than one label for each")
     _refuse_repeated_keys(path, first)
     names = (options.location, *options.labels)
-    rows = (Row(first.line, first.start, first.length, dict(zip(names, pair, strict=True))) for pair in pairs)
-    empty = tuple(name for name, paths in first.values.items() if paths == [])
+    rows = (Row(first.line, first.start, first.length, dict(zip(names, pair, strict=False))) for pair in pairs)
+    empty = tuple(name for name, paths in first.values.items() if paths == [] and options.labels)
     return TableRows(Columns(names, options, is_header=False), rows, classes=empty)
 
 
@@ -125,7 +125,7 @@ def _rows_as_comments(path: Path) -> tuple[str, ...]:
         for line in file:
             if line.startswith(b"#"):
                 text = line.decode("utf-8", "surrogateescape").strip()
-                if any(os.path.splitext(word)[1].lower() in IMAGE_EXTENSIONS for word in text.split()):  # noqa: PTH122
+                if any(names_image(word) for word in text.split()):
                     count, first = count + 1, first or text
     return (f"{path}: {count:,} lines that begin with # were passed over: {first[:80]}, …",) if count else ()
 

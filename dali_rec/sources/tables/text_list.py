@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dali_rec.errors import SourceError
+from dali_rec.sources.image_names import names_image
 from dali_rec.sources.tables.columns import (
     ALL_LABELS,
-    IMAGE_EXTENSIONS,
+    WITHOUT_LABELS,
     Columns,
     TableOptions,
     is_location_name,
@@ -49,16 +50,16 @@ def find_layout(path: str, lines: Sequence[str], root: str, options: TableOption
     names = fields[1] if is_counted else fields[0]
     if is_counted and len(fields[2]) == len(names) + 1:
         names = [options.location, *names]
-    is_header = len(lines) > 1 and any(map(is_location_name, names)) and not any(map(_is_image, names))
+    is_header = len(lines) > 1 and any(map(is_location_name, names)) and not any(map(names_image, names))
     if is_counted or is_header:
         before = 2 if is_counted else 1
         return TextLayout(named_columns(f"{path}, line {before}", tuple(names), options), before)
-    if len(fields[0]) == 2 and _is_image(lines[0]) and _is_file(root, fields[0][1]) and not _is_file(root, lines[0]):
+    if len(fields[0]) == 2 and names_image(lines[0]) and _is_file(root, fields[0][1]) and not _is_file(root, lines[0]):
         raise SourceError(
             f"{path}, line 1: the image stands behind {fields[0][0][:80]!r}; name the columns in their order, as in "
             f"--columns {(*options.labels, 'label')[0].replace(ALL_LABELS[0], 'label')},{options.location}"
         )
-    if len(fields[0]) == 1 or (_is_image(lines[0]) and not _is_file(root, fields[0][0])):
+    if len(fields[0]) == 1 or (names_image(lines[0]) and not _is_file(root, fields[0][0])):
         return TextLayout(
             Columns((options.location,), options, is_header=False), labels_are_folders=bool(options.labels)
         )
@@ -68,14 +69,15 @@ def find_layout(path: str, lines: Sequence[str], root: str, options: TableOption
     others = (f"other{number}" for number in range(more))
     example = ",".join((*columns, *others)).replace(ALL_LABELS[0], "label")
     is_whole = len(columns) == 2 and path_and_label(location, fields[0][-1], root) is not None
-    if more > 0 and not is_whole and not _is_image(location) and not _is_file(root, location):
+    what = "and a label" if options.labels else "alone"
+    if more > 0 and not is_whole and not names_image(location) and not _is_file(root, location):
         raise SourceError(
-            f"{path}, line 1: {len(fields[0])} fields, {lines[0][:80]!r}; expected a path and a label. Name all "
-            f"columns in their order, as in --columns {example[:200]}"
+            f"{path}, line 1: {len(fields[0])} fields, {lines[0][:80]!r}; expected a path {what}. Name all columns in "
+            f"their order, as in --columns {example[:200]}"
         )
-    if _is_image(location) and _is_image(fields[0][-1]):
+    if names_image(location) and names_image(fields[0][-1]):
         raise several_images(f"{path}, line 1", fields[0][-1], columns)
-    are_file_ids = not any(map(_is_image, fields[0]))
+    are_file_ids = not any(map(names_image, fields[0]))
     return TextLayout(Columns(columns, options, is_header=False, are_file_ids=are_file_ids))
 
 
@@ -87,7 +89,7 @@ def path_and_label(before: str, last: str, root: str) -> tuple[str, str] | None:
     which are columns and no label.
     """
     words = list(_WORD.finditer(before))
-    at = next((number for number, word in enumerate(words) if _is_image(word[0])), None)
+    at = next((number for number, word in enumerate(words) if names_image(word[0])), None)
     if len(words) < 2 or at == len(words) - 1 or (at is None and _is_file(root, before)):
         return before, last
     if _NUMBERS.fullmatch(words[-1][0]) and _NUMBERS.fullmatch(last):
@@ -101,7 +103,8 @@ def folder_of(location: str, where: str) -> str:
     folder = location.strip("/").rpartition("/")[0]
     if not folder:
         raise SourceError(
-            f"{where}: {location[:80]!r} has no label behind it, nor a folder that could be one; pack a table of labels"
+            f"{where}: {location[:80]!r} has no label behind it, nor a folder that could be one; pack a table of "
+            f"labels{WITHOUT_LABELS}"
         )
     return folder
 
@@ -114,10 +117,6 @@ def shared_folders(folders: Sequence[str]) -> int:
             break
         shared += len(names[0]) + 1
     return shared
-
-
-def _is_image(text: str) -> bool:
-    return os.path.splitext(text)[1].lower() in IMAGE_EXTENSIONS  # noqa: PTH122
 
 
 def _is_file(root: str, location: str) -> bool:

@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+from dataclasses import replace
 
 import pytest
 from support import jpeg
@@ -130,6 +131,8 @@ def test_shards_without_labels_get_label_0_and_say_so(tmp_path):
 def test_labels_can_be_left_out(tmp_path, members):
     source = open_source(shards(tmp_path / "shards", **members), with_label(""))
     assert labels_of(source) == [[0]] * 6
+    with pytest.raises(SourceError, match="--classes numbers the names of classes, and there are no labels"):
+        open_source(tmp_path / "shards", replace(with_label(""), classes=("a", "b")))
     (name,) = members
     assert source.notes == (f"{tmp_path / 'shards'}: beside images and labels there are 6 .{name}, which are left out",)
 

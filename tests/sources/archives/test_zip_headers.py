@@ -3,6 +3,7 @@
 import io
 import struct
 import zipfile
+import zlib
 
 import pytest
 from support import traced_peak
@@ -93,6 +94,25 @@ def test_names_are_utf_8_or_of_code_page_437(read):
     for at in (flagged.index("é".encode()), flagged.rindex("é".encode())):
         flagged[at] = ord("a")  # no UTF-8 any more, although it says so
     assert [member.name for member in read(bytes(flagged))] == ["a⌐.jpg"]
+
+
+def unicode_path(name, path):
+    return struct.pack("<2HBL", 0x7075, 5 + len(path), 1, zlib.crc32(name)) + path
+
+
+def test_name_in_unicode_stands_in_an_extra_field(read):
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        for name, extra in (
+            ("?.jpg", struct.pack("<2HL", 0x5455, 4, 9) + unicode_path(b"?.jpg", "猫.jpg".encode())),
+            ("renamed.jpg", unicode_path(b"?.jpg", "猫.jpg".encode())),
+            ("a.jpg", unicode_path(b"a.jpg", b"")),
+            ("b.jpg", unicode_path(b"b.jpg", b"")[:6]),
+        ):
+            info = zipfile.ZipInfo(name)
+            info.extra = extra
+            file.writestr(info, b"x")
+    assert [member.name for member in read(archive.getvalue())] == ["猫.jpg", "renamed.jpg", "a.jpg", "b.jpg"]
 
 
 def test_link_of_info_zip(read, tmp_path):

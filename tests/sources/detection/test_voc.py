@@ -120,7 +120,7 @@ def test_test_without_annotations_is_left_out(voc):
 
 def test_classes_of_an_image_set_that_is_packed_by_itself_are_said(voc):
     folder = voc({"a": SIZE + thing(), "b": SIZE}, {"train": ["a"], "val": ["b"], "trainval": ["a", "b"]})
-    said = "where val.txt has others, give both the same by --classes FILE"
+    said = "if val.txt has others, give both the same numbers by --classes FILE"
     notes = {name: open_source(folder / "ImageSets" / "Main" / f"{name}.txt").notes for name in ("train", "trainval")}
     assert [any(said in note for note in notes[name]) for name in notes] == [True, False]
 

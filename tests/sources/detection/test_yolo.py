@@ -184,7 +184,7 @@ def test_names_are_read_from_yaml_in_every_usual_form(tmp_path, text):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("names: [a, b", r"line 1: expected ',' or '\]'"),
+        ("names: [a, b", r"line 1: while parsing a flow sequence, expected ',' or '\]'"),
         ("names: [a, b]\nnc: 3", "nc is 3"),
         ("names: []", "expected 0, 1, 2"),
         ("names:\n  1: a\n  2: b", "expected 0, 1, 2"),
@@ -193,11 +193,12 @@ def test_names_are_read_from_yaml_in_every_usual_form(tmp_path, text):
         ("names:\n  x: y", "expected a list, or 0: NAME"),
         ("names: [{a: b}]", r"expected a list of names, found \{'a': 'b'\}"),
         ("names: [a, '']", "expected a list of names, found ''"),
-        ("names: ['a, b]", "line 1: found unexpected end"),
-        ('names: ["a\\q\\u12"]', "line 1: found unknown escape"),
+        ("names: ['a, b]", "line 1: while scanning a quoted scalar, found unexpected end"),
+        ('names: ["a\\q\\u12"]', "line 1: while .*, found unknown escape"),
         ('names: ["\\UFFFFFFFF"]', "too large"),
         ("names: " + "[" * 3000, "too deep"),
         ("names: &x [*x]", "line 1: found unconstructable"),
+        ("names: [a, b]\n---\nx: y", "line 2: expected a single document in the stream, but found another"),
     ],
 )
 def test_yaml_that_is_not_understood_is_named(tmp_path, text, says):

@@ -137,10 +137,10 @@ def test_several_configs_without_one_default_are_refused_as_before(tmp_path, con
 @pytest.mark.parametrize(
     ("configs", "line"),
     [
-        ("- config_name: x\n  data_files: [a.parquet\n", "line 6: expected ',' or ']'"),
+        ("- config_name: x\n  data_files: [a.parquet\n", "line 6: while parsing a flow sequence, expected ',' or ']'"),
         (
             "- config_name: x\n  data_files:\n  - split: train\n  path\n",
-            "line 8: could not find expected ':'",
+            "line 8: while scanning a simple key, could not find expected ':'",
         ),
         ("- split: train\n", "a config has no config_name"),
         ("- x\n", "a config has no config_name"),

@@ -122,6 +122,8 @@ def test_columns_can_be_named(table):
         ("x.txt", "1.jpg\n2.jpg\n", {}),
         ("x.txt", "cat 1.jpg\ndog 2.jpg\n", {"columns": ("label", "location")}),
         ("x.jsonl", '{"location": "1.jpg"}\n{"location": "2.jpg", "label": 3}\n', {}),
+        ("x.json", '{"1.jpg": 7, "2.jpg": 8}', {}),
+        ("x.json", '{"cat": ["1.jpg"], "dog": ["2.jpg"], "hen": []}', {}),
     ],
 )
 def test_labels_can_be_left_out(table, name, text, options):

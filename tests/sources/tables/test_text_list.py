@@ -63,12 +63,12 @@ def test_classes_can_be_fixed_for_several_lists(write):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a/1.jpg\na/2.jpg\n", "no labels behind the paths, and their folders, a, are no classes"),
+        ("a/1.jpg\na/2.jpg\n", "no labels behind the paths, and their folders, a, are no classes.*--label-column ''"),
         (
             "images/train2014/1.jpg\nimages/val2014/2.jpg\n",
             "their folders, train2014, val2014, are no classes; .*data.yaml",
         ),
-        ("1.jpg\n2.jpg\n", r"line 1: '1.jpg' has no label behind it, nor a folder"),
+        ("1.jpg\n2.jpg\n", r"line 1: '1.jpg' has no label behind it, nor a folder.*; --label-column '' does"),
         ("a/1.jpg\n1\n", r"line 2: '1' has no label behind it"),
         ("a_1 1 1 1\n", r"line 1: 4 fields, 'a_1 1 1 1'; .*--columns location,label,other0,other1"),
         ("1.jpg\tn01\t0\t32\n", r"line 1: 4 fields, .*--columns location,label,other0,other1"),
@@ -78,6 +78,13 @@ def test_classes_can_be_fixed_for_several_lists(write):
 def test_lines_that_are_no_path_and_label_are_refused(write, text, message):
     with pytest.raises(SourceError, match=rf"list\.txt.*{message}"):
         read(write(text))
+
+
+def test_label_that_is_to_be_left_out_is_a_column_to_be_named(write):
+    path = write("1.jpg 3\n2.jpg 4\n")
+    with pytest.raises(SourceError, match=r"2 fields, '1.jpg 3'; expected a path alone. .*--columns location,other0$"):
+        read(path, labels=("",))
+    assert rows(read(path, labels=("",), columns=("location", "other0"))) == [("1.jpg", (0.0,)), ("2.jpg", (0.0,))]
 
 
 def test_columns_of_more_fields_can_be_named_as_the_error_says(write):

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from dali_rec._numbers import counted
 from dali_rec.errors import SourceError
 from dali_rec.images import LOADABLE_EXTENSIONS
-from dali_rec.sources.annotation_files import may_be_annotations, unread_annotations
 from dali_rec.sources.archives.reader import TAR, ZIP, refuse_compressed
-from dali_rec.sources.folder_labels import FolderLabels, choose_labels
-from dali_rec.sources.name_labels import label_by_names
+from dali_rec.sources.folders.annotation_files import may_be_annotations, unread_annotations
+from dali_rec.sources.folders.folder_labels import FolderLabels, choose_labels
+from dali_rec.sources.folders.name_labels import label_by_names
 from dali_rec.sources.sample import SPLIT_NAMES, Sample, SampleTable, Source, Split
 from dali_rec.sources.walk import Folder, FolderTree, folder_names, scan, shown, walk
 
