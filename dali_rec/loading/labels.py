@@ -173,7 +173,8 @@ class _ListedLabels:
         """The class of each record, int64 of shape (N,). Raises DatasetError where ``are_classes`` does not hold."""
         if not self.are_classes:
             raise DatasetError(f"{self._path}: its labels are not one class index a record; balance by weights")
-        return self._labels[self._starts].astype(np.int64)
+        classes: NDArray[np.int64] = self._labels[self._starts].astype(np.int64)
+        return classes
 
     def of(self, rows: NDArray[np.int64]) -> NDArray[np.float32] | list[NDArray[np.float32]]:
         """The labels of the records at these positions: of shape (rows, labels), or a list where numbers differ."""

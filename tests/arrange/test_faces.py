@@ -11,6 +11,7 @@ SIZE = FACES.stat().st_size
 
 
 def images_loaded(report):
+    pytest.importorskip("nvidia.dali", reason="DALI is not installed")
     loaders = [
         dali_rec.Loader(one.manifest_path, 4, (16, 16), augment="eval", framework="numpy", device="cpu", threads=1)
         for one in report.sets

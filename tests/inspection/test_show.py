@@ -76,6 +76,7 @@ def test_sheet_of_ids_and_at_random(packed, tmp_path):
 
 
 def test_augmented_sheet_shows_other_crops_of_the_same_image(packed, tmp_path):
+    pytest.importorskip("nvidia.dali", reason="DALI is not installed")
     with dali_rec.open(packed) as dataset:
         augmented_sheet(dataset, tmp_path / "a.png", count=2, versions=3, tile=64)
     with Image.open(tmp_path / "a.png") as image:
@@ -87,6 +88,7 @@ def test_augmented_sheet_shows_other_crops_of_the_same_image(packed, tmp_path):
 
 
 def test_command_makes_a_sheet_in_this_folder(packed, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("nvidia.dali", reason="DALI is not installed")
     monkeypatch.chdir(tmp_path)
     assert main(["show", str(packed)]) == 0
     assert (tmp_path / "photos-packed.png").exists()

@@ -5,7 +5,6 @@ import threading
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from support import jpeg
 
@@ -13,6 +12,7 @@ import dali_rec
 from dali_rec.errors import SourceError, TooManyBadImagesError
 from dali_rec.sources import TableOptions, open_source, read_items
 
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 datasets = pytest.importorskip("datasets")
 
 FILES = [jpeg(number, (24, 32)) for number in range(6)]

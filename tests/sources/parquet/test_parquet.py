@@ -372,7 +372,7 @@ def test_ids_and_the_index_of_pandas(tmp_path):
         (
             {"image": [{"src": "https://x.org/1.jpg", "height": 8}], "label": [0]},
             {},
-            r"'image' is of the type struct<src: string, .*; write their bytes, paths or URLs as a column of their own",
+            r"'image' is of the type struct<.*src: string.*; write their bytes, paths or URLs as a column of their own",
         ),
         ({"image": "images", "label": [0, 1]}, {"columns": ("a", "b")}, "--columns names the columns of a CSV"),
         ({"image": "images", "label": [0, 1]}, {"id": "key"}, "no column 'key' among"),

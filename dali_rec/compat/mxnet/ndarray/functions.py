@@ -251,7 +251,8 @@ def min(data: Any, axis: int | tuple[int, ...] | None = None, keepdims: bool = F
 
 def argmax(data: Any, axis: int | None = None, keepdims: bool = False) -> NDArray:
     """Where the largest is along an axis, as float32."""
-    return viewed(np.atleast_1d(np.argmax(np.asarray(data), axis, keepdims=keepdims)).astype(np.float32))
+    array: Any = np.asarray(data)  # by NumPy's own types an axis that may be None has no argmax
+    return viewed(np.atleast_1d(array.argmax(axis, keepdims=keepdims)).astype(np.float32))
 
 
 def norm(data: Any) -> NDArray:

@@ -237,8 +237,8 @@ class RandomLighting(_Step):
         super().__init__(image.random_lighting, alpha)
 
 
-def _both(size: _Size) -> tuple[int, int]:
-    return (int(size), int(size)) if np.isscalar(size) else size  # type: ignore[return-value, arg-type]
+def _both(size: Any) -> tuple[int, int]:
+    return size if np.ndim(size) else (int(size), int(size))
 
 
 def _around_1(amount: float) -> tuple[float, float]:
