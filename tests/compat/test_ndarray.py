@@ -46,6 +46,15 @@ def test_numpys_functions_do_as_with_numpys_arrays():
     assert array.tolist() == [[3, 1], [3, 1]]
 
 
+def test_rows_are_written_by_numbers_that_are_float32():
+    array = mx.nd.zeros((3, 2))
+    array[mx.nd.array([2, 0])] = 1
+    array[0, mx.nd.array([1])] = 5
+    assert array.tolist() == [[1, 5], [0, 0], [1, 1]]
+    with pytest.raises(IndexError):
+        array[np.array([1.0])]
+
+
 def test_numbers_of_all_kinds_are_known():
     assert isinstance(3, mx.base.numeric_types)
     assert isinstance(np.float32(3), mx.base.numeric_types)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dali_rec.compat.mxnet.ndarray.ndarray import METHODS, NDArray, handed_over, viewed
+from dali_rec.compat.mxnet.ndarray.ndarray import NDArray, handed_over, viewed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,6 +18,8 @@ __all__ = [
     "SwapAxis",
     "abs",
     "argmax",
+    "argmin",
+    "argsort",
     "broadcast_to",
     "cast",
     "ceil",
@@ -40,6 +42,7 @@ __all__ = [
     "one_hot",
     "ones_like",
     "pad",
+    "prod",
     "repeat",
     "reshape",
     "reverse",
@@ -47,6 +50,7 @@ __all__ = [
     "sign",
     "slice",
     "slice_axis",
+    "sort",
     "split",
     "sqrt",
     "square",
@@ -259,8 +263,35 @@ def norm(data: Any) -> NDArray:
     return viewed(np.atleast_1d(np.sqrt(np.sum(np.square(np.asarray(data))))).astype(data.dtype))
 
 
+def argmin(data: Any, axis: int | None = None, keepdims: bool = False) -> NDArray:
+    """Where the smallest is along an axis, as float32."""
+    return viewed(np.atleast_1d(np.argmin(np.asarray(data), axis, keepdims=keepdims)).astype(np.float32))
+
+
+def sort(data: Any, axis: int | None = -1, is_ascend: bool = True) -> NDArray:
+    """A copy with the elements along an axis, or all of them, in order."""
+    ordered = np.sort(np.asarray(data), axis)
+    return viewed(ordered if is_ascend else np.flip(ordered, -1 if axis is None else axis))
+
+
+def argsort(data: Any, axis: int | None = -1, is_ascend: bool = True, dtype: Any = "float32") -> NDArray:
+    """Where the elements in order are along an axis, or in all of them; of equal ones the first comes first."""
+    values, along = (np.ravel(np.asarray(data)), 0) if axis is None else (np.asarray(data), axis)
+    if is_ascend:
+        return viewed(np.argsort(values, along, kind="stable").astype(dtype))
+    backwards = np.flip(np.argsort(np.flip(values, along), along, kind="stable"), along)
+    return viewed((values.shape[along] - 1 - backwards).astype(dtype))
+
+
+def prod(data: Any, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> NDArray:
+    """The product along axes; of all elements it has the shape (1,)."""
+    return viewed(np.atleast_1d(np.prod(np.asarray(data), axis, dtype=_number_type(data), keepdims=keepdims)))
+
+
 Cast, Concat, SwapAxis, reverse = cast, concat, swapaxes, flip
-METHODS.update({name: globals()[name] for name in __all__})
+for _name in __all__:
+    if _name not in vars(NDArray):  # which has some as views
+        setattr(NDArray, _name, globals()[_name])
 
 
 def _number_type(data: Any) -> Any:
