@@ -105,6 +105,18 @@ def test_file_of_something_else_is_refused(tmp_path):
     assert not (tmp_path / "y.nd").exists()
 
 
+def test_file_of_an_array_without_axes_is_read_again(tmp_path):
+    mx.nd.save(tmp_path / "x.nd", [mx.nd.ones((2, 3)).std(), mx.nd.array(5)])
+    assert [one.tolist() for one in mx.nd.load(tmp_path / "x.nd")] == [[0], [5]]
+
+
+@pytest.mark.parametrize("data", [[1.0], "text", {1: mx.nd.ones((1,))}, [[mx.nd.ones((1,))]], [np.float32(1)]])
+def test_what_are_no_arrays_is_not_written(data, tmp_path):
+    with pytest.raises(TypeError, match="an array, a list of arrays, or a dictionary of arrays by name"):
+        mx.nd.save(tmp_path / "x.nd", data)
+    assert not (tmp_path / "x.nd").exists()
+
+
 def test_what_arrays_lack_is_said():
     with pytest.raises(AttributeError, match="NDArray has no 'attach_grad': it reads and writes data"):
         mx.nd.ones((1,)).attach_grad()
