@@ -214,6 +214,13 @@ def test_saturation_moves_pixels_to_and_from_their_grey():
     assert np.allclose(changed, 0.25 * coloured + 0.75 * grey[..., np.newaxis], atol=1e-3)
 
 
+@pytest.mark.parametrize("transform", [transforms.RandomHue(0.4), transforms.RandomLighting(0.5)])
+def test_grey_images_have_no_hue(transform):
+    grey = mx.nd.array(np.arange(12).reshape(3, 4, 1), dtype="uint8")
+    assert np.array_equal(transform(grey), grey)
+    assert transforms.RandomColorJitter(0.5, 0.5, 0.5, 0.5)(grey).shape == (3, 4, 1)
+
+
 def test_transforms_at_random_are_each_taken_now_and_then():
     image = mx.nd.array(np.asarray(picture(3)), dtype="uint8")
     for transform, other in (

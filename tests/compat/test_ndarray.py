@@ -46,6 +46,16 @@ def test_numpys_functions_do_as_with_numpys_arrays():
     assert array.tolist() == [[3, 1], [3, 1]]
 
 
+def test_mean_of_an_image_is_that_of_its_values():
+    assert mx.nd.mean(mx.nd.full((300, 300), 117, dtype="uint8")).tolist() == [117]
+    assert mx.nd.mean(mx.nd.full((300, 300), 117, dtype="float16")).tolist() == [117]
+
+
+def test_other_borders_are_refused():
+    with pytest.raises(mx.MXNetError, match="mode is 'wrap': one of constant, edge, reflect"):
+        mx.nd.pad(mx.nd.ones((1, 1, 2, 2)), mode="wrap", pad_width=(0, 0, 0, 0, 1, 1, 1, 1))
+
+
 def test_rows_are_written_by_numbers_that_are_float32():
     array = mx.nd.zeros((3, 2))
     array[mx.nd.array([2, 0])] = 1

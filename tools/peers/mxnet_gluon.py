@@ -85,6 +85,8 @@ def of_functions(nd):
         "sort": nd.sort(small),
         "argsort": nd.argsort(small, is_ascend=False),
         "prod": nd.prod(small),
+        "mean": nd.mean(small),
+        "mean of whole numbers": nd.mean(nd.array([1, 2], dtype="int32")),
         "zeros of no type": nd.zeros((2,), dtype=None),
     }
 
@@ -172,6 +174,10 @@ def of_image(mx, image):
     made["RandomRotation"] = mx.gluon.data.vision.transforms.RandomRotation((-30.0, 30.0), rotate_with_proba=0.7)(
         planes
     )
+    grey = image[:, :, :1]
+    for kind in ("uint8", "float32"):  # not hue and lighting, whose results MXNet does not fill
+        made["random_contrast of grey %s" % kind] = ops.random_contrast(grey.astype(kind), 0.5, 0.5)
+        made["random_saturation of grey %s" % kind] = ops.random_saturation(grey.astype(kind), 0.5, 0.5)
     filled = mx.nd.zeros((4, 6, 3), dtype="uint8")
     mx.image.imresize(image, 6, 4, 1, out=filled)
     made["imresize, out"] = filled

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dali_rec.compat.mxnet.base import ArgumentError
 from dali_rec.compat.mxnet.ndarray.ndarray import NDArray, handed_over, viewed
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ __all__ = [
     "zeros_like",
 ]
 
-_PAD_MODES = {"constant": "constant", "edge": "edge", "reflect": "reflect"}
+_PAD_MODES = ("constant", "edge", "reflect")
 
 
 def _of_elements(function: Callable[..., Any]) -> Callable[..., NDArray]:
@@ -212,10 +213,15 @@ def one_hot(indices: Any, depth: int, on_value: float = 1.0, off_value: float = 
 
 
 def pad(data: Any, mode: str = "constant", pad_width: Sequence[int] = (), constant_value: float = 0) -> NDArray:
-    """With borders: ``pad_width`` has two numbers for each axis, ``mode`` is "constant", "edge" or "reflect"."""
+    """With borders: ``pad_width`` has two numbers for each axis, ``mode`` is "constant", "edge" or "reflect".
+
+    Raises ArgumentError for another mode.
+    """
+    if mode not in _PAD_MODES:
+        raise ArgumentError(f"mode is {mode!r}: one of {', '.join(_PAD_MODES)}")
     widths = np.reshape(pad_width, (-1, 2)).tolist()
     values = {"constant_values": constant_value} if mode == "constant" else {}
-    return viewed(np.pad(data, widths, _PAD_MODES[mode], **values))  # type: ignore[call-overload]
+    return viewed(np.pad(data, widths, mode, **values))  # type: ignore[call-overload]
 
 
 def cast(data: Any, dtype: Any) -> NDArray:
@@ -239,8 +245,10 @@ def sum(data: Any, axis: int | tuple[int, ...] | None = None, keepdims: bool = F
 
 
 def mean(data: Any, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> NDArray:
-    """The mean along axes; of all elements it has the shape (1,)."""
-    return viewed(np.atleast_1d(data.mean(axis=axis, keepdims=keepdims, dtype=_number_type(data))))
+    """The mean along axes, cut off where the array is of whole numbers; of all elements it has the shape (1,)."""
+    # The sum is more than uint8 or float16 hold.
+    made = data.mean(axis=axis, keepdims=keepdims, dtype=np.float64)
+    return viewed(np.atleast_1d(made).astype(_number_type(data)))
 
 
 def max(data: Any, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> NDArray:  # noqa: A001  # MXNet's
