@@ -41,7 +41,10 @@ def program() -> str | None:
     path = Path(called)
     if path.stem == "dali-rec":
         return "dali-rec"
-    return path.name if path.name and path.resolve().parent == _TOOLS else None
+    try:
+        return path.name if path.name and path.resolve().parent == _TOOLS else None
+    except OSError:  # the working directory is gone
+        return None
 
 
 if program() == "dali-rec" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:

@@ -63,3 +63,10 @@ def test_a_folder_that_is_left_of_it_is_not_taken_for_it():
     code = "import sys, types; sys.modules['cv2'] = types.ModuleType('cv2'); import dali_rec"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, text=True)
     assert "cv2 does not import (a folder without its files" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a working directory cannot be removed elsewhere")
+def test_the_import_needs_no_working_directory(tmp_path):
+    code = f"import os; os.chdir({str(tmp_path)!r}); os.rmdir({str(tmp_path)!r}); import dali_rec"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -382,6 +382,8 @@ class Loader:
         seeds = (self._options["seed"], *self._ranks)
         try:
             return Runs(reader, image, stand, self._batches, self._recovery, seeds)
+        except LoaderError:  # it says by itself what to do
+            raise
         except RuntimeError as error:
             if stand.mark.checkpoint is None:
                 raise

@@ -83,12 +83,40 @@ def test_loader_gives_batches_in_order(rec, workers):
         assert isinstance(images[0], mx.nd.NDArray)
 
 
+@pytest.mark.parametrize("sample", ["text", {"label": 1}, None])
+def test_samples_that_are_no_numbers_want_a_batchify_fn(sample):
+    with pytest.raises(TypeError, match=rf"{type(sample).__name__} make no array: give DataLoader a batchify_fn"):
+        list(data.DataLoader([sample, sample], 2))
+    assert list(data.DataLoader([sample, sample], 2, batchify_fn=list)) == [[sample, sample]]
+
+
 def test_batch_that_does_not_come_is_an_error():
     goes_on = threading.Event()
     slow = data.SimpleDataset([1]).transform(lambda _: goes_on.wait(60))
     with pytest.raises(LoaderError, match=r"no batch in 0\.05 seconds: the data set hangs, or give a longer timeout"):
         next(iter(data.DataLoader(slow, 1, num_workers=1, thread_pool=True, timeout=0.05)))
     goes_on.set()
+
+
+HANGS = """
+import os, signal, time
+import dali_rec.compat.mxnet as mx
+data = mx.gluon.data
+dataset = data.SimpleDataset([0, 60]).transform(lambda seconds: time.sleep(seconds) or seconds)
+"""
+TIMED_OUT = "list(data.DataLoader(dataset, 1, num_workers=2, timeout=0.5))"
+KILLED = "next(iter(data.DataLoader(dataset, 1, num_workers=2))); os.kill(os.getpid(), signal.SIGKILL)"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks")
+@pytest.mark.parametrize(("script", "end"), [(TIMED_OUT, "or give a longer timeout\n"), (KILLED, "")])
+def test_processes_of_a_loader_end_with_the_program_also_where_the_data_set_hangs(script, end):
+    # The output is open as long as one of them lives.
+    done = subprocess.run(
+        [sys.executable, "-c", HANGS + script], capture_output=True, text=True, check=False, timeout=30
+    )
+    assert done.stderr.endswith(end)
+    assert done.returncode == (1 if script is TIMED_OUT else -9)
 
 
 def test_threads_of_a_loader_read_one_file(rec):
@@ -110,10 +138,12 @@ for _ in range(2):
     print([[float(one[0]) for one in batch] for batch in loader])
 records = data.vision.ImageRecordDataset(sys.argv[1])
 print([[int(label[0]), int(image.sum())] for image, label in data.DataLoader(records.take(4), 1, num_workers=2)])
-try:
-    next(iter(data.DataLoader(draws.transform(lambda *sample: os._exit(3)), 2, num_workers=1)))
-except RuntimeError as error:
-    print(json.dumps(str(error)))
+ends = data.DataLoader(draws.transform(lambda *sample: sample[0] < 4 or os._exit(3)), 2, num_workers=1)
+for _ in range(2):
+    try:
+        print(json.dumps([len(batch) for batch in ends]))
+    except RuntimeError as error:
+        print(json.dumps(str(error)))
 for _ in data.DataLoader(records.transform(lambda *sample: 1 / 0), 2, num_workers=1):
     pass
 """
@@ -124,13 +154,13 @@ def test_processes_of_a_loader_give_batches_in_order_and_draw_different_numbers(
     done = subprocess.run(
         [sys.executable, "-c", PROCESSES, rec], capture_output=True, text=True, check=False, timeout=120
     )
-    first, second, records, killed = map(json.loads, done.stdout.splitlines())
+    first, second, records, *killed = map(json.loads, done.stdout.splitlines())
     assert first == second
     numbers, *drawn = zip(*first, strict=True)
     assert numbers == tuple(range(8))
     assert all(len(set(one)) == 8 for one in drawn)
     assert records == [[number, int(np.asarray(picture(number)).sum())] for number in range(4)]
-    assert killed == "a process of the loader ended: if memory was short, take fewer num_workers"
+    assert killed == ["a process of the loader ended: if memory was short, take fewer num_workers"] * 2
     assert done.stderr.endswith("ZeroDivisionError: division by zero\n")
 
 
@@ -182,6 +212,13 @@ def test_saturation_moves_pixels_to_and_from_their_grey():
     grey = coloured @ np.array([0.299, 0.587, 0.114])
     changed = mx.nd.image.random_saturation(image, 0.25, 0.25)
     assert np.allclose(changed, 0.25 * coloured + 0.75 * grey[..., np.newaxis], atol=1e-3)
+
+
+@pytest.mark.parametrize("transform", [transforms.RandomHue(0.4), transforms.RandomLighting(0.5)])
+def test_grey_images_have_no_hue(transform):
+    grey = mx.nd.array(np.arange(12).reshape(3, 4, 1), dtype="uint8")
+    assert np.array_equal(transform(grey), grey)
+    assert transforms.RandomColorJitter(0.5, 0.5, 0.5, 0.5)(grey).shape == (3, 4, 1)
 
 
 def test_transforms_at_random_are_each_taken_now_and_then():

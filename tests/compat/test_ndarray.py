@@ -46,6 +46,25 @@ def test_numpys_functions_do_as_with_numpys_arrays():
     assert array.tolist() == [[3, 1], [3, 1]]
 
 
+def test_mean_of_an_image_is_that_of_its_values():
+    assert mx.nd.mean(mx.nd.full((300, 300), 117, dtype="uint8")).tolist() == [117]
+    assert mx.nd.mean(mx.nd.full((300, 300), 117, dtype="float16")).tolist() == [117]
+
+
+def test_other_borders_are_refused():
+    with pytest.raises(mx.MXNetError, match="mode is 'wrap': one of constant, edge, reflect"):
+        mx.nd.pad(mx.nd.ones((1, 1, 2, 2)), mode="wrap", pad_width=(0, 0, 0, 0, 1, 1, 1, 1))
+
+
+def test_rows_are_written_by_numbers_that_are_float32():
+    array = mx.nd.zeros((3, 2))
+    array[mx.nd.array([2, 0])] = 1
+    array[0, mx.nd.array([1])] = 5
+    assert array.tolist() == [[1, 5], [0, 0], [1, 1]]
+    with pytest.raises(IndexError):
+        array[np.array([1.0])]
+
+
 def test_numbers_of_all_kinds_are_known():
     assert isinstance(3, mx.base.numeric_types)
     assert isinstance(np.float32(3), mx.base.numeric_types)
@@ -94,6 +113,18 @@ def test_file_of_something_else_is_refused(tmp_path):
     with pytest.raises(TypeError, match="no arrays of complex128"):
         mx.nd.save(tmp_path / "y.nd", np.zeros(2, complex))
     assert not (tmp_path / "y.nd").exists()
+
+
+def test_file_of_an_array_without_axes_is_read_again(tmp_path):
+    mx.nd.save(tmp_path / "x.nd", [mx.nd.ones((2, 3)).std(), mx.nd.array(5)])
+    assert [one.tolist() for one in mx.nd.load(tmp_path / "x.nd")] == [[0], [5]]
+
+
+@pytest.mark.parametrize("data", [[1.0], "text", {1: mx.nd.ones((1,))}, [[mx.nd.ones((1,))]], [np.float32(1)]])
+def test_what_are_no_arrays_is_not_written(data, tmp_path):
+    with pytest.raises(TypeError, match="an array, a list of arrays, or a dictionary of arrays by name"):
+        mx.nd.save(tmp_path / "x.nd", data)
+    assert not (tmp_path / "x.nd").exists()
 
 
 def test_what_arrays_lack_is_said():

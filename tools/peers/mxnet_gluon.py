@@ -81,11 +81,19 @@ def of_functions(nd):
         "stack, out": nd.stack(small, small, out=nd.zeros((2, 2, 3))),
         "Concat": nd.Concat(small, small, dim=0),
         "reverse": nd.reverse(small, axis=1),
+        "argmin": nd.argmin(small, axis=0),
+        "sort": nd.sort(small),
+        "argsort": nd.argsort(small, is_ascend=False),
+        "prod": nd.prod(small),
+        "mean": nd.mean(small),
+        "mean of whole numbers": nd.mean(nd.array([1, 2], dtype="int32")),
+        "zeros of no type": nd.zeros((2,), dtype=None),
     }
 
 
 def of_methods(nd):
     small = nd.array([[1, 5, 3], [4, 2, 6]])
+    equal = nd.array([[3, 1, 3, 2], [0, 0, 5, 1]], dtype="uint8")
     three = nd.array(np.arange(24).reshape(2, 3, 4))
     return {
         "its own transpose": three.transpose((2, 0, 1)),
@@ -113,6 +121,22 @@ def of_methods(nd):
         "its own tile": small.tile((1, 2)),
         "its own detach": small.detach(),
         "its own tostype": small.tostype("default"),
+        "its own round": nd.array([0.5, -1.5, 2.4]).round(),
+        "its own argmax": small.argmax(axis=1),
+        "its own argmax of all": small.argmax(),
+        "its own argmin": small.argmin(axis=0),
+        "its own sort": small.sort(),
+        "its own sort, backwards": small.sort(axis=0, is_ascend=False),
+        "its own sort of all": small.sort(axis=None),
+        "its own argsort": equal.argsort(),
+        "its own argsort, backwards": equal.argsort(is_ascend=False),
+        "its own argsort of all": equal.argsort(axis=None),
+        "its own argsort, dtype": equal.argsort(dtype="int32"),
+        "its own prod": small.prod(),
+        "its own squeeze of one": nd.ones((1, 1)).squeeze(),
+        "its own clip, a_min": small.clip(a_min=2, a_max=5),
+        "its own swapaxes": three.swapaxes(dim1=0, dim2=2),
+        "its own rows": small[small[:, 0].argsort(is_ascend=False)],
     }
 
 
@@ -150,6 +174,10 @@ def of_image(mx, image):
     made["RandomRotation"] = mx.gluon.data.vision.transforms.RandomRotation((-30.0, 30.0), rotate_with_proba=0.7)(
         planes
     )
+    grey = image[:, :, :1]
+    for kind in ("uint8", "float32"):  # not hue and lighting, whose results MXNet does not fill
+        made["random_contrast of grey %s" % kind] = ops.random_contrast(grey.astype(kind), 0.5, 0.5)
+        made["random_saturation of grey %s" % kind] = ops.random_saturation(grey.astype(kind), 0.5, 0.5)
     filled = mx.nd.zeros((4, 6, 3), dtype="uint8")
     mx.image.imresize(image, 6, 4, 1, out=filled)
     made["imresize, out"] = filled

@@ -25,15 +25,20 @@ _TYPES = tuple(map(np.dtype, ("<f4", "<f8", "<f2", "u1", "<i4", "i1", "<i8", "?"
 
 
 def save(fname: str | os.PathLike[str], data: Any) -> None:
-    """Write an array, a list of arrays, or a dictionary of arrays by name. Raises TypeError for other types."""
+    """Write an array, a list of arrays, or a dictionary of arrays by name; one without axes gets the shape (1,).
+
+    Raises TypeError for other data, and for types of elements that MXNet's files do not have.
+    """
     arrays = list(data.values()) if isinstance(data, dict) else [data] if isinstance(data, np.ndarray) else list(data)
-    names = [name.encode() for name in data] if isinstance(data, dict) else []
+    names = list(data) if isinstance(data, dict) else []
+    if not all(isinstance(one, np.ndarray) for one in arrays) or not all(isinstance(name, str) for name in names):
+        raise TypeError("mx.nd.save takes an array, a list of arrays, or a dictionary of arrays by name")
     with atomic_write(as_path(fname)) as file:
         file.write(struct.pack("<QQQ", _LIST_MAGIC, 0, len(arrays)))
-        for one in arrays:
+        for one in map(np.atleast_1d, arrays):
             file.write(_head_of(one) + one.astype(one.dtype.newbyteorder("<")).tobytes())
         file.write(struct.pack("<Q", len(names)))
-        file.writelines(struct.pack("<Q", len(name)) + name for name in names)
+        file.writelines(struct.pack("<Q", len(name)) + name for name in map(str.encode, names))
 
 
 def load(fname: str | os.PathLike[str]) -> list[NDArray] | dict[str, NDArray]:

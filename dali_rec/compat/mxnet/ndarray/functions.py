@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dali_rec.compat.mxnet.ndarray.ndarray import METHODS, NDArray, handed_over, viewed
+from dali_rec.compat.mxnet.base import ArgumentError
+from dali_rec.compat.mxnet.ndarray.ndarray import NDArray, handed_over, viewed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,6 +19,8 @@ __all__ = [
     "SwapAxis",
     "abs",
     "argmax",
+    "argmin",
+    "argsort",
     "broadcast_to",
     "cast",
     "ceil",
@@ -40,6 +43,7 @@ __all__ = [
     "one_hot",
     "ones_like",
     "pad",
+    "prod",
     "repeat",
     "reshape",
     "reverse",
@@ -47,6 +51,7 @@ __all__ = [
     "sign",
     "slice",
     "slice_axis",
+    "sort",
     "split",
     "sqrt",
     "square",
@@ -61,7 +66,7 @@ __all__ = [
     "zeros_like",
 ]
 
-_PAD_MODES = {"constant": "constant", "edge": "edge", "reflect": "reflect"}
+_PAD_MODES = ("constant", "edge", "reflect")
 
 
 def _of_elements(function: Callable[..., Any]) -> Callable[..., NDArray]:
@@ -208,10 +213,15 @@ def one_hot(indices: Any, depth: int, on_value: float = 1.0, off_value: float = 
 
 
 def pad(data: Any, mode: str = "constant", pad_width: Sequence[int] = (), constant_value: float = 0) -> NDArray:
-    """With borders: ``pad_width`` has two numbers for each axis, ``mode`` is "constant", "edge" or "reflect"."""
+    """With borders: ``pad_width`` has two numbers for each axis, ``mode`` is "constant", "edge" or "reflect".
+
+    Raises ArgumentError for another mode.
+    """
+    if mode not in _PAD_MODES:
+        raise ArgumentError(f"mode is {mode!r}: one of {', '.join(_PAD_MODES)}")
     widths = np.reshape(pad_width, (-1, 2)).tolist()
     values = {"constant_values": constant_value} if mode == "constant" else {}
-    return viewed(np.pad(data, widths, _PAD_MODES[mode], **values))  # type: ignore[call-overload]
+    return viewed(np.pad(data, widths, mode, **values))  # type: ignore[call-overload]
 
 
 def cast(data: Any, dtype: Any) -> NDArray:
@@ -235,8 +245,10 @@ def sum(data: Any, axis: int | tuple[int, ...] | None = None, keepdims: bool = F
 
 
 def mean(data: Any, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> NDArray:
-    """The mean along axes; of all elements it has the shape (1,)."""
-    return viewed(np.atleast_1d(data.mean(axis=axis, keepdims=keepdims, dtype=_number_type(data))))
+    """The mean along axes, cut off where the array is of whole numbers; of all elements it has the shape (1,)."""
+    # The sum is more than uint8 or float16 hold.
+    made = data.mean(axis=axis, keepdims=keepdims, dtype=np.float64)
+    return viewed(np.atleast_1d(made).astype(_number_type(data)))
 
 
 def max(data: Any, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> NDArray:  # noqa: A001  # MXNet's
@@ -260,8 +272,35 @@ def norm(data: Any) -> NDArray:
     return viewed(np.atleast_1d(np.sqrt(np.sum(np.square(np.asarray(data))))).astype(data.dtype))
 
 
+def argmin(data: Any, axis: int | None = None, keepdims: bool = False) -> NDArray:
+    """Where the smallest is along an axis, as float32."""
+    return viewed(np.atleast_1d(np.argmin(np.asarray(data), axis, keepdims=keepdims)).astype(np.float32))
+
+
+def sort(data: Any, axis: int | None = -1, is_ascend: bool = True) -> NDArray:
+    """A copy with the elements along an axis, or all of them, in order."""
+    ordered = np.sort(np.asarray(data), axis)
+    return viewed(ordered if is_ascend else np.flip(ordered, -1 if axis is None else axis))
+
+
+def argsort(data: Any, axis: int | None = -1, is_ascend: bool = True, dtype: Any = "float32") -> NDArray:
+    """Where the elements in order are along an axis, or in all of them; of equal ones the first comes first."""
+    values, along = (np.ravel(np.asarray(data)), 0) if axis is None else (np.asarray(data), axis)
+    if is_ascend:
+        return viewed(np.argsort(values, along, kind="stable").astype(dtype))
+    backwards = np.flip(np.argsort(np.flip(values, along), along, kind="stable"), along)
+    return viewed((values.shape[along] - 1 - backwards).astype(dtype))
+
+
+def prod(data: Any, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> NDArray:
+    """The product along axes; of all elements it has the shape (1,)."""
+    return viewed(np.atleast_1d(np.prod(np.asarray(data), axis, dtype=_number_type(data), keepdims=keepdims)))
+
+
 Cast, Concat, SwapAxis, reverse = cast, concat, swapaxes, flip
-METHODS.update({name: globals()[name] for name in __all__})
+for _name in __all__:
+    if _name not in vars(NDArray):  # which has some as views
+        setattr(NDArray, _name, globals()[_name])
 
 
 def _number_type(data: Any) -> Any:

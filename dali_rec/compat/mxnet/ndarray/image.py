@@ -119,17 +119,19 @@ def random_brightness(data: Any, min_factor: float, max_factor: float) -> NDArra
 def random_contrast(data: Any, min_factor: float, max_factor: float) -> NDArray:
     """All values moved towards the mean grey of the image by a factor below 1, from it by one above."""
     factor, pixels = _drawn(min_factor, max_factor), np.asarray(data, np.float32)
-    return _as_type_of(data, pixels * factor + (1 - factor) * np.mean(pixels @ _GREY))
+    return _as_type_of(data, pixels * factor + (1 - factor) * np.mean(_grey_of(pixels)))
 
 
 def random_saturation(data: Any, min_factor: float, max_factor: float) -> NDArray:
     """Each pixel moved towards its grey by a factor below 1, from it by one above."""
     factor, pixels = _drawn(min_factor, max_factor), np.asarray(data, np.float32)
-    return _as_type_of(data, pixels * factor + (1 - factor) * (pixels @ _GREY)[..., np.newaxis])
+    return _as_type_of(data, pixels * factor + (1 - factor) * _grey_of(pixels)[..., np.newaxis])
 
 
 def random_hue(data: Any, min_factor: float, max_factor: float) -> NDArray:
-    """The hue turned by a factor of a whole turn: 1, like 0, leaves it as it is."""
+    """The hue turned by a factor of a whole turn: 1, like 0, leaves it as it is. A grey image has none."""
+    if _is_grey(data):
+        return viewed(data)
     turn = 360 * _drawn(min_factor, max_factor)
 
     def turned(image: Any) -> Any:
@@ -159,13 +161,23 @@ def random_color_jitter(
 
 
 def adjust_lighting(data: Any, alpha: Sequence[float]) -> NDArray:
-    """With ``alpha`` of the three main directions of colour of ImageNet added (Krizhevsky 2012)."""
+    """With ``alpha`` of the three main directions of colour of ImageNet added (Krizhevsky 2012); grey stays grey."""
+    if _is_grey(data):
+        return viewed(data)
     return _as_type_of(data, np.asarray(data, np.float32) + _LIGHTS @ np.asarray(alpha, np.float32))
 
 
 def random_lighting(data: Any, alpha_std: float = 0.05) -> NDArray:
     """With three numbers around 0, of the deviation ``alpha_std``, for the directions of colour."""
     return adjust_lighting(data, generator().normal(0, alpha_std, 3).tolist())
+
+
+def _is_grey(data: Any) -> bool:
+    return bool(np.shape(data)[-1] == 1)
+
+
+def _grey_of(pixels: Any) -> Any:
+    return pixels[..., 0] if _is_grey(pixels) else pixels @ _GREY
 
 
 def _drawn(least: float, most: float) -> np.float32:

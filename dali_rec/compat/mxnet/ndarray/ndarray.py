@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray as NumpyArray
 
 _COPIED, _ALL_OTHERS, _TWO_AS_ONE = 0, -2, -3  # in a shape for reshape
-#: Functions of mx.nd that are methods of arrays, too, by their names; what defines them adds them.
-METHODS: dict[str, Callable[..., Any]] = {}
 
 
 class NDArray(np.ndarray[Any, np.dtype[Any]]):
@@ -27,25 +24,24 @@ class NDArray(np.ndarray[Any, np.dtype[Any]]):
     One element of it is an array of shape (1,) into which one can write, as in MXNet: ``labels[0].asscalar()`` and
     ``labels[0][:] = 3`` work. ``int(labels[0])`` and ``float(labels[0])`` do as well. Where MXNet and NumPy have a
     method of one name that do not do the same, it is MXNet's. Functions of mx.nd are methods, too:
-    ``images.slice_axis(axis=1, begin=0, end=8)``.
+    ``images.slice_axis(axis=1, begin=0, end=8)``; ndarray/functions.py adds them.
     """
 
     stype = "default"
 
     def __getitem__(self, key: Any) -> Any:
-        item = super().__getitem__(key)
-        if isinstance(item, np.ndarray):
-            return item
-        keys = key if isinstance(key, tuple) else (key,)
-        return super().__getitem__((*keys, ...)).reshape(1)
+        keys = _whole_keys(key)
+        item = super().__getitem__(keys)
+        return item if isinstance(item, np.ndarray) else super().__getitem__((*keys, ...)).reshape(1)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        super().__setitem__(_whole_keys(key), value)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         # NumPy's functions call methods, such as flatten, that are MXNet's here: they are given plain arrays.
         return _each_array(func(*_each_array(args, _plain), **_each_array(kwargs, _plain)), _with_methods)
 
     def __getattr__(self, name: str) -> Any:
-        if name in METHODS:
-            return partial(METHODS[name], self)
         raise AttributeError(f"NDArray has no {name!r}: {WHERE_TO_READ}")
 
     def __int__(self) -> int:
@@ -178,19 +174,19 @@ def from_numpy(ndarray: NumpyArray[Any], zero_copy: bool = True) -> NDArray:
 def zeros(shape: int | tuple[int, ...], ctx: Context | None = None, dtype: Any = "float32") -> NDArray:
     """Zeros."""
     check_context(ctx)
-    return viewed(np.zeros(shape, dtype))
+    return viewed(np.zeros(shape, dtype or "float32"))
 
 
 def ones(shape: int | tuple[int, ...], ctx: Context | None = None, dtype: Any = "float32") -> NDArray:
     """Ones."""
     check_context(ctx)
-    return viewed(np.ones(shape, dtype))
+    return viewed(np.ones(shape, dtype or "float32"))
 
 
 def full(shape: int | tuple[int, ...], val: float, ctx: Context | None = None, dtype: Any = "float32") -> NDArray:
     """One value everywhere."""
     check_context(ctx)
-    return viewed(np.full(shape, val, dtype))
+    return viewed(np.full(shape, val, dtype or "float32"))
 
 
 def empty(shape: int | tuple[int, ...], ctx: Context | None = None, dtype: Any = "float32") -> NDArray:
@@ -204,7 +200,13 @@ def arange(
     """Numbers from ``start`` to before ``stop``, or from 0 to before ``start`` alone."""
     check_context(ctx)
     first, end = (0, start) if stop is None else (start, stop)
-    return viewed(np.arange(first, end, step, dtype=dtype))
+    return viewed(np.arange(first, end, step, dtype=dtype or "float32"))
+
+
+def _whole_keys(key: Any) -> tuple[Any, ...]:
+    """A key as a tuple; numbers of rows are whole in it, which come as float32 from MXNet's functions."""
+    keys = key if isinstance(key, tuple) else (key,)
+    return tuple(one.astype(np.int64) if isinstance(one, NDArray) and one.dtype.kind == "f" else one for one in keys)
 
 
 def _each_array(value: Any, function: Callable[[Any], Any]) -> Any:
