@@ -38,6 +38,7 @@ def collate(samples):
     return (images - mean) / std, np.array([label for _, label in samples])
 
 
+decode(next(endless()))  # SPDL passes over images that fail: without FFmpeg's libraries there would be a time-out alone
 pipeline = (
     PipelineBuilder()
     .add_source(endless())
