@@ -3,6 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -77,7 +78,6 @@ def test_grey_is_a_channel_of_its_own(kind):
 
 
 def test_without_antialiasing_it_interpolates_between_neighbours():
-    cv2 = pytest.importorskip("cv2")
     for size in SIZES[:5]:
         image = noise(*size)
         wanted = cv2.resize(image, (80, 96), interpolation=cv2.INTER_LINEAR)

@@ -2,6 +2,7 @@ import io
 import subprocess
 import sys
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -92,7 +93,6 @@ def test_photographs_are_those_of_dali(photographs, tmp_path, antialias, augment
 
 @pytest.mark.parametrize("antialias", [True, False])
 def test_whole_images_are_pillows(noise, antialias):
-    cv2 = pytest.importorskip("cv2")
     dataset = dali_rec.open(noise)
     made = np.concatenate(
         [images for images, _ in batches(noise, (96, 80), "auto", augment=None, shuffle=False, antialias=antialias)]
