@@ -89,7 +89,7 @@ def _facts(found: DatasetInfo) -> Iterable[tuple[str, str]]:
         yield "CMYK JPEG", f"{found.cmyk_jpeg:,}"
     missed = sum(found.engine_missed.values())
     if missed:
-        yield "GPU engine", f"misses {missed:,} images: {_by_kind(found.engine_missed)}"
+        yield "GPU engine", f"misses {counted(missed, 'image')}: {_by_kind(found.engine_missed)}"
     elif found.images:
         yield "GPU engine", "takes every image"
     if found.not_images:

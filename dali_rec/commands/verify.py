@@ -95,8 +95,8 @@ def _print_some(found: Sequence[Fault], shown: int, label: str, what: str) -> No
 def _verdict(dataset: Path, report: VerifyReport, *, quick: bool) -> str:
     count = len(report.faults)
     verdict = counted(count, "fault") if count else "no faults"
-    images = "image headers sound, none decoded" if quick else "images decoded"
-    return f"{dataset}: {counted(report.records, 'record')}, {report.images:,} {images}, {verdict}"
+    read = counted(report.images, "image header") + " sound, none" if quick else counted(report.images, "image")
+    return f"{dataset}: {counted(report.records, 'record')}, {read} decoded, {verdict}"
 
 
 def _result(dataset: Path, repaired: RepairReport) -> str:

@@ -6,6 +6,7 @@ import struct
 import sys
 
 import damage
+import numpy as np
 import pytest
 from support import DATA, encoded, jpeg, make_class_folder, picture, traced_peak
 
@@ -519,6 +520,12 @@ def test_command_says_what_it_looked_at(capsys, packed):
     assert "none decoded, no faults" in capsys.readouterr().out
     assert main(["verify", "--duplicates", str(packed)]) == 0
     assert "12 images decoded, no faults" in capsys.readouterr().out
+
+
+def test_one_image_is_counted_as_one(capsys, tmp_path):
+    dali_rec.pack([(np.zeros((8, 8, 3), np.uint8), 0)], tmp_path / "one")
+    assert main(["verify", str(tmp_path / "one")]) == 0
+    assert "1 record, 1 image decoded, no faults" in capsys.readouterr().out
 
 
 def test_long_lists_of_faults_end_with_their_number(capsys, tmp_path):
