@@ -9,8 +9,8 @@ import os
 import re
 import shutil
 import stat
+import sys
 import threading
-import time
 import uuid
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -19,7 +19,7 @@ from dali_rec._sizes import shown_size
 from dali_rec.errors import DatasetError, DatasetNotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 PARTIAL_SUFFIX = ".partial"
 
@@ -31,9 +31,6 @@ _READING = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 
 _MOST_FILES = 1 << 16
 _CHUNK = 1 << 20
 _NOT_REGULAR = "not a regular file"
-_WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
-_LOCK_SUFFIX = ".lock"
-_SECONDS_BETWEEN_TRIES = 0.01
 _POSITION = threading.Lock()  # of open files, where it cannot be given with a read
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # of which Path leaves one slash; a drive has but one letter
 
@@ -53,15 +50,14 @@ def allow_many_files() -> None:
 
     Systems begin with 1,024 for the sake of old programs, which cannot have more.
     """
-    try:
+    if sys.platform != "win32":
         import resource
-    except ImportError:  # Windows
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        with contextlib.suppress(ValueError, OSError):  # macOS, which has another limit behind this one
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            with contextlib.suppress(ValueError, OSError):  # macOS, which has another limit behind this one
+                resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def fsync_directory(directory: Path) -> None:
@@ -180,11 +176,12 @@ def read_at(descriptor: int, position: int, size: int) -> bytes:
 
 
 def _read_once(descriptor: int, position: int, size: int) -> bytes:
-    if hasattr(os, "pread"):
+    if sys.platform == "win32":
+        with _POSITION:
+            os.lseek(descriptor, position, os.SEEK_SET)
+            return os.read(descriptor, size)
+    else:
         return os.pread(descriptor, size, position)
-    with _POSITION:  # Windows
-        os.lseek(descriptor, position, os.SEEK_SET)
-        return os.read(descriptor, size)
 
 
 def _rest(descriptor: int) -> bytes:
@@ -193,71 +190,6 @@ def _rest(descriptor: int) -> bytes:
     while piece := os.read(descriptor, _CHUNK):
         pieces.append(piece)
     return b"".join(pieces)
-
-
-def try_lock(file: IO[bytes], *, shared: bool = False) -> bool:
-    """Take a lock on an open file for the life of this process; False if another process has it.
-
-    True as well where the file system has no locks: then nobody can be told apart.
-    """
-    lock = _locker(shared=shared)
-    try:
-        lock(file.fileno())
-    except OSError as error:
-        return error.errno in _WITHOUT_LOCKS
-    return True
-
-
-def _locker(*, shared: bool) -> Callable[[int], None]:
-    try:
-        import fcntl
-    except ImportError:  # Windows, where a file that is open cannot be replaced by another run anyway
-        return lambda _descriptor: None
-    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-    return lambda descriptor: fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-
-
-@contextlib.contextmanager
-def locked(path: Path, seconds: float = 10.0) -> Iterator[bool]:
-    """Let one process at a time read, change and write ``path``: a lock, by a file NAME.lock that is gone afterwards.
-
-    Waits for other processes, but not longer than ``seconds``. Gives whether the lock is held; it is not where it took
-    longer or there can be no such file. Always true on a file system without locks.
-    """
-    beside = path.with_name(path.name + _LOCK_SUFFIX)
-    file = _wait_for_lock(beside, time.monotonic() + seconds)
-    if file is None:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        # Before it is let go of: who waits for this very file sees that it is gone, and makes another.
-        with contextlib.suppress(OSError):  # Windows, where it is open
-            beside.unlink()
-        file.close()
-
-
-def _wait_for_lock(path: Path, deadline: float) -> IO[bytes] | None:
-    while True:
-        try:
-            file = path.open("ab")
-        except OSError:
-            return None
-        if try_lock(file) and is_at(file, path):
-            return file
-        file.close()
-        if time.monotonic() > deadline:
-            return None
-        time.sleep(_SECONDS_BETWEEN_TRIES)
-
-
-def is_at(file: IO[bytes], path: Path) -> bool:
-    """Whether the open file is still the one at ``path``."""
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
 
 
 def as_path(path: str | os.PathLike[str]) -> Path:

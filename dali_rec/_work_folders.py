@@ -33,9 +33,14 @@ def is_work_folder(path: str | os.PathLike[str]) -> bool:
     return os.fspath(path).endswith(tuple(_COMMANDS)) and any((Path(path) / name).exists() for name in _FILES)
 
 
+def is_lock(name: str) -> bool:
+    """Whether a file of a work folder is a lock."""
+    return name == LOCK or name.startswith(f"{LOCK}-")
+
+
 def refuse_other_files(folder: str, names: Collection[str]) -> None:
     """Raise OutputExistsError if the work folder, in which these files are, holds none that says that it is one."""
-    if names and not any(name == LOCK or name.startswith((f"{LOCK}-", JOB, JOURNAL)) for name in names):
+    if names and not any(is_lock(name) or name.startswith((JOB, JOURNAL)) for name in names):
         raise OutputExistsError(
             f"{folder} is needed as a work folder but holds other files; move it or choose another name"
         )

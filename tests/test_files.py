@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dali_rec._files import atomic_write, is_at, locked
+from dali_rec._files import atomic_write
+from dali_rec._locks import is_at, locked
 from dali_rec.packing.store import clear_partials
 
 

@@ -14,7 +14,8 @@ import time
 from multiprocessing.pool import ThreadPool
 from typing import TYPE_CHECKING
 
-from dali_rec._files import as_path, check_space, locked, require_output_name
+from dali_rec._files import as_path, check_space, require_output_name
+from dali_rec._locks import locked
 from dali_rec._numbers import counted
 from dali_rec._sizes import shown_size
 from dali_rec._work_folders import FETCHING

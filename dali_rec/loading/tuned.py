@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dali_rec._cores import available_cores
 from dali_rec._environment import local_world_size_in_environment
-from dali_rec._files import locked, write_text_atomically
+from dali_rec._files import write_text_atomically
 from dali_rec._hardware import cpu_name, gpus
+from dali_rec._locks import locked
 from dali_rec._shard_names import dataset_name
 from dali_rec.errors import DatasetError
 

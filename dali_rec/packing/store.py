@@ -18,11 +18,11 @@ from dali_rec._files import (
     atomic_write,
     fsync_directory,
     hash_file,
-    is_at,
     publish,
-    try_lock,
     wrong_output,
 )
+from dali_rec._locks import OPEN_FILES_STAY, is_at, try_lock
+from dali_rec._work_folders import is_lock
 from dali_rec.errors import OutputExistsError, SourceError
 from dali_rec.sources.remote import filesystem_of, is_url
 
@@ -154,7 +154,7 @@ class LocalStore:
 
     def remove_folder(self, folder: str, last: Sequence[str] = ()) -> None:
         path = self.directory / folder
-        with contextlib.suppress(OSError):  # such as, on Windows, a lock that is held
+        with contextlib.suppress(OSError):  # such as, on Windows, of a lock that is held: see ``lock``
             for name in _in_order(self.names(folder), last):
                 self.remove(f"{folder}/{name}")
             path.rmdir()
@@ -163,14 +163,20 @@ class LocalStore:
     @contextlib.contextmanager
     def lock(self, name: str, *, shared: bool = False) -> Iterator[bool]:
         path = self.directory / name
-        with contextlib.ExitStack() as stack:
-            try:
-                file = stack.enter_context(path.open("wb"))
-            except FileNotFoundError:  # the other process finished, and removed the folder
-                yield False
-                return
+        try:
+            file = path.open("ab")
+        except FileNotFoundError:  # the other process finished, and removed the folder
+            yield False
+            return
+        try:
             # The second half: it did so between our open and our lock.
             yield try_lock(file, shared=shared) and is_at(file, path)
+        finally:
+            file.close()
+            if OPEN_FILES_STAY and all(map(is_lock, self.names(path.parent.name))):
+                with contextlib.suppress(OSError):  # where another has it, or another lock of this folder
+                    path.unlink()
+                    path.parent.rmdir()
 
     @contextlib.contextmanager
     def scratch(self, folder: str) -> Iterator[Path]:

@@ -14,7 +14,7 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING
 
-from dali_rec._work_folders import JOB, JOURNAL, LOCK, is_work_folder, refuse_other_files
+from dali_rec._work_folders import JOB, JOURNAL, LOCK, is_lock, is_work_folder, refuse_other_files
 from dali_rec.errors import DatasetError, OutputExistsError
 from dali_rec.packing.bad_images import rejections_file
 from dali_rec.packing.begun import format_begun, read_begun, work_folder
@@ -82,7 +82,7 @@ class WorkFolder:
             try:
                 self._begin_or_go_on()
             except (OSError, DatasetError):  # of which OutputExistsError is one, and a full disk
-                if not run.is_shared and all(_is_lock(name) for name in store.names(self.name)):
+                if not run.is_shared and all(is_lock(name) for name in store.names(self.name)):
                     self._remove()
                 raise
             scratch = stack.enter_context(store.scratch(self.name))
@@ -183,17 +183,17 @@ class WorkFolder:
     def clear(self) -> None:
         """Remove what a run leaves that was killed when all but the folder was gone, unless another holds it."""
         with self.store.lock(self._in(LOCK)) as locked:
-            if locked and all(_is_lock(name) for name in self.store.names(self.name)):
+            if locked and all(is_lock(name) for name in self.store.names(self.name)):
                 self._remove()
 
     def _removal_order(self) -> list[str]:
         """What is in the folder, without locks; what says that there is a job, and that it is done, comes last."""
-        names = [name for name in self.store.names(self.name) if not _is_lock(name)]
+        names = [name for name in self.store.names(self.name) if not is_lock(name)]
         return sorted(names, key=lambda name: (name == JOURNAL, name == JOB))
 
     def _remove(self) -> None:
         """Remove the folder. From when the lock is gone it may be another's, and is not touched again."""
-        locks = sorted(name for name in self.store.names(self.name) if _is_lock(name))
+        locks = sorted(name for name in self.store.names(self.name) if is_lock(name))
         self.store.remove_folder(self.name, (*self._removal_order(), *locks))
         self._is_removed = True
 
@@ -286,10 +286,6 @@ class WorkFolder:
             self.publication = Publication(sets, self.job.fingerprint, ordered)
             self.store.write(self._in(JOURNAL), self.publication.to_json().encode())
         self.publication.finish(self.store, self.name)
-
-
-def _is_lock(name: str) -> bool:
-    return name == LOCK or name.startswith(f"{LOCK}-")
 
 
 def keep_shard(store: Store, folder: str, report: ShardReport, scratch: Path) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import threading
 from array import array
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from dali_rec._files import as_path, fsync_directory, is_at, naming_writes, partial_path, publish, try_lock
+from dali_rec._files import as_path, fsync_directory, naming_writes, partial_path, publish
+from dali_rec._locks import is_at, open_to_remove, try_lock
 from dali_rec.errors import OutputExistsError, UnwritableRecordError
 from dali_rec.recordio.framing import Buffer, frame
 from dali_rec.recordio.header import pack_header
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
 
 _BUFFER_BYTES = 1 << 20
 _WRITE_BACK_BYTES = 32 << 20
+if sys.platform == "linux":
+    _sync_data = os.fdatasync
+else:
+    _sync_data = os.fsync
 
 
 class RecordWriter:
@@ -138,14 +144,11 @@ class RecordWriter:
             self._write_back.finish()
             os.fsync(file.fileno())
             self._write_index(partial_path(self.index_path))
-            self._publish()
+            with open_to_remove(file):
+                self._publish()
         except BaseException:
-            for final in (self.path, self.index_path):
-                partial_path(final).unlink(missing_ok=True)
+            self._remove_partials(file)
             raise
-        finally:
-            self._write_back.wait()
-            file.close()
 
     def _write_index(self, path: Path) -> None:
         with path.open("wb") as file:
@@ -179,11 +182,19 @@ class RecordWriter:
     def abort(self) -> None:
         """Throw away what was written. Safe to call twice, and after ``close``, which it does not undo."""
         if self._file is not None:
+            file, self._file = self._file, None
             if self._is_ours:
-                partial_path(self.path).unlink(missing_ok=True)
-                self._write_back.wait()
-            self._file.close()
-            self._file = None
+                self._remove_partials(file)
+            file.close()
+
+    def _remove_partials(self, file: IO[bytes]) -> None:
+        """Remove what is not to get a name, and close the file, when the disk is done with it."""
+        try:
+            self._write_back.wait()
+        finally:
+            with open_to_remove(file):
+                for final in (self.path, self.index_path):
+                    partial_path(final).unlink(missing_ok=True)
 
     @property
     def _is_ours(self) -> bool:
@@ -245,7 +256,7 @@ class _WriteBack:
 
     def _run(self, descriptor: int) -> None:
         try:
-            os.fdatasync(descriptor)
+            _sync_data(descriptor)
         except OSError as error:  # the system says it once: fsync would find nothing wrong
             self._error = error
 
