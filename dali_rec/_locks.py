@@ -94,11 +94,13 @@ def _wait_for_lock(path: Path, deadline: float) -> IO[bytes] | None:
     while True:
         try:
             file = path.open("ab")
-        except OSError:
-            return None
-        if try_lock(file) and is_at(file, path):
-            return file
-        file.close()
+        except OSError as error:
+            if not (OPEN_FILES_STAY and isinstance(error, PermissionError)):  # of a file that is just being removed
+                return None
+        else:
+            if try_lock(file) and is_at(file, path):
+                return file
+            file.close()
         if time.monotonic() > deadline:
             return None
         time.sleep(_SECONDS_BETWEEN_TRIES)
@@ -108,5 +110,5 @@ def is_at(file: IO[bytes], path: Path) -> bool:
     """Whether the open file is still the one at ``path``."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):  # the latter on Windows, while it is being removed
         return False

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,14 +42,16 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("dali-rec")
 
 
+_NEEDED = {"gpu": "a GPU", "posix": "a POSIX system"}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     gpus, why_not = count_gpus()
-    if gpus:
-        return
-    skip = pytest.mark.skip(reason=f"needs a GPU: {why_not}")
+    missing = {"gpu": None if gpus else why_not, "posix": "this is Windows" if sys.platform == "win32" else None}
     for item in items:
-        if item.get_closest_marker("gpu"):
-            item.add_marker(skip)
+        for name, reason in missing.items():
+            if reason is not None and item.get_closest_marker(name):
+                item.add_marker(pytest.mark.skip(reason=f"needs {_NEEDED[name]}: {reason}"))
 
 
 @pytest.fixture(scope="session", autouse=True)

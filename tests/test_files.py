@@ -1,5 +1,4 @@
 import errno
-import fcntl
 import os
 import threading
 from pathlib import Path
@@ -46,6 +45,7 @@ def test_failure_leaves_what_was_there_and_no_temporary_file(tmp_path):
     assert names(tmp_path) == ["x"]
 
 
+@pytest.mark.posix
 def test_folder_of_that_name_is_said_and_no_temporary_file_left(tmp_path):
     (tmp_path / "x").mkdir()
     with pytest.raises(IsADirectoryError) as caught, atomic_write(tmp_path / "x"):
@@ -65,6 +65,7 @@ def test_file_system_that_cannot_be_written_is_said_with_the_name_of_the_file(tm
     assert caught.value.filename == str(tmp_path / "x")
 
 
+@pytest.mark.posix
 def test_half_written_files_of_a_dead_process_are_cleared(tmp_path):
     (tmp_path / "finished").touch()
 
@@ -124,13 +125,14 @@ def test_file_system_without_locks_holds_nobody_up(tmp_path, monkeypatch, number
     def refuse(*_arguments):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(fcntl, "flock", refuse)
+    monkeypatch.setattr(pytest.importorskip("fcntl"), "flock", refuse)
     with locked(tmp_path / "x") as first, locked(tmp_path / "x") as second:
         assert first
         assert second
     assert names(tmp_path) == []
 
 
+@pytest.mark.posix
 def test_lock_file_that_is_gone_or_made_anew_is_another_one(tmp_path):
     path = tmp_path / "x.lock"
     with path.open("ab") as file:

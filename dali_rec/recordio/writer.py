@@ -27,10 +27,6 @@ if TYPE_CHECKING:
 
 _BUFFER_BYTES = 1 << 20
 _WRITE_BACK_BYTES = 32 << 20
-if sys.platform == "linux":
-    _sync_data = os.fdatasync
-else:
-    _sync_data = os.fsync
 
 
 class RecordWriter:
@@ -256,7 +252,10 @@ class _WriteBack:
 
     def _run(self, descriptor: int) -> None:
         try:
-            _sync_data(descriptor)
+            if sys.platform == "linux":
+                os.fdatasync(descriptor)
+            else:
+                os.fsync(descriptor)
         except OSError as error:  # the system says it once: fsync would find nothing wrong
             self._error = error
 

@@ -160,6 +160,7 @@ def test_index_that_cannot_be_written_leaves_what_was_there(tmp_path, monkeypatc
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x.idx", "x.rec"]
 
 
+@pytest.mark.posix
 def test_killed_writer_leaves_nothing_under_the_final_name_and_is_written_over(tmp_path):
     code = f"""
 import os, signal
@@ -213,6 +214,7 @@ print([bytes(record.image) for record in RecordReader(writer.path).records()])
     return subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("child", ["pass", "writer.abort()", "del writer", "writer.__exit__(SystemExit)"])
 def test_forked_process_leaves_the_files_of_its_parent_alone(tmp_path, child):
     ran = in_fork(tmp_path, child)
@@ -220,6 +222,7 @@ def test_forked_process_leaves_the_files_of_its_parent_alone(tmp_path, child):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x.idx", "x.rec"]
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("child", ["writer.write(b'x')", "writer.close()", "writer.__exit__(None)"])
 def test_forked_process_that_goes_on_writing_is_refused(tmp_path, child):
     ran = in_fork(tmp_path, child)
@@ -255,6 +258,7 @@ def test_ids_up_to_64_bits_read_back(tmp_path):
         assert [reader.record(key).key for key in keys] == keys
 
 
+@pytest.mark.posix
 def test_disk_that_fails_while_more_is_written_fails_the_file(tmp_path, monkeypatch):
     def fail(_descriptor):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
@@ -269,6 +273,7 @@ def test_disk_that_fails_while_more_is_written_fails_the_file(tmp_path, monkeypa
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.posix
 def test_disk_begins_before_all_is_written(tmp_path, monkeypatch):
     written = []
     monkeypatch.setattr(os, "fdatasync", lambda descriptor: written.append(os.fstat(descriptor).st_size))
