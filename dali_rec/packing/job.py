@@ -92,12 +92,12 @@ class Job:
         if other == self.fingerprint:
             return []
         mine = self.fingerprint
-        reasons = _changes(other.get("options"), mine["options"])
+        reasons = changes(other.get("options"), mine["options"])
         if (other.get("appended to") or {}) != mine["appended to"]:
             reasons.append(_other_bases(began=bool(other.get("appended to")), now=bool(self.bases)))
         else:
             reasons += self._other_images(other.get("images") or {}, other.get("samples") or {})
-        reasons += _changes(other.get("made by"), mine["made by"])
+        reasons += changes(other.get("made by"), mine["made by"])
         if not reasons and other.get("classes") != mine["classes"]:
             reasons.append("the names of the classes are others")
         return reasons or ["the files that it packs have other sizes, so that other images go into each shard"]
@@ -119,7 +119,8 @@ def _other_bases(*, began: bool, now: bool) -> str:
     return f"it was begun {'with' if began else 'without'} --append"
 
 
-def _changes(before: object, now: Mapping[str, Any]) -> list[str]:
+def changes(before: object, now: Mapping[str, Any]) -> list[str]:
+    """In words, what was otherwise when something was begun, of which only ``before`` is known."""
     if not isinstance(before, dict):
         return ["it was begun by another version of dali-rec"]
     names = [*now, *(name for name in before if name not in now)]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dali_rec._shard_names import appending_of
-from dali_rec.errors import DatasetError
+from dali_rec.errors import DatasetError, OutputExistsError
 from dali_rec.manifest import parse_manifest
 from dali_rec.packing.bad_images import rejections_file
 from dali_rec.packing.finish import PackedSet, list_of
+from dali_rec.packing.job import changes
 from dali_rec.packing.report import Rejection
 
 if TYPE_CHECKING:
@@ -66,16 +67,37 @@ def _packed(plan: Plan, job: Job, store: Store) -> PackedSet | None:
     return PackedSet(plan.split, path, manifest, manifest.records, rejections, listed) if is_whole else None
 
 
+def refuse_published_otherwise(job: Job, store: Store) -> None:
+    """Raise OutputExistsError if a data set of the job is there, and was made with other options, which it names."""
+    for plan in job.plans:
+        path = store.path(f"{plan.name}.json")
+        try:
+            made_with = parse_manifest(store.read(f"{plan.name}.json"), path).options
+        except (FileNotFoundError, DatasetError):
+            continue
+        if differences := changes(made_with, _recorded(plan, job)):
+            raise OutputExistsError(
+                f"{path} is finished, and was packed with other options: {'; '.join(differences)}. Choose another "
+                "name, or say --overwrite to replace it"
+            )
+
+
+def _recorded(plan: Plan, job: Job) -> dict[str, Any]:
+    """The options as a manifest gives them back."""
+    options: dict[str, Any] = json.loads(json.dumps({**job.recorded_options, "shards": len(plan.shards)}))
+    return options
+
+
 def _is_described(manifest: Manifest, plan: Plan, job: Job) -> bool:
     """Whether the manifest says what that of this plan would say, as far as that is known beforehand."""
-    source, options = job.source, {**job.recorded_options, "shards": len(plan.shards)}
+    source = job.source
     expected = replace(
         manifest,
         label_kind=source.label_kind,
         classes=source.classes,
         label_classes=source.label_classes,
         split=plan.split,
-        options=json.loads(json.dumps(options)),
+        options=_recorded(plan, job),
     )
     return manifest == expected and [one.rec for one in manifest.shards] == [f"{one.name}.rec" for one in plan.shards]
 

@@ -20,7 +20,7 @@ from dali_rec.packing.engines import pack_locally
 from dali_rec.packing.finish import publish_all
 from dali_rec.packing.job import Job, Task
 from dali_rec.packing.plan import Plan, make_plans
-from dali_rec.packing.published import find_published
+from dali_rec.packing.published import find_published, refuse_published_otherwise
 from dali_rec.packing.split import STRATIFIED_BOXES
 from dali_rec.packing.store import open_store
 from dali_rec.packing.work import WorkFolder
@@ -138,6 +138,8 @@ def run_pack(
         again = "; leave --resume out to add these images once more" if append else ""
         logger.warning("%s: all of this is done already, nothing is left to resume%s", store.path(name), again)
         return PackReport(done, job.source.notes, 0, time.perf_counter() - began)
+    if run.resume and begun is None and not (append or run.overwrite):
+        refuse_published_otherwise(job, store)
     work.target.protect(_files_of(source, found))
     if run.engine == "ray" and found.pixels is not None and found.pixels.stays_here:
         raise ValueError("engine='ray' packs what other machines can read, which an object of this process is not")
