@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dali_rec._files import open_regular, read_at
 from dali_rec.errors import ImageRejectedError
+from dali_rec.images import HEAD_BYTES
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -98,7 +99,9 @@ class ArchivedImages:
         """
         try:
             member = self._find(location)
-            return io.BytesIO(member.read()) if member.is_deflated else io.BufferedReader(_MemberFile(member))
+            return (
+                io.BytesIO(member.read()) if member.is_deflated else io.BufferedReader(_MemberFile(member), HEAD_BYTES)
+            )
         except _DAMAGE as error:
             raise ImageRejectedError(str(error)) from None
 
