@@ -123,6 +123,7 @@ def test_names_that_differ_in_capitals_alone_are_parted(tmp_path):
     assert [sample.location for sample in read_list(report.list_path).samples] == ["a.jpg", "A-1.jpg"]
 
 
+@pytest.mark.posix
 def test_link_in_the_folder_is_not_followed_out_of_it(photos, tmp_path):
     dali_rec.pack(photos, tmp_path / "x")
     (tmp_path / "files").mkdir()

@@ -466,6 +466,7 @@ def test_workers_and_progress_change_nothing(packed, rec):
     assert seen[-1] == (rec.stat().st_size,) * 2
 
 
+@pytest.mark.posix  # elsewhere there are threads alone
 @pytest.mark.parametrize("duplicates", [False, True])
 def test_processes_find_what_threads_find(doubled, tmp_path, begun, monkeypatch, duplicates):
     (tmp_path / "doubles" / "y" / "bad.png").write_bytes(encoded(picture(5), "PNG"))
@@ -486,6 +487,7 @@ def test_processes_find_what_threads_find(doubled, tmp_path, begun, monkeypatch,
     assert len(begun) == 3  # headers are not worth a process
 
 
+@pytest.mark.posix
 def test_process_that_is_killed_ends_the_check(doubled, begun, monkeypatch):
     monkeypatch.setattr(sys.modules["dali_rec.inspection.verify"], "_BYTES_A_PROCESS", 100)
 
