@@ -204,8 +204,9 @@ def is_nameless(path: Path) -> bool:
 
 def as_url(path: Path) -> str | None:
     """The path as the URL that it was meant to be, or None if it is a path: the folder ``s3:`` may be there."""
-    is_url = _URL.match(str(path)) is not None and not Path(path.parts[0]).is_dir()
-    return str(path).replace(":/", "://", 1) if is_url else None
+    text = path.as_posix()
+    is_url = _URL.match(text) is not None and not Path(path.parts[0]).is_dir()
+    return text.replace(":/", "://", 1) if is_url else None
 
 
 def require_name(path: Path) -> Path:

@@ -1,11 +1,11 @@
 import errno
 import os
 import threading
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import pytest
 
-from dali_rec._files import atomic_write
+from dali_rec._files import as_url, atomic_write
 from dali_rec._locks import is_at, locked
 from dali_rec.packing.store import clear_partials
 
@@ -163,3 +163,11 @@ def test_file_that_cannot_be_written_is_named_and_not_its_temporary_one(tmp_path
     with pytest.raises(FileNotFoundError) as caught, atomic_write(path):
         pass
     assert caught.value.filename == str(path)
+
+
+@pytest.mark.parametrize("kind", [Path, PureWindowsPath])
+def test_url_is_known_by_its_path_and_a_drive_is_none(kind):
+    assert as_url(kind("s3://bucket/sets/x")) == "s3://bucket/sets/x"
+    assert as_url(kind("https://host/x.rec")) == "https://host/x.rec"
+    assert as_url(kind("C:/photos/x")) is None
+    assert as_url(kind("photos/x")) is None
