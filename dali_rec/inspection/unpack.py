@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,7 @@ _EXTENSIONS = {
 _IMAGE_EXTENSIONS = frozenset(extension for extensions in _EXTENSIONS.values() for extension in extensions)
 # What some file system takes for something else: control characters, drives, streams, wildcards, other separators.
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f\\:*?"<>|]')
-_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+_RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[\d\xb9\xb2\xb3]) *(\..*)?", re.IGNORECASE)
 _LONGEST_NAME = 200  # bytes; most file systems take 255
 
 
@@ -105,7 +106,7 @@ def _name(dataset: Dataset) -> str:
 
 
 class _Names:
-    """Names for files, relative to the folder that they must stay in; no two are the same, in capitals or not."""
+    """Names for files, relative to the folder that they must stay in; no two are the same on any file system."""
 
     def __init__(self, target: Path, dataset: Dataset) -> None:
         self._root = target.resolve()
@@ -119,12 +120,12 @@ class _Names:
         name = _with_extension(given, kind) if given else ""
         if not _is_safe(name):
             name = self._by_id(record, kind)
-        if name.casefold() in self._taken:
+        if _folded(name) in self._taken:
             stem, dot, extension = name.rpartition(".")
             name = f"{stem}-{record.key}{dot}{extension}"
-            while name.casefold() in self._taken:
+            while _folded(name) in self._taken:
                 name = f"{stem}-{record.key}-{len(self._taken)}{dot}{extension}"
-        self._taken.add(name.casefold())
+        self._taken.add(_folded(name))
         self._make_folder(name)
         return name
 
@@ -163,6 +164,11 @@ def _with_extension(name: str, kind: str) -> str:
     if not extensions or extension.lower() in extensions:
         return name
     return (stem if extension.lower() in _IMAGE_EXTENSIONS else name) + extensions[0]
+
+
+def _folded(name: str) -> str:
+    """The same for names that are of one file where capitals, or how a letter got its accent, do not tell apart."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _is_safe(name: str) -> bool:
