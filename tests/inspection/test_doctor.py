@@ -1,3 +1,4 @@
+import io
 import json
 import re
 import subprocess
@@ -234,6 +235,19 @@ def test_command_prints_a_table_and_ends_well(capsys, machine):
     out = capsys.readouterr().out
     for expected in ("nvidia-dali-cuda120", "pip install 'dali-rec[gcs]'", "The loader will use the CPU", "torch"):
         assert expected in out
+
+
+def test_marks_are_plain_where_the_encoding_lacks_others(machine, monkeypatch):
+    machine({})
+    out = io.TextIOWrapper(io.BytesIO(), "cp1252")
+    monkeypatch.setattr(sys, "stdout", out)
+    assert main(["doctor"]) == 0
+    out.flush()
+    printed = out.buffer.getvalue().decode("cp1252")
+    assert "+  NumPy " in printed
+    assert "-  s3fs " in printed
+    assert "x  DALI " in printed
+    assert "\\u" not in printed
 
 
 def test_command_ends_well_where_nothing_can_be_loaded(capsys, machine):
