@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dali_rec._files import as_path, atomic_write, naming_writes, own_partial_path, require_local_output
+from dali_rec._files import (
+    as_path,
+    atomic_write,
+    naming_writes,
+    own_partial_path,
+    require_local_output,
+    windows_forbids,
+)
 from dali_rec._shard_names import dataset_name
 from dali_rec.dataset import Dataset, listed_ids
 from dali_rec.errors import ImageRejectedError, OutputExistsError
@@ -35,9 +41,6 @@ _EXTENSIONS = {
     "AVIF": (".avif",),
 }
 _IMAGE_EXTENSIONS = frozenset(extension for extensions in _EXTENSIONS.values() for extension in extensions)
-# What some file system takes for something else: control characters, drives, streams, wildcards, other separators.
-_UNSAFE = re.compile(r'[\x00-\x1f\x7f\\:*?"<>|]')
-_RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[\d\xb9\xb2\xb3]) *(\..*)?", re.IGNORECASE)
 _LONGEST_NAME = 200  # bytes; most file systems take 255
 
 
@@ -173,14 +176,9 @@ def _folded(name: str) -> str:
 
 def _is_safe(name: str) -> bool:
     """Whether a name from elsewhere is a relative path that stays where it is put, on any file system."""
-    parts = name.split("/")
-    return not _UNSAFE.search(name) and all(
-        part not in ("", ".", "..")
-        and part == part.strip(" ")
-        and not part.endswith(".")
-        and not _RESERVED.fullmatch(part)
-        and len(os.fsencode(part)) <= _LONGEST_NAME
-        for part in parts
+    return all(
+        part and not part.startswith(" ") and not windows_forbids(part) and len(os.fsencode(part)) <= _LONGEST_NAME
+        for part in name.split("/")
     )
 
 
