@@ -137,6 +137,7 @@ def test_more_shards_than_files_may_be_open(class_folder, tmp_path):
     assert re.fullmatch(r"dali-rec: .*x-\d+-of-00020.rec: too many open files: .*'ulimit -n 65536'\n", error)
 
 
+@pytest.mark.posix
 def test_interruption_of_work_is_one_line_and_status_130(class_folder, tmp_path):
     lines = (f"{key}\t0\tant/ant_000.jpg\n" for key in range(200_000))
     (tmp_path / "long.lst").write_text("".join(lines))
@@ -160,6 +161,7 @@ def test_interruption_of_work_is_one_line_and_status_130(class_folder, tmp_path)
     assert (process.returncode, out, error) == (130, "", "interrupted\n")
 
 
+@pytest.mark.posix
 def test_interruption_while_it_starts_is_one_line_and_status_130():
     command = [sys.executable, "-X", "importtime", "-m", "dali_rec", "doctor"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:

@@ -166,7 +166,7 @@ def test_processes_of_a_loader_give_batches_in_order_and_draw_different_numbers(
     # In a process of its own: a fork of one in which tests have imported other frameworks may hang.
     (tmp_path / "script.py").write_text(PROCESSES)
     command = [sys.executable, tmp_path / "script.py", rec, begun_by]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     first, second, records, *killed = map(json.loads, done.stdout.splitlines())
     assert first == second
     numbers, *drawn = zip(*first, strict=True)
