@@ -30,8 +30,12 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _READING = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 _MOST_FILES = 1 << 16
 _CHUNK = 1 << 20
+_NO_NAME = "Windows has no files of this name"
 _NOT_REGULAR = "not a regular file"
 _POSITION = threading.Lock()  # of open files, where it cannot be given with a read
+# On Windows: what parts folders, and begins drives and streams, wildcards, and devices, whatever their extension.
+_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f\\/:*?"<>|]')
+_DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[\d\xb9\xb2\xb3]) *(\..*)?", re.IGNORECASE)
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # of which Path leaves one slash; a drive has but one letter
 
 
@@ -83,6 +87,8 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
 
     Of several processes that write ``path`` at the same time the one that ends last has written it.
     """
+    if sys.platform == "win32" and windows_forbids(path.name):
+        raise OSError(errno.EINVAL, _NO_NAME, str(path))
     temporary = own_partial_path(path)
     try:
         with naming_writes(path):
@@ -162,6 +168,11 @@ def read_regular(path: str | os.PathLike[str]) -> tuple[bytes, os.stat_result]:
     return data, status
 
 
+def windows_forbids(name: str) -> bool:
+    """Whether Windows takes a name for something else than the file, or the folder, that it is elsewhere."""
+    return bool(_FORBIDDEN.search(name) or _DEVICE.fullmatch(name) or name.endswith((" ", ".")))
+
+
 def unnameable(error: UnicodeEncodeError) -> str:
     """Why no file can be called so, and what to do: told not to use UTF-8, Python goes by the locale."""
     return f"the locale's encoding, {error.encoding}, has not all letters of its name; set PYTHONUTF8=1"
@@ -204,8 +215,9 @@ def is_nameless(path: Path) -> bool:
 
 def as_url(path: Path) -> str | None:
     """The path as the URL that it was meant to be, or None if it is a path: the folder ``s3:`` may be there."""
-    is_url = _URL.match(str(path)) is not None and not Path(path.parts[0]).is_dir()
-    return str(path).replace(":/", "://", 1) if is_url else None
+    text = path.as_posix()
+    is_url = _URL.match(text) is not None and not Path(path.parts[0]).is_dir()
+    return text.replace(":/", "://", 1) if is_url else None
 
 
 def require_name(path: Path) -> Path:
@@ -228,6 +240,8 @@ def wrong_output(out: str | os.PathLike[str]) -> str | None:
         return f"{path}: the output needs a name, such as {path / 'train'}"
     if os.fspath(out).endswith(("/", os.sep)):
         return f"{out} is a folder: the output needs a name, such as {path / 'train'}"
+    if sys.platform == "win32" and windows_forbids(f"{path.name}.rec"):
+        return f"{path}: {_NO_NAME}"
     if path.suffix in (".rec", ".json"):  # by that name a file is opened, and no data set of this prefix
         return f"{path}: the output is a prefix, to which {path.suffix} is added: say {path.with_suffix('')}"
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import sys
 import traceback
 from typing import Annotated
@@ -30,6 +31,7 @@ from dali_rec.commands.verify import verify
 from dali_rec.errors import DaliRecError
 
 FAILED = 1  # typer itself exits with 2 on wrong usage
+_LONG_PATH = 230  # Windows takes 259 characters, and temporary names are longer
 
 app = typer.Typer(
     name="dali-rec",
@@ -112,7 +114,15 @@ def _one_line(error: Exception) -> str:
             remedy = "raise the limit ('ulimit -f', or that of the file system), or make smaller files, as by --shards"
         return f"{error.filename}: {error.strerror}; no file is left half-written: {remedy}"
     if isinstance(error, OSError) and error.filename is not None and error.strerror and error.filename2 is None:
-        return f"{error.filename}: {error.strerror}"
+        return f"{error.filename}: {error.strerror}{_if_too_long(error)}"
     if isinstance(error, UnicodeEncodeError):
         return f"{error.object}: {unnameable(error)}"
     return " ".join(str(error).split())
+
+
+def _if_too_long(error: OSError) -> str:
+    """What Windows leaves unsaid of a path: that it has too many characters."""
+    is_long = len(os.path.abspath(error.filename)) > _LONG_PATH  # noqa: PTH100
+    if sys.platform == "win32" and isinstance(error, FileNotFoundError) and is_long:
+        return ": Windows takes so long a path only where LongPathsEnabled is set; choose a folder with a shorter one"
+    return ""

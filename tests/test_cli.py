@@ -1,13 +1,17 @@
+import errno
 import inspect
 import json
 import re
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from damage import flipped_image
 
 import dali_rec
+from dali_rec import cli
 from dali_rec.arrange import split
 from dali_rec.cli import app, main
 from dali_rec.commands.pack import pack
@@ -54,7 +58,16 @@ def test_labels_without_a_name_are_packed_and_shown_as_numbers(capsys, packed, t
 def test_failure_is_one_line_on_standard_error_and_status_1(capsys, tmp_path):
     status, out, err = run(capsys, "pack", tmp_path / "nothing", tmp_path / "x")
     assert (status, out) == (1, "")
-    assert err == f"dali-rec: {tmp_path}/nothing: no such file or folder\n"
+    assert err == f"dali-rec: {tmp_path / 'nothing'}: no such file or folder\n"
+
+
+@pytest.mark.parametrize(("length", "is_said"), [(259, True), (230, False)])
+def test_path_that_is_too_long_for_windows_is_said_to_be(monkeypatch, length, is_said):
+    path = str(Path("x").absolute()).ljust(length, "x")
+    monkeypatch.setattr(cli, "sys", SimpleNamespace(platform="win32"))
+    line = cli._one_line(FileNotFoundError(errno.ENOENT, "Not found", path))
+    assert line.startswith(f"{path}: Not found")
+    assert ("LongPathsEnabled" in line) == is_said
 
 
 def test_debug_shows_the_traceback(capsys, tmp_path):
@@ -177,7 +190,7 @@ def test_folder_for_a_data_set_is_refused(capsys, tmp_path, monkeypatch, argumen
         (["split", "PACKED", "x.json", "--shards", "2"], "x.json: the output is a prefix, to which .json is added"),
         (["shuffle", "PACKED", "x.rec"], "the output is a prefix"),
         (["pack", "FOLDER", "x.rec", "--format", "insightface"], "the output is a prefix"),
-        (["pack", "FOLDER", "new/"], "new/ is a folder: the output needs a name, such as new/train"),
+        (["pack", "FOLDER", "new/"], f"new/ is a folder: the output needs a name, such as {Path('new/train')}"),
         (["pack", "FOLDER", "new/", "--format", "insightface"], "new/ is a folder"),
         (["pack", "FOLDER", "s3://bucket/sets/"], "after the bucket, such as s3://bucket/sets/train"),
         (["merge", "PACKED", "new/"], "new/ is a folder"),

@@ -59,6 +59,7 @@ def test_no_two_things_have_one_file_however_processes_take_turns(run, tmp_path)
     assert not names[0] & names[1]
 
 
+@pytest.mark.posix
 def test_a_full_disk_stops_nothing(run, tmp_path):
     full = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (16, 16))\n"
     out, error = run(f"{full}print(times(3).ctypes(7))")

@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 from support import DATA, jpeg
@@ -89,9 +90,8 @@ def test_prefix_of_splits_is_told_their_names(class_folder, tmp_path):
     dali_rec.pack(class_folder, tmp_path / "x", split={"train": 0.5, "val": 0.5})
     (tmp_path / "x-notes.json").write_text("{}")
     (tmp_path / "x-torn.json").write_text('{"format": "dali-rec"')
-    with pytest.raises(
-        DatasetNotFoundError, match=f"exists; name one that is there: {tmp_path}/x-train, {tmp_path}/x-val$"
-    ):
+    told = f"exists; name one that is there: {tmp_path / 'x-train'}, {tmp_path / 'x-val'}"
+    with pytest.raises(DatasetNotFoundError, match=re.escape(told) + "$"):
         dali_rec.open(tmp_path / "x")
 
 
@@ -113,7 +113,7 @@ def test_cut_file_is_refused(packed):
     ("name", "remedy"),
     [
         ("", "it is a folder: .*'dali-rec pack"),
-        ("photos.idx", "is called .*/photos$"),
+        ("photos.idx", r"is called .*[/\\]photos$"),
         ("nothing", "'dali-rec pack' makes"),
     ],
 )
@@ -234,7 +234,7 @@ def test_manifest_that_may_not_be_read_is_an_error(packed, monkeypatch):
     ],
 )
 def test_json_of_another_kind_beside_the_rec_is_ignored(packed, text):
-    packed.with_name("photos.json").write_text(text)
+    packed.with_name("photos.json").write_text(text, "utf-8")
     for name in ("photos", "photos.rec"):
         dataset = dali_rec.open(packed.with_name(name))
         assert (len(dataset), dataset.manifest) == (12, None)

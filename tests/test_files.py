@@ -1,11 +1,13 @@
 import errno
 import os
 import threading
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
+from types import SimpleNamespace
 
 import pytest
 
-from dali_rec._files import atomic_write
+from dali_rec import _files
+from dali_rec._files import as_url, atomic_write, wrong_output
 from dali_rec._locks import is_at, locked
 from dali_rec.packing.store import clear_partials
 
@@ -163,3 +165,25 @@ def test_file_that_cannot_be_written_is_named_and_not_its_temporary_one(tmp_path
     with pytest.raises(FileNotFoundError) as caught, atomic_write(path):
         pass
     assert caught.value.filename == str(path)
+
+
+@pytest.mark.parametrize("kind", [Path, PureWindowsPath])
+def test_url_is_known_by_its_path_and_a_drive_is_none(kind):
+    assert as_url(kind("s3://bucket/sets/x")) == "s3://bucket/sets/x"
+    assert as_url(kind("https://host/x.rec")) == "https://host/x.rec"
+    assert as_url(kind("C:/photos/x")) is None
+    assert as_url(kind("photos/x")) is None
+
+
+@pytest.mark.parametrize("name", ["a:b", "con", "COM1.x", "what?", "all*"])
+def test_name_that_windows_takes_for_something_else_is_refused_there(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(_files, "sys", SimpleNamespace(platform="win32"))
+    with (
+        pytest.raises(OSError, match="Windows has no files of this name") as raised,
+        atomic_write(tmp_path / f"{name}.png"),
+    ):
+        pass
+    assert raised.value.filename == str(tmp_path / f"{name}.png")
+    assert wrong_output(tmp_path / name) == f"{tmp_path / name}: Windows has no files of this name"
+    assert wrong_output(tmp_path / "plain.") is None
+    assert names(tmp_path) == []

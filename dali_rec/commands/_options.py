@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
+import sys
+from typing import TYPE_CHECKING
 
 import typer
 
 from dali_rec._sizes import parse_size
 from dali_rec.packing.split import parse_shares
 from dali_rec.recordio.header import MAX_ID
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 
 def seconds_above_zero(value: float) -> float:
@@ -26,6 +32,17 @@ def size(text: str | None) -> str | None:
         except ValueError as error:
             raise typer.BadParameter(str(error)) from None
     return text
+
+
+def expanded(paths: Sequence[Path]) -> list[Path]:
+    """The paths, with the files that ``*`` and ``?`` stand for: shells of Windows leave that to the program."""
+    found: list[Path] = []
+    for path in paths:
+        named: list[Path] = []
+        if sys.platform == "win32" and ("*" in path.name or "?" in path.name):
+            named = sorted(path.parent.glob(path.name.replace("[", "[[]")))
+        found += named or [path]
+    return found
 
 
 def parse_split(text: str | None) -> dict[str, float] | None:

@@ -9,7 +9,7 @@ import typer
 
 from dali_rec._sizes import shown_size
 from dali_rec.arrange.classes import LabelChoice
-from dali_rec.commands._options import parse_split, size
+from dali_rec.commands._options import expanded, parse_split, size
 from dali_rec.commands._printing import describe_set
 from dali_rec.errors import SourceError
 from dali_rec.packing.options import SHUFFLE_SEED
@@ -57,7 +57,7 @@ def merge(
     _check_one_of(shards, shard_size, shard_records)
     with progress_bar("merging", "bytes") as progress:
         report = run(
-            datasets[:-1],
+            expanded([Path(one) for one in datasets[:-1]]),
             datasets[-1],
             shards=shards,
             shard_size=shard_size,

@@ -13,7 +13,8 @@ from rich.text import Text
 if TYPE_CHECKING:
     from dali_rec.inspection.doctor import Diagnosis
 
-_MARKS = {"ok": ("✓", "green"), "absent": ("–", "dim"), "problem": ("✗", "bold red")}
+# As they are, and for encodings that lack them, as those of Windows do.
+_MARKS = {"ok": ("✓", "+", "green"), "absent": ("–", "-", "dim"), "problem": ("✗", "x", "bold red")}
 
 
 def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False) -> None:
@@ -21,7 +22,7 @@ def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="Print everyt
 
     Example: dali-rec doctor
 
-    Exit status 0, also where something is missing; what is wrong is marked ✗, with the command that mends it.
+    Exit status 0, also where something is missing; what is wrong is marked by a cross, with the command that mends it.
     """
     from dali_rec.inspection.doctor import diagnose
 
@@ -35,13 +36,14 @@ def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="Print everyt
 def _print(found: Diagnosis) -> None:
     console = Console(soft_wrap=True, highlight=False)
     table = Table.grid(padding=(0, 2))
+    lacks_marks = "✓✗".encode(console.encoding, "replace") == b"??"
     section = None
     for finding in found.findings:
         if finding.section != section:
             section = finding.section
             table.add_row("", Text(section, style="bold"))
-        mark, style = _MARKS[finding.status]
-        table.add_row(Text(mark, style=style), finding.name, Text(finding.detail))
+        mark, plain_mark, style = _MARKS[finding.status]
+        table.add_row(Text(plain_mark if lacks_marks else mark, style=style), finding.name, Text(finding.detail))
         if finding.remedy is not None:
             table.add_row("", "", Text(finding.remedy, style="cyan"))
     console.print(table)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from dali_rec._numbers import counted
+from dali_rec.commands._options import expanded
 
 
 def index(
@@ -20,7 +21,7 @@ def index(
     from dali_rec.progress import progress_bar
     from dali_rec.recordio import RecordReader, index_path_of, write_index
 
-    for path in files:
+    for path in expanded(files):
         if not path.exists() and (rec := path.with_name(f"{path.name}.rec")).exists():
             raise typer.BadParameter(f"{path}: no such file; the .rec is called {rec}", param_hint="FILE.rec")
         with RecordReader(path) as reader, progress_bar("indexing", "bytes") as progress:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dali_rec._numbers import counted
+from dali_rec.commands._options import expanded
 from dali_rec.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def info(
     """
     from dali_rec.inspection import info as run
 
-    for dataset in datasets:
+    for dataset in expanded(datasets):
         with progress_bar("reading headers", "records") as progress:
             found = run(dataset, progress=progress)
         if as_json:

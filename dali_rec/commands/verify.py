@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dali_rec._numbers import counted
+from dali_rec.commands._options import expanded
 from dali_rec.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def verify(
     if drop_missing_shards and not repair:
         raise typer.BadParameter("only with --repair", param_hint="--drop-missing-shards")
     failed = False
-    for dataset in datasets:
+    for dataset in expanded(datasets):
         with progress_bar("verifying", "bytes") as progress:
             report = run(dataset, decode=not quick, duplicates=duplicates, workers=workers, progress=progress)
         if as_json:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from dali_rec._cores import available_cores
+from dali_rec._dali import has_builds_here, where_instead
 from dali_rec._hardware import cpu_name, gpus, memory, nvidia_driver, total_cores
 from dali_rec._version import __version__
 from dali_rec.inspection import dali_probe, packages
@@ -29,7 +30,10 @@ _OLDEST_DALI = (2, 3)
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at: what it is, how it is with it, and the command that would mend it, if any."""
+    """One thing that was looked at: what it is, how it is with it, and the command that would mend it, if any.
+
+    Where there is no such command on this system, the remedy is another system.
+    """
 
     section: str
     name: str
@@ -90,6 +94,10 @@ def _install(extra: str) -> str:
     return f"pip install 'dali-rec[{extra}]'"
 
 
+def _install_dali(driver: Driver | None) -> str:
+    return _install(cuda_extra(driver)) if has_builds_here() else where_instead("loading")
+
+
 def _machine() -> Iterator[Finding]:
     yield Finding("machine", "dali-rec", "ok", __version__)
     old = sys.version_info < (3, 10)
@@ -118,9 +126,10 @@ def _gpus(driver: Driver | None, cards: tuple[Gpu, ...]) -> Iterator[Finding]:
 
 
 def _dali(dali: list[Installed], versions: dict[str, str], driver: Driver | None) -> Iterator[Finding]:
-    remedy = _install(cuda_extra(driver))
+    remedy = _install_dali(driver)
     if not dali:
-        yield Finding("loading", "DALI", "problem", "not installed: packing works, loading does not", remedy)
+        why = "not installed" if has_builds_here() else "has builds for Linux only"
+        yield Finding("loading", "DALI", "problem", f"{why}: packing works, loading does not", remedy)
     elif len(dali) > 1:
         names = " and ".join(one.distribution for one in dali)
         uninstall = f"pip uninstall -y {' '.join(one.distribution for one in dali)} && {remedy}"
@@ -174,7 +183,7 @@ def _packages(
             missing = f"not installed, for {package.purpose}"
             yield Finding(section, package.name, "problem", missing, "pip install --upgrade dali-rec")
         else:
-            remedy = _install(package.extra or cuda_extra(driver))
+            remedy = _install(package.extra) if package.extra else _install_dali(driver)
             yield Finding(section, package.name, "absent", f"not installed, for {package.purpose}", remedy)
 
 

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
+import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dali_rec._files import as_path, atomic_write, naming_writes, own_partial_path, require_local_output
+from dali_rec._files import (
+    as_path,
+    atomic_write,
+    naming_writes,
+    own_partial_path,
+    require_local_output,
+    windows_forbids,
+)
 from dali_rec._shard_names import dataset_name
 from dali_rec.dataset import Dataset, listed_ids
 from dali_rec.errors import ImageRejectedError, OutputExistsError
@@ -34,9 +41,6 @@ _EXTENSIONS = {
     "AVIF": (".avif",),
 }
 _IMAGE_EXTENSIONS = frozenset(extension for extensions in _EXTENSIONS.values() for extension in extensions)
-# What some file system takes for something else: control characters, drives, streams, wildcards, other separators.
-_UNSAFE = re.compile(r'[\x00-\x1f\x7f\\:*?"<>|]')
-_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 _LONGEST_NAME = 200  # bytes; most file systems take 255
 
 
@@ -105,7 +109,7 @@ def _name(dataset: Dataset) -> str:
 
 
 class _Names:
-    """Names for files, relative to the folder that they must stay in; no two are the same, in capitals or not."""
+    """Names for files, relative to the folder that they must stay in; no two are the same on any file system."""
 
     def __init__(self, target: Path, dataset: Dataset) -> None:
         self._root = target.resolve()
@@ -119,12 +123,12 @@ class _Names:
         name = _with_extension(given, kind) if given else ""
         if not _is_safe(name):
             name = self._by_id(record, kind)
-        if name.casefold() in self._taken:
+        if _folded(name) in self._taken:
             stem, dot, extension = name.rpartition(".")
             name = f"{stem}-{record.key}{dot}{extension}"
-            while name.casefold() in self._taken:
+            while _folded(name) in self._taken:
                 name = f"{stem}-{record.key}-{len(self._taken)}{dot}{extension}"
-        self._taken.add(name.casefold())
+        self._taken.add(_folded(name))
         self._make_folder(name)
         return name
 
@@ -165,16 +169,16 @@ def _with_extension(name: str, kind: str) -> str:
     return (stem if extension.lower() in _IMAGE_EXTENSIONS else name) + extensions[0]
 
 
+def _folded(name: str) -> str:
+    """The same for names that are of one file where capitals, or how a letter got its accent, do not tell apart."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
 def _is_safe(name: str) -> bool:
     """Whether a name from elsewhere is a relative path that stays where it is put, on any file system."""
-    parts = name.split("/")
-    return not _UNSAFE.search(name) and all(
-        part not in ("", ".", "..")
-        and part == part.strip(" ")
-        and not part.endswith(".")
-        and not _RESERVED.fullmatch(part)
-        and len(os.fsencode(part)) <= _LONGEST_NAME
-        for part in parts
+    return all(
+        part and not part.startswith(" ") and not windows_forbids(part) and len(os.fsencode(part)) <= _LONGEST_NAME
+        for part in name.split("/")
     )
 
 

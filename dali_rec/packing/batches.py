@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import simplejpeg
 
-from dali_rec._dali import DALI_ERRORS
+from dali_rec._dali import DALI_ERRORS, how_to_get_dali
 from dali_rec.errors import ImageRejectedError, MissingDependencyError
 from dali_rec.images import check_pixels, inspect_image
 from dali_rec.orientation import orientation_of
@@ -259,14 +259,12 @@ def _parts(images: Sequence[Seen]) -> Iterator[list[int]]:
 
 
 def import_nvimgcodec() -> Any:
-    """The module nvidia.nvimgcodec. Raises MissingDependencyError with the line that installs it."""
+    """The module nvidia.nvimgcodec. Raises MissingDependencyError with what to do."""
     try:
         from nvidia import nvimgcodec
     except ImportError as error:
-        raise MissingDependencyError(
-            f"packing on a GPU needs nvImageCodec ({error}); install it with: pip install 'dali-rec[cuda12]', or "
-            "'dali-rec[cuda13]' for drivers of CUDA 13"
-        ) from None
+        what = "packing on a GPU"
+        raise MissingDependencyError(f"{what} needs nvImageCodec ({error}); {how_to_get_dali(what)}") from None
     return nvimgcodec
 
 

@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dali_rec._dali import DALI_ERRORS, dali_reason
+from dali_rec._dali import DALI_ERRORS, dali_reason, has_builds_here
 from dali_rec._hardware import count_gpus
 from dali_rec.errors import DaliRecError, DeviceUnavailableError
 from dali_rec.packing.batches import import_nvimgcodec
@@ -59,7 +59,7 @@ def choose_device(options: PackOptions, run: RunOptions, plan: Plan, begun: str 
     if begun in ("cpu", "gpu"):
         return _with_device(options, "gpu" if begun == "gpu" else "cpu")
     is_too_small = len(plan.samples) < FEWEST_IMAGES
-    if not gpus or options.image.keeps_bytes or run.engine == "ray" or is_too_small:
+    if not gpus or not has_builds_here() or options.image.keeps_bytes or run.engine == "ray" or is_too_small:
         return _with_device(options, "cpu")
     try:
         on_gpu = _rate(_with_device(options, "gpu"), plan)

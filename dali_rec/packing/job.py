@@ -83,7 +83,10 @@ class Job:
             from dali_rec._dali import import_dali
             from dali_rec.packing.batches import import_nvimgcodec
 
-            found |= {"DALI": import_dali().__version__, "nvImageCodec": import_nvimgcodec().__version__}
+            found |= {
+                "DALI": import_dali("packing on a GPU").__version__,
+                "nvImageCodec": import_nvimgcodec().__version__,
+            }
             found["GPU"] = ", ".join(sorted({gpu.name for gpu in gpus()}))
         return found
 

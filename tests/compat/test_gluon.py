@@ -1,4 +1,5 @@
 import json
+import multiprocessing
 import subprocess
 import sys
 import threading
@@ -125,35 +126,47 @@ def test_threads_of_a_loader_read_one_file(rec):
 
 
 PROCESSES = """
-import json, os, random, sys
+import json, multiprocessing, os, random, sys
 import numpy as np
 import dali_rec.compat.mxnet as mx
 data = mx.gluon.data
-draws = data.SimpleDataset(range(8)).transform(
-    lambda number: (number, random.random(), np.random.random(), float(mx.random.uniform()[0]))
-)
-loader = data.DataLoader(draws, 1, num_workers=2)
-for _ in range(2):
-    random.seed(5)
-    print([[float(one[0]) for one in batch] for batch in loader])
-records = data.vision.ImageRecordDataset(sys.argv[1])
-print([[int(label[0]), int(image.sum())] for image, label in data.DataLoader(records.take(4), 1, num_workers=2)])
-ends = data.DataLoader(draws.transform(lambda *sample: sample[0] < 4 or os._exit(3)), 2, num_workers=1)
-for _ in range(2):
-    try:
-        print(json.dumps([len(batch) for batch in ends]))
-    except RuntimeError as error:
-        print(json.dumps(str(error)))
-for _ in data.DataLoader(records.transform(lambda *sample: 1 / 0), 2, num_workers=1):
-    pass
+
+def drawn(number):
+    return number, random.random(), np.random.random(), float(mx.random.uniform()[0])
+
+def ended(*sample):
+    return sample[0] < 4 or os._exit(3)
+
+def failed(*sample):
+    return 1 / 0
+
+if __name__ == "__main__":
+    if sys.argv[2] == "spawn":
+        multiprocessing.get_all_start_methods = lambda: ["spawn"]
+    draws = data.SimpleDataset(range(8)).transform(drawn)
+    loader = data.DataLoader(draws, 1, num_workers=2)
+    for _ in range(2):
+        random.seed(5)
+        print([[float(one[0]) for one in batch] for batch in loader])
+    records = data.vision.ImageRecordDataset(sys.argv[1])
+    print([[int(label[0]), int(image.sum())] for image, label in data.DataLoader(records.take(4), 1, num_workers=2)])
+    ends = data.DataLoader(draws.transform(ended), 2, num_workers=1)
+    for _ in range(2):
+        try:
+            print(json.dumps([len(batch) for batch in ends]))
+        except RuntimeError as error:
+            print(json.dumps(str(error)))
+    for _ in data.DataLoader(records.transform(failed), 2, num_workers=1):
+        pass
 """
 
 
-def test_processes_of_a_loader_give_batches_in_order_and_draw_different_numbers(rec):
+@pytest.mark.parametrize("begun_by", [pytest.param("fork", marks=pytest.mark.posix), "spawn"])
+def test_processes_of_a_loader_give_batches_in_order_and_draw_different_numbers(rec, tmp_path, begun_by):
     # In a process of its own: a fork of one in which tests have imported other frameworks may hang.
-    done = subprocess.run(
-        [sys.executable, "-c", PROCESSES, rec], capture_output=True, text=True, check=False, timeout=120
-    )
+    (tmp_path / "script.py").write_text(PROCESSES)
+    command = [sys.executable, tmp_path / "script.py", rec, begun_by]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     first, second, records, *killed = map(json.loads, done.stdout.splitlines())
     assert first == second
     numbers, *drawn = zip(*first, strict=True)
@@ -162,6 +175,14 @@ def test_processes_of_a_loader_give_batches_in_order_and_draw_different_numbers(
     assert records == [[number, int(np.asarray(picture(number)).sum())] for number in range(4)]
     assert killed == ["a process of the loader ended: if memory was short, take fewer num_workers"] * 2
     assert done.stderr.endswith("ZeroDivisionError: division by zero\n")
+
+
+def test_data_set_that_no_process_can_be_begun_with_is_refused(monkeypatch):
+    monkeypatch.setattr(multiprocessing, "get_all_start_methods", lambda: ["spawn"])
+    dataset = data.SimpleDataset([1, 2]).transform(lambda number: number)
+    with pytest.raises(LoaderError, match=r"cannot have the data set \(.*lambda.*\): .* or take thread_pool=True"):
+        list(data.DataLoader(dataset, 1, num_workers=1))
+    assert len(list(data.DataLoader(dataset, 1, num_workers=1, thread_pool=True))) == 2
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ if __name__ == "__main__":
     )
     assert answer == 42
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        print(sys.argv[1:], mx.__name__, pool.map(label, [1, 2]))
+        print(sys.argv[1:], mx.__name__, pool.map(label, [1, 2]), flush=True)
     subprocess.run([sys.executable, "-c", "import mxnet; print(mxnet.__name__)"], check=True)
 """
 

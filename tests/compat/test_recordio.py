@@ -182,6 +182,7 @@ def test_writer_in_another_process_is_refused(tmp_path):
         record.write(b"x")
 
 
+@pytest.mark.posix
 def test_forked_process_that_ends_writes_nothing(tmp_path):
     code = f"""
 import os, sys

@@ -1,11 +1,14 @@
+import io
 import json
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from dali_rec import _dali
 from dali_rec import _hardware as hardware
 from dali_rec._hardware import Driver, Gpu
 from dali_rec.cli import main
@@ -24,13 +27,14 @@ ALL_CORE = {package.distributions[0]: "9.9" for package in packages.CORE}
 
 @pytest.fixture
 def machine(monkeypatch):
-    """Pretend a machine: its packages, driver, GPUs, and how pipelines go."""
+    """Pretend a machine: its packages, driver, GPUs, how pipelines go, and its system."""
 
-    def pretend(versions, driver=None, cards=(), runs=True, gpu_runs=True, reason="broken"):
+    def pretend(versions, driver=None, cards=(), runs=True, gpu_runs=True, reason="broken", system="linux"):
         def finish(device):
             good = runs if device == "cpu" else gpu_runs
             return Probe(good, "" if good else reason)
 
+        monkeypatch.setattr(_dali, "sys", SimpleNamespace(platform=system))
         monkeypatch.setattr(packages, "installed", lambda: {**ALL_CORE, **versions})
         monkeypatch.setattr(doctor, "nvidia_driver", lambda: driver)
         monkeypatch.setattr(doctor, "gpus", lambda: cards)
@@ -78,6 +82,19 @@ def test_bare_machine_is_told_what_installs_what(machine):
     assert by_name["PyTorch"].remedy == "pip install 'dali-rec[torch]'"
     assert by_name["s3fs"].remedy == "pip install 'dali-rec[s3]'"
     assert "CPU pipeline" not in by_name
+
+
+@pytest.mark.parametrize(
+    ("system", "remedy"),
+    [("win32", "loading runs on Linux, on Windows in WSL 2"), ("darwin", "loading runs on Linux")],
+)
+def test_where_dali_has_no_builds_another_system_is_the_remedy(machine, system, remedy):
+    found, by_name = machine({}, DRIVER, (CARD,), system=system)
+    assert by_name["DALI"].status == "problem"
+    assert by_name["DALI"].detail == "has builds for Linux only: packing works, loading does not"
+    assert by_name["DALI"].remedy == by_name["CuPy"].remedy == remedy
+    assert not [one for one in found.findings if "cuda1" in (one.remedy or "")]
+    assert by_name["s3fs"].remedy == "pip install 'dali-rec[s3]'"
 
 
 def test_every_remedy_names_an_extra_that_there_is(machine):
@@ -188,7 +205,7 @@ def test_probe_says_why_a_pipeline_does_not_run():
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
-        ("import os; os.kill(os.getpid(), 11)", "signal 11"),
+        pytest.param("import os; os.kill(os.getpid(), 11)", "signal 11", marks=pytest.mark.posix),
         ("import time; time.sleep(60)", "did not end within 1 s"),
         ("raise SystemExit(3)", "status 3"),
         ("import nothing_of_this_name", "No module named"),
@@ -218,6 +235,19 @@ def test_command_prints_a_table_and_ends_well(capsys, machine):
     out = capsys.readouterr().out
     for expected in ("nvidia-dali-cuda120", "pip install 'dali-rec[gcs]'", "The loader will use the CPU", "torch"):
         assert expected in out
+
+
+def test_marks_are_plain_where_the_encoding_lacks_others(machine, monkeypatch):
+    machine({})
+    out = io.TextIOWrapper(io.BytesIO(), "cp1252")
+    monkeypatch.setattr(sys, "stdout", out)
+    assert main(["doctor"]) == 0
+    out.flush()
+    printed = out.buffer.getvalue().decode("cp1252")
+    assert "+  NumPy " in printed
+    assert "-  s3fs " in printed
+    assert "x  DALI " in printed
+    assert "\\u" not in printed
 
 
 def test_command_ends_well_where_nothing_can_be_loaded(capsys, machine):

@@ -186,7 +186,7 @@ def test_missing_shard_is_given_up_only_when_told_to(sharded, capsys):
 def test_one_shard_alone_is_not_repaired(sharded):
     rec = sharded.with_name("x-00001-of-00003.rec")
     damage.flipped_image(rec, 1)
-    with pytest.raises(DatasetError, match=r"repair the whole, 'dali-rec verify .*/x --repair'"):
+    with pytest.raises(DatasetError, match=r"repair the whole, 'dali-rec verify .*[/\\]x --repair'"):
         repaired(rec)
 
 
@@ -194,7 +194,7 @@ def test_appended_shard_alone_is_not_repaired(packed, class_folder):
     dali_rec.pack(class_folder, packed, append=True)
     rec = packed.with_name("photos-append1.rec")
     damage.flipped_image(rec, 1)
-    with pytest.raises(DatasetError, match=r"repair the whole, 'dali-rec verify .*/photos --repair'"):
+    with pytest.raises(DatasetError, match=r"repair the whole, 'dali-rec verify .*[/\\]photos --repair'"):
         repaired(rec)
     assert len(dali_rec.open(packed)) == 24
 

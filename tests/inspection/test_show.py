@@ -5,7 +5,7 @@ import subprocess
 import numpy as np
 import pytest
 from PIL import Image
-from support import DATA, jpeg, make_class_folder
+from support import DATA, jpeg
 
 import dali_rec
 from dali_rec.cli import main
@@ -22,8 +22,8 @@ def size_of(path):
 
 @pytest.fixture
 def packed(tmp_path):
-    folder = make_class_folder(tmp_path / "photos", {"ant": 6, "bee": 9, HOSTILE: 2}, (120, 90))
-    dali_rec.pack(folder, tmp_path / "photos-packed")
+    names = 6 * ["ant"] + 9 * ["bee"] + 2 * [HOSTILE]
+    dali_rec.pack([(jpeg(seed, (120, 90)), name) for seed, name in enumerate(names)], tmp_path / "photos-packed")
     return tmp_path / "photos-packed"
 
 

@@ -1,3 +1,4 @@
+import json
 import shutil
 from pathlib import Path
 
@@ -85,6 +86,15 @@ HOSTILE = [
     "x" * 300 + ".jpg",
     "https://example.org/a.jpg",
     "trailing./a.jpg",
+    "trailing /a.jpg",
+    "a:b.jpg",
+    "a.jpg:$DATA",
+    "con .jpg",
+    "aux/a.jpg",
+    "COM\u00b9.png",
+    "CONIN$",
+    "what?.jpg",
+    "all*.jpg",
 ]
 
 
@@ -94,7 +104,7 @@ def test_names_from_elsewhere_never_leave_the_folder(tmp_path):
         for key in range(len(HOSTILE)):
             writer.write_image(jpeg(key), 1.0, key)
     lines = (f"{key}\t1\t{name}\n" for key, name in enumerate(HOSTILE))
-    (tmp_path / "in" / "x.lst").write_text("".join(lines))
+    (tmp_path / "in" / "x.lst").write_text("".join(lines), "utf-8")
     before = set(tmp_path.rglob("*"))
     report = dali_rec.unpack(tmp_path / "in" / "x.rec", tmp_path / "files")
     new = set(tmp_path.rglob("*")) - before
@@ -102,6 +112,17 @@ def test_names_from_elsewhere_never_leave_the_folder(tmp_path):
     assert report.images == len(HOSTILE)
     assert pack_again(report, tmp_path / "again") == (tmp_path / "in" / "x.rec").read_bytes()
     assert not Path("/tmp/escaped.jpg").exists()
+    names = [path.name for path in (tmp_path / "files" / "1").iterdir()]
+    assert sorted(names) == [f"{key:08d}.jpg" for key, name in enumerate(HOSTILE) if name != "."]  # that is ..jpg
+
+
+@pytest.mark.parametrize("names", [["a:b", "what?", "all*"], ["con", "lpt1.x", ".."], ["ends.", "blank ", "a\\b"]])
+def test_class_that_is_no_name_for_a_folder_is_called_by_its_number(packed, tmp_path, names):
+    packed.with_suffix(".lst").unlink()
+    manifest = json.loads(packed.with_suffix(".json").read_text())
+    packed.with_suffix(".json").write_text(json.dumps({**manifest, "classes": names}))
+    assert dali_rec.unpack(packed, tmp_path / "files").images == 12
+    assert {path.name for path in (tmp_path / "files").iterdir()} == {"0", "1", "2", "photos.lst"}
 
 
 def test_same_name_twice_gives_two_files(tmp_path):
@@ -114,15 +135,15 @@ def test_same_name_twice_gives_two_files(tmp_path):
     assert locations[:2] == ["a.jpg", "a-1.jpg"]
 
 
-def test_names_that_differ_in_capitals_alone_are_parted(tmp_path):
-    for name in ("a.jpg", "A.jpg"):
-        (tmp_path / name).write_bytes(jpeg(ord(name[0])))
-    (tmp_path / "x.lst").write_text("0\t0\ta.jpg\n1\t0\tA.jpg\n")
-    dali_rec.pack(tmp_path / "x.lst", tmp_path / "out" / "x")
-    report = dali_rec.unpack(tmp_path / "out" / "x", tmp_path / "files")
-    assert [sample.location for sample in read_list(report.list_path).samples] == ["a.jpg", "A-1.jpg"]
+@pytest.mark.parametrize(("one", "other"), [("a", "A"), ("\u00e9", "e\u0301"), ("\u00e9", "E\u0301")])
+def test_names_that_are_of_one_file_elsewhere_are_parted(tmp_path, one, other):
+    write_set(tmp_path / "x", [payload(number, [2], jpeg(number)) for number in range(2)], [0, 1])
+    (tmp_path / "x.lst").write_text(f"0\t2\t{one}.jpg\n1\t2\t{other}.jpg\n", "utf-8")
+    report = dali_rec.unpack(tmp_path / "x.rec", tmp_path / "files")
+    assert [sample.location for sample in read_list(report.list_path).samples] == [f"{one}.jpg", f"{other}-1.jpg"]
 
 
+@pytest.mark.posix
 def test_link_in_the_folder_is_not_followed_out_of_it(photos, tmp_path):
     dali_rec.pack(photos, tmp_path / "x")
     (tmp_path / "files").mkdir()

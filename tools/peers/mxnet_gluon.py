@@ -217,6 +217,13 @@ def of_transforms(mx, image):
     return made
 
 
+def small(image):
+    """A transform with a name, as processes that are not forked need it."""
+    import mxnet
+
+    return mxnet.image.imresize(image, 6, 5, 0).astype("float32") / 255
+
+
 def of_datasets(mx, data):
     gluon = mx.gluon.data
     made = {}
@@ -231,12 +238,11 @@ def of_datasets(mx, data):
     folder = gluon.vision.ImageFolderDataset(data + "/img")
     made["folder"] = json.dumps([folder.synsets, [Path(path).name for path, _ in folder.items]])
     made["image of a folder"], made["label of a folder"] = folder[1]
-    records = gluon.vision.ImageRecordDataset(data + "/single.rec").take(5)
-    small = records.transform_first(lambda image: mx.image.imresize(image, 6, 5, 0).astype("float32") / 255)
+    records = gluon.vision.ImageRecordDataset(data + "/single.rec").take(5).transform_first(small)
     labelled = gluon.ArrayDataset(mx.nd.array(np.arange(12).reshape(6, 2)), mx.nd.arange(6))
     loaders = {
-        "records": gluon.DataLoader(small, batch_size=2),
-        "records in two processes": gluon.DataLoader(small, 2, num_workers=2, last_batch="discard"),
+        "records": gluon.DataLoader(records, batch_size=2),
+        "records in two processes": gluon.DataLoader(records, 2, num_workers=2, last_batch="discard"),
         "arrays": gluon.DataLoader(labelled, 4, last_batch="rollover"),
         "arrays by a sampler": gluon.DataLoader(labelled, 4, sampler=gluon.SequentialSampler(5, 1)),
         "arrays by batches": gluon.DataLoader(
@@ -279,10 +285,11 @@ def file_of_arrays(nd):
     arrays = {kind: nd.array([[1, 2, 3]], dtype=kind) for kind in ("float32", "uint8", "int64", "float16")}
     written = []
     for data in (arrays, list(arrays.values())):
-        with tempfile.NamedTemporaryFile() as file:
-            nd.save(file.name, data)
-            written.append(Path(file.name).read_bytes())
-            read = nd.load(file.name)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "arrays"
+            nd.save(str(path), data)
+            written.append(path.read_bytes())
+            read = nd.load(str(path))
         again = list(read.values()) if isinstance(data, dict) else read
         assert [str(np.dtype(one.dtype)) for one in again] == list(arrays)
     return b"".join(written)

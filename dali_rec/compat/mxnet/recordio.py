@@ -152,9 +152,9 @@ class MXIndexedRecordIO(MXRecordIO):
         super().open()
         self.idx, self.keys = {}, []
         if self.writable:
-            self.fidx = open(self.idx_path, "w")  # noqa: SIM115, PTH123  # closed by close
+            self.fidx = open(self.idx_path, "w", encoding="utf-8", newline="\n")  # noqa: SIM115, PTH123  # closed by close
             return
-        with open(self.idx_path) as file:  # noqa: PTH123
+        with open(self.idx_path, encoding="utf-8") as file:  # noqa: PTH123
             for number, line in enumerate(file, start=1):
                 if line.strip():
                     key, offset = self._entry(line, number)

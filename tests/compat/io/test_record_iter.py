@@ -196,7 +196,7 @@ def test_a_folder_several_files_and_a_pattern(tmp_path):
     write(tmp_path / "b.rec", 4, first=100)
     both = [0, 1, 2, 100, 101, 102, 103]
     one, other = tmp_path / "a.rec", tmp_path / "b.rec"
-    for path in (tmp_path, f"{one};{other}", [one, other], tmp_path / r"[ab]\.rec"):
+    for path in (tmp_path, f"{one};{other}", [one, other], rf"{tmp_path.as_posix()}/[ab]\.rec"):
         assert ids(iterator(path, batch_size=4, round_batch=False)) == both
     indexes = [tmp_path / "a.idx", tmp_path / "b.idx"]
     assert ids(iterator([one, other], path_imgidx=indexes, round_batch=False)) == both

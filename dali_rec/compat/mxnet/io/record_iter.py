@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dali_rec._dali import has_builds_here
 from dali_rec.compat.mxnet.ignored import raise_or_warn
 from dali_rec.compat.mxnet.io.base_iter import LOG, BaseIter
 from dali_rec.compat.mxnet.io.batch import DataDesc
@@ -123,4 +124,4 @@ def _takes_dali(parameters: ImageRecordParameters, device: Device) -> bool:
         if hindered:
             raise ValueError(f"engine='dali' does not go with {'; '.join(hindered)}; engine='auto' takes OpenCV")
         return True
-    return device.is_gpu and not hindered
+    return device.is_gpu and not hindered and has_builds_here()

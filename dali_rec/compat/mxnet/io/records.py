@@ -63,15 +63,23 @@ def _files(name: str) -> list[Path]:
         if not found:
             raise DatasetNotFoundError(f"{path}: no .rec files in this folder")
         return found
-    if path.parent.is_dir():
+    folder, wanted = _folder_and_expression(name)
+    if folder.is_dir():
         try:
-            expression = re.compile(path.name)
+            expression = re.compile(wanted)
         except re.error:
-            expression = re.compile(re.escape(path.name))
-        found = sorted(file for file in path.parent.iterdir() if file.is_file() and expression.fullmatch(file.name))
+            expression = re.compile(re.escape(wanted))
+        found = sorted(file for file in folder.iterdir() if file.is_file() and expression.fullmatch(file.name))
         if found:
             return found
     raise DatasetNotFoundError(f"{path}: no such file or folder; 'dali-rec pack' makes .rec files")
+
+
+def _folder_and_expression(name: str) -> tuple[Path, str]:
+    """On Windows a backslash parts the two only where there is no slash, or it is the expression's."""
+    folder, slash, expression = name.rpartition("/")
+    path = as_path(name)
+    return (as_path(folder + slash), expression) if slash else (path.parent, path.name)
 
 
 def listed_labels(dataset: Dataset, path: str | os.PathLike[str], label_width: int) -> list[list[float]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import random
 import signal
 import threading
@@ -24,9 +25,14 @@ from dali_rec.compat.mxnet.ndarray.random import seed
 from dali_rec.errors import LoaderError
 
 if TYPE_CHECKING:
+    import sys
     from collections.abc import Callable, Iterator
     from concurrent.futures import Future
-    from multiprocessing.connection import Connection
+
+    if sys.platform == "win32":
+        from multiprocessing.connection import PipeConnection as Connection
+    else:
+        from multiprocessing.connection import Connection
 
 __all__ = ["DataLoader", "default_batchify_fn", "default_mp_batchify_fn"]
 
@@ -62,8 +68,9 @@ class DataLoader:
     batch. pin_memory, pin_device_id and auto_reload have no effect.
 
     Processes are forked where that is possible, with the data set as it is at the first batch, and again at the first
-    one after an error. For each batch they seed ``random``, ``numpy.random`` and mx.random anew, so that no two batches
-    have the same random numbers. They end with this process, however it ends.
+    one after an error. On Windows the data set is pickled for them: its functions need names, and what the script does
+    stands under ``if __name__ == "__main__":``. For each batch they seed ``random``, ``numpy.random`` and mx.random
+    anew, so that no two batches have the same random numbers. They end with this process, however it ends.
 
     Raises ValueError for parameters that exclude each other; while iterating LoaderError for a batch that does not come
     in time or at all, and what the data set raises.
@@ -155,7 +162,9 @@ class DataLoader:
     def _processes(self) -> tuple[Executor, Callable[[], None]]:
         # Transforms are often functions without a name, which only a fork hands over.
         can_fork = "fork" in multiprocessing.get_all_start_methods()
-        context = multiprocessing.get_context("fork" if can_fork else None)
+        context = multiprocessing.get_context("fork" if can_fork else "spawn")
+        if not can_fork:
+            _require_picklable(self._dataset, self._batchify_fn)
         ended, held = context.Pipe(duplex=False)
         work = (self._dataset, self._batchify_fn, ended, held)
         return ProcessPoolExecutor(self._num_workers, context, initializer=_set_up, initargs=work), held.close
@@ -169,6 +178,19 @@ def _batches(count: int, batch_size: int | None, shuffle: bool, sampler: Sampler
     if sampler is None:
         sampler = RandomSampler(count) if shuffle else SequentialSampler(count)
     return BatchSampler(sampler, batch_size, last_batch)
+
+
+def _require_picklable(*parts: object) -> None:
+    """Raises LoaderError for what no process could be begun with; it would be left without a word of why."""
+    try:
+        pickle.dumps(parts)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise LoaderError(
+            f"other processes cannot have the data set ({error}): put its functions into a module, or take "
+            "thread_pool=True"
+        ) from None
+    except RuntimeError:  # locks of multiprocessing, which are handed over, but not by this
+        pass
 
 
 def _made(dataset: Any, batchify_fn: Callable[[list[Any]], Any], numbers: list[Any]) -> Any:
