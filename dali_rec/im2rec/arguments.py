@@ -156,7 +156,13 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _row(numbers: list[str], path: str, where: str) -> Row:
-    """A line's row: ``numbers`` are its id and its labels. ``where`` names the line in the error."""
+    """A line's row: ``numbers`` are its id and its labels. ``where`` names the line in the error.
+
+    MXNet on Windows writes its slashes into lists, which are read on all systems.
+    """
+    plain = path.replace("\\", "/")
+    if plain != path and os.path.isfile(plain) and not os.path.isfile(path):  # noqa: PTH113
+        path = plain
     try:
         return Row(parse_int(numbers[0]), tuple(map(parse_float, numbers[1:])), path)
     except ValueError:
@@ -208,7 +214,7 @@ def _run_cpp(arguments: Sequence[str]) -> int:
         workers=available_cores(),
         first_label_in_header=True,
     )
-    if Path(root).is_dir() and root and not root.endswith("/"):
+    if Path(root).is_dir() and root and not root.endswith(("/", os.sep)):
         root += "/"  # the C++ tool puts nothing between, though its own page shows a root without it
     packed, bad = write_database(_space_rows(listed, root, options), out, index_path_of(out), database, _say)
     _say(f"{out}: {packed} records" + (f", {bad} images left out" if bad else ""))

@@ -119,6 +119,7 @@ def test_prefix_may_be_a_number(tree, tmp_path, monkeypatch):
     assert lines(tmp_path / "1.lst") == ["0\t0.000000\t4.jpg"]
 
 
+@pytest.mark.posix
 def test_link_back_up_is_not_followed(tree, tmp_path):
     (tree / "a" / "up").symlink_to(tree)
     main([str(tmp_path / "x"), str(tree), "--list", "--recursive"])
@@ -289,6 +290,15 @@ def test_mark_of_the_byte_order_is_passed_over(tree, tmp_path):
     assert main([str(tmp_path / "x"), str(tree)]) == 0
     assert main([str(tmp_path / "x.lst"), str(tree), str(tmp_path / "y.rec")]) == 0
     assert list(records(tmp_path / "x.rec")) == list(records(tmp_path / "y.rec")) == [5]
+
+
+def test_list_may_have_the_slashes_of_windows(tree, tmp_path):
+    (tmp_path / "x.lst").write_text("5\t1\tb\\in\\3.JPEG\n6\t0\tb/0.jpg\n7\t0\t4.jpg\n")
+    assert main([str(tmp_path / "x"), str(tree), "--pass-through"]) == 0
+    assert main([str(tmp_path / "x.lst"), str(tree), str(tmp_path / "y.rec"), "unchanged=1"]) == 0
+    wanted = [(tree / name).read_bytes() for name in ("b/in/3.JPEG", "b/0.jpg", "4.jpg")]
+    for name in "xy":
+        assert [image for _, image in records(tmp_path / f"{name}.rec").values()] == wanted
 
 
 def test_labels_that_are_not_stored_are_said(tree, tmp_path, capsys):
