@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from dali_rec._cores import available_cores
 from dali_rec._numbers import parse_float, parse_int
+from dali_rec._streams import prepare_streams
 from dali_rec.errors import DaliRecError, SourceError
 from dali_rec.im2rec.database import DatabaseOptions, Row, write_database
 from dali_rec.im2rec.listing import ListOptions, make_lists
@@ -28,6 +29,7 @@ _LEAST_COLUMNS = 3
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run im2rec; returns the exit status: 0 done (also where single images were left out), 1 failed, 2 wrong usage."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    prepare_streams()
     try:
         # The C++ tool takes three names and key=value, im2rec.py two names and options.
         if len(arguments) >= 3 and not any(one.startswith("-") for one in arguments):
@@ -156,17 +158,19 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _row(numbers: list[str], path: str, where: str) -> Row:
-    """A line's row: ``numbers`` are its id and its labels. ``where`` names the line in the error.
-
-    MXNet on Windows writes its slashes into lists, which are read on all systems.
-    """
-    plain = path.replace("\\", "/")
-    if plain != path and os.path.isfile(plain) and not os.path.isfile(path):  # noqa: PTH113
-        path = plain
+    """A line's row: ``numbers`` are its id and its labels. ``where`` names the line in the error."""
     try:
-        return Row(parse_int(numbers[0]), tuple(map(parse_float, numbers[1:])), path)
+        return Row(parse_int(numbers[0]), tuple(map(parse_float, numbers[1:])), _file_at(path))
     except ValueError:
         raise SourceError(f"{where}: the id and labels {numbers} are not all numbers") from None
+
+
+def _file_at(path: str) -> str:
+    """The path as this system has it: MXNet on Windows writes its backslashes into lists."""
+    if os.sep != "/":
+        return path.replace("/", os.sep)
+    plain = path.replace("\\", "/")
+    return plain if plain != path and os.path.isfile(plain) and not os.path.isfile(path) else path  # noqa: PTH113
 
 
 # The C++ im2rec

@@ -19,13 +19,8 @@ _SEPARATORS = re.compile(r"[/\\]")  # of Windows too
 
 
 def has_file(folder: Folder, path: str) -> bool:
-    """Whether there is a file of this path in a folder, which may be in an archive.
-
-    A path with the slashes of Windows leads nowhere, there as elsewhere, so that lists are the same on all systems.
-    """
+    """Whether there is a file of this path in a folder, which may be in an archive."""
     if isinstance(folder, Path):
-        if os.sep in path and os.sep != "/":
-            return False
         return os.path.isfile(os.path.join(folder, path))  # noqa: PTH113, PTH118  # False for what no file can be called
     return folder.location(path) is not None
 
@@ -46,7 +41,7 @@ def leading_folders(location: str, folder: Folder) -> int | None:
         is_told = len(rest) > 1 or (count > 0 and parts[count - 1] == name)
         if len({*map(_split_of, (name, *parts[:count]))} - {None}) > 1:
             return None
-        if is_told and (rest[0] or count == 0) and has_file(folder, "/".join(rest)):
+        if is_told and rest[0] and has_file(folder, "/".join(rest)):
             return count
     return None
 

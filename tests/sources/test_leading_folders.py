@@ -44,12 +44,6 @@ def test_paths_of_another_place_are_found(make, tmp_path, locations, root, expec
     assert f"found elsewhere: {locations[0]!r} is {tmp_path / root / expected[0]}" in notes[-1]
 
 
-def test_whole_path_may_have_the_slashes_of_windows(make, tmp_path):
-    place = tmp_path / "elsewhere" / "1.jpg"
-    path = make([str(place).replace("/", "\\")], "elsewhere/1.jpg", table="set/x.csv")
-    assert files(path)[0] == [place.as_posix()]
-
-
 @pytest.mark.parametrize(
     ("locations", "names", "root"),
     [

@@ -46,7 +46,8 @@ def read_yaml(path: Path) -> tuple[Path, list[tuple[str, Path]], tuple[str, ...]
     inside = [path.parent / one for place in named for one in _spellings(place)]
     inside += [path.parent / PureWindowsPath(place).name for place in named]  # which takes both slashes
     tops = [*inside, path.parent]
-    top = next((top for top in tops if any(_place(top, entry) is not None for _, entry in entries)), path.parent)
+    there = filter(Path.is_dir, tops)  # to Windows, gone/../val is there
+    top = next((top for top in there if any(_place(top, entry) is not None for _, entry in entries)), path.parent)
     parts, notes = [], []
     for split, entry in entries:
         place = _place(top, entry)

@@ -218,6 +218,18 @@ def test_images_that_the_archive_lacks_are_named(tmp_path):
         open_source(tmp_path / "x.json", SourceOptions(root=twice))
 
 
+@pytest.mark.parametrize("folder", ["", "images/"])
+def test_names_of_images_may_have_the_slashes_of_windows(tmp_path, folder):
+    images = [{"id": 9, "file_name": "a\\0.jpg"}, {"id": 4, "file_name": "b\\0.jpg"}]
+    (tmp_path / "x.json").write_text(json.dumps({**COCO, "images": images}))
+    archive = make_zip(tmp_path / "x.zip", {f"{folder}{part}/0.jpg": jpeg() for part in "ab"})
+    source = open_source(tmp_path / "x.json", SourceOptions(root=archive))
+    assert [source.pixels.listed(sample.location) for sample in source.samples] == [
+        f"x.zip//{folder}a/0.jpg",
+        f"x.zip//{folder}b/0.jpg",
+    ]
+
+
 @pytest.fixture
 def in_several(tmp_path):
     """Annotations of images in two archives."""

@@ -286,11 +286,12 @@ def test_folder_of_a_yaml_is_found_beside_it(tmp_path, path):
     assert locations(source) == {"train": [f"{inside}images/a/1.jpg"], "val": [f"{inside}images/b/1.jpg"]}
 
 
-def test_yaml_of_roboflow_has_a_folder_up_too_many(tmp_path):
+@pytest.mark.parametrize("path", ["", "path: /elsewhere/set\n"])
+def test_yaml_of_roboflow_has_a_folder_up_too_many(tmp_path, path):
     write(
         tmp_path, ["train/images/1.jpg", "valid/images/2.jpg"], {"train/labels/1.txt": BOX, "valid/labels/2.txt": BOX}
     )
-    text = "train: ../train/images\nval: ../valid/images\ntest: ../test/images\nnc: 1\nnames: ['cat']\n"
+    text = f"{path}train: ../train/images\nval: ../valid/images\ntest: ../test/images\nnc: 1\nnames: ['cat']\n"
     (tmp_path / "data.yaml").write_text(text)
     source = open_source(tmp_path / "data.yaml")
     assert locations(source) == {"train": ["train/images/1.jpg"], "val": ["valid/images/2.jpg"]}
