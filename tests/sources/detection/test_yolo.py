@@ -196,6 +196,8 @@ def test_names_are_read_from_yaml_in_every_usual_form(tmp_path, text):
         ("names: [a, '']", "expected a list of names, found ''"),
         ("names: ['a, b]", "line 1: while scanning a quoted scalar, found unexpected end"),
         ('names: ["a\\q\\u12"]', "line 1: while .*, found unknown escape"),
+        ('path: "C:\\photos"', "unknown escape character 'p'; write / in paths, or leave the quotes out"),
+        ('path: "C:\\x"', "expected escape sequence .*; write / in paths"),
         ('names: ["\\UFFFFFFFF"]', "too large|not in range"),  # before Python 3.13, and from there
         ("names: " + "[" * 3000, "too deep"),
         ("names: &x [*x]", "line 1: found unconstructable"),
