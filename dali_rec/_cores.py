@@ -25,9 +25,9 @@ def _quota(folder: Path) -> float | None:
     """Cores' worth of time that Linux gives a control group, by ``docker run --cpus`` or Kubernetes, or None."""
     try:
         if (folder / "cpu.max").exists():  # cgroup v2: "QUOTA PERIOD", in microseconds; QUOTA may be "max"
-            quota, period = (folder / "cpu.max").read_text().split()
+            quota, period = (folder / "cpu.max").read_text("ascii").split()
         else:
-            quota, period = ((folder / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+            quota, period = ((folder / f"cpu.cfs_{name}_us").read_text("ascii") for name in ("quota", "period"))
         if quota.strip() == "max" or float(quota) <= 0:  # -1 in v1
             return None
         return float(quota) / float(period)
@@ -38,7 +38,7 @@ def _quota(folder: Path) -> float | None:
 def _own_folders() -> Iterator[Path]:
     """The folders of this process's groups and those around them; in a container the topmost are its own."""
     try:
-        lines = _OWN_GROUPS.read_text().splitlines()
+        lines = os.fsdecode(_OWN_GROUPS.read_bytes()).splitlines()
     except OSError:
         return
     for line in lines:  # "NUMBER:CONTROLLERS:/PATH", no controllers in v2

@@ -37,7 +37,7 @@ class Driver(NamedTuple):
 def cpu_name() -> str:
     """The name of the processor."""
     if _CPUINFO.exists():
-        for line in _CPUINFO.read_text().splitlines():
+        for line in _CPUINFO.read_text("utf-8", "replace").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
@@ -47,13 +47,13 @@ def memory() -> tuple[int, int] | None:
     """Bytes of memory, in all and available, or None where the system does not say. A container's limit counts."""
     if not _MEMINFO.exists():
         return None
-    lines = dict(line.split(":", 1) for line in _MEMINFO.read_text().splitlines() if ":" in line)
+    lines = dict(line.split(":", 1) for line in _MEMINFO.read_text("utf-8").splitlines() if ":" in line)
     try:
         total, available = (int(lines[name].split()[0]) * 1024 for name in ("MemTotal", "MemAvailable"))
     except (KeyError, ValueError, IndexError):
         return None
     for limit in _MEMORY_LIMITS:
-        if limit.exists() and (text := limit.read_text().strip()).isdigit():
+        if limit.exists() and (text := limit.read_text("ascii").strip()).isdigit():
             total = min(total, int(text))
     return total, min(total, available)
 
@@ -66,7 +66,7 @@ def nvidia_driver() -> Driver | None:
         return None
     version = None
     if _DRIVER_VERSION.exists():  # "NVRM version: NVIDIA UNIX x86_64 Kernel Module  570.86.15  Thu …"
-        words = _DRIVER_VERSION.read_text().partition("\n")[0].split()
+        words = _DRIVER_VERSION.read_text("utf-8", "replace").partition("\n")[0].split()
         version = next((word for word in words if word[:1].isdigit() and "." in word), None)
     return Driver(version, (number.value // 1000, number.value % 1000 // 10))
 

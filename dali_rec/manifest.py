@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
@@ -193,6 +194,8 @@ def _read(path: Path) -> bytes:
     except (FileNotFoundError, NotADirectoryError):
         raise DatasetNotFoundError(f"{path}: no such file") from None
     except OSError as error:
+        if error.errno == errno.EINVAL:  # such as a pattern's: on Windows no name has a * or ?
+            raise DatasetNotFoundError(f"{path}: no such file") from None
         raise DatasetError(f"{path}: cannot be read ({error.strerror or error}); {_REMEDY}") from None
 
 

@@ -54,3 +54,10 @@ def test_a_share_of_time_counts_as_so_many_cores(groups, own, files, cores):
 
 def test_without_groups_cores_are_counted(groups):
     assert available_cores() == 16
+
+
+@pytest.mark.posix
+def test_group_may_have_any_name(groups, tmp_path):
+    groups("", {"cpu.max": "200000 100000\n"})
+    (tmp_path / "own").write_bytes(b"0::/\xfc\n")
+    assert available_cores() == 2

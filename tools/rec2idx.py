@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 
+from dali_rec._streams import prepare_streams
 from dali_rec.errors import DaliRecError
 from dali_rec.recordio import Index, RecordReader, write_index
 
@@ -22,6 +23,7 @@ def main() -> int:
     parser.add_argument("index", help="the .idx file to write")
     parser.add_argument("--renumber", action="store_true", help="number the records from 0, whatever their ids")
     arguments = parser.parse_args()
+    prepare_streams()
     try:
         with RecordReader(arguments.record) as reader:
             if arguments.renumber:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from dali_rec._cores import available_cores
 from dali_rec._numbers import parse_float, parse_int
+from dali_rec._streams import prepare_streams
 from dali_rec.errors import DaliRecError, SourceError
 from dali_rec.im2rec.database import DatabaseOptions, Row, write_database
 from dali_rec.im2rec.listing import ListOptions, make_lists
@@ -28,6 +29,7 @@ _LEAST_COLUMNS = 3
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run im2rec; returns the exit status: 0 done (also where single images were left out), 1 failed, 2 wrong usage."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    prepare_streams()
     try:
         # The C++ tool takes three names and key=value, im2rec.py two names and options.
         if len(arguments) >= 3 and not any(one.startswith("-") for one in arguments):
@@ -158,9 +160,17 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
 def _row(numbers: list[str], path: str, where: str) -> Row:
     """A line's row: ``numbers`` are its id and its labels. ``where`` names the line in the error."""
     try:
-        return Row(parse_int(numbers[0]), tuple(map(parse_float, numbers[1:])), path)
+        return Row(parse_int(numbers[0]), tuple(map(parse_float, numbers[1:])), _file_at(path))
     except ValueError:
         raise SourceError(f"{where}: the id and labels {numbers} are not all numbers") from None
+
+
+def _file_at(path: str) -> str:
+    """The path as this system has it: MXNet on Windows writes its backslashes into lists."""
+    if os.sep != "/":
+        return path.replace("/", os.sep)
+    plain = path.replace("\\", "/")
+    return plain if plain != path and os.path.isfile(plain) and not os.path.isfile(path) else path  # noqa: PTH113
 
 
 # The C++ im2rec
@@ -208,7 +218,7 @@ def _run_cpp(arguments: Sequence[str]) -> int:
         workers=available_cores(),
         first_label_in_header=True,
     )
-    if Path(root).is_dir() and root and not root.endswith("/"):
+    if Path(root).is_dir() and root and not root.endswith(("/", os.sep)):
         root += "/"  # the C++ tool puts nothing between, though its own page shows a root without it
     packed, bad = write_database(_space_rows(listed, root, options), out, index_path_of(out), database, _say)
     _say(f"{out}: {packed} records" + (f", {bad} images left out" if bad else ""))

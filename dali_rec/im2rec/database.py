@@ -157,9 +157,15 @@ def _read(path: str) -> bytes | ImageRejectedError:
     try:
         return read_regular(path)[0]
     except OSError as error:
-        return ImageRejectedError(f"cannot be read: {error.strerror or error}")
+        hint = "" if _is_text(path) else "; the list is no UTF-8 there: save it as UTF-8, unless the file is called so"
+        return ImageRejectedError(f"cannot be read: {error.strerror or error}{hint}")
     except ValueError as error:
         return ImageRejectedError(f"cannot be read: {error}")
+
+
+def _is_text(path: str) -> bool:
+    """Whether it is no bytes that stand for no letters, as those of names in a list of Windows' older encodings."""
+    return not any("\udc80" <= character <= "\udcff" for character in path)
 
 
 def _encode(row: Row, data: bytes | ImageRejectedError, options: DatabaseOptions) -> bytes | ImageRejectedError:

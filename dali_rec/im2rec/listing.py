@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dali_rec._files import write_text_atomically
@@ -12,7 +14,6 @@ from dali_rec.errors import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 _SHUFFLE_SEED = 100
 
@@ -68,7 +69,7 @@ def _hint(options: ListOptions) -> str:
 
 
 def _walk(root: Path, options: ListOptions) -> Iterator[str]:
-    """Paths relative to ``root``; the files of a folder come before those of the folders in it."""
+    """Paths relative to ``root``, with / everywhere; the files of a folder come before those of the folders in it."""
     wanted = {ext.lower() for ext in options.exts}
     for folder, folders, files in os.walk(root, followlinks=True):
         # Links back up are left out: MXNet's tool follows them until the path is too long.
@@ -76,17 +77,16 @@ def _walk(root: Path, options: ListOptions) -> Iterator[str]:
         for name in sorted(files):
             path = os.path.join(folder, name)  # noqa: PTH118
             if os.path.splitext(name)[1].lower() in wanted and os.path.isfile(path):  # noqa: PTH113, PTH122
-                yield os.path.relpath(path, root)
+                yield os.path.relpath(path, root).replace(os.sep, "/")
         if not options.recursive:
             return
 
 
 def _leads_up(folder: str, name: str) -> bool:
     path = os.path.join(folder, name)  # noqa: PTH118
-    if not os.path.islink(path):  # noqa: PTH114
+    if sys.platform != "win32" and not os.path.islink(path):  # noqa: PTH114  # there also a junction, which is no link
         return False
-    target, here = os.path.realpath(path), os.path.realpath(folder)
-    return os.path.commonpath([target, here]) == target
+    return Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(path))
 
 
 def _parts(rows: list[str], options: ListOptions) -> Iterator[tuple[str, list[str]]]:

@@ -48,11 +48,14 @@ def find_files(path: Path, locations: list[str], root: Folder | None) -> FoundFi
     files = _Files(folder, [folder])
     if root is None and (beside := path.absolute().parent.parent / "images").is_dir():
         files = _Files(beside.parent, [path.absolute().parent, beside])
-    return (
+    found = (
         _by_names(path, locations, files)
         or (_above(path, locations) if root is None else None)
         or _elsewhere(path, locations, folder)
     )
+    if found is None and any("\\" in location for location in first):  # the slashes of Windows
+        return find_files(path, [one if is_url(one) else one.replace("\\", "/") for one in locations], root)
+    return found
 
 
 def _by_names(path: Path, locations: list[str], files: _Files) -> FoundFiles | None:

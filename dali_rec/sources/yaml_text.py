@@ -25,7 +25,9 @@ def parse_yaml(path: Path, text: str, first_line: int = 1) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         line = "" if error.problem_mark is None else f", line {error.problem_mark.line + first_line}"
         # What was read until then, and what then came; either may be all there is.
-        raise SourceError(f"{path}{line}: {', '.join(filter(None, (error.context, error.problem)))}") from None
+        found = ", ".join(filter(None, (error.context, error.problem)))
+        remedy = "; write / in paths, or leave the quotes out" if "escape " in found else ""
+        raise SourceError(f"{path}{line}: {found}{remedy}") from None
     except (yaml.YAMLError, ValueError, OverflowError) as error:  # the last two for escapes that are no characters
         raise SourceError(f"{path}: {' '.join(str(error).split())}") from None
     except RecursionError:

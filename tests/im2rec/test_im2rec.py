@@ -1,3 +1,4 @@
+import os
 import random
 import re
 import struct
@@ -119,6 +120,7 @@ def test_prefix_may_be_a_number(tree, tmp_path, monkeypatch):
     assert lines(tmp_path / "1.lst") == ["0\t0.000000\t4.jpg"]
 
 
+@pytest.mark.posix
 def test_link_back_up_is_not_followed(tree, tmp_path):
     (tree / "a" / "up").symlink_to(tree)
     main([str(tmp_path / "x"), str(tree), "--list", "--recursive"])
@@ -291,6 +293,22 @@ def test_mark_of_the_byte_order_is_passed_over(tree, tmp_path):
     assert list(records(tmp_path / "x.rec")) == list(records(tmp_path / "y.rec")) == [5]
 
 
+def test_list_may_have_the_slashes_of_windows(tree, tmp_path):
+    (tmp_path / "x.lst").write_text("5\t1\tb\\in\\3.JPEG\n6\t0\tb/0.jpg\n7\t0\t4.jpg\n")
+    assert main([str(tmp_path / "x"), str(tree), "--pass-through"]) == 0
+    assert main([str(tmp_path / "x.lst"), str(tree), str(tmp_path / "y.rec"), "unchanged=1"]) == 0
+    wanted = [(tree / name).read_bytes() for name in ("b/in/3.JPEG", "b/0.jpg", "4.jpg")]
+    for name in "xy":
+        assert [image for _, image in records(tmp_path / f"{name}.rec").values()] == wanted
+
+
+def test_list_in_another_encoding_is_said(tree, tmp_path, capsys):
+    (tmp_path / "x.lst").write_bytes("5\t1\tb\\Zürich.jpg\n6\t0\tb/0.jpg\n".encode("cp1252"))
+    assert main([str(tmp_path / "x"), str(tree)]) == 0
+    assert "left out: id 5: " in (out := capsys.readouterr().out)
+    assert "the list is no UTF-8 there: save it as UTF-8" in out
+
+
 def test_labels_that_are_not_stored_are_said(tree, tmp_path, capsys):
     (tmp_path / "x.lst").write_text("5\t1\t2\t4.jpg\n")
     said = "of several labels only the first is stored; --pack-label"
@@ -429,6 +447,19 @@ def test_scripts_run(tree, tmp_path):
     assert [line.split("\t")[0] for line in lines(tmp_path / "z.idx")] == ["0", "1", "2", "3", "4"]
     offsets = [[line.split("\t")[1] for line in lines(tmp_path / name)] for name in ("y.idx", "z.idx")]
     assert offsets[0] == offsets[1]
+
+
+def test_scripts_escape_what_the_encoding_of_a_pipe_lacks(tree, tmp_path):
+    (tree / "b").rename(tree / "日本")
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252"}  # as on Windows
+
+    def run(tool, *arguments):
+        command = [sys.executable, str(TOOLS / tool), *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, check=True, text=True, env=environment).stdout
+
+    assert "\\u65e5\\u672c 2\n" in run("im2rec.py", tmp_path / "x", tree, "--list", "--recursive")
+    run("im2rec.py", tmp_path / "x", tree, "--pass-through")
+    assert "\\u65e5.idx: 5 records" in run("rec2idx.py", tmp_path / "x.rec", tmp_path / "日.idx")
 
 
 def test_rec2idx_says_where_one_id_stands_for_several_records(tmp_path):

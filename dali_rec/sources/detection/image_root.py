@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from dali_rec.errors import SourceError
 from dali_rec.sources.archives.reader import TAR, ZIP
 from dali_rec.sources.file_finder import find_files
+from dali_rec.sources.image_names import with_slashes
 from dali_rec.sources.leading_folders import has_file, leading_folders, shorten_all, without_leading
 from dali_rec.sources.remote import is_url
 
@@ -34,7 +35,7 @@ def find_images(
     there: see ``leading_folders``. In an archive they are found as those of a table: see ``find_files``. Raises
     MissingImagesError where no folder has one of the first images, and SourceError where several have one of that name.
     """
-    names = list(names)
+    names = [with_slashes(name) for name in names]
     if root is not None and not isinstance(root, Path):
         return root, _find_inside(path, names, root, notes)
     if root is None and is_url(names[0]):

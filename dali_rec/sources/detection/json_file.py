@@ -35,7 +35,9 @@ def load_json(path: Path, hook: Callable[[dict[str, Any]], Any] | None = None) -
     except RecursionError:
         raise SourceError(f"{path}: its lists are nested too deep; these are no annotations") from None
     except ValueError as error:  # also UnicodeDecodeError
-        raise SourceError(f"{path}: not JSON ({error}); is the file cut short?") from None
+        is_path = isinstance(error, json.JSONDecodeError) and error.msg.startswith("Invalid \\")
+        remedy = "write / in paths, or two backslashes" if is_path else "is the file cut short?"
+        raise SourceError(f"{path}: not JSON ({error}); {remedy}") from None
 
 
 def text_in(entry: Any, name: str, where: str) -> str:

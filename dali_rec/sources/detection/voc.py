@@ -21,6 +21,7 @@ from dali_rec.sources.detection.sizes import read_sizes
 from dali_rec.sources.detection.voc_parts import VocPart, find_parts, left_out
 from dali_rec.sources.detection.xml_file import load_xml
 from dali_rec.sources.hidden_names import is_hidden
+from dali_rec.sources.image_names import with_slashes
 from dali_rec.sources.other_splits import say_other_splits
 from dali_rec.sources.sample import SPLIT_NAMES, Source, Split
 from dali_rec.sources.text_lines import text_lines
@@ -157,7 +158,7 @@ def _without_annotation(folder: Path, places: list[VocPart], files: dict[str, se
 def _names(path: Path) -> list[tuple[str, str]]:
     names: dict[str, str] = {}
     for number, line in enumerate(text_lines(path), 1):
-        name, where = line.strip(), f"{path}, line {number}"
+        name, where = with_slashes(line.strip()), f"{path}, line {number}"
         if not name:
             continue
         if _OF_ONE_CLASS.search(name):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dali_rec.errors import SourceError
 from dali_rec.sources.detection.layouts import entries_of, files_beside, split_folders
-from dali_rec.sources.walk import files_below
+from dali_rec.sources.walk import files_below, is_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,10 +79,12 @@ def left_out(folder: Path, parts: list[VocPart]) -> list[str]:
 
 def _find_part(folder: Path, inside: str, split: str | None) -> VocPart | None:
     top = folder / inside
-    if (top / _VOC[0]).is_dir() and ((top / _VOC[1]).is_dir() or not any((top / one[1]).is_dir() for one in _OTHERS)):
+    # By what they are called, and not by whether they are there: to Windows and macOS, images is Images as well.
+    names = {entry.name for entry in entries_of(top) if is_folder(entry)}
+    if _VOC[0] in names and (_VOC[1] in names or names.isdisjoint(images for _, images in _OTHERS)):
         return VocPart(inside + _VOC[0], inside + _VOC[1], split)
     for texts, images in _OTHERS:
-        if (top / images).is_dir() and any((top / texts).glob("*.xml")):
+        if {texts, images} <= names and any((top / texts).glob("*.xml")):
             return VocPart(inside + texts, inside + images, split)
     beside = inside.rstrip("/")
     return VocPart(beside, beside, split) if files_beside(top, ".xml") else None

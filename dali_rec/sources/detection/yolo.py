@@ -171,7 +171,7 @@ class _Reader:
     def _read_one(self, entry: _Entry) -> tuple[str, list[Box] | None, StoredSize | None]:
         """Where an image is, its boxes, None where there is no label file, and its size. Called by several threads."""
         image, text, may_be_missing = entry
-        location = image.relative_to(self._top).as_posix() if image.is_relative_to(self._top) else str(image.absolute())
+        location = (image.relative_to(self._top) if image.is_relative_to(self._top) else image.absolute()).as_posix()
         boxes = None
         if text is not None and (not may_be_missing or text.is_file()):
             boxes = _read_label(text, self._names, has_keypoints=self._has_keypoints)

@@ -5,7 +5,7 @@ Each is a folder of images, a .txt with the path of an image on each line, or se
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 
 from dali_rec.errors import SourceError
@@ -37,14 +37,17 @@ def read_yaml(path: Path) -> tuple[Path, list[tuple[str, Path]], tuple[str, ...]
     """The folder of the data set, the folders and lists of images by split, and what the user should hear.
 
     What ``path:`` names is looked for beside the file, and what the splits name in there; a leading ``../`` may be one
-    too many, as in those of Roboflow. Raises SourceError for a train or val that is not there; a test is left out.
+    too many, as in those of Roboflow, and slashes may be those of Windows. Raises SourceError for a train or val that
+    is not there; a test is left out.
     """
     values = _values(path)
     entries = [(split, entry) for split in _SPLITS for entry in values.get(split, ())]
-    inside = [path.parent / place for place in values.get("path", ())]
-    inside += [path.parent / Path(place).name for place in values.get("path", ())]
+    named = values.get("path", ())
+    inside = [path.parent / one for place in named for one in _spellings(place)]
+    inside += [path.parent / PureWindowsPath(place).name for place in named]  # which takes both slashes
     tops = [*inside, path.parent]
-    top = next((top for top in tops if any(_place(top, entry) is not None for _, entry in entries)), path.parent)
+    there = filter(Path.is_dir, tops)  # to Windows, gone/../val is there
+    top = next((top for top in there if any(_place(top, entry) is not None for _, entry in entries)), path.parent)
     parts, notes = [], []
     for split, entry in entries:
         place = _place(top, entry)
@@ -81,8 +84,13 @@ def labels_of(image: Path) -> Path:
 
 
 def _place(top: Path, entry: str) -> Path | None:
-    places = (top / entry, top / entry.removeprefix("../"))
+    places = (top / start for one in _spellings(entry) for start in (one, one.removeprefix("../")))
     return next((place for place in places if place.is_dir() or (place.suffix == ".txt" and place.is_file())), None)
+
+
+def _spellings(path: str) -> list[str]:
+    """The path, and with / for the slashes of Windows, if it has some."""
+    return list(dict.fromkeys((path, path.replace("\\", "/"))))
 
 
 def _values(path: Path) -> dict[str, list[str]]:

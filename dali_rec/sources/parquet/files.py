@@ -51,9 +51,10 @@ def find_parquet(path: Path) -> ParquetFiles | None:
         return _in_folder(path) if _holds_parquet(path) else None
     if path.exists():
         return ParquetFiles(str(path), path.parent, (path.name,)) if _is_parquet(path.name) else None
-    found = [Path(one) for one in sorted(glob.glob(str(path), recursive=True)) if _is_parquet(one)]  # noqa: PTH207
+    found = [Path(one) for one in glob.glob(str(path), recursive=True) if _is_parquet(one)]  # noqa: PTH207
     if not found:
         return None
+    found.sort(key=Path.as_posix)  # and not as Windows has it, which is another order
     folder = Path(os.path.commonpath([one.parent for one in found]))
     files = tuple(one.relative_to(folder).as_posix() for one in found)
     splits = _splits(str(path), files)

@@ -99,7 +99,7 @@ class ParquetImages:
         try:
             return self._bytes(self._rows.take(file, row), file)
         except PARQUET_ERRORS as error:
-            reason = str(error) or type(error).__name__
+            reason = " ".join(str(error).split()) or type(error).__name__
             raise ImageRejectedError(f"{Path(self._folder, file)}, row {row}: {reason}") from None
 
     def group_of(self, location: str, images: int, groups: int) -> object:

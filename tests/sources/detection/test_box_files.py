@@ -25,7 +25,7 @@ def write(tmp_path):
             (tmp_path / image).write_bytes(jpeg())
         path = tmp_path / "data" / name
         path.parent.mkdir(exist_ok=True)
-        path.write_text(text if isinstance(text, str) else json.dumps(text))
+        path.write_text(text if isinstance(text, str) else json.dumps(text), newline="")
         return path
 
     return write

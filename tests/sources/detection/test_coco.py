@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pytest
@@ -335,7 +336,8 @@ def test_bad_images_are_named(write, bad, says):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("{", "not JSON"),
+        ("{", r"not JSON \(.*\); is the file cut short\?"),
+        ('{"images": [{"file_name": "C:\\photos"}]}', r"not JSON \(Invalid .*\); write / in paths, or two backslashes"),
         ('{"images": [' + "[" * 100_000, "nested too deep|not JSON"),
         ("[1]", "no list 'images'"),
         ('{"images": 3}', "no list 'images'"),
@@ -470,10 +472,30 @@ def test_images_of_one_name_in_several_folders_are_refused_until_one_is_named(wr
     for seed, folder in enumerate(("images", "instances")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "a.jpg").write_bytes(jpeg(seed))
-    with pytest.raises(SourceError, match=rf"is in {tmp_path}/images and in {tmp_path}/instances; say --root"):
+    folders = [re.escape(str(tmp_path / folder)) for folder in ("images", "instances")]
+    with pytest.raises(SourceError, match=f"is in {folders[0]} and in {folders[1]}; say --root"):
         open_source(path)
     assert open_source(path, SourceOptions(root=tmp_path / "instances")).root == str(tmp_path / "instances")
-    (tmp_path / "images" / "a.jpg").unlink()
+
+
+def test_slashes_may_be_those_of_windows(write, tmp_path):
+    names = ["a\\0.jpg", "b\\0.jpg"]
+    path = write([annotation(1, 3, [0, 0, 9, 9])], [image(number, name) for number, name in enumerate(names)])
+    for seed, folder in enumerate("ab"):
+        (tmp_path / "images" / folder).mkdir(parents=True)
+        (tmp_path / "images" / folder / "0.jpg").write_bytes(jpeg(seed))
+    for root in (None, tmp_path / "images"):
+        source = open_source(path, SourceOptions(root=root))
+        assert source.root == str(tmp_path / "images")
+        assert [sample.location for sample in source.samples] == ["a/0.jpg", "b/0.jpg"]
+
+
+@pytest.mark.posix
+def test_one_image_may_be_in_several_folders_by_links(write, tmp_path):
+    path = write([annotation(1, 3, [0, 0, 9, 9])], [image(1, "a.jpg")])
+    for folder in ("images", "instances"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "instances" / "a.jpg").write_bytes(jpeg())
     (tmp_path / "images" / "a.jpg").symlink_to(tmp_path / "instances" / "a.jpg")
     assert open_source(path).root == str(tmp_path / "images")
 

@@ -149,7 +149,9 @@ def test_several_files_of_one_split_are_refused_by_name(tmp_path):
     ):
         open_source(folder)
     folder = write(tmp_path / "one", {"a.json": ("", "a"), "b.json": ("", "b")})
-    with pytest.raises(SourceError, match=r"one/a\.json and .*one/b\.json may be the annotations; give the file"):
+    with pytest.raises(
+        SourceError, match=r"one[/\\]a\.json and .*one[/\\]b\.json may be the annotations; give the file"
+    ):
         open_source(folder)
 
 

@@ -254,6 +254,7 @@ def write(tmp_path):
         (["a.jpg", "a.xml"], ["a.jpg"], []),  # LabelImg
         (["annotations/a.xml", "images/a.png"], ["images/a.png"], []),  # Kaggle
         (["Annotations/a.xml", "images/a.jpg"], ["images/a.jpg"], []),
+        (["Annotations/a.xml", "Images/a.jpg"], ["Images/a.jpg"], []),
         (["labels/a.xml", "data/a.jpg"], ["data/a.jpg"], []),  # FiftyOne
         (  # Roboflow
             ["valid/b.jpg", "valid/b.xml", "train/a.jpg", "train/a.xml"],
@@ -292,7 +293,7 @@ def test_folder_of_a_devkit_is_looked_into(write, tmp_path):
     for path in (folder, tmp_path):
         source = open_source(path)
         assert labels_by_location(source) == {"JPEGImages/a.jpg": LEFT_HALF}
-        assert source.notes[0] == f"{path}: the annotations in {folder}/VOC2012 are packed"
+        assert source.notes[0] == f"{path}: the annotations in {folder / 'VOC2012'} are packed"
     assert open_source(folder, SourceOptions(labels="top")).classes == ("VOC2012", "code")
     write("VOC2007/Annotations/b.xml", "VOC2007/JPEGImages/b.jpg")
     with pytest.raises(SourceError, match="VOC2007 and VOC2012 are data sets of VOC; pack each by itself"):

@@ -97,6 +97,7 @@ def test_hidden_images_and_texts_are_passed_over(tmp_path):
     assert [sample.location for sample in open_source(tmp_path).samples] == ["images/a.jpg"]
 
 
+@pytest.mark.posix
 def test_folders_behind_links_are_followed(tmp_path):
     write(tmp_path / "elsewhere", ["images/a.jpg"], {"labels/a.txt": "0 0.5 0.5 1 1"})
     for part in ("images", "labels"):
@@ -195,6 +196,8 @@ def test_names_are_read_from_yaml_in_every_usual_form(tmp_path, text):
         ("names: [a, '']", "expected a list of names, found ''"),
         ("names: ['a, b]", "line 1: while scanning a quoted scalar, found unexpected end"),
         ('names: ["a\\q\\u12"]', "line 1: while .*, found unknown escape"),
+        ('path: "C:\\photos"', "unknown escape character 'p'; write / in paths, or leave the quotes out"),
+        ('path: "C:\\x"', "expected escape sequence .*; write / in paths"),
         ('names: ["\\UFFFFFFFF"]', "too large|not in range"),  # before Python 3.13, and from there
         ("names: " + "[" * 3000, "too deep"),
         ("names: &x [*x]", "line 1: found unconstructable"),
@@ -273,7 +276,9 @@ def test_yaml_says_where_train_and_val_are(tmp_path, place, entries):
     assert [(packed.split, packed.manifest.records) for packed in report.sets] == [("train", 2), ("val", 1)]
 
 
-@pytest.mark.parametrize("path", ["", "path: set\n", "path: ../datasets/set\n", "path: /elsewhere/set\n"])
+@pytest.mark.parametrize(
+    "path", ["", "path: set\n", "path: ../datasets/set\n", "path: /elsewhere/set\n", "path: D:\\elsewhere\\set\n"]
+)
 def test_folder_of_a_yaml_is_found_beside_it(tmp_path, path):
     write(tmp_path / "set", ["images/a/1.jpg", "images/b/1.jpg"], {"labels/a/1.txt": BOX, "labels/b/1.txt": BOX})
     inside = "" if path else "set/"
@@ -283,15 +288,33 @@ def test_folder_of_a_yaml_is_found_beside_it(tmp_path, path):
     assert locations(source) == {"train": [f"{inside}images/a/1.jpg"], "val": [f"{inside}images/b/1.jpg"]}
 
 
-def test_yaml_of_roboflow_has_a_folder_up_too_many(tmp_path):
+@pytest.mark.parametrize("path", ["", "path: /elsewhere/set\n"])
+def test_yaml_of_roboflow_has_a_folder_up_too_many(tmp_path, path):
     write(
         tmp_path, ["train/images/1.jpg", "valid/images/2.jpg"], {"train/labels/1.txt": BOX, "valid/labels/2.txt": BOX}
     )
-    text = "train: ../train/images\nval: ../valid/images\ntest: ../test/images\nnc: 1\nnames: ['cat']\n"
+    text = f"{path}train: ../train/images\nval: ../valid/images\ntest: ../test/images\nnc: 1\nnames: ['cat']\n"
     (tmp_path / "data.yaml").write_text(text)
     source = open_source(tmp_path / "data.yaml")
     assert locations(source) == {"train": ["train/images/1.jpg"], "val": ["valid/images/2.jpg"]}
     assert any("test, ../test/images, is not there and is left out" in note for note in source.notes)
+
+
+@pytest.mark.parametrize("path", ["", "path: ..\\set\n"])
+def test_slashes_in_a_yaml_may_be_those_of_windows(tmp_path, path):
+    names = [f"{part}/images/{number}" for part in ("train", "valid") for number in range(2)]
+    texts = {f"{name.replace('images', 'labels')}.txt": BOX for name in names}
+    write(tmp_path / "sets" / "set", [f"{name}.jpg" for name in names], texts)
+    yaml = tmp_path / "sets" / ("x/data.yaml" if path else "set/data.yaml")
+    yaml.parent.mkdir(exist_ok=True)
+    yaml.write_text(f"{path}train: ..\\train\\images\nval: valid\\images\\list.txt\nnames: [cat]\n")
+    (tmp_path / "sets" / "set" / "valid" / "images" / "list.txt").write_text(".\\0.jpg\n.\\1.jpg\n")
+    source = open_source(yaml)
+    assert locations(source) == {
+        "train": [f"{name}.jpg" for name in names[:2]],
+        "val": [f"{name}.jpg" for name in names[2:]],
+    }
+    assert [len(sample.labels) for sample in source.samples] == [9] * 4
 
 
 def test_folder_with_a_yaml_may_have_any_layout(tmp_path):
@@ -307,7 +330,7 @@ def test_images_elsewhere_are_found_by_their_whole_path(tmp_path):
     write(tmp_path / "near", ["images/2.jpg"], {"labels/2.txt": BOX})
     (tmp_path / "near" / "x.yaml").write_text(f"train: images\nval: {tmp_path}/far/images\nnames: [cat]\n")
     source = open_source(tmp_path / "near" / "x.yaml")
-    assert locations(source) == {"train": ["images/2.jpg"], "val": [f"{tmp_path}/far/images/1.jpg"]}
+    assert locations(source) == {"train": ["images/2.jpg"], "val": [f"{tmp_path.as_posix()}/far/images/1.jpg"]}
 
 
 def test_train_that_is_not_there_is_refused(tmp_path):
