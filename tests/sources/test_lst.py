@@ -101,6 +101,12 @@ def test_classes_of_a_list_may_be_named(tmp_path):
             open_source(tmp_path / "x.lst", SourceOptions(classes=("hen", "shark")))
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_list_in_utf_16_is_an_error(tmp_path, encoding):
+    with pytest.raises(SourceError, match=r"x\.lst: the text is UTF-16; save it as UTF-8"):
+        read_list(written(tmp_path, "\ufeff0\t0\ta.jpg\r\n".encode(encoding)))
+
+
 def test_empty_list_is_an_error(tmp_path):
     with pytest.raises(SourceError, match="the list is empty"):
         read_list(written(tmp_path, "\n"))
