@@ -7,6 +7,7 @@ from support import DATA, traced_peak
 
 from dali_rec.errors import SourceError
 from dali_rec.sources import Sample, SampleTable, SourceOptions, format_list, open_source, read_list
+from dali_rec.sources.image_names import with_slashes
 
 
 def written(tmp_path, text):
@@ -74,7 +75,9 @@ def test_columns_parted_by_blanks_are_read_by_their_number(tmp_path, rows, blank
     lines = (blank.join(map(str, (key, *labels, " ".join(words)))) for key, (labels, words) in enumerate(rows))
     path.write_text("\n".join(lines), "utf-8")
     samples = read_list(path, label_width=len(rows[0][0])).samples
-    wanted = [(key, tuple(map(float, labels)), " ".join(words)) for key, (labels, words) in enumerate(rows)]
+    wanted = [
+        (key, tuple(map(float, labels)), with_slashes(" ".join(words))) for key, (labels, words) in enumerate(rows)
+    ]
     assert [(one.key, one.labels, one.location) for one in samples] == wanted
 
 
