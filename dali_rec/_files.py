@@ -220,8 +220,9 @@ def is_nameless(path: Path) -> bool:
 
 def as_url(path: Path) -> str | None:
     """The path as the URL that it was meant to be, or None if it is a path: the folder ``s3:`` may be there."""
-    is_url = _URL.match(path.as_posix()) is not None and not Path(path.parts[0]).is_dir()
-    return path.as_posix().replace(":/", "://", 1) if is_url else None
+    text = path.as_posix()  # on Windows Path takes all slashes for its own
+    is_url = _URL.match(text) is not None and not Path(path.parts[0]).is_dir()
+    return text.replace(":/", "://", 1) if is_url else None
 
 
 def require_name(path: Path) -> Path:

@@ -1,12 +1,11 @@
 import errno
 import os
-import sys
 import threading
 from pathlib import Path
 
 import pytest
 
-from dali_rec._files import as_url, atomic_write, read_regular, too_long
+from dali_rec._files import atomic_write
 from dali_rec._locks import is_at, locked
 from dali_rec.packing.store import clear_partials
 
@@ -164,36 +163,3 @@ def test_file_that_cannot_be_written_is_named_and_not_its_temporary_one(tmp_path
     with pytest.raises(FileNotFoundError) as caught, atomic_write(path):
         pass
     assert caught.value.filename == str(path)
-
-
-@pytest.mark.parametrize("url", ["s3://bucket/x.tar", "https://host.example/a/b"])
-def test_a_path_that_was_meant_to_be_a_url_is_known(url):
-    assert as_url(Path(url)) == url
-    assert as_url(Path(f"./{url}"[:3])) is None
-    assert as_url(Path("C:/photos")) is None
-
-
-@pytest.mark.skipif(sys.platform != "win32", reason="of Windows")
-def test_what_windows_does_not_open_is_said(tmp_path):
-    import ctypes
-
-    path = tmp_path / "x.jpg"
-    path.write_bytes(b"x")
-    with pytest.raises(OSError, match="not a regular file"):
-        read_regular(tmp_path)
-    with pytest.raises(OSError, match="Windows has no files of such a name"):
-        read_regular(tmp_path / "a<b>.jpg")
-    read_and_write, to_nobody, existing = 0xC0000000, 0, 3
-    handle = ctypes.windll.kernel32.CreateFileW(str(path), read_and_write, to_nobody, None, existing, 0, None)
-    try:
-        with pytest.raises(PermissionError, match="another program has it open"):
-            read_regular(path)
-    finally:
-        ctypes.windll.kernel32.CloseHandle(handle)
-    assert read_regular(path)[0] == b"x"
-
-
-@pytest.mark.skipif(sys.platform != "win32", reason="of Windows")
-def test_what_is_longer_than_windows_finds_is_said():
-    assert too_long("C:\\" + "a" * 256) == ""
-    assert "more than 259 letters" in too_long("C:\\" + "a" * 257)
