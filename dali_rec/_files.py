@@ -29,9 +29,11 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # A pipe would wait for a writer, and a terminal for a key, before anything could be asked about them.
 _READING = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 _MOST_FILES = 1 << 16
+_LONGEST_PATH = 259  # of Windows, as it comes
 _CHUNK = 1 << 20
 _NO_NAME = "Windows has no files of this name"
 _NOT_REGULAR = "not a regular file"
+_KEPT = "no permission, or another program has it open"  # Windows says the same of both
 _POSITION = threading.Lock()  # of open files, where it cannot be given with a read
 # On Windows: what parts folders, and begins drives and streams, wildcards, and devices, whatever their extension.
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f\\/:*?"<>|]')
@@ -147,6 +149,10 @@ def open_regular(path: str | os.PathLike[str]) -> tuple[int, os.stat_result]:
     except OSError as error:
         if error.errno == errno.ENXIO:  # a socket
             error.strerror = _NOT_REGULAR
+        if sys.platform == "win32" and error.errno == errno.EACCES:
+            error.strerror = _NOT_REGULAR if os.path.isdir(path) else _KEPT  # noqa: PTH112
+        if sys.platform == "win32" and error.errno == errno.EINVAL:
+            error.strerror = "Windows has no files of such a name"
         raise
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
@@ -171,6 +177,19 @@ def read_regular(path: str | os.PathLike[str]) -> tuple[bytes, os.stat_result]:
 def windows_forbids(name: str) -> bool:
     """Whether Windows takes a name for something else than the file, or the folder, that it is elsewhere."""
     return bool(_FORBIDDEN.search(name) or _DEVICE.fullmatch(name) or name.endswith((" ", ".")))
+
+
+def too_long(path: str | os.PathLike[str], more: int = 0) -> str:
+    """What to say of a path that was not found, if it is longer than those that Windows finds; otherwise nothing.
+
+    more: how many more letters the name may have had, under which the file was looked for.
+    """
+    if sys.platform == "win32" and len(os.path.abspath(path)) + more > _LONGEST_PATH:  # noqa: PTH100
+        return (
+            f"; paths of more than {_LONGEST_PATH} letters are found where Windows' LongPathsEnabled is set, or where "
+            "they begin with \\\\?\\ and the drive"
+        )
+    return ""
 
 
 def unnameable(error: UnicodeEncodeError) -> str:
@@ -215,7 +234,7 @@ def is_nameless(path: Path) -> bool:
 
 def as_url(path: Path) -> str | None:
     """The path as the URL that it was meant to be, or None if it is a path: the folder ``s3:`` may be there."""
-    text = path.as_posix()
+    text = path.as_posix()  # on Windows Path takes all slashes for its own
     is_url = _URL.match(text) is not None and not Path(path.parts[0]).is_dir()
     return text.replace(":/", "://", 1) if is_url else None
 

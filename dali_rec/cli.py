@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 import sys
 import traceback
 from typing import Annotated
 
 import typer
 
-from dali_rec._files import NO_ROOM, allow_many_files, unnameable
+from dali_rec._files import NO_ROOM, allow_many_files, too_long, unnameable
 from dali_rec._interrupt import INTERRUPTED, interrupt_as_usual
 from dali_rec._streams import prepare_streams
 from dali_rec._version import __version__
@@ -30,9 +29,8 @@ from dali_rec.commands.unpack import unpack
 from dali_rec.commands.verify import verify
 from dali_rec.errors import DaliRecError
 
+_TEMPORARY = 29  # letters that temporary names have more
 FAILED = 1  # typer itself exits with 2 on wrong usage
-_LONG_PATH = 230  # Windows takes 259 characters, and temporary names are longer
-
 app = typer.Typer(
     name="dali-rec",
     help="Pack image data sets into RecordIO and feed them to training through NVIDIA DALI.",
@@ -114,15 +112,8 @@ def _one_line(error: Exception) -> str:
             remedy = "raise the limit ('ulimit -f', or that of the file system), or make smaller files, as by --shards"
         return f"{error.filename}: {error.strerror}; no file is left half-written: {remedy}"
     if isinstance(error, OSError) and error.filename is not None and error.strerror and error.filename2 is None:
-        return f"{error.filename}: {error.strerror}{_if_too_long(error)}"
+        hint = too_long(error.filename, _TEMPORARY) if isinstance(error, FileNotFoundError) else ""
+        return f"{error.filename}: {error.strerror}{hint}"
     if isinstance(error, UnicodeEncodeError):
         return f"{error.object}: {unnameable(error)}"
     return " ".join(str(error).split())
-
-
-def _if_too_long(error: OSError) -> str:
-    """What Windows leaves unsaid of a path: that it has too many characters."""
-    is_long = len(os.path.abspath(error.filename)) > _LONG_PATH  # noqa: PTH100
-    if sys.platform == "win32" and isinstance(error, FileNotFoundError) and is_long:
-        return ": Windows takes so long a path only where LongPathsEnabled is set; choose a folder with a shorter one"
-    return ""

@@ -11,7 +11,7 @@ import pytest
 from damage import flipped_image
 
 import dali_rec
-from dali_rec import cli
+from dali_rec import _files, cli
 from dali_rec.arrange import split
 from dali_rec.cli import app, main
 from dali_rec.commands.pack import pack
@@ -64,7 +64,7 @@ def test_failure_is_one_line_on_standard_error_and_status_1(capsys, tmp_path):
 @pytest.mark.parametrize(("length", "is_said"), [(259, True), (230, False)])
 def test_path_that_is_too_long_for_windows_is_said_to_be(monkeypatch, length, is_said):
     path = str(Path("x").absolute()).ljust(length, "x")
-    monkeypatch.setattr(cli, "sys", SimpleNamespace(platform="win32"))
+    monkeypatch.setattr(_files, "sys", SimpleNamespace(platform="win32"))
     line = cli._one_line(FileNotFoundError(errno.ENOENT, "Not found", path))
     assert line.startswith(f"{path}: Not found")
     assert ("LongPathsEnabled" in line) == is_said

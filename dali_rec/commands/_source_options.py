@@ -10,6 +10,7 @@ import typer
 
 from dali_rec.errors import SourceError
 from dali_rec.manifest import is_manifest, read_manifest
+from dali_rec.sources.text_lines import text_lines
 
 if TYPE_CHECKING:
     from dali_rec.sources import FolderLabels
@@ -54,10 +55,7 @@ def read_classes(path: Path | None) -> tuple[str, ...] | None:
         if of_data_set is None:
             raise SourceError(f"{path}: this data set has no names of classes")
         return of_data_set
-    try:
-        names = tuple(line.strip() for line in path.read_text("utf-8-sig").splitlines() if line.strip())
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{path}: not UTF-8 text ({error})") from None
+    names = tuple(line.strip() for line in text_lines(path) if line.strip())
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice or not names:
         raise SourceError(f"{path}: {f'the class {min(twice)!r} stands twice' if twice else 'no class names in it'}")

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from dali_rec._files import read_regular, unnameable
+from dali_rec._files import read_regular, too_long, unnameable
 from dali_rec.errors import ImageRejectedError
 from dali_rec.sources.archives.images import ArchivedImages
 from dali_rec.sources.parquet.images import ParquetImages
@@ -58,7 +58,8 @@ class Origin(NamedTuple):
         """The path of the file that the image at ``location`` is; empty for one that is no file of its own."""
         if is_url(location) or self.holder_of(location) is not None:
             return ""
-        return os.path.join(self.root, location)  # noqa: PTH118  # for millions of files a Path takes too long
+        path = os.path.join(self.root, location)  # noqa: PTH118  # for millions of files a Path takes too long
+        return path if os.sep == "/" else path.replace("/", os.sep)
 
     def absolute(self) -> Origin:
         """The same, found from any working folder."""
@@ -117,7 +118,7 @@ def _read_file(origin: Origin, location: str) -> ReadImage:
     try:
         data, status = read_regular(path)
     except (FileNotFoundError, NotADirectoryError):
-        reason = f"no such file: {path}{_what_is_there(origin.root, location, path)}"
+        reason = f"no such file: {path}{too_long(path) or _what_is_there(origin, location, path)}"
     except OSError as error:
         reason = f"cannot be read: {error.strerror or error}: {path}"
     except UnicodeEncodeError as error:
@@ -129,11 +130,13 @@ def _read_file(origin: Origin, location: str) -> ReadImage:
     return ReadImage(_stamp(path), ImageRejectedError(reason))
 
 
-def _what_is_there(root: str, location: str, path: str) -> str:
+def _what_is_there(origin: Origin, location: str, path: str) -> str:
     """What a path that leads nowhere may mean, for the message: data sets often come with names that lack something."""
     if "\\" in location:
         return "; write / for the backslashes of Windows"
-    others = [root + location] if location.startswith("/") else []
+    if any("\udc80" <= character <= "\udcff" for character in location):
+        return "; the name is not UTF-8: if a list or table has it, save that as UTF-8"
+    others = [origin.file_of(location.lstrip("/"))] if location.startswith("/") else []
     stem, _ = os.path.splitext(path)  # noqa: PTH122
     others += [one + extension for one in dict.fromkeys((path, stem)) for extension in _USUAL_EXTENSIONS]
     found = next((other for other in others if os.path.isfile(other)), None)  # noqa: PTH113

@@ -155,7 +155,7 @@ class _Files:
             # Not as folders of classes are walked: what cannot be read here may be no part of the data set.
             for place, inside, names in os.walk(folder, followlinks=True):
                 status = os.stat(place)  # noqa: PTH116
-                if (status.st_dev, status.st_ino) in seen:
+                if (status.st_dev, status.st_ino) in seen and status.st_ino:  # as for ``walk``
                     inside.clear()
                     continue
                 seen.add((status.st_dev, status.st_ino))

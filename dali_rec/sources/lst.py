@@ -12,7 +12,9 @@ import numpy as np
 from dali_rec._numbers import counted, parse_float, parse_int
 from dali_rec.errors import SourceError
 from dali_rec.recordio.header import MAX_ID
+from dali_rec.sources.image_names import with_slashes
 from dali_rec.sources.sample import Sample, SampleTable, Source
+from dali_rec.sources.text_lines import refuse_utf_16
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -57,6 +59,8 @@ def _refuse_repeated_ids(path: Path, samples: SampleTable, numbers: array[int]) 
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    with path.open("rb") as beginning:
+        refuse_utf_16(path, beginning.read(2))
     # newline="\n": a lone carriage return may stand in a file name.
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n") as file:
         for number, line in enumerate(file, start=1):
@@ -88,7 +92,7 @@ def _parse(line: str, where: str, label_width: int | None) -> Sample:
     location = columns[-1]
     if not location.strip():
         raise SourceError(f"{where}: the path is empty")
-    return Sample(key, labels, location)
+    return Sample(key, labels, with_slashes(location))
 
 
 def _whole_number(text: str) -> int:

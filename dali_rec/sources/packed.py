@@ -6,6 +6,7 @@ import itertools
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +24,6 @@ from dali_rec.sources.sample import Sample, SampleTable, Source, Split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -98,7 +98,7 @@ def _read(dataset: Dataset) -> Source:
 def _samples(dataset: Dataset, ids: NDArray[np.uint64], images: PackedImages) -> Iterator[Sample]:
     records = zip(each(ids), original_paths(dataset, ids), strict=True)
     for shard in dataset.shards:
-        place = f"{_PLACE}{os.path.relpath(shard.path, images.folder)}#"
+        place = f"{_PLACE}{_way(shard.path, images.folder)}#"
         # The records last, of which none may be taken where the shard ends.
         for offset, labels, (key, path) in zip(
             each(shard.index.offsets), _labels(dataset, shard), records, strict=False
@@ -114,12 +114,24 @@ def _labels(dataset: Dataset, shard: Shard) -> Iterator[tuple[float, ...]]:
 
 
 def _common_folder(files: Sequence[str]) -> str:
-    """The folder from which all of these files are reached by relative paths."""
+    """The folder from which these files are reached by relative paths; empty where they are on several drives."""
     folders = [os.path.dirname(file) or "." for file in files]  # noqa: PTH120
     try:
         return os.path.commonpath(folders)
     except ValueError:  # some are absolute, and others not
-        return os.path.commonpath([os.path.abspath(folder) for folder in folders])  # noqa: PTH100
+        folders = [os.path.abspath(folder) for folder in folders]  # noqa: PTH100
+    try:
+        return os.path.commonpath(folders)
+    except ValueError:
+        return ""
+
+
+def _way(file: Path, folder: str) -> str:
+    """The path to a file from a folder; from anywhere, where that is on another drive."""
+    try:
+        return Path(os.path.relpath(file, folder)).as_posix()
+    except ValueError:
+        return str(file.absolute())
 
 
 def _are_boxes(samples: SampleTable) -> bool:

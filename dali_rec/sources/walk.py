@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dali_rec._files import too_long
 from dali_rec._work_folders import is_work_folder
 from dali_rec.errors import SourceError
 from dali_rec.images import LOADABLE_EXTENSIONS
@@ -69,7 +71,7 @@ def walk(
     try:
         status = folder.stat()
         identity = (status.st_dev, status.st_ino)
-        if identity in above:
+        if identity in above and status.st_ino:  # some network disks, on Windows, number all folders 0
             return  # a symbolic link back up
         with os.scandir(folder) as entries:
             for entry in entries:
@@ -119,14 +121,18 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
 
 def unreadable(folder: str | os.PathLike[str], error: OSError) -> SourceError:
     """The error for a folder whose names cannot be had, which may hold any number of images."""
-    return SourceError(
-        f"{os.fspath(folder)}: cannot be read ({error.strerror or error}); get the right to read and enter it "
-        "(chmod u+rx), or move it out of the way"
-    )
+    command = "" if sys.platform == "win32" else " (chmod u+rx)"
+    remedy = f"get the right to read and enter it{command}, or move it out of the way{too_long(folder)}"
+    return SourceError(f"{os.fspath(folder)}: cannot be read ({error.strerror or error}); {remedy}")
 
 
 def _is_seen(entry: os.DirEntry[str]) -> bool:
     return not is_hidden(entry.name) and not is_work_folder(entry)
+
+
+def file_in(folder: Folder, path: str) -> str:
+    """What messages call the file at a path in a folder."""
+    return os.path.join(folder, *path.split("/")) if isinstance(folder, Path) else f"{folder}/{path}"  # noqa: PTH118
 
 
 def is_image(name: str) -> bool:

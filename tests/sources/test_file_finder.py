@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -55,7 +56,7 @@ def test_ids_and_ends_of_paths_are_found_below(files, tmp_path, text, names):
 def test_images_that_are_found_are_packed_and_said(files, tmp_path):
     report = dali_rec.pack(files("id,breed\n0a,pug\n0b,boxer\n", "train/0a.jpg", "train/0b.jpg"), tmp_path / "out")
     assert [bytes(record.image) for record in dali_rec.open(tmp_path / "out")] == [jpeg(0), jpeg(1)]
-    assert any("'0a' is " in note and note.endswith("train/0a.jpg") for note in report.notes)
+    assert any("'0a' is " in note and note.endswith(str(Path("train/0a.jpg"))) for note in report.notes)
 
 
 def test_images_beside_the_folder_of_the_table_are_found(files, tmp_path):
@@ -102,12 +103,25 @@ def test_ids_that_no_file_is_called_by_are_refused(files):
         open_source(files("id,label\n7,0\n", "train/1.jpg"))
 
 
+@pytest.mark.posix
 def test_folders_that_link_to_each_other_are_looked_through_once(files, tmp_path):
     path = files("id,label\n1,0\n", "train/1.jpg")
     (tmp_path / "train" / "up").symlink_to(tmp_path)
     (tmp_path / "again").symlink_to(tmp_path / "train")
     (location,) = locations(path)
     assert (tmp_path / location).read_bytes() == jpeg(0)
+
+
+def test_files_are_found_where_no_folder_has_a_number_of_its_own(files, tmp_path, monkeypatch):
+    path = files("id,label\n1,0\n", "train/1.jpg")
+    status = os.stat
+
+    def numbered_0(place, **options):
+        found = status(place, **options)
+        return os.stat_result((found[0], 0, *found[2:]))
+
+    monkeypatch.setattr(os, "stat", numbered_0)
+    assert locations(path) == ["train/1.jpg"]
 
 
 def test_each_folder_is_listed_once(files, tmp_path, monkeypatch):
@@ -123,7 +137,7 @@ def test_each_folder_is_listed_once(files, tmp_path, monkeypatch):
 def test_images_of_train_that_are_found_in_test_are_said(files, tmp_path):
     # train/1.jpg is missing.
     source = open_source(files("id,label\n2,a\n1,b\n", "train/2.jpg", "test/1.jpg", "test/3.jpg"))
-    assert source.notes[-1].endswith(f"'2' is {tmp_path}/train/2.jpg, and others in test, train")
+    assert source.notes[-1].endswith(f"'2' is {tmp_path / 'train' / '2.jpg'}, and others in test, train")
     assert "others in" not in "".join(open_source(files("id,label\n2,a\n3,b\n")).notes[:-1])
 
 

@@ -5,6 +5,7 @@ from support import jpeg
 
 from dali_rec.errors import SourceError
 from dali_rec.sources import SourceOptions, TableOptions, open_source
+from dali_rec.sources.image_names import with_slashes
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def files(path, root=None):
         (["/home/me/photos/a/1.jpg", "/home/me/photos/b/1.jpg"], "", ["photos/a/1.jpg", "photos/b/1.jpg"]),
         (["/home/me/photos/a/1.jpg", "/home/me/photos/b/1.jpg"], "photos", ["a/1.jpg", "b/1.jpg"]),
         (["C:\\photos\\a\\1.jpg", "C:\\photos\\b\\1.jpg"], "", ["photos/a/1.jpg", "photos/b/1.jpg"]),
-        (["photos\\a\\1.jpg", "photos\\c\\9.jpg"], "", ["photos/a/1.jpg", "photos/c/9.jpg"]),
+        (["x\\photos\\a\\1.jpg", "x\\photos\\c\\9.jpg"], "", ["photos/a/1.jpg", "photos/c/9.jpg"]),
         (["x/a/1.jpg", "http://a.b/c/1.jpg"], "photos/a", ["1.jpg", "http://a.b/c/1.jpg"]),
     ],
 )
@@ -41,7 +42,15 @@ def test_paths_of_another_place_are_found(make, tmp_path, locations, root, expec
     path = make(locations, "photos/a/1.jpg", "photos/b/1.jpg")
     found, notes = files(path, tmp_path / root)
     assert found == expected
-    assert f"found elsewhere: {locations[0]!r} is {tmp_path / root / expected[0]}" in notes[-1]
+    named = with_slashes(locations[0])
+    assert f"found elsewhere: {named!r} is {tmp_path / root / expected[0]}" in notes[-1]
+
+
+@pytest.mark.posix  # on Windows they are slashes
+def test_paths_with_the_slashes_of_windows_are_found(make, tmp_path):
+    found, notes = files(make(["photos\\a\\1.jpg", "photos\\c\\9.jpg"], "photos/a/1.jpg"))
+    assert found == ["photos/a/1.jpg", "photos/c/9.jpg"]
+    assert f"found elsewhere: 'photos\\\\a\\\\1.jpg' is {tmp_path}/photos/a/1.jpg" in notes[-1]
 
 
 @pytest.mark.parametrize(
@@ -87,7 +96,7 @@ def test_file_names_of_coco_may_have_other_folders_before_them(make, tmp_path, r
     path = coco(tmp_path / "annotations" / "zhiyuan_objv2_train.json", *(f"images/v1/{name}" for name in names))
     found, notes = files(path, None if root is None else tmp_path / root)
     assert found == names
-    assert f"'images/v1/patch8/v1_1.jpg' is {tmp_path}/train/patch8/v1_1.jpg" in notes[0]
+    assert f"'images/v1/patch8/v1_1.jpg' is {tmp_path / 'train' / names[0]}" in notes[0]
 
 
 def test_backslashes_in_names_that_are_there_stay(make, tmp_path):

@@ -7,6 +7,7 @@ from support import DATA, traced_peak
 
 from dali_rec.errors import SourceError
 from dali_rec.sources import Sample, SampleTable, SourceOptions, format_list, open_source, read_list
+from dali_rec.sources.image_names import with_slashes
 
 
 def written(tmp_path, text):
@@ -74,7 +75,9 @@ def test_columns_parted_by_blanks_are_read_by_their_number(tmp_path, rows, blank
     lines = (blank.join(map(str, (key, *labels, " ".join(words)))) for key, (labels, words) in enumerate(rows))
     path.write_text("\n".join(lines), "utf-8")
     samples = read_list(path, label_width=len(rows[0][0])).samples
-    wanted = [(key, tuple(map(float, labels)), " ".join(words)) for key, (labels, words) in enumerate(rows)]
+    wanted = [
+        (key, tuple(map(float, labels)), with_slashes(" ".join(words))) for key, (labels, words) in enumerate(rows)
+    ]
     assert [(one.key, one.labels, one.location) for one in samples] == wanted
 
 
@@ -99,6 +102,12 @@ def test_classes_of_a_list_may_be_named(tmp_path):
         (tmp_path / "x.lst").write_text(f"5\t1\ta.jpg\n{line}\n")
         with pytest.raises(SourceError, match=f"--classes names 2 classes, and id {key} has no label from 0 to 1"):
             open_source(tmp_path / "x.lst", SourceOptions(classes=("hen", "shark")))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_list_in_utf_16_is_an_error(tmp_path, encoding):
+    with pytest.raises(SourceError, match=r"x\.lst: the text is UTF-16; save it as UTF-8"):
+        read_list(written(tmp_path, "\ufeff0\t0\ta.jpg\r\n".encode(encoding)))
 
 
 def test_empty_list_is_an_error(tmp_path):

@@ -64,7 +64,12 @@ def find_archives(path: Path) -> Archives | None:
     if other is not None:
         refuse_compressed(str(other))
         raise SourceError(f"{path}: a pattern names .tar or .zip files, and {other} is none")
-    folder = Path(os.path.commonpath([file.parent for file in files]))
+    try:
+        folder = Path(os.path.commonpath([file.parent for file in files]))
+    except ValueError:
+        raise SourceError(
+            f"{path}: its files are on several drives, or only some begin with one; name all from one folder on"
+        ) from None
     return Archives(str(path), tuple(files), folder, is_pattern=True)
 
 

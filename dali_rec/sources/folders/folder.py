@@ -15,7 +15,7 @@ from dali_rec.sources.folders.annotation_files import may_be_annotations, unread
 from dali_rec.sources.folders.folder_labels import FolderLabels, choose_labels
 from dali_rec.sources.folders.name_labels import label_by_names
 from dali_rec.sources.sample import SPLIT_NAMES, Sample, SampleTable, Source, Split
-from dali_rec.sources.walk import Folder, FolderTree, folder_names, scan, shown, walk
+from dali_rec.sources.walk import Folder, FolderTree, file_in, folder_names, scan, shown, walk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,9 +53,9 @@ def read_folder(
 
     Images that lie directly in a folder without class folders all get label 0, and the notes say so. Where all folders
     at the top are called train, val or test, or as is usual for these, they are splits with one table of classes.
-    Symbolic links are followed, without loops; hidden files and folders (a leading dot, or __MACOSX and @eaDir), and
-    folders in which a data set is being made, are passed over; files with other extensions than the loader's formats
-    are counted in the notes.
+    Symbolic links are followed, without loops; hidden files and folders (see ``is_hidden``), and folders in which a
+    data set is being made, are passed over; files with other extensions than the loader's formats are counted in the
+    notes.
 
     Raises SourceError if there are no images, if images lie at different depths and ``labels`` is "levels", if one
     split has class folders and another has none, if a folder is not in ``classes``, or if one cannot be read.
@@ -70,12 +70,12 @@ def read_folder(
     trees = [scan(folder / name) for _, name in splits] if splits else [scan(folder)]
     if not any(tree.images for tree in trees):
         raise _no_images(folder, [_path(folder, tree, ()) + name for tree in trees for name in tree.others])
-    others = [f"{tree.top}/{name}" for tree in trees for name in tree.others]
+    others = [file_in(tree.top, name) for tree in trees for name in tree.others]
     notes = [] if pattern is not None else [note for tree in trees for note in _leave_out_loose(tree)]
     if splits:
         _, beside = next(walk(folder))
         notes += _left_out(folder, beside)
-        others += [f"{folder}/{name}" for name in beside]
+        others += [file_in(folder, name) for name in beside]
     unread = unread_annotations(trees, others)
     if pattern is not None:
         return _by_pattern(folder, trees, splits, pattern, classes, notes, unread)
@@ -239,7 +239,7 @@ def _no_images(folder: Folder, others: Sequence[str]) -> SourceError:
         remedy = "Pack these, or the folder they are in" if isinstance(folder, Path) else "Unpack it, and pack these"
         return SourceError(f"{folder}: no images in it, but {shown(archives)}. {remedy}")
     for name in others if isinstance(folder, Path) else ():
-        refuse_compressed(f"{folder}/{name}")
+        refuse_compressed(file_in(folder, name))
     lists = [name for name in others if may_be_annotations(name)]
     if lists and not isinstance(folder, Path):
         return SourceError(

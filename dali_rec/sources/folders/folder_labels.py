@@ -9,7 +9,7 @@ from dali_rec._numbers import counted
 from dali_rec.errors import SourceError
 from dali_rec.sources.archives.folder import ArchiveFolder
 from dali_rec.sources.sample import SPLIT_NAMES
-from dali_rec.sources.walk import FolderTree, shown
+from dali_rec.sources.walk import FolderTree, file_in, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -65,7 +65,7 @@ def _label_0(trees: list[FolderTree]) -> FolderLabeller:
         remedy = (
             "unpack and pack that, with the archive for its --root" if isinstance(top, ArchiveFolder) else "pack that"
         )
-        hint = f"; if {top}/{name} has their labels, {remedy}"
+        hint = f"; if {file_in(top, name)} has their labels, {remedy}"
     return FolderLabeller(lambda _parts: (0.0,), notes=(note + hint,))
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from dali_rec.errors import SourceError
+from dali_rec.sources.text_lines import refuse_utf_16
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,6 @@ _TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|[{}]', re.DOTALL)
 _BETWEEN_OBJECTS = re.compile(rb"[\s,]*")
 _BRACKETS = re.compile(r"[\[\]]")
 _BOM = b"\xef\xbb\xbf"
-_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 #: The last is SageMaker's, of JSON lines.
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson", ".manifest")
 #: Of lines of a path and labels with blanks between them, as ImageNet's train.txt has them for Caffe.
@@ -71,8 +71,7 @@ def _mapped(path: Path) -> Iterator[mmap.mmap | bytes]:
         yield b""
         return
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        if data[:2] in _UTF_16:
-            raise SourceError(f"{path}: the text is UTF-16; save it as UTF-8")
+        refuse_utf_16(path, data[:2])
         yield data
 
 
@@ -245,10 +244,20 @@ def _parse_object(text: bytes) -> dict[str, Any]:
     except RecursionError:
         raise ValueError("lists or objects within others, too deep to be read") from None
     except ValueError as json_error:
+        remedy = "; for a backslash write two, or / in a path" if "Invalid \\" in str(json_error) else ""
         try:  # single quotes, None and True: a Python literal, which is no code
+            _refuse_lone_backslash(json_error)
             values = ast.literal_eval(text.decode("utf-8", "surrogateescape").strip())
         except (ValueError, SyntaxError, MemoryError, RecursionError):
-            raise ValueError(f"neither JSON nor a Python literal: {json_error}") from None
+            raise ValueError(f"neither JSON nor a Python literal: {json_error}{remedy}") from None
     if not isinstance(values, dict):
         raise ValueError(f"expected an object, found {type(values).__name__}")  # noqa: TRY004  # a bad value
     return values
+
+
+def _refuse_lone_backslash(error: ValueError) -> None:
+    r"""Raise it for an escape that Python reads and never writes, as in "cat\1.jpg", which is none."""
+    if isinstance(error, json.JSONDecodeError) and error.msg.startswith("Invalid \\escape"):
+        escaped = error.doc[error.pos + 1 : error.pos + 2]
+        if escaped not in ("'", "x", "U"):
+            raise error

@@ -8,6 +8,7 @@ import numpy as np
 
 from dali_rec.errors import SourceError
 from dali_rec.sources.file_finder import FoundFiles, find_files
+from dali_rec.sources.image_names import with_slashes
 from dali_rec.sources.other_splits import say_other_splits
 from dali_rec.sources.pixels import is_base64, is_pixels
 from dali_rec.sources.remote import is_url
@@ -207,7 +208,7 @@ class _Table:
                 f"{where}: {self._options.location!r} has {len(text):,} characters, {text[:30]!r} …, and is no path; "
                 "an image in a table is pixels as nested lists, or a file in base64 (data:image/…;base64,…)"
             )
-        return text
+        return with_slashes(text)
 
     def _pixel_table(self) -> PixelTable:
         path, name = self._path, self._options.location

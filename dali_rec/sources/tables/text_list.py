@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dali_rec.errors import SourceError
-from dali_rec.sources.image_names import names_image
+from dali_rec.sources.image_names import names_image, with_slashes
 from dali_rec.sources.tables.columns import (
     ALL_LABELS,
     WITHOUT_LABELS,
@@ -100,7 +100,7 @@ def path_and_label(before: str, last: str, root: str) -> tuple[str, str] | None:
 
 def folder_of(location: str, where: str) -> str:
     """The folder that an image lies in, which is its label. Raises SourceError where there is none."""
-    folder = location.strip("/").rpartition("/")[0]
+    folder = with_slashes(location).strip("/").rpartition("/")[0]
     if not folder:
         raise SourceError(
             f"{where}: {location[:80]!r} has no label behind it, nor a folder that could be one; pack a table of "

@@ -70,7 +70,7 @@ def records_of(path):
 
 
 def paths_in(path):
-    return [line.split("\t")[-1] for line in path.with_name(f"{path.name}.lst").read_text().splitlines()]
+    return [line.split("\t")[-1] for line in path.with_name(f"{path.name}.lst").read_text("utf-8").splitlines()]
 
 
 ARCHIVES = {
@@ -208,7 +208,7 @@ def test_path_that_an_archive_lacks_is_rejected_with_both(tmp_path):
     report = dali_rec.pack(tmp_path / "x.csv", tmp_path / "out", root=archive, max_bad=1)
     assert report.records == 1
     assert "no such file" in report.rejections[0].reason
-    assert "x.tar/b.jpg" in report.rejections[0].reason
+    assert str(archive / "b.jpg") in report.rejections[0].reason
 
 
 def test_urls_in_a_table_with_an_archive_keep_their_names(tmp_path, monkeypatch):
@@ -521,7 +521,7 @@ def test_compressed_archive_beside_what_can_be_packed_is_passed_over(tmp_path):
     (tmp_path / "val").mkdir()
     (tmp_path / "val" / "val.tgz").touch()
     shutil.rmtree(tmp_path / "coco")
-    with pytest.raises(SourceError, match=r"'gunzip -k .*/val/val\.tgz' makes a \.tar"):
+    with pytest.raises(SourceError, match=r"'gunzip -k .*val[/\\]val\.tgz' makes a \.tar"):
         open_source(tmp_path)
 
 
@@ -610,6 +610,7 @@ def test_command_plans(tmp_path, class_folder, capsys):
     assert not (tmp_path / "out.rec").exists()
 
 
+@pytest.mark.posix
 def test_archive_is_not_written_over(tmp_path, class_folder):
     archive = tar_of(tmp_path / "x.tar", class_folder)
     before = archive.read_bytes()

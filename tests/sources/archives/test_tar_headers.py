@@ -51,6 +51,7 @@ def test_names_and_contents_are_those_of_tarfile(tmp_path, members, form):
     assert contents(path) == contents_by_tarfile(path)
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("form", GNU_FORMATS)
 def test_what_gnu_tar_writes(tmp_path, form):
     long = "d" * 60 + "/" + "n" * (30 if form == "v7" else 90)
@@ -72,6 +73,7 @@ def test_what_gnu_tar_writes(tmp_path, form):
     assert {(one.name, one.link, one.is_symbolic) for one in found if one.link is not None} == wanted
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("form", ["gnu", "posix"])
 def test_files_with_holes_are_known_and_passed_over(tmp_path, form):
     tar = shutil.which("tar") or pytest.skip("no tar here")

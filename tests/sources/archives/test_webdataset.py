@@ -215,13 +215,16 @@ def test_class_folders_with_json_beside_the_images_are_no_shard(tmp_path):
     )
 
 
-def test_missing_shards_and_patterns_of_other_files(tmp_path):
+def test_missing_shards_and_patterns_of_other_files(tmp_path, monkeypatch):
     shards(tmp_path, cls=str)
     with pytest.raises(SourceError, match=r"2 of 4 files are not there: .*train-000002\.tar, .*train-000003\.tar"):
         open_source(tmp_path / "train-{000000..000003}.tar")
     (tmp_path / "x-0.rar").touch()
     with pytest.raises(SourceError, match=r"a pattern names \.tar or \.zip files, and .*x-0\.rar is none"):
         open_source(tmp_path / "x-{0,0}.rar")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SourceError, match="only some begin with one; name all from one folder on"):
+        open_source(f"{{{tmp_path / 'train-000000'},train-000001}}.tar")
     (tmp_path / "x-0.tar.gz").touch()
     with pytest.raises(SourceError, match=r"x-0\.tar\.gz: compressed as a whole"):
         open_source(tmp_path / "x-{0,0}.tar.gz")

@@ -63,7 +63,7 @@ def test_hidden_files_and_folders_are_passed_over(tmp_path):
     assert (source.classes, len(source.samples), source.notes) == (("a", "b"), 2, ())
 
 
-@pytest.mark.parametrize("name", ["__MACOSX", "@eaDir"])
+@pytest.mark.parametrize("name", ["__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information"])
 def test_folders_that_archives_and_disks_add_are_no_classes(tmp_path, name):
     # They sort before small letters, and would give every class below them another number.
     make_class_folder(tmp_path / name, {"cat": 1})
@@ -109,6 +109,7 @@ def test_class_without_images_keeps_its_number_and_is_said(tmp_path):
     assert "1 class has no images: b" in source.notes
 
 
+@pytest.mark.posix
 def test_links_are_followed_without_loops(tmp_path):
     make_class_folder(tmp_path / "data", {"a": 2})
     make_class_folder(tmp_path / "elsewhere", {"b": 3})
@@ -125,6 +126,15 @@ def test_folder_without_images_is_an_error_that_says_what_is_expected(tmp_path):
         read_folder(tmp_path)
 
 
+def test_folders_are_no_loops_where_none_has_a_number_of_its_own(tmp_path, monkeypatch):
+    make_class_folder(tmp_path, {"a": 2, "b": 1})
+    found = tmp_path.stat()
+    status = os.stat_result((found[0], 0, *found[2:]))
+    monkeypatch.setattr(Path, "stat", lambda _path: status)
+    assert len(read_folder(tmp_path).samples) == 3
+
+
+@pytest.mark.posix
 def test_links_that_lead_nowhere_are_files_and_rejected_with_the_reason(tmp_path):
     folder = make_class_folder(tmp_path / "photos", {"a": 2})
     (folder / "a" / "itself.jpg").symlink_to("itself.jpg")

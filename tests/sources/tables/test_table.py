@@ -1,6 +1,8 @@
 import base64
 import io
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -359,6 +361,8 @@ def test_names_that_begin_with_a_bracket_are_no_pixels(tmp_path, text):
         ("x.json", '[{"id": 1, "label": 1, "location": "a"}, {"label": 1, "location": "a"}]', "no 'id', which"),
         ("x.json", '[{"label": 1, "location": "a"}, {"id": 1, "label": 1, "location": "a"}]', "has an 'id'"),
         ("x.jsonl", '{"label": __import__("os"), "location": "a"}', "neither JSON nor a Python literal"),
+        ("x.jsonl", '{"label": 1, "location": "cat\\1.jpg"}', r"line 1: .* for a backslash write two, or / in a path"),
+        ("x.jsonl", '{"label": 1, "location": "C:\\Users\\1.jpg"}', "for a backslash write two, or / in a path"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_with_its_line(table, name, text, message):
@@ -435,7 +439,13 @@ def test_image_that_is_not_there_is_rejected(table, tmp_path):
 
 @pytest.mark.parametrize(
     ("location", "there"),
-    [("1", "1.jpg"), ("1.JPG", "1.jpg"), ("/1.jpg", "1.jpg"), ("1.jpg.png", None), ("nothing", None)],
+    [
+        ("1", "1.jpg"),
+        pytest.param("1.JPG", "1.jpg", marks=pytest.mark.posix),
+        ("/1.jpg", "1.jpg"),
+        ("1.jpg.png", None),
+        ("nothing", None),
+    ],
 )
 def test_image_that_is_there_under_another_name_than_others_is_said(table, tmp_path, location, there):
     source = table("x.csv", f"label,location\n1,{location}\n2,2.jpg\n")
@@ -443,9 +453,17 @@ def test_image_that_is_there_under_another_name_than_others_is_said(table, tmp_p
     assert reason.partition("; ")[2] == (f"there is {tmp_path / there}: correct the path" if there else "")
 
 
+@pytest.mark.posix  # on Windows they are slashes
 def test_backslashes_of_windows_are_said(table, tmp_path):
     source = table("x.csv", "label,location\n1,a\\1.jpg\n2,2.jpg\n")
     assert "write / for the backslashes" in dali_rec.pack(source, tmp_path / "out", max_bad=1).rejections[0].reason
+
+
+def test_name_that_is_not_utf_8_is_said(table, tmp_path):
+    path = table("x.csv", "label,location\n1,1.jpg\n2,é.jpg\n")
+    path.write_bytes(path.read_text("utf-8").encode("cp1252"))
+    (tmp_path / "é.jpg").write_bytes(jpeg())
+    assert "save that as UTF-8" in dali_rec.pack(path, tmp_path / "out", max_bad=1).rejections[0].reason
 
 
 def test_class_of_which_every_image_is_rejected_is_named_with_its_number(table, tmp_path):
@@ -587,7 +605,7 @@ def test_columns_of_boxes_are_said_to_be_passed_over(table, columns):
     source = read(table("x.csv", f"filename,class,{columns}\n1.jpg,cat,1,2,3,4\n"))
     assert "the columns of boxes are passed over" in source.notes[-1]
     assert read(table("x.csv", "filename,xmin,ymin,xmax,ymax\n1.jpg,1,2,3,4\n"), labels=("*",)).notes[:-1] == (
-        f"{source.root}/x.csv, line 1: the column 'filename' is taken for 'location'",
+        f"{Path(source.root) / 'x.csv'}, line 1: the column 'filename' is taken for 'location'",
     )
 
 
@@ -629,6 +647,12 @@ def test_classes_of_two_lists_are_said_to_be_numbered_apart(table, tmp_path, nam
     assert (f"if {other} has others" in notes) == is_said
     path.write_text("1,1.jpg\n")
     assert "has others" not in "".join(read(path).notes)
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="elsewhere it is another one")
+def test_a_table_is_the_same_in_other_capitals(table, tmp_path):
+    table("train.csv", "dog,1.jpg\n")
+    assert "has others" not in "".join(read(tmp_path / "TRAIN.csv").notes)
 
 
 def test_classes_of_tables_in_folders_of_splits_are_said_to_be_numbered_apart(tmp_path):
