@@ -31,7 +31,7 @@ _READING = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 
 _MOST_FILES = 1 << 16
 _LONGEST_PATH = 259  # of Windows, as it comes
 _CHUNK = 1 << 20
-_NO_NAME = "Windows has no files of this name"
+_NO_NAME = "Windows has no files of such a name"
 _NOT_REGULAR = "not a regular file"
 _KEPT = "no permission, or another program has it open"  # Windows says the same of both
 _POSITION = threading.Lock()  # of open files, where it cannot be given with a read
@@ -152,7 +152,7 @@ def open_regular(path: str | os.PathLike[str]) -> tuple[int, os.stat_result]:
         if sys.platform == "win32" and error.errno == errno.EACCES:
             error.strerror = _NOT_REGULAR if os.path.isdir(path) else _KEPT  # noqa: PTH112
         if sys.platform == "win32" and error.errno == errno.EINVAL:
-            error.strerror = "Windows has no files of such a name"
+            error.strerror = _NO_NAME
         raise
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):

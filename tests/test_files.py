@@ -175,15 +175,15 @@ def test_url_is_known_by_its_path_and_a_drive_is_none(kind):
     assert as_url(kind("photos/x")) is None
 
 
-@pytest.mark.parametrize("name", ["a:b", "con", "COM1.x", "what?", "all*"])
+@pytest.mark.parametrize("name", ["ab:c", "con", "COM1.x", "what?", "all*"])
 def test_name_that_windows_takes_for_something_else_is_refused_there(tmp_path, monkeypatch, name):
     monkeypatch.setattr(_files, "sys", SimpleNamespace(platform="win32"))
     with (
-        pytest.raises(OSError, match="Windows has no files of this name") as raised,
+        pytest.raises(OSError, match="Windows has no files of such a name") as raised,
         atomic_write(tmp_path / f"{name}.png"),
     ):
         pass
     assert raised.value.filename == str(tmp_path / f"{name}.png")
-    assert wrong_output(tmp_path / name) == f"{tmp_path / name}: Windows has no files of this name"
+    assert wrong_output(tmp_path / name) == f"{tmp_path / name}: Windows has no files of such a name"
     assert wrong_output(tmp_path / "plain.") is None
     assert names(tmp_path) == []

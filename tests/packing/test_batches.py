@@ -209,8 +209,9 @@ def folder(tmp_path):
 
 @pytest.fixture
 def pretend(monkeypatch):
-    """As if there were a GPU."""
+    """As if there were a GPU, and builds of DALI for this system."""
     monkeypatch.setattr(choose_device, "count_gpus", lambda: (1, ""))
+    monkeypatch.setattr(choose_device, "has_builds_here", lambda: True)
     on_cpu = functools.partial(batches.prepare_by_batches, on_gpu=False)
     monkeypatch.setattr(batches, "prepare_by_batches", on_cpu)
 
@@ -281,6 +282,11 @@ def test_auto_takes_what_measures_faster(pretend, chosen):
     assert chosen("auto", rates=(9.0, 1.0), engine="ray") == "cpu"
     assert chosen("cpu", rates=(9.0, 1.0)) == "cpu"
     assert chosen("gpu", rates=(0.1, 1.0)) == "gpu"
+
+
+def test_auto_takes_the_cpu_where_dali_has_no_builds(pretend, chosen, monkeypatch):
+    monkeypatch.setattr(choose_device, "has_builds_here", lambda: False)
+    assert chosen("auto", rates=(9.0, 1.0)) == "cpu"
 
 
 def test_driver_is_not_started_where_no_gpu_is_asked_for(chosen, monkeypatch):

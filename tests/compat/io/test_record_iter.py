@@ -7,7 +7,10 @@ import pytest
 from support import DATA, encoded, jpeg, picture
 
 import dali_rec.compat.mxnet as mx
+from dali_rec.compat.mxnet.io import record_iter
+from dali_rec.compat.mxnet.io.parameters import ImageRecordParameters
 from dali_rec.errors import DatasetError, DatasetNotFoundError, IndexFileError, LoaderError, SourceError
+from dali_rec.loading.device import Device
 from dali_rec.recordio import RecordWriter
 
 SHAPE = (3, 24, 32)
@@ -386,3 +389,11 @@ def test_files_that_mxnet_wrote():
         path_imgrec=DATA / "multi.rec", path_imgidx=DATA / "multi.idx", data_shape=SHAPE, batch_size=4, label_width=4
     )
     assert made.next().label[0].shape == (4, 4)
+
+
+@pytest.mark.parametrize("has_builds", [True, False])
+def test_dali_is_taken_beside_a_gpu_where_it_has_builds(rec, monkeypatch, has_builds):
+    monkeypatch.setattr(record_iter, "has_builds_here", lambda: has_builds)
+    parameters = ImageRecordParameters.from_keywords({"path_imgrec": rec, "data_shape": SHAPE, "batch_size": 4})
+    assert record_iter._takes_dali(parameters, Device(0, "1 found")) == has_builds
+    assert not record_iter._takes_dali(parameters, Device(None, "as asked"))
