@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 from support import jpeg
 
@@ -116,6 +118,18 @@ def test_test_without_annotations_is_left_out(voc):
         ["train"],
     )
     assert source.notes[0] == f"{folder}: test left out, as 1 image of it has no annotation; the first: c"
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="elsewhere a name may hold a backslash")
+def test_image_sets_may_have_backslashes(voc):
+    folder = voc({"a": SIZE + thing()}, {"train": ["in\\b"]})
+    for part, suffix in (("Annotations", ".xml"), ("JPEGImages", ".jpg")):
+        (folder / part / "in").mkdir()
+        (folder / part / f"a{suffix}").rename(folder / part / "in" / f"b{suffix}")
+    assert [sample.location for sample in open_source(folder).samples] == ["JPEGImages/in/b.jpg"]
+    (folder / "ImageSets" / "Main" / "train.txt").write_text("..\\..\\b\n")
+    with pytest.raises(SourceError, match=r"'../../b' is not the name of an image"):
+        open_source(folder)
 
 
 def test_classes_of_an_image_set_that_is_packed_by_itself_are_said(voc):
