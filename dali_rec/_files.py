@@ -15,6 +15,7 @@ import uuid
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from dali_rec._locks import patiently
 from dali_rec._sizes import shown_size
 from dali_rec.errors import DatasetError, DatasetNotFoundError
 
@@ -79,7 +80,7 @@ def fsync_directory(directory: Path) -> None:
 
 def publish(temporary: Path, final: Path) -> None:
     """Give the finished file ``temporary`` its final name, replacing what stood there."""
-    temporary.replace(final)
+    patiently(lambda: temporary.replace(final))
     fsync_directory(final.parent)
 
 

@@ -1,4 +1,7 @@
-"""Locks on files: of one process, or shared by several. They end with the process, however it ends."""
+"""Locks on files: of one process, or shared by several. They end with the process, however it ends.
+
+And what is to be heeded where files that are open stay where they are.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,11 @@ import errno
 import os
 import sys
 import time
+import traceback
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 #: Windows removes and renames no file that is open. Elsewhere that is done while the lock on the file is held.
@@ -19,6 +23,7 @@ OPEN_FILES_STAY = sys.platform == "win32"
 _WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 _LOCK_SUFFIX = ".lock"
 _SECONDS_BETWEEN_TRIES = 0.01
+_SECONDS_TO_LET_GO = 2.0
 # On Windows bytes are locked, and nobody else may read or write them: these are far behind the end of every file.
 _LOCKED_AT, _MOST_SHARES = 1 << 43, 1 << 10
 
@@ -88,6 +93,51 @@ def open_to_remove(file: IO[bytes]) -> Iterator[None]:
         yield
     finally:
         file.close()
+
+
+def patiently(change: Callable[[], object]) -> None:
+    """Remove or rename files; where others have them open, and they stay for that, wait a moment for it to be closed.
+
+    Virus scanners open all that is new, and who looks for a data set reads its manifest: neither for long.
+    """
+    deadline = time.monotonic() + _SECONDS_TO_LET_GO
+    while OPEN_FILES_STAY and time.monotonic() < deadline:
+        with contextlib.suppress(PermissionError):
+            change()
+            return
+        time.sleep(_SECONDS_BETWEEN_TRIES)
+    change()
+
+
+def refuse_open(paths: Iterable[Path]) -> None:
+    """Raise PermissionError if one of these files is open, in whatever program, and stays for that: before any goes."""
+    for path in paths if OPEN_FILES_STAY else ():
+        if path.is_file():
+            _refuse_open(path)
+
+
+def _refuse_open(path: Path) -> None:
+    try:
+        patiently(lambda: os.replace(path, path))  # noqa: PTH105  # by itself: no change, but open it cannot be either
+    except PermissionError:
+        text = "it is to be replaced, and cannot be while it is open, here or in another program: close it first"
+        raise PermissionError(errno.EACCES, text, str(path)) from None
+
+
+@contextlib.contextmanager
+def without_views() -> Iterator[None]:
+    """Let an error hold nothing of the block, so that files can be removed that it has mapped, where open ones stay.
+
+    Images are views into the map, and the frames of what has failed have some of them.
+    """
+    try:
+        yield
+    except BaseException as error:
+        one: BaseException | None = error
+        while OPEN_FILES_STAY and one is not None:
+            traceback.clear_frames(one.__traceback__)
+            one = one.__context__
+        raise
 
 
 def _wait_for_lock(path: Path, deadline: float) -> IO[bytes] | None:

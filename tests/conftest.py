@@ -14,9 +14,10 @@ from pathlib import Path
 import hypothesis
 import pytest
 import support
+import windows_files
 
 import dali_rec
-from dali_rec import _workers
+from dali_rec import _locks, _workers
 from dali_rec._hardware import count_gpus
 from dali_rec.sources import remote
 
@@ -109,6 +110,16 @@ def bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixt
     yield name
     s3fs.S3FileSystem.clear_instance_cache()
     remote.filesystem_for.cache_clear()
+
+
+@pytest.fixture
+def open_files_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is open is neither removed nor renamed, as on Windows; and nobody waits long for others to close it."""
+    monkeypatch.setattr(_locks, "_SECONDS_TO_LET_GO", 0.05)
+    if sys.platform == "linux":
+        windows_files.let_open_files_stay(monkeypatch)
+    elif sys.platform != "win32":
+        pytest.skip("finds open files by /proc")
 
 
 @pytest.fixture(scope="session")

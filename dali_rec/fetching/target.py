@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from multiprocessing.pool import ThreadPool
 from typing import TYPE_CHECKING
 
 from dali_rec._files import atomic_write, fsync_directory, hash_file, write_text_atomically
+from dali_rec._locks import patiently, refuse_open
 from dali_rec._work_folders import FETCHING, JOB, JOURNAL, refuse_half_moved, refuse_other_files
 from dali_rec.errors import OutputExistsError
 from dali_rec.fetching.record import Entry, Record, state
@@ -46,7 +48,7 @@ class Target:
         Raises OutputExistsError if another data set is here, unless ``overwrite``.
         """
         missing = self._missing(wanted)
-        self._replaced(wanted, missing, overwrite=overwrite)
+        refuse_open(self._replaced(wanted, missing, overwrite=overwrite))
         self.work.mkdir(exist_ok=True)
         paths = list(self.work.iterdir())
         refuse_other_files(str(self.work), [path.name for path in paths])
@@ -112,6 +114,7 @@ class Target:
         another fetch ends the same. Raises as ``prepare``: others may have made a data set meanwhile.
         """
         replaced = self._replaced(wanted, missing, overwrite=overwrite)
+        refuse_open(replaced)
         entries: dict[str, Entry] = {}
         coming = {file.name for file in missing}
         for one in wanted.files:
@@ -129,9 +132,9 @@ class Target:
         Record(self._source, entries).write(self.work / self._record.name)
         write_text_atomically(self.work / JOURNAL, json.dumps({"sets": [{"name": self.prefix.name}]}))
         for path in replaced:
-            path.unlink()
+            patiently(path.unlink)
         for name in moving:
-            (self.work / name).replace(self._folder / name)
+            patiently(functools.partial((self.work / name).replace, self._folder / name))
         fsync_directory(self._folder)
         for name in (JOURNAL, JOB):
             (self.work / name).unlink()

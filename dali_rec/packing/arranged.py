@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dali_rec._files import check_space, require_output_name
+from dali_rec._locks import refuse_open, without_views
 from dali_rec._shard_names import without_number
 from dali_rec._work_folders import ARRANGING, JOURNAL, LOCK, refuse_half_moved, refuse_other_files
 from dali_rec.errors import OutputExistsError
@@ -64,7 +65,8 @@ class ArrangeTarget:
     def check(self, inputs: Iterable[Path], *, overwrite: bool) -> None:
         """Raise OutputExistsError if files of these names are there that must not be replaced.
 
-        ``inputs``, the files that are read, are never replaced; others only if ``overwrite``.
+        ``inputs``, the files that are read, are never replaced; others only if ``overwrite``. Raises PermissionError
+        where one of those is open and stays for that.
         """
         self._checked = tuple(inputs), overwrite
         self._check_again()
@@ -86,6 +88,7 @@ class ArrangeTarget:
                     raise OutputExistsError(f"{file} is a folder, and is not replaced; choose another name")
             if present and not overwrite:
                 raise OutputExistsError(f"{present[0]} exists already; choose another name or say --overwrite")
+            refuse_open(present)
 
     def check_space(self, size: int) -> None:
         """Raise OSError (ENOSPC) if the file system that the output goes to has not so many bytes left."""
@@ -130,7 +133,8 @@ class ArrangeTarget:
                 for leftover in set(store.names(folder)) - {LOCK}:
                     store.remove(f"{folder}/{leftover}")
                     store.remove_folder(f"{folder}/{leftover}")
-                yield store.directory / folder
+                with without_views():
+                    yield store.directory / folder
             finally:
                 self._leave()
 

@@ -81,7 +81,8 @@ class Publication:
         """Move what is still in the work folder, the manifests last: where that of a data set is, all is there.
 
         At no moment are there manifests of old and of new data sets: of a split in two shares of which one is old, both
-        may have the same records. Raises DatasetError, before anything is moved, if a file is gone.
+        may have the same records. Raises, before anything is moved, DatasetError if a file is gone, and PermissionError
+        if one that is replaced is open and stays for that.
         """
         for name in self._missing(store, folder):
             raise DatasetError(
@@ -90,6 +91,7 @@ class Publication:
             )
         waiting = set(store.names(folder))
         unfinished = [one for one in self.sets if staged_manifest(one.name) in waiting]
+        store.refuse_open(name for one in unfinished for name in (f"{one.name}.json", *one.files, *one.obsolete))
         for one in unfinished:
             if not one.grows:
                 store.remove(f"{one.name}.json")

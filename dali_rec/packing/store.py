@@ -6,6 +6,7 @@ Both put a file under its name whole or not at all.
 from __future__ import annotations
 
 import contextlib
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,14 +22,14 @@ from dali_rec._files import (
     publish,
     wrong_output,
 )
-from dali_rec._locks import OPEN_FILES_STAY, is_at, try_lock
+from dali_rec._locks import OPEN_FILES_STAY, is_at, patiently, refuse_open, try_lock
 from dali_rec._work_folders import is_lock
 from dali_rec.errors import OutputExistsError, SourceError
 from dali_rec.sources.remote import filesystem_of, is_url
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 _LOCAL = "file://"
 
@@ -59,6 +60,9 @@ class Store(Protocol):
 
     def remove(self, name: str) -> None:
         """Remove a file, if it is there."""
+
+    def refuse_open(self, names: Iterable[str]) -> None:
+        """Raise PermissionError if one of these files can be neither replaced nor removed because it is open."""
 
     def names(self, folder: str) -> list[str]:
         """The names, without the folder's, of what lies in a folder."""
@@ -99,6 +103,8 @@ def open_store(out: str | os.PathLike[str]) -> tuple[Store, str]:
         return RemoteStore(directory), name
     if isinstance(out, str) and out.lower().startswith(_LOCAL):
         out = out[len(_LOCAL) :]
+        if sys.platform == "win32" and out[2:3] == ":":
+            out = out.removeprefix("/")  # of file:///C:/data/x
     wrong = wrong_output(out)
     if wrong is not None:
         raise SourceError(wrong)
@@ -143,7 +149,10 @@ class LocalStore:
     def remove(self, name: str) -> None:
         path = self.directory / name
         if not path.is_dir() or path.is_symlink():  # a folder is none of our files, whatever a manifest calls a shard
-            path.unlink(missing_ok=True)
+            patiently(lambda: path.unlink(missing_ok=True))
+
+    def refuse_open(self, names: Iterable[str]) -> None:
+        refuse_open(self.directory / name for name in names)
 
     def names(self, folder: str) -> list[str]:
         path = self.directory / folder
@@ -154,9 +163,12 @@ class LocalStore:
 
     def remove_folder(self, folder: str, last: Sequence[str] = ()) -> None:
         path = self.directory / folder
-        with contextlib.suppress(OSError):  # such as, on Windows, of a lock that is held: see ``lock``
+        with contextlib.suppress(OSError):
             for name in _in_order(self.names(folder), last):
-                self.remove(f"{folder}/{name}")
+                if OPEN_FILES_STAY and is_lock(name):
+                    _remove_lock(path / name)
+                else:
+                    self.remove(f"{folder}/{name}")
             path.rmdir()
             fsync_directory(self.directory)
 
@@ -173,9 +185,11 @@ class LocalStore:
             yield try_lock(file, shared=shared) and is_at(file, path)
         finally:
             file.close()
-            if OPEN_FILES_STAY and all(map(is_lock, self.names(path.parent.name))):
-                with contextlib.suppress(OSError):  # where another has it, or another lock of this folder
-                    path.unlink()
+            names = self.names(path.parent.name) if OPEN_FILES_STAY else []
+            if names and all(map(is_lock, names)):  # what could not be removed while it was open
+                for one in names:
+                    _remove_lock(path.with_name(one))
+                with contextlib.suppress(OSError):  # such as for a lock that is held
                     path.parent.rmdir()
 
     @contextlib.contextmanager
@@ -184,6 +198,12 @@ class LocalStore:
 
     def keep(self, made: Path, folder: str) -> None:
         assert made.parent == self.directory / folder
+
+
+def _remove_lock(path: Path) -> None:
+    """Remove a lock where nobody, this process included, holds it; whoever does removes it when letting go of it."""
+    with contextlib.suppress(OSError):
+        path.unlink()
 
 
 def _in_order(names: Sequence[str], last: Sequence[str]) -> list[str]:
@@ -245,6 +265,9 @@ class RemoteStore:
     def remove(self, name: str) -> None:
         with contextlib.suppress(FileNotFoundError), self._asked_for(name) as filesystem:
             filesystem.rm_file(self.path(name))
+
+    def refuse_open(self, names: Iterable[str]) -> None:
+        """Nothing is ever open there."""
 
     def names(self, folder: str) -> list[str]:
         try:

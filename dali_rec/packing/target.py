@@ -57,10 +57,15 @@ class Target:
                 raise OutputExistsError(f"{file} would be written over, and is what is being packed; name it otherwise")
 
     def check(self, *, may_replace: bool) -> None:
-        """Raise OutputExistsError or DatasetError if what is there now stands in the way of the job."""
+        """Raise OutputExistsError or DatasetError if what is there now stands in the way of the job.
+
+        Or PermissionError, where a file is open that is to be replaced and cannot be for that.
+        """
         if not may_replace:
             self._refuse_to_replace()
         self._refuse_other_bases()
+        gone = {name for plan in self.job.plans for name in (rejections_file(plan.name), *self.replaced(plan.name))}
+        self.store.refuse_open((*self.names, *sorted(gone)))
 
     def _refuse_to_replace(self) -> None:
         names = [f"{shard.name}.rec" for _, shard in self.job.tasks] if self.job.bases else self.names

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from dali_rec._files import as_path, fsync_directory, naming_writes, partial_path, publish
-from dali_rec._locks import is_at, open_to_remove, try_lock
+from dali_rec._locks import is_at, open_to_remove, refuse_open, try_lock
 from dali_rec.errors import OutputExistsError, UnwritableRecordError
 from dali_rec.recordio.framing import Buffer, frame
 from dali_rec.recordio.header import pack_header
@@ -155,6 +155,7 @@ class RecordWriter:
     def _publish(self) -> None:
         """Give both files their names; at no moment does an index stand beside records that are not its own."""
         if self.path.exists():
+            refuse_open((self.path, self.index_path))
             # Without an index one is made from the records; by that of others they would be read without complaint.
             self.index_path.unlink(missing_ok=True)
             fsync_directory(self.index_path.parent)
