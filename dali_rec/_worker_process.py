@@ -7,6 +7,7 @@ import pickle
 import sys
 import threading
 import traceback
+from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, TYPE_CHECKING, Any
 
@@ -24,9 +25,12 @@ def serve() -> None:
 
     An answer is a pickled (error, answer); the answer is None where there is an error. Ends when the input does.
     """
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints is no answer
-    requests = sys.stdin.buffer
+    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints is no answer, and is seen before this process is killed
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # Python's own
+    # On Windows whoever asks what standard input is, as libraries do when they are loaded, waits until it is read.
+    with Path(os.devnull).open("rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
     begun: SimpleQueue[Future[Any]] = SimpleQueue()
     try:
         settings = pickle.load(requests)  # noqa: S301  # from the process that began this one

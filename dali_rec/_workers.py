@@ -91,7 +91,7 @@ def begin_workers(work: Work, threads: int, most_processes: int) -> Workers:
 def process_count(threads: int, most: int) -> int:
     """How many processes so many threads are divided among, at most ``most``; 1 stands for this process alone."""
     # What is frozen into a program of its own has no Python to begin.
-    if os.name != "posix" or not sys.executable or getattr(sys, "frozen", False):
+    if not sys.executable or getattr(sys, "frozen", False):
         return 1
     return max(1, min(-(-threads // THREADS_A_PROCESS), most))
 
@@ -210,7 +210,9 @@ class _Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # NumPy would begin a thread a core, and not need it
-            start_new_session=True,  # Ctrl+C is for the process that packs
+            # Ctrl+C is for the process that packs.
+            start_new_session=True,
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # of Windows
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -228,7 +230,7 @@ class _Process:
         try:
             pickle.dump(message, self._requests, protocol=pickle.HIGHEST_PROTOCOL)
             self._requests.flush()
-        except BrokenPipeError:
+        except OSError:  # a broken pipe, which Windows may call an invalid argument
             raise self._ended() from None
 
     def result(self) -> Any:
@@ -247,7 +249,7 @@ class _Process:
         except subprocess.TimeoutExpired:
             how = "gave an answer that cannot be read"
         else:
-            how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+            how = f"was killed by signal {-status}" if status < 0 else f"ended with status {_shown_status(status)}"
         return EngineError(f"a process that worked for this one {how}; {self._remedy}")
 
     def kill(self) -> None:
@@ -255,8 +257,13 @@ class _Process:
         self._process.kill()
         self._process.wait()
         for pipe in (self._requests, self._answers):
-            with contextlib.suppress(BrokenPipeError):
+            with contextlib.suppress(OSError):  # as for ``send``
                 pipe.close()
+
+
+def _shown_status(status: int) -> str:
+    """Those of Windows for a crash are known by their hexadecimal digits: 0xC0000005, say."""
+    return f"0x{status:X}" if status > 0xFFFF else str(status)
 
 
 def _widen(pipe: IO[bytes]) -> None:

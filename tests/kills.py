@@ -1,11 +1,11 @@
-"""Runs that end at one of their changes to a folder, with none after it, as SIGKILL would end them; and SIGKILL."""
+"""Runs that end at one of their changes to a folder, with none after it, as a kill would end them; and kills."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from support import encoded
+
+#: The status of a process that Popen.kill has ended, and of one that has ended itself by os.kill(os.getpid(), 9).
+KILLED, KILLED_ITSELF = (1, 9) if sys.platform == "win32" else (-9, -9)
 
 
 class Killed(BaseException):
@@ -63,11 +66,11 @@ def bytes_in(folder: Path) -> int:
 
 
 def kill_when_written(command: list[str], folder: Path, size: float) -> None:
-    """Run a command, and end it by SIGKILL as soon as the files in ``folder`` have so many bytes."""
+    """Run a command, and kill it as soon as the files in ``folder`` have so many bytes."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_for(lambda: folder.exists() and bytes_in(folder) >= size)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    process.kill()
+    assert process.wait() == KILLED
 
 
 def slow_image() -> bytes:

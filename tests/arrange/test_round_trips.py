@@ -1,4 +1,3 @@
-import signal
 import subprocess
 import sys
 import tempfile
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kills import KILLED_ITSELF
 from record_sets import contents, files, payload, sets, write_set
 from support import jpeg, make_class_folder
 
@@ -44,7 +44,7 @@ def test_run_that_is_killed_leaves_nothing_under_the_final_names(tmp_path):
     for command in ("merge(['a'], 'b'", "split('a', 'b'", "shuffle('a', 'b'"):
         code = f"import dali_rec.arrange, os\ndali_rec.arrange.{command}, progress=lambda *_: os.kill(os.getpid(), 9))"
         ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False)
-        assert ran.returncode == -signal.SIGKILL
+        assert ran.returncode == KILLED_ITSELF
         assert [path.name for path in tmp_path.glob("b*")] == ["b.arranging"]
     merge([tmp_path / "a"], tmp_path / "b")
     assert sorted(files(tmp_path / "b")) == [".idx", ".json", ".lst", ".rec"]

@@ -1,4 +1,6 @@
 import contextlib
+import errno
+import io
 import json
 import os
 import signal
@@ -8,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import toy_format
-from kills import wait_for
+from kills import KILLED, wait_for
 from PIL import Image
 from support import encoded, jpeg, make_class_folder, picture
 
@@ -87,6 +89,7 @@ def test_processes_look_pixels_up_in_a_table(tmp_path, begun):
     assert contents(tmp_path / "1") == contents(tmp_path / "8")
 
 
+@pytest.mark.posix
 def test_forked_process_does_not_end_the_processes_of_its_parent(tmp_path):
     (tmp_path / "x.jpg").write_bytes(jpeg())
     code = f"""
@@ -110,12 +113,13 @@ workers.close()
 def test_too_many_bad_images_end_the_processes(images, tmp_path, begun):
     with pytest.raises(TooManyBadImagesError, match="the file is empty"):
         dali_rec.pack(images, tmp_path / "out" / "x", workers=8, max_bad=1)
-    assert [process.returncode for _, process in begun] == [-signal.SIGKILL] * 2
+    assert [process.returncode for _, process in begun] == [KILLED] * 2
     assert list(contents(tmp_path / "out")) == ["x.rejected.jsonl"]
 
 
 @pytest.mark.usefixtures("toys")
-def test_formats_that_the_caller_registered_are_known_to_processes(tmp_path, begun, capfd):
+def test_formats_that_the_caller_registered_are_known_to_processes(tmp_path, begun, capfd, monkeypatch):
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     lines = []
     for number in range(20):
         (tmp_path / f"{number}.toy").write_bytes(toy_format.PICTURE)
@@ -171,7 +175,8 @@ def test_a_process_that_is_killed_is_said_and_leaves_nothing(images, tmp_path, b
         if done == 5:
             begun[1][1].kill()
 
-    with pytest.raises(EngineError, match=r"killed by signal 9; .* fewer --workers$"):
+    how = "ended with status 1" if sys.platform == "win32" else "was killed by signal 9"
+    with pytest.raises(EngineError, match=rf"{how}; .* fewer --workers$"):
         dali_rec.pack(images, tmp_path / "out" / "x", workers=8, shards=2, max_bad=2, progress=kill)
     assert all(process.returncode is not None for _, process in begun)
     assert contents(tmp_path / "out") == {}
@@ -214,7 +219,7 @@ def test_a_process_gets_work_as_it_has_threads(threads, turns, begun):
     made = workers.begin_packing(PackOptions(workers=threads), 8, stay_here=False)
     asked = [made.begin((Origin("nowhere"), ["a"])) for _ in range(2 * threads)]
     for one in asked:
-        assert [str(ready.outcome) for ready in one.result()] == ["no such file: nowhere/a"]
+        assert [str(ready.outcome) for ready in one.result()] == [f"no such file: {Path('nowhere', 'a')}"]
     made.close()
     assert sorted((asked.count(one) // 2 for one in set(asked)), reverse=True) == turns
     assert [count for count, _ in begun] == turns
@@ -252,7 +257,7 @@ def is_gone(pid):
 
 
 @linux_only
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", ["SIGKILL", "SIGINT", "SIGTERM"])
 def test_processes_end_with_the_one_that_packs(long_list, tmp_path, how):
     command = [sys.executable, "-m", "dali_rec", "pack", str(long_list), str(tmp_path / "out" / "x")]
     with subprocess.Popen(
@@ -261,12 +266,34 @@ def test_processes_end_with_the_one_that_packs(long_list, tmp_path, how):
         wait_for(lambda: len(children(packing.pid)) == 2)
         wait_for(lambda: list((tmp_path / "out").glob("*.packing/*.partial")))
         helpers = children(packing.pid)
-        os.kill(packing.pid, how)
+        os.kill(packing.pid, signal.Signals[how])
         _, said = packing.communicate(timeout=30)
     assert packing.returncode != 0
     wait_for(lambda: all(is_gone(pid) for pid in helpers))
     assert "Traceback" not in said, said
     assert not (tmp_path / "out" / "x.rec").exists()
+
+
+def test_processes_end_with_the_one_that_is_killed(tmp_path):
+    code = f"""
+import sys, time
+from dali_rec._workers import begin_workers
+from dali_rec.im2rec.database import DatabaseOptions, Encoding, Row
+workers = begin_workers(Encoding(DatabaseOptions(pass_through=True)), 8, 2)
+row = Row(0, (0.0,), {str(tmp_path / "x.jpg")!r})
+for pending in [workers.begin([row]) for _ in range(4)]:
+    pending.result()
+print("working", flush=True)
+while True:
+    workers.begin([row]).result()
+"""
+    (tmp_path / "x.jpg").write_bytes(jpeg())
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as working:
+        assert working.stdout.read(7) == b"working"
+        working.kill()
+        _, said = working.communicate(timeout=60)  # which ends when all have ended that can write to it
+    assert working.returncode == KILLED
+    assert said == b""
 
 
 def test_a_script_needs_no_guard_around_its_main_part(long_list, tmp_path):
@@ -284,3 +311,30 @@ def test_images_behind_urls_stay_with_this_process(begun):
     made.close()
     assert isinstance(made, _workers.Threads)
     assert begun == []
+
+
+class BrokenPipe(io.RawIOBase):
+    """A pipe whose other end is gone, as Windows has it."""
+
+    def writable(self):
+        return True
+
+    def write(self, _data):
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+
+def test_a_pipe_of_windows_whose_process_is_gone_is_said(begun):
+    made = workers.begin_packing(PackOptions(workers=8), 8, stay_here=False)
+    for process in made._processes:
+        process._process.kill()
+        process._requests.close()
+        process._requests = io.BufferedWriter(BrokenPipe())
+    with pytest.raises(EngineError, match="a process that worked for this one"):
+        made.begin((Origin("nowhere"), ["a"]))
+    made.close()
+    assert all(process.returncode is not None for _, process in begun)
+
+
+@pytest.mark.parametrize(("status", "shown"), [(0, "0"), (1, "1"), (255, "255"), (3221225477, "0xC0000005")])
+def test_a_status_of_windows_is_shown_as_it_is_known(status, shown):
+    assert _workers._shown_status(status) == shown
