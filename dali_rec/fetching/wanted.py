@@ -34,7 +34,7 @@ class Source(NamedTuple):
         text = os.fspath(url)
         if not is_url(text):
             path = as_path(text)
-            text = as_url(path) or f"file://{path.absolute()}"
+            text = as_url(path) or f"file://{path.absolute().as_posix()}"
         protocol, mark, place = text.partition("://")
         text = protocol.lower() + mark + place  # as fsspec knows it
         place, mark, query = text.partition("?") if is_http(text) else (text, "", "")

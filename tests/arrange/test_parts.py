@@ -3,6 +3,7 @@
 import errno
 import itertools
 import multiprocessing
+import re
 import shutil
 
 import numpy as np
@@ -199,7 +200,7 @@ def test_of_two_runs_at_a_time_the_second_does_not_replace_what_the_first_made(t
 def test_what_came_under_the_name_while_records_were_copied_is_not_replaced(tmp_path, shares):
     write_set(tmp_path / "a", [payload(key, [0.0], b"") for key in range(4)], [0, 1, 2, 3])
     other = tmp_path / ("out.rec" if shares is None else "out-y.rec")
-    with pytest.raises(OutputExistsError, match=f"{other} exists already"):
+    with pytest.raises(OutputExistsError, match=f"{re.escape(str(other))} exists already"):
         split(tmp_path / "a", tmp_path / "out", shares=shares, shards=1, progress=lambda *_: other.write_bytes(b"mine"))
     assert list(tmp_path.glob("out*")) == [other]
     assert other.read_bytes() == b"mine"
@@ -217,7 +218,7 @@ def test_folder_of_the_users_is_not_taken_for_a_work_folder(tmp_path):
 def test_full_disk_is_said_before_anything_is_written(tmp_path, monkeypatch):
     write_set(tmp_path / "a", [payload(0, [0.0], bytes(2_100_000))], [0])
     monkeypatch.setattr(shutil, "disk_usage", lambda _place: shutil._ntuple_diskusage(10**9, 10**9, 10**6))
-    with pytest.raises(OSError, match=r"it needs 2\.1 MB, and 1 MB are free there.*deep/b") as caught:
+    with pytest.raises(OSError, match=r"it needs 2\.1 MB, and 1 MB are free there.*deep[/\\]+b") as caught:
         merge([tmp_path / "a"], tmp_path / "deep" / "b")
     assert caught.value.errno == errno.ENOSPC
     assert not (tmp_path / "deep").exists()
@@ -260,6 +261,7 @@ def test_all_files_of_a_set_that_is_replaced_go_whatever_became_of_its_manifest(
     assert contents(tmp_path / "b") == contents(tmp_path / "a")
 
 
+@pytest.mark.posix  # a link
 def test_link_to_nothing_is_not_written_over(tmp_path):
     write_set(tmp_path / "a", [payload(0, [0.0], b"")], [0])
     (tmp_path / "b.rec").symlink_to(tmp_path / "nowhere")

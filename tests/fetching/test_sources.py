@@ -87,13 +87,14 @@ def test_data_set_of_mxnet_without_a_manifest(web, here, capsys):
     web.sent.clear()
     assert main(["fetch", f"{web.url}/single", str(here)]) == 0
     assert web.sent == dict.fromkeys(names, 1)  # looked up
-    assert re.fullmatch(r"[0-9]+ records: .*/single\.rec\n", capsys.readouterr().out)
+    assert re.fullmatch(r"[0-9]+ records: .*[/\\]single\.rec\n", capsys.readouterr().out)
 
 
 def test_path_is_a_source_too(here, there, capsys):
     assert main(["fetch", str(there / "x"), f"{here}/"]) == 0
     captured = capsys.readouterr()
-    assert re.fullmatch(rf"40 records in 2 classes in 4 shards, [0-9.]+ kB: {here}/x\.json\n", captured.out)
+    made = re.escape(str(here / "x.json"))
+    assert re.fullmatch(rf"40 records in 2 classes in 4 shards, [0-9.]+ kB: {made}\n", captured.out)
     assert contents(here) == contents(there)
 
 

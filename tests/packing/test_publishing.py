@@ -3,6 +3,7 @@
 import itertools
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -165,7 +166,7 @@ def test_no_file_gets_its_name_before_the_disk_has_it(photos, tmp_path, monkeypa
     names = {"x.rec", "x.idx", "x.lst", "x.json", "x.rejected.jsonl"}
     assert names <= {name for name, _ in moved}
     assert [name for name, is_on_disk in moved if not is_on_disk] == []
-    assert tmp_path.stat().st_ino in synced
+    assert tmp_path.stat().st_ino in synced or sys.platform == "win32"  # which syncs no folders
 
 
 def test_resumed_publishing_reports_what_the_whole_run_did(photos, tmp_path, kill_when):
@@ -349,6 +350,7 @@ def test_data_set_that_changes_while_images_are_packed_for_it_is_not_written_ove
     assert len(dali_rec.open(out)) == 5
 
 
+@pytest.mark.posix  # elsewhere the folder is there until its lock is let go of
 def test_run_that_ends_does_not_remove_the_work_folder_of_the_next(photos, tmp_path, monkeypatch):
     out = tmp_path / "out" / "x"
     remove_folder = LocalStore.remove_folder

@@ -94,7 +94,7 @@ def test_resuming_what_is_done_ends_well_and_does_nothing(photos, tmp_path, spli
     before = contents(tmp_path / "out")
     again = dali_rec.pack(photos, tmp_path / "out" / "x", resume=True, **options)
     assert (again.images, again.sets) == (0, first.sets)
-    assert f"{tmp_path}/out/x: all of this is done already, nothing is left to resume" in caplog.text
+    assert f"{tmp_path / 'out' / 'x'}: all of this is done already, nothing is left to resume" in caplog.text
     assert contents(tmp_path / "out") == before
 
 
