@@ -15,6 +15,7 @@ from dali_rec._files import (
     require_local_output,
     windows_forbids,
 )
+from dali_rec._locks import patiently
 from dali_rec._shard_names import dataset_name
 from dali_rec.dataset import Dataset, listed_ids
 from dali_rec.errors import ImageRejectedError, OutputExistsError
@@ -187,7 +188,7 @@ def _write(path: Path, data: memoryview) -> None:
     try:
         with naming_writes(path):
             temporary.write_bytes(data)
-            temporary.replace(path)
+            patiently(lambda: temporary.replace(path))
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
