@@ -25,7 +25,7 @@ def how_to_get_dali(what: str) -> str:
     """What to do where DALI, or what comes with it, is missing and ``what`` needs it."""
     if not has_builds_here():
         return f"DALI has builds for Linux only: {where_instead(what)}"
-    return "install it with: pip install 'dali-rec[cuda12]', or 'dali-rec[cuda13]' for drivers of CUDA 13"
+    return 'install it with: pip install "dali-rec[cuda12]", or "dali-rec[cuda13]" for drivers of CUDA 13'
 
 
 def import_dali(what: str = "loading") -> Any:

@@ -10,7 +10,7 @@ from dali_rec.errors import MissingDependencyError
 from dali_rec.packing.batches import import_nvimgcodec
 
 WHERE = {
-    "linux": r"install it with: pip install 'dali-rec\[cuda12\]', or 'dali-rec\[cuda13\]' for drivers of CUDA 13",
+    "linux": r'install it with: pip install "dali-rec\[cuda12\]", or "dali-rec\[cuda13\]" for drivers of CUDA 13',
     "win32": "DALI has builds for Linux only: {} runs on Linux, on Windows in WSL 2",
     "darwin": "DALI has builds for Linux only: {} runs on Linux",
 }

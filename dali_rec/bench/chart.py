@@ -58,7 +58,7 @@ def new_figure(width: float, height: float) -> Any:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingDependencyError(
-            f"a chart needs matplotlib ({error}); install it with: pip install 'dali-rec[plots]'"
+            f'a chart needs matplotlib ({error}); install it with: pip install "dali-rec[plots]"'
         ) from None
     return Figure(figsize=(width, height), dpi=120, layout="constrained")
 

@@ -91,7 +91,7 @@ def cuda_extra(driver: Driver | None) -> str:
 
 
 def _install(extra: str) -> str:
-    return f"pip install 'dali-rec[{extra}]'"
+    return f'pip install "dali-rec[{extra}]"'
 
 
 def _install_dali(driver: Driver | None) -> str:

@@ -44,7 +44,7 @@ def pack_on_ray(
     try:
         import ray
     except ImportError:
-        raise MissingDependencyError("Ray is not installed: pip install 'dali-rec[ray]'") from None
+        raise MissingDependencyError('Ray is not installed: pip install "dali-rec[ray]"') from None
     is_ours = not ray.is_initialized()
     if is_ours:
         _connect(ray, address)

@@ -25,9 +25,9 @@ _CHUNK = 1 << 18
 _LONGEST_WAIT = 30.0
 _LONGEST_SILENCE = 60.0
 _EXTRAS = {
-    "s3": "pip install 'dali-rec[s3]'",
-    "gs": "pip install 'dali-rec[gcs]'",
-    "gcs": "pip install 'dali-rec[gcs]'",
+    "s3": 'pip install "dali-rec[s3]"',
+    "gs": 'pip install "dali-rec[gcs]"',
+    "gcs": 'pip install "dali-rec[gcs]"',
 }
 
 

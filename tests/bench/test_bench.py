@@ -136,7 +136,7 @@ def test_charts_grow_with_what_is_in_them(tmp_path):
 
 def test_missing_matplotlib_is_one_line_that_says_what_to_install(report, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'dali-rec\[plots\]'"):
+    with pytest.raises(MissingDependencyError, match=r'pip install "dali-rec\[plots\]"'):
         draw(report, tmp_path / "chart.png")
 
 

@@ -173,7 +173,7 @@ def test_bucket_that_is_not_there(here, bucket):
 def test_missing_package_is_named(here, monkeypatch):
     remote.filesystem_for.cache_clear()
     monkeypatch.setitem(sys.modules, "gcsfs", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'dali-rec\[gcs\]'"):
+    with pytest.raises(MissingDependencyError, match=r'pip install "dali-rec\[gcs\]"'):
         dali_rec.fetch("gs://bucket/x", here)
 
 

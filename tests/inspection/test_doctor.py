@@ -77,10 +77,10 @@ def test_no_framework_and_no_dali_is_imported_for_it():
 def test_bare_machine_is_told_what_installs_what(machine):
     found, by_name = machine({})
     assert (found.device, found.framework) == (None, None)
-    assert (by_name["DALI"].status, by_name["DALI"].remedy) == ("problem", "pip install 'dali-rec[cuda12]'")
+    assert (by_name["DALI"].status, by_name["DALI"].remedy) == ("problem", 'pip install "dali-rec[cuda12]"')
     assert by_name["NVIDIA driver"].status == "absent"
-    assert by_name["PyTorch"].remedy == "pip install 'dali-rec[torch]'"
-    assert by_name["s3fs"].remedy == "pip install 'dali-rec[s3]'"
+    assert by_name["PyTorch"].remedy == 'pip install "dali-rec[torch]"'
+    assert by_name["s3fs"].remedy == 'pip install "dali-rec[s3]"'
     assert "CPU pipeline" not in by_name
 
 
@@ -94,7 +94,7 @@ def test_where_dali_has_no_builds_another_system_is_the_remedy(machine, system, 
     assert by_name["DALI"].detail == "has builds for Linux only: packing works, loading does not"
     assert by_name["DALI"].remedy == by_name["CuPy"].remedy == remedy
     assert not [one for one in found.findings if "cuda1" in (one.remedy or "")]
-    assert by_name["s3fs"].remedy == "pip install 'dali-rec[s3]'"
+    assert by_name["s3fs"].remedy == 'pip install "dali-rec[s3]"'
 
 
 def test_every_remedy_names_an_extra_that_there_is(machine):
@@ -123,7 +123,7 @@ def test_missing_core_package_is_a_problem(machine, monkeypatch):
 )
 def test_build_of_dali_goes_by_the_driver(machine, cuda, extra):
     _, by_name = machine({}, driver=Driver("1.0", cuda) if cuda else None)
-    assert by_name["DALI"].remedy == by_name["CuPy"].remedy == f"pip install 'dali-rec[{extra}]'"
+    assert by_name["DALI"].remedy == by_name["CuPy"].remedy == f'pip install "dali-rec[{extra}]"'
 
 
 @pytest.mark.parametrize(("cards", "status"), [((), "absent"), ((CARD,), "ok")])
@@ -160,7 +160,7 @@ def test_two_builds_of_dali_are_a_problem(machine):
     _, by_name = machine({**DALI, "nvidia-dali-cuda130": "2.4.0"}, DRIVER)
     assert "overwrite each other" in by_name["DALI"].detail
     assert by_name["DALI"].remedy == (
-        "pip uninstall -y nvidia-dali-cuda120 nvidia-dali-cuda130 && pip install 'dali-rec[cuda12]'"
+        'pip uninstall -y nvidia-dali-cuda120 nvidia-dali-cuda130 && pip install "dali-rec[cuda12]"'
     )
 
 
@@ -233,7 +233,7 @@ def test_command_prints_a_table_and_ends_well(capsys, machine):
     machine({**DALI, "torch": "2.8.0"})
     assert main(["doctor"]) == 0
     out = capsys.readouterr().out
-    for expected in ("nvidia-dali-cuda120", "pip install 'dali-rec[gcs]'", "The loader will use the CPU", "torch"):
+    for expected in ("nvidia-dali-cuda120", 'pip install "dali-rec[gcs]"', "The loader will use the CPU", "torch"):
         assert expected in out
 
 

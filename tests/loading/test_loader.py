@@ -382,7 +382,7 @@ def test_missing_framework_is_one_line_that_says_what_to_install(packed, monkeyp
 def test_missing_dali_is_one_line_that_says_what_to_install(packed, monkeypatch):
     monkeypatch.setitem(sys.modules, "nvidia.dali", None)
     monkeypatch.setitem(sys.modules, "nvidia", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'dali-rec\[cuda12\]'"):
+    with pytest.raises(MissingDependencyError, match=r'pip install "dali-rec\[cuda12\]"'):
         Loader(packed, 4, 8, device="cpu")
 
 

@@ -151,5 +151,5 @@ def test_this_machine_alone_by_the_command(photos, tmp_path):
 
 def test_without_ray_the_error_says_what_to_install(photos, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'dali-rec\[ray\]'"):
+    with pytest.raises(MissingDependencyError, match=r'pip install "dali-rec\[ray\]"'):
         dali_rec.pack(photos, tmp_path / "x", engine="ray")

@@ -149,7 +149,7 @@ def test_missing_package_is_named_before_any_work(photos, monkeypatch):
 
     remote.filesystem_for.cache_clear()
     monkeypatch.setitem(sys.modules, "gcsfs", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'dali-rec\[gcs\]'"):
+    with pytest.raises(MissingDependencyError, match=r'pip install "dali-rec\[gcs\]"'):
         dali_rec.pack(photos, "gs://bucket/x")
 
 

@@ -228,7 +228,7 @@ def test_file_system_that_is_not_installed_is_said_once_with_the_remedy(monkeypa
         raise ImportError("Install s3fs to access S3")
 
     monkeypatch.setattr(fsspec, "filesystem", missing)
-    with pytest.raises(MissingDependencyError, match=r"s3://.*pip install 'dali-rec\[s3\]'"):
+    with pytest.raises(MissingDependencyError, match=r's3://.*pip install "dali-rec\[s3\]"'):
         check_protocols(["s3://bucket/never-seen.jpg"], FetchOptions(timeout=7))
 
 

@@ -45,7 +45,7 @@ def import_parquet() -> Any:
         import pyarrow.parquet
     except ImportError as error:
         raise MissingDependencyError(
-            f"Parquet files need PyArrow ({error}); install it with: pip install 'dali-rec[parquet]'"
+            f'Parquet files need PyArrow ({error}); install it with: pip install "dali-rec[parquet]"'
         ) from None
     return pyarrow.parquet
 

@@ -527,7 +527,7 @@ def test_without_pyarrow_the_error_says_what_to_install(tmp_path, monkeypatch):
     path = labelled(tmp_path / "x.parquet", [0])
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     with pytest.raises(
-        MissingDependencyError, match=r"need PyArrow \(.*\); install it with: pip install 'dali-rec\[parq"
+        MissingDependencyError, match=r'need PyArrow \(.*\); install it with: pip install "dali-rec\[parq'
     ):
         read(path)
 
