@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from dali_rec._files import hash_file, naming_writes
 from dali_rec.errors import DatasetError
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 CONNECTIONS = 16  # so many pieces are in memory
 PIECE = 8 << 20
+_SECONDS_AT_A_TIME = 0.5
+
+_Answer = TypeVar("_Answer")
 
 
 class Part(NamedTuple):
@@ -42,7 +45,7 @@ def download(pool: ThreadPool, parts: Sequence[Part]) -> Iterator[int]:
     done, ranges = 0, _ahead(pool, parts)
     for part in parts:
         checksum = hash_file(part.path) if part.sha256 and part.left.start else hashlib.sha256()
-        pieces = (next(ranges).get() for _ in part.left)
+        pieces = (wait_for(next(ranges)) for _ in part.left)
         with naming_writes(part.path), part.path.open("ab") as file:
             for piece in pieces if part.remote.has_ranges else stream(part.remote, part.left.start):
                 file.write(piece)
@@ -57,6 +60,13 @@ def download(pool: ThreadPool, parts: Sequence[Part]) -> Iterator[int]:
                 f"{shown(part.remote.url)}: what came has another checksum than the manifest says: fetch it again; if "
                 "that does not help, it is damaged there"
             )
+
+
+def wait_for(answer: AsyncResult[_Answer]) -> _Answer:
+    """What comes, or its error; a little at a time, as on Windows Ctrl+C ends no wait."""
+    while not answer.ready():
+        answer.wait(_SECONDS_AT_A_TIME)
+    return answer.get()
 
 
 def _ahead(pool: ThreadPool, parts: Sequence[Part]) -> Iterator[AsyncResult[bytes]]:

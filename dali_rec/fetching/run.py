@@ -20,7 +20,7 @@ from dali_rec._numbers import counted
 from dali_rec._sizes import shown_size
 from dali_rec._work_folders import FETCHING
 from dali_rec.errors import DatasetError, DatasetNotFoundError
-from dali_rec.fetching.download import CONNECTIONS, Part, download
+from dali_rec.fetching.download import CONNECTIONS, Part, download, wait_for
 from dali_rec.fetching.target import Target
 from dali_rec.fetching.wanted import File, Source, look
 from dali_rec.opening import open_dataset
@@ -91,7 +91,8 @@ def _bring(missing: Sequence[File], target: Target, progress: Callable[[int, int
     began = time.perf_counter()
     # Unlike an executor's, its threads do not hold up an interruption until a slow server has answered.
     with ThreadPool(CONNECTIONS) as pool:
-        found = zip(missing, pool.map(_look_up, missing), strict=True)
+        remotes = wait_for(pool.map_async(_look_up, missing))
+        found = zip(missing, remotes, strict=True)
         parts = [Part(remote, target.work / file.name, file.sha256) for file, remote in found if remote is not None]
         for part in parts:
             if part.left.start > part.remote.size:

@@ -1,6 +1,8 @@
 """Fetches that are killed, and several at once."""
 
+import _thread
 import contextlib
+import itertools
 import shutil
 import signal
 import threading
@@ -48,6 +50,23 @@ def test_interruption_does_not_wait_for_a_slow_server(web, here):
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
     assert "KeyboardInterrupt" in process.communicate(timeout=100)[1]
+
+
+@pytest.mark.parametrize("request_number", [1, 6])  # of files that are looked up, and of their pieces
+def test_interruption_is_heard_where_it_wakes_nobody(web, here, request_number):
+    stands_still, requests = threading.Event(), itertools.count()
+
+    def wait(name):
+        if name.endswith(".rec") and next(requests) >= request_number:
+            threading.Timer(0.2, _thread.interrupt_main).start()  # by no signal
+            stands_still.wait(60)
+
+    web.before = wait
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        dali_rec.fetch(f"{web.url}/x", here)
+    assert time.monotonic() - began < 30
+    stands_still.set()
 
 
 def test_processes_at_once_fetch_it_once(web, here, there):
