@@ -233,6 +233,14 @@ def is_nameless(path: Path) -> bool:
     return path.name in ("", "..")
 
 
+def is_plain(name: str) -> bool:
+    """Whether text from elsewhere, as the name of a file, is one in the folder that it is put in, on any system.
+
+    With a colon Windows has a drive before it, and a hidden part of another file behind it.
+    """
+    return not any(mark in name for mark in "/\\") and not (sys.platform == "win32" and ":" in name)
+
+
 def as_url(path: Path) -> str | None:
     """The path as the URL that it was meant to be, or None if it is a path: the folder ``s3:`` may be there."""
     text = path.as_posix()  # on Windows Path takes all slashes for its own

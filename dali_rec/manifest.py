@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
 
-from dali_rec._files import write_text_atomically
+from dali_rec._files import is_plain, write_text_atomically
 from dali_rec.errors import DatasetError, DatasetNotFoundError
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Manifest:
         Only plain names: a manifest from elsewhere must not make us delete files elsewhere.
         """
         names = {name for shard in self.shards for name in (shard.rec, shard.idx)}
-        return {name for name in names if "/" not in name and "\\" not in name}
+        return set(filter(is_plain, names))
 
     def joined(self, other: Manifest) -> Manifest:
         """The manifest of the records of both, these first. What it says of classes, split and options stays."""

@@ -1,5 +1,6 @@
 import errno
 import os
+import sys
 import threading
 from pathlib import Path, PureWindowsPath
 from types import SimpleNamespace
@@ -7,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from dali_rec import _files
-from dali_rec._files import as_url, atomic_write, wrong_output
+from dali_rec._files import as_url, atomic_write, is_plain, wrong_output
 from dali_rec._locks import is_at, locked
 from dali_rec.packing.store import clear_partials
 
@@ -187,3 +188,14 @@ def test_name_that_windows_takes_for_something_else_is_refused_there(tmp_path, m
     assert wrong_output(tmp_path / name) == f"{tmp_path / name}: Windows has no files of such a name"
     assert wrong_output(tmp_path / "plain.") is None
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one", "is_one_on_windows"),
+    [("x.rec", True, True), ("a/x", False, False), ("..\\x", False, False), ("C:x.rec", True, False)],
+)
+def test_name_that_leads_elsewhere_is_none(name, is_one, is_one_on_windows, monkeypatch):
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert is_plain(name) == is_one
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert is_plain(name) == is_one_on_windows

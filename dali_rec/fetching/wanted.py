@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, unquote
 
-from dali_rec._files import as_path, as_url
+from dali_rec._files import as_path, as_url, is_plain
 from dali_rec._work_folders import JOURNAL, refuse_by_journals
 from dali_rec.errors import DatasetError, DatasetNotFoundError
 from dali_rec.manifest import manifest_in
@@ -121,7 +121,7 @@ def _described(source: Source, name: str, there: Manifest, text: bytes) -> Wante
 
 def _local(source: Source, name: str, file: str, suffix: str) -> str:
     """What a file that the manifest names is called here."""
-    if "/" in file or "\\" in file or not file.endswith(suffix):
+    if not is_plain(file) or not file.endswith(suffix):
         raise DatasetError(f"{source}.json: it names {file!r}, which is no {suffix} beside it")
     return name + file.removeprefix(source.name) if file.startswith(source.name) else file
 

@@ -11,6 +11,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from dali_rec._files import is_plain
 from dali_rec.errors import DatasetError
 from dali_rec.packing.report import ShardReport
 
@@ -111,5 +112,5 @@ class Publication:
 def _require_plain(*names: str) -> None:
     """A journal from elsewhere must not make us move or delete files elsewhere."""
     for name in names:
-        if "/" in name or "\\" in name:
+        if not is_plain(name):
             raise ValueError(f"{name!r} is no name of a file")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import random
+import sys
 from array import array
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from dali_rec._files import is_plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,8 +40,9 @@ def parse_shares(text: str) -> dict[str, float]:
 
 def check_name(name: str) -> None:
     """Raise ValueError unless the name of a split can be part of a file's."""
-    if not name or not name.isprintable() or "/" in name or "\\" in name:
-        raise ValueError(f"split {name!r}: the name becomes part of a file's, and may not be empty or hold / or \\")
+    if not name or not name.isprintable() or not is_plain(name):
+        marks = "/, \\ or :" if sys.platform == "win32" else "/ or \\"
+        raise ValueError(f"split {name!r}: the name becomes part of a file's, and may not be empty or hold {marks}")
 
 
 def check_shares(shares: Mapping[str, float]) -> None:

@@ -119,7 +119,7 @@ def test_what_was_half_moved_is_not_opened_nor_packed_over(here, there, tmp_path
     while not (here / "x.fetching" / "publishing.json").exists():
         assert fetch_killed_at(next(steps), there / "x", here)
     for action in (lambda: dali_rec.open(here / "x"), lambda: dali_rec.pack(tmp_path / "photos", here / "x")):
-        with pytest.raises(DatasetError, match=r"interrupted.* run 'dali-rec fetch' to .*/here/x again"):
+        with pytest.raises(DatasetError, match=r"interrupted.* run 'dali-rec fetch' to .*here[/\\]x again"):
             action()
 
 
