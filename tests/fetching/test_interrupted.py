@@ -57,8 +57,9 @@ def test_interruption_is_heard_where_it_wakes_nobody(web, here, request_number):
     stands_still, requests = threading.Event(), itertools.count()
 
     def wait(name):
-        if name.endswith(".rec") and next(requests) >= request_number:
-            threading.Timer(0.2, _thread.interrupt_main).start()  # by no signal
+        if name.endswith(".rec") and (number := next(requests)) >= request_number:
+            if number == request_number:
+                threading.Timer(0.2, _thread.interrupt_main).start()  # by no signal
             stands_still.wait(60)
 
     web.before = wait
