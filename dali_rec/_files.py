@@ -15,7 +15,7 @@ import uuid
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from dali_rec._locks import patiently
+from dali_rec._open_files import patiently
 from dali_rec._sizes import shown_size
 from dali_rec.errors import DatasetError, DatasetNotFoundError
 

@@ -1,7 +1,4 @@
-"""Locks on files: of one process, or shared by several. They end with the process, however it ends.
-
-And what is to be heeded where files that are open stay where they are.
-"""
+"""Locks on files: of one process, or shared by several. They end with the process, however it ends."""
 
 from __future__ import annotations
 
@@ -10,20 +7,17 @@ import errno
 import os
 import sys
 import time
-import traceback
 from typing import IO, TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
+from dali_rec._open_files import is_held_open, open_to_remove
 
-#: Windows removes and renames no file that is open. Elsewhere that is done while the lock on the file is held.
-OPEN_FILES_STAY = sys.platform == "win32"
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 _WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 _LOCK_SUFFIX = ".lock"
 _SECONDS_BETWEEN_TRIES = 0.01
-_SECONDS_TO_LET_GO = 2.0
 # On Windows bytes are locked, and nobody else may read or write them: these are far behind the end of every file.
 _LOCKED_AT, _MOST_SHARES = 1 << 43, 1 << 10
 
@@ -84,68 +78,12 @@ def locked(path: Path, seconds: float = 10.0) -> Iterator[bool]:
             beside.unlink()
 
 
-@contextlib.contextmanager
-def open_to_remove(file: IO[bytes]) -> Iterator[None]:
-    """Close a file, of which the block removes or moves the name: afterwards where that can be, or else before."""
-    if OPEN_FILES_STAY:
-        file.close()
-    try:
-        yield
-    finally:
-        file.close()
-
-
-def patiently(change: Callable[[], object]) -> None:
-    """Remove or rename files; where others have them open, and they stay for that, wait a moment for it to be closed.
-
-    Virus scanners open all that is new, and who looks for a data set reads its manifest: neither for long.
-    """
-    deadline = time.monotonic() + _SECONDS_TO_LET_GO
-    while OPEN_FILES_STAY and time.monotonic() < deadline:
-        with contextlib.suppress(PermissionError):
-            change()
-            return
-        time.sleep(_SECONDS_BETWEEN_TRIES)
-    change()
-
-
-def refuse_open(paths: Iterable[Path]) -> None:
-    """Raise PermissionError if one of these files is open, in whatever program, and stays for that: before any goes."""
-    for path in paths if OPEN_FILES_STAY else ():
-        if path.is_file():
-            _refuse_open(path)
-
-
-def _refuse_open(path: Path) -> None:
-    try:
-        patiently(lambda: os.replace(path, path))  # noqa: PTH105  # by itself: no change, but open it cannot be either
-    except PermissionError:
-        text = "it is to be replaced, and cannot be while it is open, here or in another program: close it first"
-        raise PermissionError(errno.EACCES, text, str(path)) from None
-
-
-@contextlib.contextmanager
-def without_views() -> Iterator[None]:
-    """Let an error hold nothing of the block, so that files can be removed that it has mapped, where open ones stay.
-
-    Images are views into the map, and the frames of what has failed have some of them.
-    """
-    try:
-        yield
-    except BaseException as error:
-        one: BaseException | None = error
-        while OPEN_FILES_STAY and one is not None:
-            traceback.clear_frames(one.__traceback__)
-            one = one.__context__
-        raise
-
-
 def _wait_for_lock(path: Path, deadline: float) -> IO[bytes] | None:
     while True:
         try:
             file = path.open("ab")
         except OSError as error:
-            if not (OPEN_FILES_STAY and isinstance(error, PermissionError)):  # of a file that is just being removed
+            if not is_held_open(error):  # as one is that is just being removed
                 return None
         else:
             if try_lock(file) and is_at(file, path):

@@ -31,6 +31,7 @@ from dali_rec.errors import DaliRecError
 
 _TEMPORARY = 29  # letters that temporary names have more
 FAILED = 1  # typer itself exits with 2 on wrong usage
+
 app = typer.Typer(
     name="dali-rec",
     help="Pack image data sets into RecordIO and feed them to training through NVIDIA DALI.",

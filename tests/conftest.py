@@ -17,7 +17,7 @@ import support
 import windows_files
 
 import dali_rec
-from dali_rec import _locks, _workers
+from dali_rec import _open_files, _workers
 from dali_rec._hardware import count_gpus
 from dali_rec.sources import remote
 
@@ -115,7 +115,7 @@ def bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixt
 @pytest.fixture
 def open_files_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is open is neither removed nor renamed, as on Windows; and nobody waits long for others to close it."""
-    monkeypatch.setattr(_locks, "_SECONDS_TO_LET_GO", 0.05)
+    monkeypatch.setattr(_open_files, "_SECONDS_TO_LET_GO", 0.05)
     if sys.platform == "linux":
         windows_files.let_open_files_stay(monkeypatch)
     elif sys.platform != "win32":

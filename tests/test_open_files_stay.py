@@ -15,7 +15,7 @@ from kills import kill_at
 from support import jpeg, make_class_folder
 
 import dali_rec
-from dali_rec import _locks
+from dali_rec import _open_files
 from dali_rec._files import publish
 from dali_rec.arrange import merge, shuffle, split
 from dali_rec.cli import main
@@ -279,7 +279,7 @@ def test_command_says_what_is_open(packed, more, capsys):
 
 
 def test_file_that_somebody_looks_at_for_a_moment_is_waited_for(tmp_path, monkeypatch):
-    monkeypatch.setattr(_locks, "_SECONDS_TO_LET_GO", 60)
+    monkeypatch.setattr(_open_files, "_SECONDS_TO_LET_GO", 60)
     (tmp_path / "new").write_bytes(b"new")
     (tmp_path / "old").write_bytes(b"old")
     file = (tmp_path / "old").open("rb")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dali_rec import _locks
+from dali_rec import _open_files
 from dali_rec.packing import store
 
 
@@ -44,7 +44,7 @@ def _careful(change: Callable[..., Any]) -> Callable[..., Any]:
 
 def let_open_files_stay(patch: pytest.MonkeyPatch) -> None:
     """From here on nothing that this process has open is removed, renamed or replaced, and dali_rec knows."""
-    patch.setattr(_locks, "OPEN_FILES_STAY", True)
+    patch.setattr(_open_files, "OPEN_FILES_STAY", True)
     patch.setattr(store, "OPEN_FILES_STAY", True)
     for name in ("unlink", "remove", "rename", "replace"):
         patch.setattr(os, name, _careful(getattr(os, name)))

@@ -8,7 +8,7 @@ from multiprocessing.pool import ThreadPool
 from typing import TYPE_CHECKING
 
 from dali_rec._files import atomic_write, fsync_directory, hash_file, write_text_atomically
-from dali_rec._locks import patiently, refuse_open
+from dali_rec._open_files import patiently, refuse_open
 from dali_rec._work_folders import FETCHING, JOB, JOURNAL, refuse_half_moved, refuse_other_files
 from dali_rec.errors import OutputExistsError
 from dali_rec.fetching.record import Entry, Record, state

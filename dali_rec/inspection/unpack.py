@@ -15,7 +15,7 @@ from dali_rec._files import (
     require_local_output,
     windows_forbids,
 )
-from dali_rec._locks import patiently
+from dali_rec._open_files import patiently
 from dali_rec._shard_names import dataset_name
 from dali_rec.dataset import Dataset, listed_ids
 from dali_rec.errors import ImageRejectedError, OutputExistsError

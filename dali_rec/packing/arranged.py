@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dali_rec._files import check_space, require_output_name
-from dali_rec._locks import refuse_open, without_views
+from dali_rec._open_files import refuse_open, without_views
 from dali_rec._shard_names import without_number
 from dali_rec._work_folders import ARRANGING, JOURNAL, LOCK, refuse_half_moved, refuse_other_files
 from dali_rec.errors import OutputExistsError

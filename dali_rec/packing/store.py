@@ -22,7 +22,8 @@ from dali_rec._files import (
     publish,
     wrong_output,
 )
-from dali_rec._locks import OPEN_FILES_STAY, is_at, patiently, refuse_open, try_lock
+from dali_rec._locks import is_at, try_lock
+from dali_rec._open_files import OPEN_FILES_STAY, patiently, refuse_open
 from dali_rec._work_folders import is_lock
 from dali_rec.errors import OutputExistsError, SourceError
 from dali_rec.sources.remote import filesystem_of, is_url

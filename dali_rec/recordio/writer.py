@@ -12,7 +12,8 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from dali_rec._files import as_path, fsync_directory, naming_writes, partial_path, publish
-from dali_rec._locks import is_at, open_to_remove, refuse_open, try_lock
+from dali_rec._locks import is_at, try_lock
+from dali_rec._open_files import open_to_remove, refuse_open
 from dali_rec.errors import OutputExistsError, UnwritableRecordError
 from dali_rec.recordio.framing import Buffer, frame
 from dali_rec.recordio.header import pack_header
