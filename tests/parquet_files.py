@@ -1,4 +1,4 @@
-"""Parquet files as Hugging Face writes them, and what is packed of them."""
+"""Parquet and Arrow files as Hugging Face writes them, and what is packed of them."""
 
 import json
 
@@ -35,9 +35,20 @@ def write(path, columns, metadata=None, group=5, **options):
     return path
 
 
-def labelled(path, labels, files=None, **options):
+def write_arrow(path, columns, metadata=None, group=5, *, new=pa.ipc.new_stream, compression=None):
+    """An Arrow file of these columns with so many rows in a batch, as a stream or with ``new`` as a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = pa.table(columns).replace_schema_metadata(metadata)
+    with new(path, table.schema, options=pa.ipc.IpcWriteOptions(compression=compression)) as writer:
+        writer.write_table(table, max_chunksize=group)
+    return path
+
+
+def labelled(path, labels, files=None, metadata=HUGGING_FACE, **options):
+    """A file of images with these labels, Parquet or Arrow by its name."""
     files = FILES[: len(labels)] if files is None else files
-    return write(path, {"image": images(files), "label": pa.array(labels, pa.int64())}, HUGGING_FACE, **options)
+    columns = {"image": images(files), "label": pa.array(labels, pa.int64())}
+    return (write_arrow if path.suffix == ".arrow" else write)(path, columns, metadata, **options)
 
 
 def contents(folder):

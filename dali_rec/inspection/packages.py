@@ -64,7 +64,7 @@ FRAMEWORKS = {
 OTHERS = (
     Package("s3fs", ("s3fs",), "s3://", "s3"),
     Package("gcsfs", ("gcsfs",), "gs://", "gcs"),
-    Package("PyArrow", ("pyarrow",), "Parquet files", "parquet"),
+    Package("PyArrow", ("pyarrow",), "Parquet and Arrow files", "parquet"),
     Package("Ray", ("ray",), "packing on many machines", "ray"),
     Package("Matplotlib", ("matplotlib",), "bench --plot", "plots"),
 )

@@ -21,7 +21,7 @@ from dali_rec.sources.detection import find_format, find_inside, read_detection
 from dali_rec.sources.detection.coco_folder import unread_boxes
 from dali_rec.sources.detection.yolo import unread_labels
 from dali_rec.sources.folders.cub import is_cub, read_cub
-from dali_rec.sources.folders.folder import ARCHIVES, LOAD_ARCHIVES, read_folder
+from dali_rec.sources.folders.folder import read_folder
 from dali_rec.sources.folders.name_labels import compile_pattern
 from dali_rec.sources.items import read_items
 from dali_rec.sources.lst import read_list
@@ -29,7 +29,8 @@ from dali_rec.sources.options import SourceOptions, refuse_other_options
 from dali_rec.sources.overlap import say_overlap
 from dali_rec.sources.packed import names_packed, read_packed
 from dali_rec.sources.pairs import PAIRS_SUFFIX, read_pairs
-from dali_rec.sources.parquet.files import PARQUET_SUFFIX, find_parquet
+from dali_rec.sources.parquet.files import find_parquet
+from dali_rec.sources.parquet.row_files import ROW_SUFFIXES, kind_of
 from dali_rec.sources.parquet.source import read_parquet
 from dali_rec.sources.tables.columns import TableOptions
 from dali_rec.sources.tables.rows import TABLE_SUFFIXES
@@ -41,12 +42,11 @@ if TYPE_CHECKING:
     from dali_rec.sources.sample import Source
     from dali_rec.sources.walk import Folder
 
-_SUFFIXES = (".lst", *TABLE_SUFFIXES, PARQUET_SUFFIX, PAIRS_SUFFIX)
+_SUFFIXES = (".lst", *TABLE_SUFFIXES, *ROW_SUFFIXES, PAIRS_SUFFIX)
 #: Formats of boxes whose files are tables as well.
 _ALSO_TABLES = ("csv", "createml", "openimages")
 #: What to do with files of other kinds, by their ends.
 _REMEDIES = (
-    (ARCHIVES, f". {LOAD_ARCHIVES}"),
     ((".gz", ".bz2", ".xz", ".zst", ".7z", ".rar"), ". Unpack it first"),
     (
         (".mat", "-ubyte"),
@@ -64,7 +64,7 @@ _REMEDIES = (
 def open_source(source: object, options: SourceOptions | None = None) -> Source:
     """The source at a path: a folder, a .lst, a table, data for detection, InsightFace's pairs (.bin), or archives.
 
-    Tables are .csv, .tsv, .txt, .json and .jsonl. Parquet files are one, a folder of them, or a pattern: see
+    Tables are .csv, .tsv, .txt, .json and .jsonl. Parquet and Arrow files are one, a folder of them, or a pattern: see
     ``read_parquet``. Annotations of boxes, such as a COCO file or a folder with the parts of COCO, VOC or YOLO, are
     known by what is in them, or by ``format``. Archives are a .tar or .zip, a folder of such, or a pattern that names
     the shards of WebDataset: see ``read_archives``. A data set that is packed already is named
@@ -132,7 +132,9 @@ def _open_path(path: Path, options: SourceOptions, root: Folder | None = None) -
         return read_detection(path, annotations, root, options.classes, options.flagged, options.empty, attribute)
     if parquet is not None:
         if isinstance(root, ArchiveFolder):
-            raise SourceError(f"{path}: --root is an archive, which does not go with Parquet; unpack it")
+            raise SourceError(
+                f"{path}: --root is an archive, which does not go with {kind_of(parquet.files[0])}; unpack it"
+            )
         return read_parquet(parquet, root, options.table, options.classes)
     return _read_images(path, root, options)
 

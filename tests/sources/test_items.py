@@ -291,23 +291,3 @@ def test_labels_can_be_left_out():
         assert len(source.samples) == len(data)
         with pytest.raises(SourceError, match="--classes numbers the names of classes, and there are no labels"):
             read_items(data, TableOptions(labels=("",)), ("a", "b"))
-
-
-@pytest.mark.parametrize("name", [".", "train"])
-def test_what_save_to_disk_wrote_is_said_to_be_for_load_from_disk(name, tmp_path):
-    datasets.DatasetDict(train=hugging_face(), test=hugging_face()).save_to_disk(tmp_path / "set")
-    source = tmp_path / "set" / name
-    with pytest.raises(SourceError) as raised:
-        open_source(source)
-    command = str(raised.value).rpartition("pack it in Python by ")[2]
-    assert command == f"dali_rec.pack(datasets.load_from_disk({str(source)!r}), OUT)"
-
-
-@pytest.mark.parametrize("name", ["a.arrow", "data/train-00000-of-00001.arrow"])
-def test_files_that_hugging_face_reads_are_said_to_be_for_it(name, tmp_path):
-    path = tmp_path / "set" / name
-    path.parent.mkdir(parents=True)
-    path.write_bytes(b"ARROW1")
-    source = path if path.parent.name == "set" else tmp_path / "set"
-    with pytest.raises(SourceError, match=r"Load it with datasets\.load_dataset"):
-        open_source(source)

@@ -14,6 +14,7 @@ from dali_rec.sources.archives.reader import TAR, ZIP, refuse_compressed
 from dali_rec.sources.folders.annotation_files import may_be_annotations, unread_annotations
 from dali_rec.sources.folders.folder_labels import FolderLabels, choose_labels
 from dali_rec.sources.folders.name_labels import label_by_names
+from dali_rec.sources.parquet.row_files import ROW_SUFFIXES
 from dali_rec.sources.sample import SPLIT_NAMES, Sample, SampleTable, Source, Split
 from dali_rec.sources.walk import Folder, FolderTree, file_in, folder_names, scan, shown, walk
 
@@ -24,14 +25,6 @@ if TYPE_CHECKING:
 _PARTS = re.compile(
     r"images?|imgs?|jpegimages|leftimg8bit|masks?|annotations?|labels?|segmentation\w*|gt\w*|ground_?truth"
 )
-#: Files that hold many images, and what to do with them.
-ARCHIVES = (".arrow",)
-LOAD_ARCHIVES = (
-    "Load it with datasets.load_dataset of Hugging Face, or a file alone with datasets.Dataset.from_file, and give "
-    "that to dali_rec.pack (docs/sources.md)"
-)
-# What save_to_disk of Hugging Face writes beside them, or above those of several splits.
-_SAVED = frozenset({"state.json", "dataset_dict.json"})
 _WORDS = re.compile("[a-z]+")
 
 
@@ -227,14 +220,7 @@ def _numbered_otherwise(folder: Folder, classes: Sequence[str] | None) -> list[s
 
 
 def _no_images(folder: Folder, others: Sequence[str]) -> SourceError:
-    if any(name.lower().endswith(ARCHIVES) for name in others):
-        if isinstance(folder, Path) and not _SAVED.isdisjoint(next(walk(folder))[1]):
-            return SourceError(
-                f"{folder}: written by save_to_disk of Hugging Face; pack it in Python by "
-                f"dali_rec.pack(datasets.load_from_disk({str(folder)!r}), OUT)"
-            )
-        return SourceError(f"{folder}: no images in it, but {shown(others)}. {LOAD_ARCHIVES}")
-    archives = [name for name in others if name.lower().endswith((TAR, ZIP))]
+    archives = [name for name in others if name.lower().endswith((TAR, ZIP, *ROW_SUFFIXES))]
     if archives:
         remedy = "Pack these, or the folder they are in" if isinstance(folder, Path) else "Unpack it, and pack these"
         return SourceError(f"{folder}: no images in it, but {shown(archives)}. {remedy}")

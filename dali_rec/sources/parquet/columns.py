@@ -1,4 +1,4 @@
-"""Which columns of Parquet files are what: by what Hugging Face writes into them, by their types and by their names."""
+"""Which columns of Parquet and Arrow files are what: by what Hugging Face says of them, by their types and names."""
 
 from __future__ import annotations
 
@@ -39,9 +39,12 @@ class Field:
     has_path: bool = False
 
 
-def read_fields(where: str, schema: Any) -> dict[str, Field]:
-    """The columns of a file, by its schema. Raises SourceError where two have one name, which PyArrow cannot read."""
-    features = _features(schema.metadata or {})
+def read_fields(where: str, schema: Any, beside: Mapping[str, Any]) -> dict[str, Field]:
+    """The columns of a file, by its schema. Raises SourceError where two have one name, which PyArrow cannot read.
+
+    beside: what Hugging Face says of columns in another file, for those of which the schema says nothing.
+    """
+    features = {**beside, **_features(schema.metadata or {})}
     name, count = Counter(schema.names).most_common(1)[0] if schema.names else ("", 0)
     if count > 1:
         raise SourceError(f"{where}: the column {name!r} stands {count} times; write it with names that differ")
@@ -75,10 +78,11 @@ def _kind(type_: Any) -> Kind:
     import pyarrow.types as is_
 
     if is_.is_dictionary(type_):
-        return _kind(type_.value_type)
+        return "other" if is_.is_nested(type_.value_type) else _kind(type_.value_type)
     if is_.is_struct(type_):
         return "image" if any(field.name == "bytes" and _kind(field.type) == "binary" for field in type_) else "other"
-    if is_.is_list(type_) or is_.is_large_list(type_) or is_.is_fixed_size_list(type_):
+    lists = (is_.is_list, is_.is_large_list, is_.is_fixed_size_list, is_.is_list_view, is_.is_large_list_view)
+    if any(is_list(type_) for is_list in lists):
         return _LISTS.get(_kind(type_.value_type), "other")
     if is_.is_binary(type_) or is_.is_large_binary(type_) or is_.is_binary_view(type_):
         return "binary"

@@ -1,4 +1,4 @@
-"""The Parquet files of a data set, and the splits that they are of by their names, as on the Hugging Face Hub."""
+"""The Parquet or Arrow files of a data set, and the splits that they are of, as Hugging Face writes them."""
 
 from __future__ import annotations
 
@@ -7,20 +7,26 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dali_rec._numbers import counted
 from dali_rec.errors import SourceError
 from dali_rec.sources.parquet.hub_configs import HubConfig, read_hub_configs
+from dali_rec.sources.parquet.row_files import ROW_SUFFIXES, kind_of
+from dali_rec.sources.parquet.saved import DICT, find_saved
 from dali_rec.sources.sample import SPLIT_NAMES
 from dali_rec.sources.walk import is_image, scan, shown, walk
 
-PARQUET_SUFFIX = ".parquet"
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 _README = "README.md"
 # What Hugging Face takes for splits, also as words of a name.
 _SPLIT_WORDS = {**SPLIT_NAMES, "eval": "test", "evaluation": "test"}
 _WORDS = re.compile("[a-z]+")
 # data/train-00000-of-00294.parquet; older ones have a hash behind.
-_SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5}).*\.parquet", re.IGNORECASE)
+_ENDS = "|".join(map(re.escape, ROW_SUFFIXES))
+_SHARD = re.compile(rf"(.+)-(\d{{5}})-of-(\d{{5}}).*(?:{_ENDS})", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +45,20 @@ class ParquetFiles:
 
 
 def find_parquet(path: Path) -> ParquetFiles | None:
-    """The Parquet files that a path means: a file, a folder that holds them, or a pattern; None where it means none.
+    """The Parquet or Arrow files that a path means: a file, a folder of them, or a pattern; None where it means none.
 
-    The files of a folder are those, and of the splits, that its README.md has for the default config; or else of the
-    split in their names (train-00000-of-00294.parquet, test.parquet) or in those of their folders (train/0.parquet).
-    Those of a pattern are one data set, if they are not of several splits.
+    The files of a folder are those, and of the splits, that ``datasets`` wrote down beside them (see ``find_saved``),
+    or that its README.md has for the default config; or else of the split in their names (train-00000-of-00294.parquet,
+    test.parquet) or in those of their folders (train/0.parquet). Those of a pattern are one data set, if they are not
+    of several splits.
 
     Raises SourceError where some are of no split and others are, and where they lie in several folders that are none.
     """
     if path.is_dir():
-        return _in_folder(path) if _holds_parquet(path) else None
+        return _in_folder(path) if _holds_rows(path) else None
     if path.exists():
-        return ParquetFiles(str(path), path.parent, (path.name,)) if _is_parquet(path.name) else None
-    found = [Path(one) for one in glob.glob(str(path), recursive=True) if _is_parquet(one)]  # noqa: PTH207
+        return ParquetFiles(str(path), path.parent, (path.name,)) if kind_of(path.name) else None
+    found = [Path(one) for one in glob.glob(str(path), recursive=True) if kind_of(one)]  # noqa: PTH207
     if not found:
         return None
     found.sort(key=Path.as_posix)  # and not as Windows has it, which is another order
@@ -61,30 +68,35 @@ def find_parquet(path: Path) -> ParquetFiles | None:
     return ParquetFiles(str(path), folder, files, splits if splits is not None and len({*splits}) > 1 else None)
 
 
-def _is_parquet(name: str) -> bool:
-    return name.lower().endswith(PARQUET_SUFFIX)
-
-
-def _holds_parquet(folder: Path) -> bool:
-    """Whether a folder is one of Parquet files: of shards as the Hub has them, or of others and no images."""
+def _holds_rows(folder: Path) -> bool:
+    """Whether a folder is one of such files: of shards as on the Hub, saved by ``datasets``, or of no images."""
     for place in (folder, folder / "data"):
         _, names = next(walk(place), ((), [])) if place.is_dir() else ((), [])
         if any(map(_SHARD.fullmatch, names)):
             return True  # a picture for the README may lie beside
-    is_found = False
+    is_found, is_saved = False, (folder / DICT).is_file()
     for _, names in walk(folder):
-        if any(map(is_image, names)):
+        if any(map(is_image, names)) and not is_saved:
             return False
-        is_found = is_found or any(map(_is_parquet, names))
+        is_found = is_found or any(map(kind_of, names))
     return is_found
 
 
 def _in_folder(folder: Path) -> ParquetFiles:
     tree = scan(folder)
-    files = tuple(name for name in tree.others if _is_parquet(name))
+    parquet = tuple(name for name in tree.others if kind_of(name) == "Parquet")
+    arrow = tuple(name for name in tree.others if kind_of(name) == "Arrow")
+    files = parquet or arrow
+    kind = kind_of(files[0])
     images = ["/".join((*parts, name)) for parts, names in tree.images for name in names]
-    beside = f"{folder}: {counted(len(images), 'image')} beside the Parquet files left out: {shown(images)}"
-    notes = [beside] if images else []
+    notes = [
+        f"{folder}: {counted(len(some), what)} beside the {kind} files left out: {shown(some)}"
+        for what, some in (("image", images), ("Arrow file", arrow if parquet else ()))
+        if some
+    ]
+    saved = None if parquet else find_saved(folder, files)
+    if saved is not None:
+        return _as_saved(folder, files, saved, notes)
     named = _of_default_config(folder, files, notes)
     files = tuple(file for file, _ in named) or files
     notes += _absent_shards(folder, files)
@@ -96,6 +108,23 @@ def _in_folder(folder: Path) -> ParquetFiles:
     if not named:
         _refuse_several_sets(folder, files)
     return ParquetFiles(str(folder), folder, files, splits, tuple(notes))
+
+
+def _as_saved(folder: Path, files: tuple[str, ...], saved: list[tuple[str, str]], notes: list[str]) -> ParquetFiles:
+    """What ``datasets`` saved, all of one data set. Raises SourceError where several may be there."""
+    chosen = tuple(file for file, _ in saved)
+    left_out = sorted({*files}.difference(chosen))
+    if left_out:
+        count = counted(len(left_out), "Arrow file")
+        notes.append(f"{folder}: {count} that datasets does not list left out: {shown(left_out)}")
+    notes += _absent_shards(folder, chosen)
+    if not (folder / DICT).is_file():
+        _refuse_several_sets(folder, chosen)
+    if all(split for _, split in saved):
+        names = _known_names(split for _, split in saved)
+        return ParquetFiles(str(folder), folder, chosen, tuple(names[split] for _, split in saved), tuple(notes))
+    is_one = len({file.rpartition("/")[0] for file in chosen}) == 1  # whatever its folder is called
+    return ParquetFiles(str(folder), folder, chosen, None if is_one else _splits(str(folder), chosen), tuple(notes))
 
 
 def _absent_shards(folder: Path, files: tuple[str, ...]) -> list[str]:
@@ -133,16 +162,14 @@ def _of_default_config(folder: Path, files: tuple[str, ...], notes: list[str]) -
         remedy = f"for {shown(others)} name their folder, or their files by a pattern"
         notes.append(f"{readme}: the config {config.name!r} is packed; {remedy}")
     elif left_out:
-        count = counted(len(left_out), "Parquet file")
+        count = counted(len(left_out), f"{kind_of(left_out[0])} file")
         notes.append(f"{readme}: {count} that it does not name left out: {shown(left_out)}")
     return found
 
 
 def _named_files(folder: Path, files: set[str], config: HubConfig) -> list[tuple[str, str]]:
     """The files that a config names, with their splits, in the order of its patterns."""
-    names = {split: _SPLIT_WORDS.get(split.lower(), split) for split in config.patterns}
-    if len({*names.values()}) < len(names):
-        names = {split: split for split in names}  # eval and test, for example
+    names = _known_names(config.patterns)
     found: dict[tuple[str, str], None] = {}
     for split, patterns in config.patterns.items():
         for pattern in patterns:
@@ -152,6 +179,12 @@ def _named_files(folder: Path, files: set[str], config: HubConfig) -> list[tuple
     return [*found]
 
 
+def _known_names(splits: Iterable[str]) -> dict[str, str]:
+    """What each split is called here, or as it is where two would become one: eval and test, for example."""
+    names = {split: _SPLIT_WORDS.get(split.lower(), split) for split in splits}
+    return names if len({*names.values()}) == len(names) else {split: split for split in names}
+
+
 def _refuse_several_sets(folder: Path, files: tuple[str, ...]) -> None:
     """Raise SourceError where files lie in folders that are no splits: most are data sets of their own."""
     above = {"/".join(part for part in file.split("/")[:-1] if _word(part) is None): file for file in reversed(files)}
@@ -159,7 +192,7 @@ def _refuse_several_sets(folder: Path, files: tuple[str, ...]) -> None:
         first, second = sorted(above)[:2]
         raise SourceError(
             f"{folder}: {above[first]} and {above[second]} lie in folders that may be two data sets; pack one of them, "
-            f"or all files by a pattern such as '{folder}/**/*{PARQUET_SUFFIX}'"
+            f"or all files by a pattern such as '{folder}/**/*{Path(files[0]).suffix}'"
         )
 
 
@@ -173,7 +206,7 @@ def _splits(name: str, files: tuple[str, ...]) -> tuple[str, ...] | None:
         odd, other = files[found.index(None)], next(file for file in files if split_of(file) is not None)
         raise SourceError(
             f"{name}: {odd} is of no split by its name, as {other} is of {splits[0]!r}; rename it, move it away, or "
-            f"name the files to pack by a pattern such as '{other.partition('-')[0]}*{PARQUET_SUFFIX}'"
+            f"name the files to pack by a pattern such as '{other.partition('-')[0]}*{Path(other).suffix}'"
         )
     return splits
 

@@ -1,11 +1,10 @@
-"""Images in the row groups of Parquet files, read in the order of the rows."""
+"""Images in the rows of Parquet and Arrow files: at their place, or a group of rows at a time, in their order."""
 
 from __future__ import annotations
 
 import bisect
 import contextlib
 import functools
-import itertools
 import os
 import threading
 import uuid
@@ -15,66 +14,62 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dali_rec._files import read_regular
-from dali_rec.errors import ImageRejectedError, MissingDependencyError
+from dali_rec.errors import ImageRejectedError
+from dali_rec.sources.image_names import with_slashes
+from dali_rec.sources.parquet.row_files import READ_ERRORS, open_rows
 from dali_rec.sources.pixels import from_base64
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
-#: What PyArrow raises for what it cannot read: its own errors are of these kinds.
-PARQUET_ERRORS = (OSError, ValueError, NotImplementedError)
+    from dali_rec.sources.parquet.row_files import RowFile
+
 # Before what says where an image is, behind the path that its row gives. The relative path of a file never holds it.
 _PLACE = "//"
-# A row group of so many bytes is read whole, a larger one piece by piece.
+# A group of rows of so many bytes is read whole, a larger one piece by piece.
 _WHOLE = 32 << 20
 _PIECE = 8 << 20
-_READ_AT_ONCE = 1 << 20
 # Images that were read before they were asked for: so many bytes are kept, and so many images whatever their size.
 _MOST_BYTES = 64 << 20
 _MOST_IMAGES = 64
-# A row group that one process reads has no more rows, about as many as are begun for each process, or no more bytes.
+# A group that one process reads has no more rows, about as many as are begun for each process, or no more bytes.
 _FEW_ROWS = 128
 _MOST_TOGETHER = 128 << 20
-# Threads may be in several row groups where one ends, and so may a file that is read in several places.
+# Threads may be in several groups where one ends, and so may a file that is read in several places.
 _MOST_OPEN = 4
-
-
-def import_parquet() -> Any:
-    """The module pyarrow.parquet. Raises MissingDependencyError with the line that installs it."""
-    try:
-        import pyarrow.parquet
-    except ImportError as error:
-        raise MissingDependencyError(
-            f'Parquet files need PyArrow ({error}); install it with: pip install "dali-rec[parquet]"'
-        ) from None
-    return pyarrow.parquet
+# Files that are read at any place are mapped into memory, which takes little more than addresses.
+_MOST_MAPPED = 1024
 
 
 def parquet_location(file: str, row: int, path: str | None) -> str:
     """What a sample has for the location of the image in a row of a file, with the path that the row gives it."""
     # A .lst cannot hold these.
-    is_listed = path and not any(character in path for character in "\t\r\n")
-    return f"{path}{_PLACE}{file}#{row}" if is_listed else f"{file}#{row}"
+    is_listed = path is not None and not any(character in path for character in "\t\r\n")
+    return f"{with_slashes(path)}{_PLACE}{file}#{row}" if path and is_listed else f"{file}#{row}"
 
 
 class ParquetImages:
-    """The images in a column of the Parquet files below ``folder``: a location is ORIGIN//FILE#ROW, or FILE#ROW.
+    """The images in a column of the files below ``folder``: a location is ORIGIN//FILE#ROW, or FILE#ROW.
 
-    ORIGIN is the path that the row gives its image, if it gives one, and ROW counts from 0 in the file. A row group is
-    read once where images are asked for in the order of the rows, or nearly so, by whatever number of threads.
+    ORIGIN is the path that the row gives its image, if it gives one, and ROW counts from 0 in the file. A group of rows
+    is read once where images are asked for in the order of the rows, or nearly so, by whatever number of threads. Of
+    Arrow files that are not compressed any image is read at its place.
+
+    has_backslashes: whether paths of images that are not in the file have the backslashes of Windows for /.
     """
 
     stays_here: ClassVar[bool] = False
 
-    def __init__(self, folder: str, column: str, token: str | None = None) -> None:
+    def __init__(self, folder: str, column: str, token: str | None = None, *, has_backslashes: bool = False) -> None:
         self._folder = folder
         self._column = column
+        self._has_backslashes = has_backslashes
         self._token = token or uuid.uuid4().hex
         self._rows = _Rows(folder, column)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """For other processes, in each of which all that are the same share what they have read."""
-        return _in_this_process, (self._folder, self._column, self._token)
+        return _in_this_process, (self._folder, self._column, self._token, self._has_backslashes)
 
     def holds(self, _location: str) -> bool:
         """All locations are these."""
@@ -83,41 +78,42 @@ class ParquetImages:
     def listed(self, location: str) -> str:
         """See HeldImages: the path that the row gives, or the file and the row."""
         origin, _, place = location.rpartition(_PLACE)
-        return origin or place
+        return (origin.replace("\\", "/") if self._has_backslashes else origin) or place
 
     def file_of(self, location: str) -> str:
-        """See HeldImages: the Parquet file."""
+        """See HeldImages: the Parquet or Arrow file."""
         return os.path.join(self._folder, _file_and_row(location)[0])  # noqa: PTH118  # a Path takes longer
 
     def absolute(self) -> ParquetImages:
         """See HeldImages."""
-        return ParquetImages(os.path.abspath(self._folder), self._column)  # noqa: PTH100
+        folder = os.path.abspath(self._folder)  # noqa: PTH100
+        return ParquetImages(folder, self._column, has_backslashes=self._has_backslashes)
 
     def read(self, location: str) -> bytes:
         """See HeldImages. Raises ImageRejectedError, with file and row, where the row has no image or is damaged."""
         file, row = _file_and_row(location)
         try:
             return self._bytes(self._rows.take(file, row), file)
-        except PARQUET_ERRORS as error:
+        except READ_ERRORS as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ImageRejectedError(f"{Path(self._folder, file)}, row {row}: {reason}") from None
 
     def group_of(self, location: str, images: int, groups: int) -> object:
-        """The row group that an image is in, if it is small enough for other processes to be at others meanwhile.
+        """The group of rows that an image is in, if it is small enough for other processes to be at others meanwhile.
 
         images, groups: how many are packed, and how many groups at a time: twice as many there must be in all.
         """
         file, row = _file_and_row(location)
         try:
-            metadata, starts = self._rows.footer(file)
-        except PARQUET_ERRORS:  # reading will say it
+            opened = self._rows.opened(file)
+        except READ_ERRORS:  # reading will say it
             return None
-        number = bisect.bisect_right(starts, row) - 1
-        if number == metadata.num_row_groups:  # the file has changed
+        if row >= opened.starts[-1] or opened.getter(self._column) is not None:  # the file has changed, or has no need
             return None
-        group = metadata.row_group(number)
-        is_small = group.total_byte_size <= _MOST_TOGETHER and 2 * groups * group.num_rows <= images
-        return (file, number) if group.num_rows <= _FEW_ROWS or is_small else None
+        number = bisect.bisect_right(opened.starts, row) - 1
+        rows = opened.starts[number + 1] - opened.starts[number]
+        is_small = opened.size_of(number) <= _MOST_TOGETHER and 2 * groups * rows <= images
+        return (file, number) if rows <= _FEW_ROWS or is_small else None
 
     def _bytes(self, value: Any, file: str) -> bytes:
         path = None
@@ -125,6 +121,7 @@ class ParquetImages:
             value, path = value["bytes"] or None, value.get("path")
         if value is None and path:  # of images that were not put into the file
             beside = os.path.dirname(os.path.join(self._folder, file))  # noqa: PTH118, PTH120
+            path = path.replace("\\", "/") if self._has_backslashes else path
             return read_regular(os.path.join(beside, path))[0]  # noqa: PTH118
         if value is None:
             raise ValueError(f"{self._column!r} is empty")
@@ -132,8 +129,8 @@ class ParquetImages:
 
 
 @functools.lru_cache(maxsize=2)
-def _in_this_process(folder: str, column: str, token: str) -> ParquetImages:
-    return ParquetImages(folder, column, token)
+def _in_this_process(folder: str, column: str, token: str, has_backslashes: bool) -> ParquetImages:
+    return ParquetImages(folder, column, token, has_backslashes=has_backslashes)
 
 
 def _file_and_row(location: str) -> tuple[str, int]:
@@ -143,12 +140,11 @@ def _file_and_row(location: str) -> tuple[str, int]:
 
 @dataclass(slots=True)
 class _Group:
-    """A row group that is being read: the row that comes next, and the values from there on, a piece at a time."""
+    """A group that is being read: the row that comes next, and the values from there on, a piece at a time."""
 
     next_row: int
     stop: int
-    pieces: Iterator[list[Any]]
-    file: Any
+    pieces: Generator[list[Any]]
 
 
 class _Rows:
@@ -158,30 +154,36 @@ class _Rows:
         self._folder = folder
         self._column = column
         self._lock = threading.Lock()
-        self._lock_of_footers = threading.Lock()
+        self._lock_of_opened = threading.Lock()
         self._kept: OrderedDict[tuple[str, int], Any] = OrderedDict()
         self._kept_bytes = 0
-        self._footers: OrderedDict[str, tuple[Any, list[int]]] = OrderedDict()
+        self._opened: OrderedDict[str, RowFile] = OrderedDict()
         self._open: OrderedDict[tuple[str, int], _Group] = OrderedDict()
-        # Of damaged row groups the row from which on nothing can be read, and why.
+        # Of damaged groups the row from which on nothing can be read, and why.
         self._damaged: dict[tuple[str, int], tuple[int, str]] = {}
 
     def take(self, file: str, row: int) -> Any:
-        """The value in a row, which is not kept any longer. Raises one of PARQUET_ERRORS."""
+        """The value in a row, which is not kept any longer. Raises one of READ_ERRORS."""
         with self._lock:
             if (file, row) in self._kept:
                 return self._forget((file, row))
-            metadata, starts = self.footer(file)
-            if row >= metadata.num_rows:
-                raise ValueError(f"the file has {metadata.num_rows:,} rows; has it changed?")
-            number = bisect.bisect_right(starts, row) - 1
-            first_bad, reason = self._damaged.get((file, number), (row + 1, ""))
-            if row >= first_bad:
-                raise ValueError(reason)
-            return self._read_on(file, number, row)
+            opened = self.opened(file)
+            if row >= opened.starts[-1]:
+                raise ValueError(f"the file has {opened.starts[-1]:,} rows; has it changed?")
+            get = opened.getter(self._column)
+            if get is None:
+                return self._from_group(file, bisect.bisect_right(opened.starts, row) - 1, row)
+        return get(row)
+
+    def _from_group(self, file: str, number: int, row: int) -> Any:
+        """The value in a row of a group, if nothing before it is damaged."""
+        first_bad, reason = self._damaged.get((file, number), (row + 1, ""))
+        if row >= first_bad:
+            raise ValueError(reason)
+        return self._read_on(file, number, row)
 
     def _read_on(self, file: str, number: int, row: int) -> Any:
-        """The value in a row of a row group, which is read up to there."""
+        """The value in a row of a group, which is read up to there."""
         group = self._open.get((file, number))
         if group is None or group.next_row > row:
             group = self._begin(file, number)
@@ -190,7 +192,7 @@ class _Rows:
             first = group.next_row
             try:
                 values = next(group.pieces)
-            except (*PARQUET_ERRORS, StopIteration) as error:
+            except (*READ_ERRORS, StopIteration) as error:
                 reason = " ".join(str(error).split()) or "it ends too early"
                 self._damaged[file, number] = (first, f"the row group cannot be read ({reason})")
                 self._end(file, number)
@@ -207,41 +209,32 @@ class _Rows:
             self._drop_oldest()
 
     def _begin(self, file: str, number: int) -> _Group:
-        metadata, starts = self.footer(file)
+        opened = self.opened(file)
         if (file, number) in self._open:
             self._end(file, number)
         while len(self._open) >= _MOST_OPEN:
             self._end(*next(iter(self._open)))
-        opened = import_parquet().ParquetFile(
-            os.path.join(self._folder, file),  # noqa: PTH118
-            metadata=metadata,
-            buffer_size=_READ_AT_ONCE,
-            pre_buffer=False,
-        )
-        rows, size = metadata.row_group(number).num_rows, metadata.row_group(number).total_byte_size
-        at_once = rows if size <= _WHOLE else max(1, rows * _PIECE // size)
-        batches = opened.iter_batches(at_once, [number], [self._column], use_threads=False)
-        pieces = (batch.column(0).to_pylist() for batch in batches)
-        group = _Group(starts[number], starts[number] + rows, pieces, opened)
+        start, stop = opened.starts[number : number + 2]
+        size = opened.size_of(number)
+        at_once = stop - start if size <= _WHOLE else max(1, (stop - start) * _PIECE // size)
+        group = _Group(start, stop, opened.values_of(number, self._column, at_once))
         self._open[file, number] = group
         return group
 
     def _end(self, file: str, number: int) -> None:
         group = self._open.pop((file, number))
         with contextlib.suppress(OSError):
-            group.file.close()
+            group.pieces.close()
 
-    def footer(self, file: str) -> tuple[Any, list[int]]:
-        """What a file says of its row groups, and the rows where they begin and where the last ends."""
-        with self._lock_of_footers:
-            if file not in self._footers:
-                with import_parquet().ParquetFile(os.path.join(self._folder, file)) as opened:  # noqa: PTH118
-                    metadata = opened.metadata
-                counts = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
-                self._footers[file] = metadata, [0, *itertools.accumulate(counts)]
-                while len(self._footers) > _MOST_OPEN:
-                    self._footers.popitem(last=False)
-            return self._footers[file]
+    def opened(self, file: str) -> RowFile:
+        """A file, and so how its rows are grouped."""
+        with self._lock_of_opened:
+            if file not in self._opened:
+                self._opened[file] = opened = open_rows(os.path.join(self._folder, file))  # noqa: PTH118
+                most = _MOST_OPEN if opened.getter(self._column) is None else _MOST_MAPPED
+                while len(self._opened) > most:
+                    self._opened.popitem(last=False)
+            return self._opened[file]
 
     def _keep(self, place: tuple[str, int], value: Any) -> None:
         if place not in self._kept:

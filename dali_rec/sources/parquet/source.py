@@ -1,18 +1,22 @@
-"""Parquet files with images, or the paths or URLs of images, in their rows, as Hugging Face distributes data sets."""
+"""Parquet and Arrow files with images, or the paths or URLs of images, in their rows, as Hugging Face has them."""
 
 from __future__ import annotations
 
 import bisect
 import contextlib
 import itertools
-from dataclasses import dataclass, replace
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dali_rec.errors import SourceError
-from dali_rec.sources.git_lfs import IS_POINTER, is_pointer
-from dali_rec.sources.parquet.columns import Field, Names, choose_columns, read_fields
-from dali_rec.sources.parquet.images import PARQUET_ERRORS, ParquetImages, import_parquet, parquet_location
+from dali_rec.sources.parquet.columns import Names, choose_columns
+from dali_rec.sources.parquet.held_paths import HeldPaths
+from dali_rec.sources.parquet.images import ParquetImages, parquet_location
+from dali_rec.sources.parquet.opened import OpenedFile, lacks_column, open_file, refuse_other_columns
+from dali_rec.sources.parquet.row_files import kind_of
+from dali_rec.sources.parquet.saved import Beside, read_beside
 from dali_rec.sources.pixels import is_base64
 from dali_rec.sources.tables.columns import without_empty_label
 from dali_rec.sources.tables.rows import Row
@@ -20,13 +24,12 @@ from dali_rec.sources.tables.table import read_rows
 from dali_rec.sources.tables.table_rows import TableRows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from dali_rec.sources.parquet.files import ParquetFiles
     from dali_rec.sources.sample import Source
     from dali_rec.sources.tables.columns import Columns, TableOptions
 
-_ROWS_AT_ONCE = 8192
 # No column is called so.
 _SPLIT = "\0split"
 # What Hugging Face has for a label that is not known, in splits for tests.
@@ -36,7 +39,7 @@ _UNKNOWN = -1
 def read_parquet(
     found: ParquetFiles, root: Path | None, options: TableOptions, classes: Sequence[str] | None = None
 ) -> Source:
-    """The images that Parquet files hold or name, in their order.
+    """The images that Parquet or Arrow files hold or name, in their order.
 
     The column of the images is the one that Hugging Face says to hold them, or else the only one of structs of bytes
     and a path, or of bytes, or it is found as in a table (see ``read_table``), as are the others; a label that Hugging
@@ -46,24 +49,23 @@ def read_parquet(
     Raises SourceError, with the file and the row, for what ``read_table`` does, for a file that cannot be read, and
     for files whose columns differ.
     """
-    opened = [_open(found.folder, file) for file in found.files]
+    opened, notes = _open_all(found)
     splits = None if options.split is not None else found.splits
     options = without_empty_label(options)
     wanted = options if splits is None else replace(options, split="")
-    notes = [*found.notes]
     if splits is not None and options.labels:
         lacking = _without_label_column(opened, splits, wanted)
         opened, splits = _leave_out(found.name, opened, splits, lacking, "no column of labels", notes)
     first, *others = opened
     columns = choose_columns(first.path, first.fields, wanted)
     for other in others:
-        _refuse_other_columns(first, other, columns.options)
+        refuse_other_columns(first, other, columns.options)
         if (
             options.labels
             and not columns.options.labels  # none was found
             and (labels := choose_columns(other.path, other.fields, wanted).options.labels)
         ):
-            raise _lacks_column(first, other, labels[0])
+            raise lacks_column(first, other, labels[0])
     notes += columns.notes
     if splits is not None:
         unlabelled = _unlabelled(opened, splits, columns.options.labels)
@@ -74,92 +76,40 @@ def read_parquet(
     if table.held is not None and root is not None:
         raise SourceError(f"{found.name}: --root says where paths begin, and the images are in the files; leave it out")
     # Paths are relative to the file, if it is alone, and otherwise to where all are.
-    path = Path(first.path) if len(found.files) == 1 else found.folder / "*.parquet"
+    path = Path(first.path) if len(found.files) == 1 else found.folder / f"*{Path(first.name).suffix}"
     folder = str(found.folder if root is None else root)
-    return read_rows(path, folder, table.table_rows(), root, options, classes)
+    source = read_rows(path, folder, table.table_rows(), root, options, classes)
+    source = replace(source, is_in_order=source.is_in_order and not all(one.is_at_place for one in opened))
+    return source if table.paths is None else table.paths.in_source(source)
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
-    """A file: its name in the folder, its path for messages, how many rows it has, and its columns."""
-
-    name: str
-    path: str
-    rows: int
-    fields: Mapping[str, Field]
-
-    def batches(self, columns: Sequence[str], at_once: int = _ROWS_AT_ONCE) -> Iterator[Any]:
-        """The rows of these columns, so many at a time. Raises SourceError where they cannot be read."""
-        try:
-            with import_parquet().ParquetFile(self.path, pre_buffer=False) as opened:
-                yield from opened.iter_batches(at_once, columns=list(columns), use_threads=False)
-        except PARQUET_ERRORS as error:
-            if isinstance(error, SourceError):
-                raise
-            raise _unreadable(self.path, error) from None
-
-
-def _open(folder: Path, name: str) -> _File:
-    path, parquet = str(folder / name), import_parquet()
-    try:
-        with parquet.ParquetFile(path) as opened:
-            rows, schema = opened.metadata.num_rows, opened.schema_arrow
-    except PARQUET_ERRORS as error:
-        raise _unreadable(path, error) from None
-    return _File(name, path, rows, read_fields(path, schema))
-
-
-def _unreadable(path: str, error: Exception) -> SourceError:
-    try:
-        with open(path, "rb") as file:  # noqa: PTH123
-            beginning = file.read(100)
-    except OSError:
-        beginning = b""
-    if is_pointer(beginning):
-        return SourceError(f"{path}: {IS_POINTER}")
-    return SourceError(f"{path}: cannot be read as Parquet ({' '.join(str(error).split())}); fetch it anew")
-
-
-def _lacks_column(lacking: _File, having: _File, name: str) -> SourceError:
-    what = f"no column {name!r}, which {having.path} has"
-    return SourceError(f"{lacking.path}: {what}; pack the files that belong together by a pattern")
-
-
-def _refuse_other_columns(first: _File, other: _File, options: TableOptions) -> None:
-    """Raise SourceError where a file lacks a column of the first, or has it otherwise."""
-    for name in (options.location, *options.labels, options.id, options.split or ""):
-        wanted, there = first.fields.get(name), other.fields.get(name)
-        if (wanted is None) != (there is None):
-            raise _lacks_column(other, first, name) if there is None else _lacks_column(first, other, name)
-        if wanted is None or there is None:
-            continue
-        if wanted.kind != there.kind:
-            what = f"the column {name!r} is of the type {there.type}, and of {wanted.type} in {first.path}"
-            raise SourceError(f"{other.path}: {what}; pack them one by one")
-        if wanted.names != there.names:
-            raise SourceError(
-                f"{other.path}: the column {name!r} has other classes than in {first.path}; pack them one by one"
-            )
+def _open_all(found: ParquetFiles) -> tuple[list[OpenedFile], list[str]]:
+    """The files, by what is said of them beside, and what the user should hear of that."""
+    folders = {os.path.dirname(file) for file in found.files if kind_of(file) == "Arrow"}  # noqa: PTH120
+    beside = {place: read_beside(found.folder / place) for place in sorted(folders)}
+    none = Beside()
+    opened = [open_file(found.folder, file, beside.get(os.path.dirname(file), none)) for file in found.files]  # noqa: PTH120
+    return opened, [*found.notes, *(note for one in beside.values() for note in one.notes)]
 
 
 def _leave_out(
-    name: str, files: Sequence[_File], splits: Sequence[str], some: Sequence[str], why: str, notes: list[str]
-) -> tuple[list[_File], tuple[str, ...]]:
+    name: str, files: Sequence[OpenedFile], splits: Sequence[str], some: Sequence[str], why: str, notes: list[str]
+) -> tuple[list[OpenedFile], tuple[str, ...]]:
     """The files, and the split of each, but for those of some splits, of which the notes say why."""
     notes += [f"{name}: the split {split!r} is left out, as it has {why}" for split in some]
     chosen = [number for number, split in enumerate(splits) if split not in some]
     return [files[number] for number in chosen], tuple(splits[number] for number in chosen)
 
 
-def _files_of(files: Sequence[_File], splits: Sequence[str]) -> dict[str, list[_File]]:
+def _files_of(files: Sequence[OpenedFile], splits: Sequence[str]) -> dict[str, list[OpenedFile]]:
     """The files of each split."""
-    of_split: dict[str, list[_File]] = {}
+    of_split: dict[str, list[OpenedFile]] = {}
     for file, split in zip(files, splits, strict=True):
         of_split.setdefault(split, []).append(file)
     return of_split
 
 
-def _without_label_column(files: Sequence[_File], splits: Sequence[str], wanted: TableOptions) -> list[str]:
+def _without_label_column(files: Sequence[OpenedFile], splits: Sequence[str], wanted: TableOptions) -> list[str]:
     """The splits, such as one for tests, that have none of the columns that are the labels of others."""
     labels: tuple[str, ...] = ()
     for file in files:
@@ -172,7 +122,7 @@ def _without_label_column(files: Sequence[_File], splits: Sequence[str], wanted:
     ]
 
 
-def _unlabelled(files: Sequence[_File], splits: Sequence[str], labels: Sequence[str]) -> list[str]:
+def _unlabelled(files: Sequence[OpenedFile], splits: Sequence[str], labels: Sequence[str]) -> list[str]:
     """The splits of which no row has a class that is known, of those that have names."""
     if not labels or any(_names(files[0], name) is None for name in labels):
         return []
@@ -181,12 +131,12 @@ def _unlabelled(files: Sequence[_File], splits: Sequence[str], labels: Sequence[
     ]
 
 
-def _names(file: _File, column: str) -> Names:
+def _names(file: OpenedFile, column: str) -> Names:
     """The names of the classes in a column, None where it has none, or is no column of the file."""
     return file.fields[column].names if column in file.fields else None
 
 
-def _has_labels(file: _File, labels: Sequence[str]) -> bool:
+def _has_labels(file: OpenedFile, labels: Sequence[str]) -> bool:
     if any(file.fields[name].kind != "number" for name in labels):
         return True
     return any(
@@ -212,7 +162,7 @@ class _Reader:
     """The rows of files, one after another, numbered through from 0; as Places it says which is which."""
 
     def __init__(
-        self, found: ParquetFiles, files: Sequence[_File], splits: Sequence[str] | None, columns: Columns
+        self, found: ParquetFiles, files: Sequence[OpenedFile], splits: Sequence[str] | None, columns: Columns
     ) -> None:
         self.name = found.name
         self._files = files
@@ -222,6 +172,7 @@ class _Reader:
         self._image = files[0].fields[columns.options.location]
         is_held = self._image.kind != "text" or self._are_base64()
         self.held = ParquetImages(str(found.folder), columns.options.location) if is_held else None
+        self.paths = HeldPaths(found.name, str(found.folder), columns.options.location) if is_held else None
         options = columns.options
         used = (*options.labels, options.id, options.split or "", *(() if is_held else (options.location,)))
         self._used = [name for name in dict.fromkeys(used) if name in files[0].fields]
@@ -255,24 +206,24 @@ class _Reader:
                 yield Row(row, 0, 0, values)
                 row += 1
 
-    def _of_file(self, file: _File, first: int) -> Iterator[dict[str, Any]]:
+    def _of_file(self, file: OpenedFile, first: int) -> Iterator[dict[str, Any]]:
         location = self._columns.options.location
-        paths = [f"{location}.path"] if self.held is not None and self._image.has_path else []
+        path_of = location if self.held is not None and self._image.has_path else None
         row = 0
-        for batch in file.batches([*self._used, *paths]):
+        for batch in file.batches(self._used, path_of=path_of):
             columns: dict[str, Sequence[Any]] = {}
             for name in self._used:
                 columns |= self._column(file, name, _values(batch, name), first + row)
-            if self.held is not None:
-                values = batch.column(location).to_pylist() if paths else [None] * batch.num_rows
-                columns[location] = [
-                    parquet_location(file.name, at, value and value["path"]) for at, value in enumerate(values, row)
-                ]
+            if self.paths is not None:
+                values = batch.column(location).to_pylist() if path_of else [None] * batch.num_rows
+                paths = [value and value["path"] for value in values]
+                self.paths.add(file.name, paths)
+                columns[location] = [parquet_location(file.name, at, path) for at, path in enumerate(paths, row)]
             names = tuple(columns)
             yield from (dict(zip(names, values, strict=True)) for values in zip(*columns.values(), strict=True))
             row += batch.num_rows
 
-    def _column(self, file: _File, name: str, values: list[Any], first: int) -> dict[str, Sequence[Any]]:
+    def _column(self, file: OpenedFile, name: str, values: list[Any], first: int) -> dict[str, Sequence[Any]]:
         """The values of a column by its name, or of a list by a name for each place; classes by their names."""
         known = file.fields[name].names
         if name not in self._widths:

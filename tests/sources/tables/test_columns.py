@@ -132,7 +132,6 @@ def test_root_that_is_no_folder_is_refused(table, tmp_path):
     [
         ("labels.mat", "Give the data set of torchvision that reads it to dali_rec.pack"),
         ("train-images-idx3-ubyte", "Give the data set of torchvision that reads it to dali_rec.pack"),
-        ("x.arrow", "Load it with datasets.load_dataset"),
         ("x.csv.gz", "Unpack it first"),
         ("camelyon.h5", "Read it in Python"),
         ("annotations.xml", "Of boxes write COCO annotations"),
@@ -145,7 +144,7 @@ def test_files_of_other_kinds_are_refused_with_the_way(tmp_path, name, way):
         open_source(tmp_path / name)
 
 
-@pytest.mark.parametrize("name", ["x.doc", "x.arrow", "x"])
+@pytest.mark.parametrize("name", ["x.doc", "x"])
 def test_other_kinds_of_files_are_refused_whatever_the_options(tmp_path, name):
     (tmp_path / name).write_text("a/1.jpg 0\n")
     with pytest.raises(SourceError, match=rf"{name}: not a folder, \.tar, \.zip, \.lst, \.csv, .*can be packed"):
