@@ -9,6 +9,7 @@ from dali_rec.errors import SourceError
 from dali_rec.sources.git_lfs import IS_POINTER, is_pointer
 from dali_rec.sources.parquet.columns import Field, read_fields
 from dali_rec.sources.parquet.row_files import READ_ERRORS, kind_of, open_rows
+from dali_rec.sources.parquet.saved import STATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -24,11 +25,12 @@ _ROWS_AT_ONCE = 8192
 class OpenedFile:
     """A file: its name in the folder, its path for messages, how many rows it has, and its columns.
 
-    is_at_place: whether any row is read as fast as the next.
+    where: the path, and what hides columns. is_at_place: whether any row is read as fast as the next.
     """
 
     name: str
     path: str
+    where: str
     rows: int
     fields: Mapping[str, Field]
     is_at_place: bool
@@ -53,8 +55,11 @@ def open_file(folder: Path, name: str, beside: Beside) -> OpenedFile:
     except READ_ERRORS as error:
         raise _unreadable(path, error) from None
     fields = read_fields(path, file.schema, beside.features)
-    shown = {one: field for one, field in fields.items() if beside.columns is None or one in beside.columns}
-    return OpenedFile(name, path, file.starts[-1], shown, file.getter("") is not None)
+    where = path
+    if beside.columns is not None:
+        fields = {column: field for column, field in fields.items() if column in beside.columns}
+        where = f"{path}, of which {STATE} shows only some columns"
+    return OpenedFile(name, path, where, file.starts[-1], fields, file.getter("") is not None)
 
 
 def _unreadable(path: str, error: Exception) -> SourceError:

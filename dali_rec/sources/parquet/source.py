@@ -57,13 +57,13 @@ def read_parquet(
         lacking = _without_label_column(opened, splits, wanted)
         opened, splits = _leave_out(found.name, opened, splits, lacking, "no column of labels", notes)
     first, *others = opened
-    columns = choose_columns(first.path, first.fields, wanted)
+    columns = choose_columns(first.where, first.fields, wanted)
     for other in others:
         refuse_other_columns(first, other, columns.options)
         if (
             options.labels
             and not columns.options.labels  # none was found
-            and (labels := choose_columns(other.path, other.fields, wanted).options.labels)
+            and (labels := choose_columns(other.where, other.fields, wanted).options.labels)
         ):
             raise lacks_column(first, other, labels[0])
     notes += columns.notes
@@ -114,7 +114,7 @@ def _without_label_column(files: Sequence[OpenedFile], splits: Sequence[str], wa
     labels: tuple[str, ...] = ()
     for file in files:
         with contextlib.suppress(SourceError):  # which is raised for the file of another split, or in the end for all
-            labels = labels or choose_columns(file.path, file.fields, wanted).options.labels
+            labels = labels or choose_columns(file.where, file.fields, wanted).options.labels
     return [
         split
         for split, some in _files_of(files, splits).items()

@@ -1,5 +1,7 @@
 """Paths of images beside Parquet and Arrow files as Windows writes them."""
 
+import pickle
+
 import pytest
 
 import dali_rec
@@ -24,6 +26,9 @@ def test_paths_with_backslashes_are_found_where_all_are_there_and_that_is_told(t
     found = f"'cat\\\\0.jpg' is {tmp_path / 'set' / 'cat' / '0.jpg'}"
     assert report.notes == (f"{path}: its images are found with / for the backslashes of Windows: {found}",)
     assert (tmp_path / "out" / "x.lst").read_text().splitlines()[1] == "1\t1\tcat/1.jpg"
+    source = read(path)
+    for held in (pickle.loads(pickle.dumps(source.pixels)), source.pixels.absolute()):
+        assert held.read(source.samples[1].location) == FILES[1]
     (tmp_path / "set" / "cat" / "2.jpg").unlink()
     source = read(path)
     assert source.notes == ()

@@ -131,7 +131,9 @@ def test_columns_that_are_not_shown_are_left_out_and_told(tmp_path):
     note = f"{folder / 'state.json'}: only the columns 'image' are shown, as set_format has it"
     source = read(folder)
     assert (labels_of(source), source.notes[0]) == (of_classes(0, 0), note)
-    with pytest.raises(SourceError, match="no column 'kind'"):
+    with pytest.raises(
+        SourceError, match=r"arrow, of which state\.json shows only some columns: no column 'kind' in 'image'"
+    ):
         read(folder, labels=("kind",))
     saved(folder, [0, 2], _format_columns=["image"], _output_all_columns=True)
     assert (labels_of(read(folder)), read(folder).notes) == (of_classes(0, 2), ())
