@@ -183,13 +183,7 @@ class BatchTransformer:
 
     def _make(self, pipeline: Any, images: Sequence[Seen]) -> list[bytes | None]:
         began = time.perf_counter()
-        geometries = [image.geometry for image in images if image.geometry is not None]
-        pipeline.feed_input("encoded", [np.frombuffer(image.data, np.uint8) for image in images])
-        sizes = np.array([(one.height, one.width) for one in geometries], np.float32)
-        crops = np.array([(one.crop_height, one.crop_width) for one in geometries], np.float32)
-        pipeline.feed_input("sizes", sizes)
-        pipeline.feed_input("crops", crops)
-        (pixels,) = pipeline.run()  # when it returns they are there: the encoder need not wait for a stream of DALI's
+        pixels = _scaled(pipeline, images)
         decoded = time.perf_counter()
         streams = self._encoder.encode([pixels[at] for at in range(len(images))], "jpeg", params=self._encoding)
         made = [None if stream is None else bytes(stream) for stream in streams]
@@ -198,6 +192,14 @@ class BatchTransformer:
         return made
 
     def _build(self) -> Any:
+        """The pipeline, and beside it the encoder."""
+        pipeline = self._define()
+        # The most images of a batch that nvImageCodec gives to the chip's engines is what its first batch has, however
+        # few those are (adjustBatchSizes in its image_generic_codec.h). Which go there of more would be chance.
+        _scaled(pipeline, [_small_image()] * self._settings.batch_size)
+        return pipeline
+
+    def _define(self) -> Any:
         from dali_rec._dali import import_dali
         from dali_rec.loading.decoding import parsed
 
@@ -240,6 +242,21 @@ class BatchTransformer:
             backends=on_cpu if self._settings.encodes_on_cpu or not self._on_gpu else None,
         )
         return pipeline
+
+
+def _scaled(pipeline: Any, images: Sequence[Seen]) -> Any:
+    """The pixels of images that a batch takes, as DALI's list."""
+    geometries = [image.geometry for image in images if image.geometry is not None]
+    pipeline.feed_input("encoded", [np.frombuffer(image.data, np.uint8) for image in images])
+    pipeline.feed_input("sizes", np.array([(one.height, one.width) for one in geometries], np.float32))
+    pipeline.feed_input("crops", np.array([(one.crop_height, one.crop_width) for one in geometries], np.float32))
+    (pixels,) = pipeline.run()  # when it returns they are there: the encoder need not wait for a stream of DALI's
+    return pixels
+
+
+def _small_image() -> Seen:
+    """A JPEG to begin with."""
+    return Seen(simplejpeg.encode_jpeg(np.zeros((64, 64, 3), np.uint8)), Geometry(32, 32, 32, 32), 64 * 64)
 
 
 def _parts(images: Sequence[Seen]) -> Iterator[list[int]]:

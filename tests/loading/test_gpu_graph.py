@@ -152,7 +152,7 @@ def test_packing_decodes_and_scales_on_the_gpu(graphs, monkeypatch, interpolatio
     codec = pytest.importorskip("nvidia.nvimgcodec", reason="nvImageCodec is not installed")
     monkeypatch.setattr(codec, "Encoder", lambda **options: encoders.append(options))
     image = ImageOptions(resize=64, interpolation=interpolation)
-    batches.BatchTransformer(image, ThreadPoolExecutor(1), on_gpu=True, threads=4)._build()
+    batches.BatchTransformer(image, ThreadPoolExecutor(1), on_gpu=True, threads=4)._define()
     assert_images_stay_on_the_gpu(graphs[0])
     assert "jpeg_fancy_upsampling: True" in decoder_of(graphs[0])
     assert [options["device_id"] for options in encoders] == [0]

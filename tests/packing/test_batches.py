@@ -195,6 +195,17 @@ def test_good_images_go_by_batches(pool, monkeypatch):
     assert made(transformer, []) == []
 
 
+def test_a_pipeline_begins_with_a_full_batch(pool, monkeypatch):
+    sizes, scaled = [], batches._scaled
+    monkeypatch.setattr(
+        batches, "_scaled", lambda pipeline, images: sizes.append(len(images)) or scaled(pipeline, images)
+    )
+    transformer = BatchTransformer(ImageOptions(resize=64), pool, on_gpu=False, threads=2)
+    for number in (3, 5):
+        made(transformer, [encoded(smooth(seed), "JPEG") for seed in range(number)])
+    assert sizes == [batches.BATCH_SIZE, 3, 5]
+
+
 @pytest.fixture
 def folder(tmp_path):
     """140 JPEGs and one of each kind of trouble, in two classes."""
@@ -407,12 +418,16 @@ def test_images_of_the_gpu_are_those_of_the_cpu(folder, tmp_path, caplog):
 
 
 @pytest.mark.gpu
-def test_the_gpu_makes_the_same_bytes_again(tmp_path):
+@pytest.mark.parametrize("pngs", [0, 120])
+def test_the_gpu_makes_the_same_bytes_again(tmp_path, pngs):
+    # With PNGs, which go one by one, the first batch is a small one.
     for number in range(300):
-        path = tmp_path / "photos" / f"{number % 2}" / f"{number:03d}.jpg"
+        path = tmp_path / "photos" / "x" / f"{number:03d}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(encoded(smooth(number, (300 + number, 200)), "JPEG", progressive=number % 5 == 0))
-    first, again = (dali_rec.pack(tmp_path / "photos", tmp_path / name, device="gpu", resize=64) for name in "ab")
+        kind = {"kind": "PNG"} if number < pngs else {"kind": "JPEG", "progressive": number % 5 == 0}
+        path.write_bytes(encoded(smooth(number, (300 + number, 200)), **kind))
+    options = {"device": "gpu", "resize": 64, "shuffle": False}
+    first, again = (dali_rec.pack(tmp_path / "photos", tmp_path / name, **options) for name in "ab")
     assert first.manifest.shards[0].sha256 == again.manifest.shards[0].sha256
 
 
