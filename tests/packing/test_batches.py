@@ -432,6 +432,20 @@ def test_the_gpu_makes_the_same_bytes_again(tmp_path, pngs):
 
 
 @pytest.mark.gpu
+def test_the_gpu_makes_the_same_bytes_with_any_number_of_workers(tmp_path):
+    # nvImageCodec 0.9 decodes batches of several chroma subsamplings otherwise where it has one thread.
+    for number in range(160):
+        data = encoded(smooth(number, (300 + number, 200)), "JPEG", subsampling=number % 3)
+        (tmp_path / "photos" / "x").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "photos" / "x" / f"{number:03d}.jpg").write_bytes(data)
+    one, more = (
+        dali_rec.pack(tmp_path / "photos", tmp_path / str(workers), device="gpu", resize=64, workers=workers)
+        for workers in (1, 6)
+    )
+    assert one.manifest.shards[0].sha256 == more.manifest.shards[0].sha256
+
+
+@pytest.mark.gpu
 def test_the_command_packs_on_a_gpu_and_ends(folder, tmp_path):
     command = [sys.executable, "-m", "dali_rec", "pack", folder, tmp_path / "x", "--device", "gpu", "--resize", "64"]
     subprocess.run([*map(str, command), "--max-bad", "10"], check=True, timeout=50)
