@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import pytest
@@ -451,6 +452,26 @@ def test_an_epoch_that_lacks_images_is_an_error(work, pretend):
 def test_smoke_counts_an_epoch_and_compares_a_batch(work, pretend):
     found = parts.smoke(work)
     assert (found["levels apart"], found["over 8 apart"], found["images"]) == (0.0, 0.0, 12)
+
+
+def test_engines_of_the_chip_are_counted(monkeypatch, tmp_path):
+    def tell(_handle, engines, cores):
+        engines._obj.value, cores._obj.value = 7, 1
+
+    names = dict.fromkeys(("nvjpegCreateEx", "nvjpegDestroy"), lambda *_args: 0)
+    nvjpeg = types.SimpleNamespace(**names, nvjpegGetHardwareDecoderInfo=tell)
+    asked = []
+    nvidia = types.SimpleNamespace(submodule_search_locations=[str(tmp_path)])
+    monkeypatch.setattr(packing.importlib.util, "find_spec", lambda _name: nvidia)
+    monkeypatch.setattr(packing.ctypes, "CDLL", lambda path: asked.append(path) or nvjpeg)
+    assert packing.count_engines() is None
+    library = tmp_path / "cu13" / "lib" / "libnvjpeg.so.13"
+    library.parent.mkdir(parents=True)
+    library.touch()
+    assert packing.count_engines() == 7
+    assert asked == [str(library)]
+    nvjpeg.nvjpegCreateEx = lambda *_args: 6
+    assert packing.count_engines() == 0
 
 
 def test_smoke_finds_wrong_pixels_and_says_how_wrong(work, pretend, tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import importlib.util
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,7 @@ PACKED_SECONDS = 10  # fewer images are packed where those would take longer
 PACKED_SIDE = 256
 PACKINGS = 3
 BATCHES_ALONE = 20
+NVJPEG_BACKEND_HARDWARE = 3  # nvjpeg.h
 #: Beside the defaults, of which the second measurement shows the noise. With "trust" the processor checks no JPEG.
 SETTINGS: tuple[dict[str, Any], ...] = (
     {},
@@ -72,6 +74,22 @@ def has_engines() -> bool:
     except OSError:
         return False
     return True
+
+
+def count_engines() -> int | None:
+    """How many JPEG engines nvJPEG finds on the chip; None where there is no nvJPEG that says so."""
+    nvidia = importlib.util.find_spec("nvidia")
+    folders = [] if nvidia is None else nvidia.submodule_search_locations or []
+    for library in (path for folder in folders for path in Path(folder).glob("*/lib/libnvjpeg.so.*")):
+        with contextlib.suppress(OSError, AttributeError):
+            nvjpeg = ctypes.CDLL(str(library))
+            handle, engines, cores = ctypes.c_void_p(), ctypes.c_uint(), ctypes.c_uint()
+            if nvjpeg.nvjpegCreateEx(NVJPEG_BACKEND_HARDWARE, None, None, 0, ctypes.byref(handle)):
+                return 0
+            nvjpeg.nvjpegGetHardwareDecoderInfo(handle, ctypes.byref(engines), ctypes.byref(cores))
+            nvjpeg.nvjpegDestroy(handle)
+            return engines.value
+    return None
 
 
 def goes_by_gpu(path: Path) -> bool:

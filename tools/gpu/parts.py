@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gpu.marked_tests import run_tests
-from gpu.packing import measure_packing
+from gpu.packing import count_engines, measure_packing
 from gpu.processes import ROOT, keep
 from gpu.work import Work, list_many
 
@@ -51,12 +51,13 @@ def make_data(work: Work) -> dict[str, Any]:
 
 
 def smoke(work: Work) -> dict[str, Any]:
-    """One batch of the GPU beside the CPU's, and an epoch of random crops counted."""
+    """How many JPEG engines there are, one batch of the GPU beside the CPU's, and an epoch of random crops counted."""
     import numpy as np
 
     import dali_rec
 
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {"JPEG engines": count_engines()}
+    keep(found)
     options = {"augment": "eval", "dtype": "uint8", "framework": "numpy", "shuffle": False}
     batches = {}
     for device in ("gpu", "cpu"):
