@@ -14,8 +14,11 @@ _MEMINFO = Path("/proc/meminfo")
 _MEMORY_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 _DRIVER_VERSION = Path("/proc/driver/nvidia/version")
 _DRIVER_LIBRARIES = ("libcuda.so.1", "libcuda.so", "nvcuda.dll")
+_MANAGEMENT_LIBRARIES = ("libnvidia-ml.so.1", "libnvidia-ml.so")
 _NAME_BYTES = 256
 _COMPUTE_MAJOR, _COMPUTE_MINOR = 75, 76  # CUdevice_attribute, cuda.h
+_SOCKET = 1  # nvmlAffinityScope_t, nvml.h
+_CORE_WORDS = 64  # for the bits of 4096 cores
 
 
 class Gpu(NamedTuple):
@@ -93,9 +96,26 @@ def gpus() -> tuple[Gpu, ...]:
     return () if library is None else tuple(_gpu(library, index) for index in range(count))
 
 
+def knows_near_cores(number: int) -> bool:
+    """Whether NVIDIA's management library (NVML) says which cores are near a GPU; in some containers it does not."""
+    library = _load(_MANAGEMENT_LIBRARIES)
+    if library is None or library.nvmlInit_v2():
+        return False
+    device, cores = ctypes.c_void_p(), (ctypes.c_ulong * _CORE_WORDS)()
+    failed = library.nvmlDeviceGetHandleByIndex_v2(
+        number, ctypes.byref(device)
+    ) or library.nvmlDeviceGetCpuAffinityWithinScope(device, _CORE_WORDS, cores, _SOCKET)
+    library.nvmlShutdown()
+    return not failed
+
+
 def _load_driver() -> ctypes.CDLL | None:
     """The library of the NVIDIA driver, or None where there is none."""
-    for name in _DRIVER_LIBRARIES:
+    return _load(_DRIVER_LIBRARIES)
+
+
+def _load(names: tuple[str, ...]) -> ctypes.CDLL | None:
+    for name in names:
         with contextlib.suppress(OSError):
             return ctypes.CDLL(name)
     return None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dali_rec._hardware import knows_near_cores
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -35,6 +37,9 @@ class Decoder:
             "output_type": dali.types.RGB,
             **(options or {}),
         }
+        if device.index is not None and not knows_near_cores(device.index):
+            # DALI ties the decoder's threads to cores near the GPU, and fails where NVML does not tell it which.
+            self._options["affine"] = False
 
     def whole(self, encoded: Any) -> Any:
         """The whole image, uint8 HWC."""

@@ -225,7 +225,9 @@ def test_gpu_settings_reach_the_decoder(packed):
     assert options(most + 1, preallocate=True) == sizes
 
 
-def test_decoder_of_a_gpu_is_a_mixed_one():
+def test_decoder_of_a_gpu_is_a_mixed_one(monkeypatch):
+    monkeypatch.setattr(decoding, "knows_near_cores", lambda _number: True)
+
     class Types:
         RGB = "rgb"
 

@@ -10,7 +10,7 @@ import dali_rec
 import dali_rec.compat.mxnet as mx
 from dali_rec import Loader
 from dali_rec.bench import BenchOptions, stages
-from dali_rec.loading import Augmentation, BoxAugmentation, Tuned, choose_device
+from dali_rec.loading import Augmentation, BoxAugmentation, Tuned, choose_device, decoding
 from dali_rec.packing import batches
 from dali_rec.packing.options import ImageOptions
 
@@ -138,6 +138,14 @@ def test_the_bare_decoder_decodes_as_the_pipeline_does(packed, graphs, monkeypat
     told = [re.findall(r"^ *((?:hw|preallocate)_.*)$", decoder_of(graph), re.MULTILINE) for graph in graphs[1:]]
     assert told[0] == told[1]
     assert len(told[0]) == 3
+
+
+@pytest.mark.parametrize("knows", [False, True])
+@pytest.mark.parametrize("tuned", [False, IN_DECODER])
+def test_cores_near_the_gpu_are_asked_for_only_where_they_are_known(packed, graphs, monkeypatch, knows, tuned):
+    monkeypatch.setattr(decoding, "knows_near_cores", lambda _number: knows)
+    Loader(packed, 4, 32, framework="numpy", tuned=tuned)
+    assert ("affine: False" in decoder_of(graphs[0])) == (not knows)
 
 
 def decoder_of(graph):
