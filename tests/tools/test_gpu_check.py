@@ -224,7 +224,12 @@ def test_a_part_runs_in_a_process_of_its_own(tool):
     assert processes.run_part("stages", [], 20) == [1]
     for end, reason in (
         ("import os; os.kill(os.getpid(), 11)", "killed by signal 11"),
-        ("print('DALI said', file=sys.stderr); raise RuntimeError('no memory')", r"DALI said\n[^$]*no memory$"),
+        (
+            "print('DALI said', file=sys.stderr); raise RuntimeError('no memory')",
+            r"^RuntimeError: no memory\nafter it said:\nDALI said\n[^$]*no memory$",
+        ),
+        ("import sys; sys.exit('one line')", "^one line$"),
+        ("import sys; sys.exit(1)", "^it said nothing$"),
     ):
         tool(end)
         with pytest.raises(RuntimeError, match=reason):

@@ -130,6 +130,8 @@ def run_part(
         last = "\n".join(said[-LINES_KEPT:])
         if status < 0:
             raise PartFailedError(f"killed by signal {-status}" + (f", after it said:\n{last}" if last else ""), found)
+        if len(said) > 1:
+            raise PartFailedError(f"{said[-1]}\nafter it said:\n{last}", found)  # a traceback's last line says it
         raise PartFailedError(last or "it said nothing", found)
 
 
