@@ -1,8 +1,9 @@
 """Reading the data in a pickle without running anything that is in it.
 
 Python's own unpickler calls what a pickle names, so a file from elsewhere can do anything. This reader knows numbers,
-byte strings, lists and tuples, and what NumPy writes for arrays; it calls nothing. A name in the pickle is held against
-a table and turned into a mark, "the array constructor", that this code interprets. Everything else is refused.
+byte strings, lists, tuples, mappings with short texts for keys, and what NumPy writes for arrays; it calls nothing. A
+name in the pickle is held against a table and turned into a mark, "the array constructor", that this code interprets.
+Everything else is refused.
 
 Byte strings are not copied: a ``Piece`` says where one lies in the file. Lengths that a file claims are held against
 its size before anything is made of them, so memory is bounded by the number of opcodes, which is limited.
@@ -40,11 +41,15 @@ class Piece:
 
 @dataclass(slots=True)
 class PickledArray:
-    """A NumPy array: its type as NumPy writes it (u1, b1, O8), its shape, and a Piece, or a list of objects."""
+    """A NumPy array: its type as NumPy writes it (u1, b1, O8), its shape, and a Piece, or a list of objects.
+
+    is_fortran: whether its columns come first.
+    """
 
     dtype: str = ""
     shape: tuple[int, ...] = ()
     data: Any = None
+    is_fortran: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +107,16 @@ def decode_piece(data: bytes, form: Form) -> bytes:
     raise ValueError("text or damaged escapes where bytes were expected")
 
 
+def piece_text(piece: Any, data: bytes | mmap.mmap) -> str:
+    """The short text that a Piece is, of a string of Python 2 too. Raises ValueError for anything else."""
+    if not isinstance(piece, Piece) or piece.length > _MAX_TEXT:
+        raise ValueError("something else where a short text is expected")
+    content = data[piece.start : piece.start + piece.length]
+    return (decode_piece(content, "escaped") if piece.form == "escaped" else content).decode("utf-8")
+
+
 def read_pickle(data: bytes | mmap.mmap, name: str) -> Any:
-    """What a pickle holds: numbers, None, Piece, list, tuple and PickledArray. ``name`` is the file's, for messages.
+    """What a pickle holds: numbers, None, Piece, list, tuple, dict and PickledArray. ``name``: the file's, for errors.
 
     Raises SourceError for anything else in it, and for a damaged, truncated or overlong pickle.
     """
@@ -195,8 +208,7 @@ class _Machine:
     def text(self, piece: Any) -> str:
         if not isinstance(piece, Piece) or piece.length > _MAX_TEXT:
             raise _Refused("it has something else where a short text is expected")
-        content = self.data[piece.start : piece.start + piece.length]
-        return (decode_piece(content, "escaped") if piece.form == "escaped" else content).decode("utf-8")
+        return piece_text(piece, self.data)
 
     def pop_to_mark(self) -> list[Any]:
         start = self.marks.pop()
@@ -219,6 +231,27 @@ class _Machine:
         if not isinstance(self.stack[-1], list):
             raise _Refused("it appends to what is no list")
         return self.stack[-1]
+
+    def mapping(self) -> None:
+        self.stack.append(self.paired(self.pop_to_mark()))
+
+    def set_items(self) -> None:
+        taken = self.pop_to_mark()
+        self.top_mapping().update(self.paired(taken))
+
+    def set_item(self) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        self.top_mapping()[self.text(key)] = value
+
+    def top_mapping(self) -> dict[str, Any]:
+        if not isinstance(self.stack[-1], dict):
+            raise _Refused("it sets a key of what is no mapping")
+        return self.stack[-1]
+
+    def paired(self, taken: list[Any]) -> dict[str, Any]:
+        if len(taken) % 2:
+            raise _Refused("it has a key without a value")
+        return {self.text(key): value for key, value in zip(taken[::2], taken[1::2], strict=True)}
 
     def integer(self) -> None:
         text = self.short_line()
@@ -251,8 +284,9 @@ class _Machine:
     def build(self) -> None:
         state, target = self.stack.pop(), self.stack[-1]
         if isinstance(target, PickledArray) and isinstance(state, tuple) and len(state) == 5:
-            _, shape, dtype, _, data = state
+            _, shape, dtype, is_fortran, data = state
             target.dtype, target.shape, target.data = _code(dtype), _shape(shape), data
+            target.is_fortran = bool(is_fortran)
         elif not isinstance(target, _Type):
             raise _Refused("it fills an object that is no array")
 
@@ -268,7 +302,8 @@ def _made(meaning: str, arguments: tuple[Any, ...], machine: _Machine) -> Any:
         return PickledArray(_code(dtype), (1,), _bytes(data))
     if meaning == "frombuffer":
         data, dtype, shape = arguments[:3]
-        return PickledArray(_code(dtype), _shape(shape), _bytes(data))
+        is_fortran = len(arguments) > 3 and machine.text(arguments[3]) == "F"
+        return PickledArray(_code(dtype), _shape(shape), _bytes(data), is_fortran)
     if meaning == "encode" and isinstance(arguments[0], Piece) and machine.text(arguments[1]) == "latin1":
         piece = arguments[0]
         forms: dict[Form, Form] = {"utf8": "latin1", "unicode": "unicode-latin1"}
@@ -300,6 +335,10 @@ _STEPS: dict[int, Callable[[_Machine], Any]] = {
     ord("("): _Machine.mark,
     ord("]"): lambda machine: machine.stack.append([]),
     ord(")"): lambda machine: machine.stack.append(()),
+    ord("}"): lambda machine: machine.stack.append({}),
+    ord("d"): _Machine.mapping,
+    ord("s"): _Machine.set_item,
+    ord("u"): _Machine.set_items,
     ord("l"): lambda machine: machine.stack.append(machine.pop_to_mark()),
     ord("t"): lambda machine: machine.stack.append(tuple(machine.pop_to_mark())),
     ord("a"): _Machine.append,
