@@ -1,6 +1,8 @@
 """Where images and labels come from. Each source yields samples: an id, labels, and where the image is."""
 
 from dali_rec.sources.archives.images import ArchivedImages
+from dali_rec.sources.arrays.find import read_arrays
+from dali_rec.sources.arrays.images import ArrayImages
 from dali_rec.sources.detection import Empty, Flagged, Format, read_detection
 from dali_rec.sources.folders.folder import read_folder
 from dali_rec.sources.folders.folder_labels import FolderLabels
@@ -21,6 +23,7 @@ from dali_rec.sources.tables.table import read_table
 
 __all__ = [
     "ArchivedImages",
+    "ArrayImages",
     "Empty",
     "FetchOptions",
     "Flagged",
@@ -39,6 +42,7 @@ __all__ = [
     "format_label",
     "format_list",
     "open_source",
+    "read_arrays",
     "read_detection",
     "read_folder",
     "read_items",

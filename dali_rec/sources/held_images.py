@@ -1,4 +1,4 @@
-"""Images that are no files of their own: in tables, archives, Parquet, Arrow or packed files, or Python objects."""
+"""Images that are no files of their own: in tables, archives, Parquet, Arrow, arrays, packed files, Python objects."""
 
 from __future__ import annotations
 

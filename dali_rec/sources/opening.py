@@ -17,6 +17,7 @@ from dali_rec.sources.archives.files import find_archives
 from dali_rec.sources.archives.folder import ArchiveFolder
 from dali_rec.sources.archives.root import below_root, find_root
 from dali_rec.sources.archives.source import read_archives
+from dali_rec.sources.arrays.find import ARRAY_SUFFIXES, find_arrays, read_arrays
 from dali_rec.sources.detection import find_format, find_inside, read_detection
 from dali_rec.sources.detection.coco_folder import unread_boxes
 from dali_rec.sources.detection.yolo import unread_labels
@@ -42,18 +43,19 @@ if TYPE_CHECKING:
     from dali_rec.sources.sample import Source
     from dali_rec.sources.walk import Folder
 
-_SUFFIXES = (".lst", *TABLE_SUFFIXES, *ROW_SUFFIXES, PAIRS_SUFFIX)
+_SUFFIXES = (".lst", *TABLE_SUFFIXES, *ROW_SUFFIXES, PAIRS_SUFFIX, *ARRAY_SUFFIXES)
 #: Formats of boxes whose files are tables as well.
 _ALSO_TABLES = ("csv", "createml", "openimages")
 #: What to do with files of other kinds, by their ends.
 _REMEDIES = (
     ((".gz", ".bz2", ".xz", ".zst", ".7z", ".rar"), ". Unpack it first"),
     (
-        (".mat", "-ubyte"),
+        (".mat",),
         ". Give the data set of torchvision that reads it to dali_rec.pack, or write a table of its labels",
     ),
+    (("-ubyte",), ". Call IDX files as MNIST has them, such as train-images-idx3-ubyte"),
     (
-        (".h5", ".hdf5", ".npz", ".npy", ".pkl", ".tfrecord", ".mdb"),
+        (".h5", ".hdf5", ".pkl", ".tfrecord", ".mdb"),
         ". Read it in Python, and give dali_rec.pack a list of pairs of an image and its label",
     ),
     ((".xml",), ". Of boxes write COCO annotations, of classes a table"),
@@ -65,7 +67,8 @@ def open_source(source: object, options: SourceOptions | None = None) -> Source:
     """The source at a path: a folder, a .lst, a table, data for detection, InsightFace's pairs (.bin), or archives.
 
     Tables are .csv, .tsv, .txt, .json and .jsonl. Parquet and Arrow files are one, a folder of them, or a pattern: see
-    ``read_parquet``. Annotations of boxes, such as a COCO file or a folder with the parts of COCO, VOC or YOLO, are
+    ``read_parquet``. Arrays are .npz, .npy and IDX files, and the folders of CIFAR: see ``read_arrays``.
+    Annotations of boxes, such as a COCO file or a folder with the parts of COCO, VOC or YOLO, are
     known by what is in them, or by ``format``. Archives are a .tar or .zip, a folder of such, or a pattern that names
     the shards of WebDataset: see ``read_archives``. A data set that is packed already is named
     by its prefix, manifest or .rec file, or is a Dataset: see ``read_packed``. What else is no path is a Python object:
@@ -121,6 +124,10 @@ def _open_path(path: Path, options: SourceOptions, root: Folder | None = None) -
         if inside is not None:
             source = _open_path(inside, options, root)
             return replace(source, notes=(f"{path}: the annotations in {inside} are packed", *source.notes))
+    arrays = find_arrays(path) if annotations is None and options.format == "auto" else None
+    if arrays is not None:
+        refuse_other_options(str(path), "arrays", options)
+        return read_arrays(arrays, options.table, options.classes)
     if annotations is None and not path.is_dir() and path.suffix.lower() not in _SUFFIXES:
         raise _unknown(path)
     parquet = find_parquet(path) if annotations is None else None

@@ -131,9 +131,9 @@ def test_root_that_is_no_folder_is_refused(table, tmp_path):
     ("name", "way"),
     [
         ("labels.mat", "Give the data set of torchvision that reads it to dali_rec.pack"),
-        ("train-images-idx3-ubyte", "Give the data set of torchvision that reads it to dali_rec.pack"),
+        ("digits-ubyte", "Call IDX files as MNIST has them, such as train-images-idx3-ubyte"),
         ("x.csv.gz", "Unpack it first"),
-        ("camelyon.h5", "Read it in Python"),
+        ("cache.pkl", "Read it in Python"),
         ("annotations.xml", "Of boxes write COCO annotations"),
         ("x.xlsx", "Save it as CSV"),
     ],
