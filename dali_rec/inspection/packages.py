@@ -65,6 +65,7 @@ OTHERS = (
     Package("s3fs", ("s3fs",), "s3://", "s3"),
     Package("gcsfs", ("gcsfs",), "gs://", "gcs"),
     Package("PyArrow", ("pyarrow",), "Parquet and Arrow files", "parquet"),
+    Package("h5py", ("h5py",), "HDF5 files", "hdf5"),
     Package("Ray", ("ray",), "packing on many machines", "ray"),
     Package("Matplotlib", ("matplotlib",), "bench --plot", "plots"),
 )

@@ -55,7 +55,7 @@ _REMEDIES = (
     ),
     (("-ubyte",), ". Call IDX files as MNIST has them, such as train-images-idx3-ubyte"),
     (
-        (".h5", ".hdf5", ".pkl", ".tfrecord", ".mdb"),
+        (".pkl", ".tfrecord", ".mdb"),
         ". Read it in Python, and give dali_rec.pack a list of pairs of an image and its label",
     ),
     ((".xml",), ". Of boxes write COCO annotations, of classes a table"),
@@ -67,7 +67,7 @@ def open_source(source: object, options: SourceOptions | None = None) -> Source:
     """The source at a path: a folder, a .lst, a table, data for detection, InsightFace's pairs (.bin), or archives.
 
     Tables are .csv, .tsv, .txt, .json and .jsonl. Parquet and Arrow files are one, a folder of them, or a pattern: see
-    ``read_parquet``. Arrays are .npz, .npy and IDX files, and the folders of CIFAR: see ``read_arrays``.
+    ``read_parquet``. Arrays are .npz, .npy, HDF5 and IDX files, and the folders of CIFAR: see ``read_arrays``.
     Annotations of boxes, such as a COCO file or a folder with the parts of COCO, VOC or YOLO, are
     known by what is in them, or by ``format``. Archives are a .tar or .zip, a folder of such, or a pattern that names
     the shards of WebDataset: see ``read_archives``. A data set that is packed already is named

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from dali_rec.errors import SourceError
 from dali_rec.sources.arrays.cifar import has_cifar, read_cifar
+from dali_rec.sources.arrays.hdf5 import HDF5_SUFFIXES, Hdf5Arrays
 from dali_rec.sources.arrays.idx import has_idx_images, is_idx, read_idx
 from dali_rec.sources.arrays.names import has_images, has_labels
 from dali_rec.sources.arrays.npy_files import NPY_SUFFIX, is_npy, npy_beside, npy_of_folder
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from dali_rec.sources.tables.columns import TableOptions
 
 #: The ends of the names of files that are arrays.
-ARRAY_SUFFIXES = (NPZ_SUFFIX, NPY_SUFFIX)
-_Kind = Literal["idx", "cifar", "npy", "npz"]
+ARRAY_SUFFIXES = (NPZ_SUFFIX, NPY_SUFFIX, *HDF5_SUFFIXES)
+_Kind = Literal["idx", "cifar", "npy", "npz", "hdf5"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +58,9 @@ def find_arrays(path: Path) -> ArrayFiles | None:
 def read_arrays(found: ArrayFiles, options: TableOptions, classes: Sequence[str] | None = None) -> Source:
     """The images in arrays, in the order of their rows, and their labels.
 
-    A .npz or .npy file has them in arrays that are called so: images, x or data, and labels, y or target, with
+    A .npz, .npy or HDF5 file has them in arrays that are called so: images, x or data, and labels, y or target, with
     train, val or test before or behind them if they are splits; ``options.location`` and ``options.labels`` are other
-    names. The labels of a .npy are in one beside it. A folder may be one of such .npy
+    names. The labels of a .npy are in one beside it; those of an HDF5 file may be. A folder may be one of such .npy
     files. IDX files are MNIST's: a file of images, with the labels beside it, or a folder of these. A folder of
     CIFAR-10 or CIFAR-100 is as it is distributed, for Python or binary.
 
@@ -77,6 +78,8 @@ def read_arrays(found: ArrayFiles, options: TableOptions, classes: Sequence[str]
             return read_cifar(path, found.files, options, classes)
         if found.kind == "npz":
             return read_named(NpzArrays(path), options, classes)
+        if found.kind == "hdf5":
+            return read_named(Hdf5Arrays(path, options), options, classes)
         arrays = npy_of_folder(path, found.files) if path.is_dir() else npy_beside(path, options)
         return read_named(arrays, options, classes)
     except OSError as error:
@@ -85,6 +88,8 @@ def read_arrays(found: ArrayFiles, options: TableOptions, classes: Sequence[str]
 
 def _kind(name: str) -> _Kind | None:
     lower = name.lower()
+    if lower.endswith(HDF5_SUFFIXES):
+        return "hdf5"
     if is_idx(name):
         return "idx"
     return "npz" if lower.endswith(NPZ_SUFFIX) else "npy" if is_npy(name) else None

@@ -8,7 +8,7 @@ import uuid
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dali_rec.errors import ImageRejectedError, SourceError
-from dali_rec.sources.arrays.layout import ROW
+from dali_rec.sources.arrays.layout import ROW, Chunks
 from dali_rec.sources.arrays.unpacked import unpack
 from dali_rec.sources.open_file import OpenFile
 
@@ -87,6 +87,10 @@ def _in_this_process(folder: str, arrays: tuple[ImageArray, ...], token: str) ->
 
 def _unpack(folder: str, array: ImageArray) -> UnpackedRows:
     path = _path(folder, array)
+    if isinstance(array.packed, Chunks):
+        from dali_rec.sources.arrays.hdf5 import read_chunks
+
+        return read_chunks(path, array)
     return unpack(path, OpenFile(path), array)
 
 

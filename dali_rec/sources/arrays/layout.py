@@ -59,6 +59,12 @@ class Packed(NamedTuple):
     checksum: int | None = None
 
 
+class Chunks(NamedTuple):
+    """A data set of HDF5 that h5py has to read: so many ``rows`` at a time, as they are stored."""
+
+    rows: int
+
+
 @dataclass(frozen=True, slots=True)
 class ImageArray:
     """Images of one shape, one behind the other.
@@ -74,7 +80,7 @@ class ImageArray:
     shape: ImageShape
     start: int = 0
     step: int = 0
-    packed: Packed | None = None
+    packed: Packed | Chunks | None = None
 
     @property
     def place(self) -> str:
@@ -88,6 +94,8 @@ class ImageArray:
     @property
     def is_in_order(self) -> bool:
         """Whether its images are read fast in their order alone."""
+        if isinstance(self.packed, Chunks) and self.packed.rows == 1:
+            return False
         return self.packed is not None and self.count * self.step > MOST_KEPT
 
 

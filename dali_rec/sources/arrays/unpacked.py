@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dali_rec.errors import SourceError
-from dali_rec.sources.arrays.layout import MOST_KEPT
+from dali_rec.sources.arrays.layout import MOST_KEPT, Packed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,7 +73,7 @@ class _Inflated:
     """
 
     def __init__(self, path: str, file: OpenFile, array: ImageArray, rows: int) -> None:
-        assert array.packed is not None
+        assert isinstance(array.packed, Packed)
         self._where = f"{path}, {array.member}" if array.member else path
         self._file = file
         self._array = array
