@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -15,7 +16,7 @@ from dali_rec.sources.arrays.npy_files import NPY_SUFFIX, is_npy, npy_beside, np
 from dali_rec.sources.arrays.npz import NPZ_SUFFIX, NpzArrays
 from dali_rec.sources.arrays.source import read_named
 from dali_rec.sources.hidden_names import is_hidden
-from dali_rec.sources.walk import is_image, unreadable
+from dali_rec.sources.walk import is_folder, is_image, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 #: The ends of the names of files that are arrays.
 ARRAY_SUFFIXES = (NPZ_SUFFIX, NPY_SUFFIX, *HDF5_SUFFIXES)
+_CIFAR = re.compile(r"data_batch_\d+(\.bin)?|train\.bin")
 _Kind = Literal["idx", "cifar", "npy", "npz", "hdf5"]
 
 
@@ -41,17 +43,17 @@ class ArrayFiles:
 def find_arrays(path: Path) -> ArrayFiles | None:
     """The arrays that a path means, by the names of files alone; None where it means none.
 
-    In a folder of arrays lie no images that are files.
+    In a folder of arrays lie no images that are files, and beside .npy files no folders.
     """
     if not path.is_dir():
         kind = _kind(path.name)
         return None if kind is None else ArrayFiles(path, kind)
-    files = _files(path)
+    files, has_folders = _look_into(path)
     if has_idx_images(files):
         return ArrayFiles(path, "idx", files)
     if has_cifar(files):
         return ArrayFiles(path, "cifar", files)
-    stems = [file.removesuffix(NPY_SUFFIX) for file in files if is_npy(file)]
+    stems = [] if has_folders else [file.removesuffix(NPY_SUFFIX) for file in files if is_npy(file)]
     return ArrayFiles(path, "npy", files) if any(map(has_images, stems)) and any(map(has_labels, stems)) else None
 
 
@@ -86,6 +88,11 @@ def read_arrays(found: ArrayFiles, options: TableOptions, classes: Sequence[str]
         raise SourceError(f"{error.filename or path}: cannot be read ({error.strerror or error})") from None
 
 
+def is_array(name: str) -> bool:
+    """Whether a file is one of arrays, by its name."""
+    return _kind(name) is not None or _CIFAR.fullmatch(name) is not None
+
+
 def _kind(name: str) -> _Kind | None:
     lower = name.lower()
     if lower.endswith(HDF5_SUFFIXES):
@@ -95,16 +102,20 @@ def _kind(name: str) -> _Kind | None:
     return "npz" if lower.endswith(NPZ_SUFFIX) else "npy" if is_npy(name) else None
 
 
-def _files(folder: Path) -> tuple[str, ...]:
-    """The files in a folder, sorted; none where there are images among them."""
-    files = []
+def _look_into(folder: Path) -> tuple[tuple[str, ...], bool]:
+    """The files in a folder, sorted, none where there are images among them, and whether there are folders."""
+    files, has_folders = list[str](), False
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
                 if is_image(entry.name):
-                    return ()
-                if not is_hidden(entry.name) and entry.is_file():
+                    return (), False
+                if is_hidden(entry.name):
+                    continue
+                if is_folder(entry):
+                    has_folders = True
+                else:
                     files.append(entry.name)
     except OSError as error:
         raise unreadable(folder, error) from None
-    return tuple(sorted(files))
+    return tuple(sorted(files)), has_folders

@@ -11,6 +11,7 @@ from dali_rec._numbers import counted
 from dali_rec.errors import SourceError
 from dali_rec.images import LOADABLE_EXTENSIONS
 from dali_rec.sources.archives.reader import TAR, ZIP, refuse_compressed
+from dali_rec.sources.arrays.find import is_array
 from dali_rec.sources.folders.annotation_files import may_be_annotations, unread_annotations
 from dali_rec.sources.folders.folder_labels import FolderLabels, choose_labels
 from dali_rec.sources.folders.name_labels import label_by_names
@@ -220,7 +221,8 @@ def _numbered_otherwise(folder: Folder, classes: Sequence[str] | None) -> list[s
 
 
 def _no_images(folder: Folder, others: Sequence[str]) -> SourceError:
-    archives = [name for name in others if name.lower().endswith((TAR, ZIP, *ROW_SUFFIXES))]
+    ends = (TAR, ZIP, *ROW_SUFFIXES)
+    archives = [name for name in others if name.lower().endswith(ends) or is_array(name.rpartition("/")[2])]
     if archives:
         remedy = "Pack these, or the folder they are in" if isinstance(folder, Path) else "Unpack it, and pack these"
         return SourceError(f"{folder}: no images in it, but {shown(archives)}. {remedy}")

@@ -66,7 +66,7 @@ def read_all(path):
 
 
 @pytest.mark.parametrize("name", FILES)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_changed_files_are_read_or_refused(folder, name, data):
     file, whole = FILES[name]
@@ -79,7 +79,7 @@ def test_changed_files_are_read_or_refused(folder, name, data):
             (folder / file).write_bytes(before)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_changed_pickles_are_read_or_refused(folder, data):
     path = folder / "cifar" / data.draw(st.sampled_from(["data_batch_1", "batches.meta"]))
@@ -92,7 +92,7 @@ def test_changed_pickles_are_read_or_refused(folder, data):
 
 
 @pytest.mark.parametrize("kind", ["x.npz", "x.npy", "train-images-idx3-ubyte"])
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(tmp_path, kind, data):
     (tmp_path / kind).write_bytes(data)

@@ -111,5 +111,5 @@ def test_a_folder_with_images_is_one_of_images(tmp_path):
     from support import make_class_folder
 
     make_class_folder(tmp_path / "set", {"a": 2, "b": 1})
-    write(tmp_path / "set", other=noise(3, 6, 5), y=np.arange(3))
+    write(tmp_path / "set", x=noise(3, 6, 5), y=np.arange(3))
     assert read(tmp_path / "set").classes == ("a", "b")
