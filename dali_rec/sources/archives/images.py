@@ -10,9 +10,9 @@ import struct
 import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
-from dali_rec._files import open_regular, read_at
 from dali_rec.errors import ImageRejectedError
 from dali_rec.images import HEAD_BYTES
+from dali_rec.sources.open_file import OpenFile
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -63,7 +63,7 @@ class ArchivedImages:
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
-        self._open = functools.lru_cache(_FILES_OPEN)(_OpenFile)
+        self._open = functools.lru_cache(_FILES_OPEN)(OpenFile)
 
     def __reduce__(self) -> tuple[object, ...]:
         return _of_this_process, (self.folder,)
@@ -126,31 +126,10 @@ def _of_this_process(folder: str) -> ArchivedImages:
     return ArchivedImages(folder)
 
 
-class _OpenFile:
-    """A file that is closed when nobody has it any more, in whichever thread that is."""
-
-    def __init__(self, path: str) -> None:
-        self._descriptor = -1
-        self._descriptor, _ = open_regular(path)
-
-    def __del__(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-
-    def read(self, start: int, size: int) -> bytes:
-        """Raises ValueError where there is less."""
-        data = read_at(self._descriptor, start, size)
-        if len(data) < size:
-            raise ValueError(
-                f"{size - len(data):,} of its {size:,} bytes from byte {start} on are missing: it was cut off"
-            )
-        return data
-
-
 class _Member(NamedTuple):
     """The bytes of a member: ``stored`` from ``start`` on. Of a .zip: where its header is, its size and CRC-32."""
 
-    file: _OpenFile
+    file: OpenFile
     start: int
     stored: int
     header: int = 0

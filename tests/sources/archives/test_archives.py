@@ -18,8 +18,7 @@ from dali_rec.cli import main
 from dali_rec.errors import DatasetError, ImageRejectedError, SourceError, TooManyBadImagesError
 from dali_rec.packing import reading
 from dali_rec.packing.reading import Origin, stamp_of
-from dali_rec.sources import SourceOptions, TableOptions, open_source
-from dali_rec.sources.archives import images as archived
+from dali_rec.sources import SourceOptions, TableOptions, open_file, open_source
 
 
 def tar_of(path, folder, top=""):
@@ -352,8 +351,8 @@ def test_archive_is_opened_once_a_process(tmp_path, class_folder, monkeypatch):
         opened.append(path)
         return open_regular(path)
 
-    open_regular = archived.open_regular
-    monkeypatch.setattr(archived, "open_regular", counted)
+    open_regular = open_file.open_regular
+    monkeypatch.setattr(open_file, "open_regular", counted)
     sent = pickle.dumps(source.pixels.absolute())
     for sample in source.samples:
         source.pixels.read(sample.location)

@@ -1,0 +1,28 @@
+"""A file that images are read from, open for as long as somebody has it."""
+
+from __future__ import annotations
+
+import os
+
+from dali_rec._files import open_regular, read_at
+
+
+class OpenFile:
+    """A file that is closed when nobody has it any more, in whichever thread that is."""
+
+    def __init__(self, path: str) -> None:
+        self._descriptor = -1
+        self._descriptor, _ = open_regular(path)
+
+    def __del__(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+
+    def read(self, start: int, size: int) -> bytes:
+        """So many bytes from a place on; many threads may read at a time. Raises ValueError where there are fewer."""
+        data = read_at(self._descriptor, start, size)
+        if len(data) < size:
+            raise ValueError(
+                f"{size - len(data):,} of its {size:,} bytes from byte {start} on are missing: it was cut off"
+            )
+        return data
