@@ -95,8 +95,8 @@ def pack(
         Path,
         typer.Argument(
             metavar="SOURCE",
-            help="Folder of images, .tar, .zip or shards of WebDataset, .parquet, .arrow, .lst, .csv, .tsv, .txt, "
-            ".json, .jsonl, COCO, VOC, YOLO and other annotations of boxes, .rec, or .bin of faces.",
+            help="Folder of images, .tar, .zip or shards of WebDataset, .parquet, .arrow, .tfrecord, .lst, .csv, "
+            ".tsv, .txt, .json, .jsonl, COCO, VOC, YOLO and other annotations of boxes, .rec, or .bin of faces.",
         ),
     ],
     out: Annotated[

@@ -1,4 +1,4 @@
-"""Images that are no files of their own: in tables, archives, Parquet, Arrow or packed files, or Python objects."""
+"""Images that are no files of their own: in tables, archives, Parquet, Arrow, TFRecord or packed files, or objects."""
 
 from __future__ import annotations
 
