@@ -24,7 +24,7 @@ from dali_rec.commands._source_options import (
 from dali_rec.errors import SourceError
 from dali_rec.packing.options import SHUFFLE_SEED, PackOptions
 from dali_rec.progress import progress_bar
-from dali_rec.sources import ArchivedImages, ArrayImages, ParquetImages, SourceOptions
+from dali_rec.sources import ArchivedImages, ArrayImages, ParquetImages, SourceOptions, TFRecordImages
 from dali_rec.sources.parquet.row_files import kind_of
 
 
@@ -56,9 +56,11 @@ def list_images(
     source_options = SourceOptions(None, labels, read_classes(classes), label_pattern=label_pattern)
     with progress_bar("listing", "images"):
         source, plans = plan_pack(folder, prefix, options, source_options)
-        if isinstance(source.pixels, (ArchivedImages, ArrayImages, ParquetImages)):
-            where = {ArchivedImages: "an archive", ArrayImages: "arrays"}.get(type(source.pixels))
-            where = where or f"{kind_of(source.pixels.file_of(source.samples[0].location))} files"
+        held = source.pixels
+        where = {ArchivedImages: "an archive", ArrayImages: "arrays", TFRecordImages: "TFRecord files"}.get(type(held))
+        if isinstance(held, ParquetImages):
+            where = f"{kind_of(held.file_of(source.samples[0].location))} files"
+        if where is not None:
             raise SourceError(f"{folder}: a list names files, and these images are in {where}: pack it as it is")
         written = write_lists(plans, prefix.parent)
     for note in source.notes:

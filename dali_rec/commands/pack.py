@@ -95,9 +95,9 @@ def pack(
         Path,
         typer.Argument(
             metavar="SOURCE",
-            help="Folder of images, .tar, .zip or shards of WebDataset, .parquet, .arrow, .npz, .npy, .h5, IDX "
-            "(MNIST), CIFAR, .lst, .csv, .tsv, .txt, .json, .jsonl, COCO, VOC, YOLO and other annotations of boxes, "
-            ".rec, or .bin of faces.",
+            help="Folder of images, .tar, .zip or shards of WebDataset, .parquet, .arrow, .tfrecord, .npz, .npy, .h5, "
+            "IDX (MNIST), CIFAR, .lst, .csv, .tsv, .txt, .json, .jsonl, COCO, VOC, YOLO and other annotations of "
+            "boxes, .rec, or .bin of faces.",
         ),
     ],
     out: Annotated[

@@ -75,11 +75,12 @@ def pack(
     source: the path of a folder of images, a .lst, or a table (.csv, .tsv, .txt, .json, .jsonl); see ``read_folder``,
         ``read_list`` and ``read_table`` in dali_rec.sources for what they may be. Or a .tar or .zip, a folder of these,
         or a pattern of WebDataset's shards (docs/sources.md). Or Parquet or Arrow files: one, a folder of them as on
-        the Hugging Face Hub or from ``save_to_disk``, or a pattern; see ``read_parquet``. Or arrays: .npz, .npy, HDF5,
-        IDX and CIFAR's; see ``read_arrays``. Or images with boxes: a COCO file, a folder of COCO, VOC or YOLO, and
-        others (docs/detection.md). Or a data set that is packed already: a prefix, a manifest, a .rec file or a
-        Dataset; see ``read_packed``. Or one that is a Python object, of PyTorch or Hugging Face say: what has a length
-        and gives (image, label) at an index; see ``read_items``.
+        the Hugging Face Hub or from ``save_to_disk``, or a pattern; see ``read_parquet``. Or TFRecord files: one, a
+        folder of them, or a pattern; see ``read_tfrecords``. Or arrays: .npz, .npy, HDF5, IDX and CIFAR's; see
+        ``read_arrays``. Or images with boxes: a COCO file, a folder of COCO, VOC or YOLO, and others
+        (docs/detection.md). Or a data set that is packed already: a prefix, a manifest, a .rec file or a Dataset; see
+        ``read_packed``. Or one that is a Python object, of PyTorch or Hugging Face say: what has a length and gives
+        (image, label) at an index; see ``read_items``.
     out: the prefix of the files to make; folders on the way to it are made. Also a URL that fsspec can write to, such
         as s3://bucket/folder/train: shards are made on this machine and uploaded whole.
     resize, resize_mode, upscale, center_crop, interpolation, encoding, quality, color, max_pixels: what is done to an

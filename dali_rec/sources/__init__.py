@@ -20,6 +20,8 @@ from dali_rec.sources.sample import Sample, SampleTable, Source, Split
 from dali_rec.sources.tables.columns import TableOptions
 from dali_rec.sources.tables.pixel_table import PixelTable
 from dali_rec.sources.tables.table import read_table
+from dali_rec.sources.tfrecord.images import TFRecordImages
+from dali_rec.sources.tfrecord.source import read_tfrecords
 
 __all__ = [
     "ArchivedImages",
@@ -38,6 +40,7 @@ __all__ = [
     "Source",
     "SourceOptions",
     "Split",
+    "TFRecordImages",
     "TableOptions",
     "format_label",
     "format_list",
@@ -51,4 +54,5 @@ __all__ = [
     "read_pairs",
     "read_parquet",
     "read_table",
+    "read_tfrecords",
 ]

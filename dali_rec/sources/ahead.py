@@ -31,18 +31,19 @@ def read_ahead(read: Callable[[_Item], _Answer], items: Iterable[_Item], what: s
     """
     pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="dali-rec-ahead")
     try:
-        yield _results(_begun(pool, read, items), what)
+        yield (one.result() for one in saying_how_many(_begun(pool, read, items), what))
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _results(begun: Iterator[Future[_Answer]], what: str) -> Iterator[_Answer]:
+def saying_how_many(items: Iterable[_Item], what: str) -> Iterator[_Item]:
+    """The items, where ``what`` is logged now and then, with how many have come."""
     said = time.monotonic()
-    for done, one in enumerate(begun):
+    for done, one in enumerate(items):
         if time.monotonic() - said >= _SECONDS_BETWEEN_LINES:
             said = time.monotonic()
             logger.info("%s: %s so far", what, f"{done:,}")
-        yield one.result()
+        yield one
 
 
 def _begun(pool: Executor, read: Callable[[_Item], _Answer], items: Iterable[_Item]) -> Iterator[Future[_Answer]]:

@@ -1,4 +1,4 @@
-"""Images that are no files of their own: in tables, archives, Parquet, Arrow, arrays, packed files, Python objects."""
+"""Images that are no files of their own: in tables, archives, Parquet, TFRecord, arrays, packed files, objects."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class OpenFile:
         return self._status.st_size
 
     def read(self, start: int, size: int) -> bytes:
-        """Raises ValueError where there is less."""
+        """So many bytes from a place on; many threads may read at a time. Raises ValueError where there are fewer."""
         data = read_at(self._descriptor, start, size)
         if len(data) < size:
             raise ValueError(

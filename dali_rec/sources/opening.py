@@ -36,6 +36,8 @@ from dali_rec.sources.parquet.source import read_parquet
 from dali_rec.sources.tables.columns import TableOptions
 from dali_rec.sources.tables.rows import TABLE_SUFFIXES
 from dali_rec.sources.tables.table import read_table
+from dali_rec.sources.tfrecord.files import TFRECORD_SUFFIXES, find_tfrecords
+from dali_rec.sources.tfrecord.source import read_tfrecords
 from dali_rec.sources.walk import is_image
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
     from dali_rec.sources.sample import Source
     from dali_rec.sources.walk import Folder
 
-_SUFFIXES = (".lst", *TABLE_SUFFIXES, *ROW_SUFFIXES, PAIRS_SUFFIX, *ARRAY_SUFFIXES)
+_SUFFIXES = (".lst", *TABLE_SUFFIXES, *ROW_SUFFIXES, PAIRS_SUFFIX, *TFRECORD_SUFFIXES, *ARRAY_SUFFIXES)
 #: Formats of boxes whose files are tables as well.
 _ALSO_TABLES = ("csv", "createml", "openimages")
 #: What to do with files of other kinds, by their ends.
@@ -55,7 +57,7 @@ _REMEDIES = (
     ),
     (("-ubyte",), ". Call IDX files as MNIST has them, such as train-images-idx3-ubyte"),
     (
-        (".pkl", ".tfrecord", ".mdb"),
+        (".pkl", ".mdb"),
         ". Read it in Python, and give dali_rec.pack a list of pairs of an image and its label",
     ),
     ((".xml",), ". Of boxes write COCO annotations, of classes a table"),
@@ -67,11 +69,11 @@ def open_source(source: object, options: SourceOptions | None = None) -> Source:
     """The source at a path: a folder, a .lst, a table, data for detection, InsightFace's pairs (.bin), or archives.
 
     Tables are .csv, .tsv, .txt, .json and .jsonl. Parquet and Arrow files are one, a folder of them, or a pattern: see
-    ``read_parquet``. Arrays are .npz, .npy, HDF5 and IDX files, and the folders of CIFAR: see ``read_arrays``.
-    Annotations of boxes, such as a COCO file or a folder with the parts of COCO, VOC or YOLO, are
-    known by what is in them, or by ``format``. Archives are a .tar or .zip, a folder of such, or a pattern that names
-    the shards of WebDataset: see ``read_archives``. A data set that is packed already is named
-    by its prefix, manifest or .rec file, or is a Dataset: see ``read_packed``. What else is no path is a Python object:
+    ``read_parquet``; so are TFRecord files: see ``read_tfrecords``. Arrays are .npz, .npy, HDF5 and IDX files, and the
+    folders of CIFAR: see ``read_arrays``. Annotations of boxes, such as a COCO file or a folder with the parts of COCO,
+    VOC or YOLO, are known by what is in them, or by ``format``. Archives are a .tar or .zip, a folder of such, or a
+    pattern that names the shards of WebDataset: see ``read_archives``. A data set that is packed already is named by
+    its prefix, manifest or .rec file, or is a Dataset: see ``read_packed``. What else is no path is a Python object:
     see ``read_items``.
 
     Raises SourceError where there is nothing that can be packed, and for an option that this kind of source has not.
@@ -102,7 +104,7 @@ def _open_files(path: Path, options: SourceOptions) -> Source:
     archives = find_archives(path)
     if archives is not None and not (path.is_dir() and _find_annotations(path, options) is not None):
         return read_archives(archives, options)
-    if not path.exists() and find_parquet(path) is None:
+    if not path.exists() and find_parquet(path) is None and find_tfrecords(path) is None:
         url = as_url(path)
         remedy = ": what is packed is read from this machine: copy it here first" if url else ""
         raise SourceError(f"{url or path}: no such file or folder{remedy}")
@@ -128,9 +130,13 @@ def _open_path(path: Path, options: SourceOptions, root: Folder | None = None) -
     if arrays is not None:
         refuse_other_options(str(path), "arrays", options)
         return read_arrays(arrays, options.table, options.classes)
+    parquet = find_parquet(path) if annotations is None else None
+    tfrecords = find_tfrecords(path) if annotations is None and parquet is None else None
+    if tfrecords is not None:
+        refuse_other_options(str(path), "tfrecord", options)
+        return read_tfrecords(tfrecords, options.table, options.classes, options.flagged, options.empty)
     if annotations is None and not path.is_dir() and path.suffix.lower() not in _SUFFIXES:
         raise _unknown(path)
-    parquet = find_parquet(path) if annotations is None else None
     refuse_other_options(str(path), annotations or ("parquet" if parquet is not None else _kind(path)), options)
     if isinstance(root, Path) and not root.is_dir():
         raise SourceError(f"--root {options.root}: no such folder or archive; it is where the paths in {path} begin")

@@ -66,7 +66,10 @@ class SourceOptions:
 
 def refuse_other_options(name: str, kind: str, options: SourceOptions) -> None:
     """Raise SourceError for an option that does not go with this kind of source, and would be passed over."""
-    with_classes = ("folder", ".lst", "table", "parquet", "arrays", "object", "packed", "webdataset", *KINDS)
+    with_classes = (
+        *("folder", ".lst", "table", "parquet", "tfrecord", "arrays", "object", "packed", "webdataset"),
+        *KINDS,
+    )
     only_label = TableOptions(labels=options.table.labels)
     of_shards = replace(only_label, location=options.table.location)
     for kinds, is_given, names, what in (
@@ -74,7 +77,7 @@ def refuse_other_options(name: str, kind: str, options: SourceOptions) -> None:
         (("folder",), options.label_pattern is not None, "--label-pattern goes", "a folder of images"),
         (
             (
-                *("table", "parquet", "arrays", "object"),
+                *("table", "parquet", "tfrecord", "arrays", "object"),
                 *(WITH_ATTRIBUTE if options.table == only_label else ()),
                 *(("webdataset",) if options.table == of_shards else ()),
             ),
@@ -91,12 +94,12 @@ def refuse_other_options(name: str, kind: str, options: SourceOptions) -> None:
         ),
         (with_classes, options.classes is not None, "--classes goes", "classes"),
         (
-            WITH_FLAGS,
+            (*WITH_FLAGS, "tfrecord"),
             options.flagged != "column",
             "--flagged goes",
             "COCO and VOC, and formats like these that flag boxes",
         ),
-        (KINDS, options.empty != "keep", "--empty goes", "annotations of boxes"),
+        ((*KINDS, "tfrecord"), options.empty != "keep", "--empty goes", "annotations of boxes"),
     ):
         if is_given and kind not in kinds:
             raise SourceError(f"{name}: {names} with {what}, which this is not; leave it out")

@@ -22,6 +22,17 @@ _SQUARE = re.compile(r"\d{1,3}(?: \d{1,3}){3,}")
 _DATA_URL = re.compile(r"data:[^,]{0,100};base64,", re.IGNORECASE)
 # How JPEG, PNG, GIF, WebP and TIFF files begin in base64. A path may, too, but then has a dot for its extension.
 _BASE64 = re.compile(r"(?:/9j/|iVBORw0KGgo|R0lGOD|UklGR|SUkqA|TU0AK)(?:[A-Za-z0-9+/=\s]{200}|[A-Za-z0-9+/=\s]{50,}\Z)")
+# How files of images begin: those that are loaded, and those that are encoded anew.
+_BEGINNINGS = re.compile(
+    rb"\xff\xd8\xff|\x89PNG\r\n|GIF8[79]a|RIFF....WEBP|BM....\0\0\0\0|II\*\0|MM\0\*|"
+    rb"\0\0\0\x0cjP  |P[1-6]\s|....ftypavi[fs]",
+    re.DOTALL,
+)
+
+
+def is_encoded_image(beginning: bytes) -> bool:
+    """Whether bytes are the file of an image, by the first twelve or more of them."""
+    return _BEGINNINGS.match(beginning) is not None
 
 
 def is_base64(text: str) -> bool:

@@ -7,23 +7,23 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dali_rec._numbers import counted
 from dali_rec.errors import SourceError
 from dali_rec.sources.parquet.hub_configs import HubConfig, read_hub_configs
 from dali_rec.sources.parquet.row_files import ROW_SUFFIXES, kind_of
 from dali_rec.sources.parquet.saved import DICT, find_saved
-from dali_rec.sources.sample import SPLIT_NAMES
+from dali_rec.sources.shard_files import (
+    SPLIT_WORDS,
+    absent_shards,
+    known_names,
+    refuse_several_sets,
+    split_word,
+    splits_of_files,
+)
 from dali_rec.sources.walk import is_image, scan, shown, walk
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 _README = "README.md"
-# What Hugging Face takes for splits, also as words of a name.
-_SPLIT_WORDS = {**SPLIT_NAMES, "eval": "test", "evaluation": "test"}
-_WORDS = re.compile("[a-z]+")
 # data/train-00000-of-00294.parquet; older ones have a hash behind.
 _ENDS = "|".join(map(re.escape, ROW_SUFFIXES))
 _SHARD = re.compile(rf"(.+)-(\d{{5}})-of-(\d{{5}}).*(?:{_ENDS})", re.IGNORECASE)
@@ -64,7 +64,7 @@ def find_parquet(path: Path) -> ParquetFiles | None:
     found.sort(key=Path.as_posix)  # and not as Windows has it, which is another order
     folder = Path(os.path.commonpath([one.parent for one in found]))
     files = tuple(one.relative_to(folder).as_posix() for one in found)
-    splits = _splits(str(path), files)
+    splits = splits_of_files(str(path), files, split_of)
     return ParquetFiles(str(path), folder, files, splits if splits is not None and len({*splits}) > 1 else None)
 
 
@@ -99,14 +99,14 @@ def _in_folder(folder: Path) -> ParquetFiles:
         return _as_saved(folder, files, saved, notes)
     named = _of_default_config(folder, files, notes)
     files = tuple(file for file, _ in named) or files
-    notes += _absent_shards(folder, files)
+    notes += absent_shards(folder, files, _SHARD)
     said = {split for _, split in named}
     if len(said) > 1 or ("" not in said and named and any(map(split_of, files))):
         splits: tuple[str, ...] | None = tuple(split for _, split in named)
     else:
-        splits = _splits(str(folder), files)
+        splits = splits_of_files(str(folder), files, split_of)
     if not named:
-        _refuse_several_sets(folder, files)
+        refuse_several_sets(folder, files)
     return ParquetFiles(str(folder), folder, files, splits, tuple(notes))
 
 
@@ -117,27 +117,16 @@ def _as_saved(folder: Path, files: tuple[str, ...], saved: list[tuple[str, str]]
     if left_out:
         count = counted(len(left_out), "Arrow file")
         notes.append(f"{folder}: {count} that datasets does not list left out: {shown(left_out)}")
-    notes += _absent_shards(folder, chosen)
+    notes += absent_shards(folder, chosen, _SHARD)
     if not (folder / DICT).is_file():
-        _refuse_several_sets(folder, chosen)
+        refuse_several_sets(folder, chosen)
     if all(split for _, split in saved):
-        names = _known_names(split for _, split in saved)
+        names = known_names(split for _, split in saved)
         return ParquetFiles(str(folder), folder, chosen, tuple(names[split] for _, split in saved), tuple(notes))
     is_one = len({file.rpartition("/")[0] for file in chosen}) == 1  # whatever its folder is called
-    return ParquetFiles(str(folder), folder, chosen, None if is_one else _splits(str(folder), chosen), tuple(notes))
-
-
-def _absent_shards(folder: Path, files: tuple[str, ...]) -> list[str]:
-    """Say it where of files that are numbered through some are not there."""
-    numbers: dict[tuple[str, str], set[int]] = {}
-    for file in files:
-        if (shard := _SHARD.fullmatch(file)) is not None:
-            numbers.setdefault((shard[1], shard[3]), set()).add(int(shard[2]))
-    return [
-        f"{folder}: only {len(found):,} of the {int(count):,} files {name}-…-of-{count} are there"
-        for (name, count), found in numbers.items()
-        if len(found) < int(count)
-    ]
+    return ParquetFiles(
+        str(folder), folder, chosen, None if is_one else splits_of_files(str(folder), chosen, split_of), tuple(notes)
+    )
 
 
 def _of_default_config(folder: Path, files: tuple[str, ...], notes: list[str]) -> list[tuple[str, str]]:
@@ -169,7 +158,7 @@ def _of_default_config(folder: Path, files: tuple[str, ...], notes: list[str]) -
 
 def _named_files(folder: Path, files: set[str], config: HubConfig) -> list[tuple[str, str]]:
     """The files that a config names, with their splits, in the order of its patterns."""
-    names = _known_names(config.patterns)
+    names = known_names(config.patterns)
     found: dict[tuple[str, str], None] = {}
     for split, patterns in config.patterns.items():
         for pattern in patterns:
@@ -179,51 +168,13 @@ def _named_files(folder: Path, files: set[str], config: HubConfig) -> list[tuple
     return [*found]
 
 
-def _known_names(splits: Iterable[str]) -> dict[str, str]:
-    """What each split is called here, or as it is where two would become one: eval and test, for example."""
-    names = {split: _SPLIT_WORDS.get(split.lower(), split) for split in splits}
-    return names if len({*names.values()}) == len(names) else {split: split for split in names}
-
-
-def _refuse_several_sets(folder: Path, files: tuple[str, ...]) -> None:
-    """Raise SourceError where files lie in folders that are no splits: most are data sets of their own."""
-    above = {"/".join(part for part in file.split("/")[:-1] if _word(part) is None): file for file in reversed(files)}
-    if len(above) > 1:
-        first, second = sorted(above)[:2]
-        raise SourceError(
-            f"{folder}: {above[first]} and {above[second]} lie in folders that may be two data sets; pack one of them, "
-            f"or all files by a pattern such as '{folder}/**/*{Path(files[0]).suffix}'"
-        )
-
-
-def _splits(name: str, files: tuple[str, ...]) -> tuple[str, ...] | None:
-    """The split of each file, None where none has one."""
-    found = [split_of(file) for file in files]
-    if {*found} <= {None} or (len({*found}) == 1 and found[0] not in _SPLIT_WORDS.values()):
-        return None  # images-00000-of-00008.parquet alone say no split
-    splits = tuple(split for split in found if split is not None)
-    if len(splits) < len(files):
-        odd, other = files[found.index(None)], next(file for file in files if split_of(file) is not None)
-        raise SourceError(
-            f"{name}: {odd} is of no split by its name, as {other} is of {splits[0]!r}; rename it, move it away, or "
-            f"name the files to pack by a pattern such as '{other.partition('-')[0]}*{Path(other).suffix}'"
-        )
-    return splits
-
-
 def split_of(file: str) -> str | None:
     """The split that a file is of by its path: what stands before the number of a shard, or a word for a split."""
     *folders, name = file.split("/")
     shard = _SHARD.fullmatch(name)
     before = shard[1] if shard is not None else ""
-    if before.lower() in _SPLIT_WORDS:
-        return _SPLIT_WORDS[before.lower()]
+    if before.lower() in SPLIT_WORDS:
+        return SPLIT_WORDS[before.lower()]
     is_name = before != "" and "-" not in before  # of a split that is called otherwise
-    of_folder = next((split for part in reversed(folders) if (split := _word(part)) is not None), None)
-    return of_folder or (before if is_name else _word(name))
-
-
-def _word(name: str) -> str | None:
-    """The split of which a name has a word, None where it has none, or those of several."""
-    splits = {_SPLIT_WORDS[word] for word in _WORDS.findall(name.lower()) if word in _SPLIT_WORDS}
-    return splits.pop() if len(splits) == 1 else None
+    of_folder = next((split for part in reversed(folders) if (split := split_word(part)) is not None), None)
+    return of_folder or (before if is_name else split_word(name))

@@ -1,0 +1,102 @@
+"""The TFRecord files of a data set, and the splits that they are of by their names."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from dali_rec.sources.shard_files import absent_shards, known_names, refuse_several_sets, split_word, splits_of_files
+from dali_rec.sources.tfrecord.records import begins_as_records
+from dali_rec.sources.tfrecord.tfds import split_names
+from dali_rec.sources.walk import is_image, walk
+
+#: How TFRecord files are mostly called.
+TFRECORD_SUFFIXES = (".tfrecord", ".tfrecords", ".tfrec")
+_SUFFIX = r"\.(?:tfrecords?|tfrec)"
+_NAMED = re.compile(rf".*{_SUFFIX}(?:-\d+-of-\d+)?(?:\.gz)?", re.IGNORECASE)
+# train-00000-of-01024 of TF-slim's ImageNet, coco_train.record-00000-of-00100 of TensorFlow's models.
+_MAY_BE = re.compile(r".+(?:-\d{5,}-of-\d{5,}|\.record)", re.IGNORECASE)
+_SHARD = re.compile(rf"(.+)-(\d{{5,}})-of-(\d{{5,}})(?:{_SUFFIX}|\.record)?", re.IGNORECASE)
+_EXTENSION = re.compile(rf"(?:{_SUFFIX}|\.record)(?:\.gz)?\Z", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class TFRecordFiles:
+    """The files of one data set.
+
+    name: what messages call them. folder: what the names of files are relative to. splits: of each file, None where
+    all are one data set.
+    """
+
+    name: str
+    folder: Path
+    files: tuple[str, ...]
+    splits: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
+
+
+def find_tfrecords(path: Path) -> TFRecordFiles | None:
+    """The TFRecord files that a path means: a file, a folder that holds them, or a pattern; None where it means none.
+
+    They are known by their names, and those that others may have, too (train-00000-of-01024, train.record), by how they
+    begin. The files of a folder are of the splits that TensorFlow Datasets says in its dataset_info.json, or else of
+    those in their names, or in the names of their folders. Those of a pattern are one data set, if they are not of
+    several splits.
+
+    Raises SourceError where some are of no split and others are, and where they lie in several folders that are none.
+    """
+    if path.is_dir():
+        files = _files_in(path)
+        return _in_folder(path, files) if files else None
+    if path.exists():
+        return TFRecordFiles(str(path), path.parent, (path.name,)) if _is_tfrecord(path) else None
+    found = [Path(one) for one in glob.glob(str(path), recursive=True)]  # noqa: PTH207
+    found = [one for one in found if one.is_file() and _is_tfrecord(one)]
+    if not found:
+        return None
+    found.sort(key=Path.as_posix)  # and not as Windows has it, which is another order
+    folder = Path(os.path.commonpath([one.parent for one in found]))
+    files = tuple(one.relative_to(folder).as_posix() for one in found)
+    splits = splits_of_files(str(path), files, partial(split_of, known=split_names(folder, files)))
+    return TFRecordFiles(str(path), folder, files, splits if splits is not None and len({*splits}) > 1 else None)
+
+
+def _is_tfrecord(path: Path) -> bool:
+    if _NAMED.fullmatch(path.name) is not None:
+        return True
+    return _MAY_BE.fullmatch(path.name) is not None and begins_as_records(path)
+
+
+def _files_in(folder: Path) -> tuple[str, ...]:
+    """The TFRecord files in a folder, and in those in it; none where there are images, which it then is of."""
+    found: list[str] = []
+    for parts, names in walk(folder):
+        if any(map(is_image, names)):
+            return ()
+        found += ["/".join((*parts, name)) for name in names if _is_tfrecord(folder.joinpath(*parts, name))]
+    return tuple(found)
+
+
+def _in_folder(folder: Path, files: tuple[str, ...]) -> TFRecordFiles:
+    refuse_several_sets(folder, files)
+    splits = splits_of_files(str(folder), files, partial(split_of, known=split_names(folder, files)))
+    return TFRecordFiles(str(folder), folder, files, splits, tuple(absent_shards(folder, files, _SHARD)))
+
+
+def split_of(file: str, known: tuple[str, ...] = ()) -> str | None:
+    """The split that a file is of by its path: one that is known, or a word for one, or what is before its number."""
+    *folders, name = file.split("/")
+    shard = _SHARD.fullmatch(name)
+    before = _EXTENSION.sub("", name if shard is None else shard[1])
+    of_known = [split for split in known if before == split or before.endswith(f"-{split}")]
+    if of_known:
+        return known_names(known)[max(of_known, key=len)]
+    of_name = split_word(before)
+    if of_name is not None:
+        return of_name
+    of_folder = next((word for part in reversed(folders) if (word := split_word(part)) is not None), None)
+    return of_folder or (before if shard is not None and "-" not in before else None)
