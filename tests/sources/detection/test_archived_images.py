@@ -185,7 +185,7 @@ def test_sizes_are_read_as_those_of_files(tmp_path):
 
 
 def test_sizes_take_the_heads_of_images_alone(tmp_path, monkeypatch):
-    from dali_rec.sources.archives import images as archived
+    from dali_rec.sources import open_file
 
     members = {f"{name}.jpg": jpeg(0, (2000, 2000), quality=95) for name in "01"}
     (tmp_path / "x.json").write_text(json.dumps({**COCO, "images": [{"id": 9, "file_name": "0.jpg"}]}))
@@ -195,8 +195,8 @@ def test_sizes_take_the_heads_of_images_alone(tmp_path, monkeypatch):
         read.append(size)
         return read_at(descriptor, start, size)
 
-    read_at = archived.read_at
-    monkeypatch.setattr(archived, "read_at", counted)
+    read_at = open_file.read_at
+    monkeypatch.setattr(open_file, "read_at", counted)
     for archive in (make_zip(tmp_path / "x.zip", members), make_tar(tmp_path / "x.tar", members)):
         read.clear()
         open_source(tmp_path / "x.json", SourceOptions(root=archive))
