@@ -1,4 +1,7 @@
+import re
+import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -44,7 +47,7 @@ def test_time_left_does_not_count_the_time_before_the_first_image(monkeypatch):
     lines = progress._Lines("packing", "images")
     lines.report(0, 1000)
     lines.report(20, 1000)
-    assert lines._line() == "packing: 20 of 1,000 (2%), 10 images/s, 98 s left"
+    assert lines.now() == "packing: 20 of 1,000 (2%), 10 images/s, 98 s left"
 
 
 def test_nothing_is_said_when_the_work_is_done(capsys, fast):
@@ -69,3 +72,71 @@ def test_nothing_is_said_where_standard_error_is_closed(capsys, fast, monkeypatc
             report(done * 100, 1000)
             time.sleep(0.005)
     assert capsys.readouterr().out == ""
+
+
+class Kernel:
+    """What ``progress_bar`` asks of IPython in the kernel of a notebook: each text that the line below a cell has."""
+
+    kernel = object()
+
+    def __init__(self):
+        self.texts = []
+
+    def display(self, data, raw, display_id):
+        assert (raw, display_id) == (True, True)
+        self.update(data, raw=raw)
+        return self
+
+    def update(self, data, raw):
+        assert raw
+        self.texts.append(data["text/plain"])
+
+
+@pytest.fixture
+def kernel(monkeypatch):
+    kernel = Kernel()
+    module = SimpleNamespace(get_ipython=lambda: kernel, display=SimpleNamespace(display=kernel.display))
+    monkeypatch.setitem(sys.modules, "IPython", module)
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_CHANGES", 0.002)
+    return kernel
+
+
+def test_a_line_below_the_cell_changes_in_a_notebook_and_stays(capsys, kernel):
+    with progress_bar("packing", "images") as report:
+        assert kernel.texts == ["packing: no images yet, 0 s"]
+        report(0, 1000)
+        report(250, 1000)
+        while not kernel.texts[-1].startswith("packing: 250 of 1,000 (25%), "):
+            time.sleep(0.002)
+        report(1000, 1000)
+    assert re.fullmatch(r"packing: 1,000 images, \d+\.\d s", kernel.texts[-1])
+    assert capsys.readouterr() == ("", "")
+
+
+def test_what_failed_in_a_notebook_is_not_said_to_be_done(kernel):
+    def fail(report):
+        report(250, 1000)
+        raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine"), progress_bar("packing", "images") as report:
+        fail(report)
+    assert not any(text.startswith("packing: 250 images") for text in kernel.texts)
+
+
+def test_ipython_on_a_terminal_is_a_terminal(kernel, monkeypatch, capsys):
+    monkeypatch.setattr(Kernel, "kernel", None)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with progress_bar("packing", "images") as report:
+        report(10, 10)
+    assert "packing" in capsys.readouterr().err
+    assert kernel.texts == []
+
+
+def test_no_bar_is_drawn_by_a_command_of_a_notebook(fast, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    for name, value in (("CLICOLOR", "1"), ("PAGER", "cat"), ("GIT_PAGER", "cat")):
+        monkeypatch.setenv(name, value)
+    with progress_bar("packing", "images") as report:
+        report(0, 1000)
+        report(250, 1000)
+        assert "\x1b" not in said(capsys, "packing: 250 of 1,000 (25%), ")
