@@ -7,7 +7,10 @@ import os
 import sys
 import threading
 import time
+from multiprocessing import parent_process
 from typing import TYPE_CHECKING, Any
+
+from dali_rec._sizes import shown_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
 _SECONDS_BETWEEN_LINES = 10.0
 _SECONDS_BETWEEN_CHANGES = 0.5
 _SECONDS_BETWEEN_DRAWINGS = 0.1
+_LEAST_WIDTH_WITH_BAR = 70
 
 
 @contextlib.contextmanager
@@ -29,7 +33,7 @@ def progress_bar(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
             yield report
     elif sys.stderr is None:  # closed; print would go to standard output
         yield lambda _done, _total: None
-    elif sys.stderr.isatty() and not _is_of_notebook(os.environ):
+    elif sys.stderr.isatty() and _takes_a_bar(os.environ):
         with _bar(what, unit) as report:
             yield report
     else:
@@ -39,19 +43,20 @@ def progress_bar(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def _notebook_display() -> Callable[..., Any] | None:
-    """IPython's ``display``, where this process is the kernel of a notebook."""
+    """IPython's ``display``, where this process is the kernel of a notebook, and not one that was forked from it."""
     ipython: Any = sys.modules.get("IPython")
-    if ipython is None or getattr(ipython.get_ipython(), "kernel", None) is None:
+    if ipython is None or getattr(ipython.get_ipython(), "kernel", None) is None or parent_process() is not None:
         return None
     return ipython.display.display  # type: ignore[no-any-return]
 
 
-def _is_of_notebook(environment: Mapping[str, str]) -> bool:
-    """Whether a kernel has begun this process, as by ``!dali-rec pack``: on a terminal whose every byte is kept.
+def _takes_a_bar(environment: Mapping[str, str]) -> bool:
+    """Whether the terminal can draw over what it shows, and does not keep it all, as a cell with ``!dali-rec pack``.
 
-    ipykernel tells its processes so by these variables (its init_environment).
+    By the last three variables ipykernel tells what it begins not to page (its init_environment).
     """
-    return (environment.get("CLICOLOR"), environment.get("PAGER"), environment.get("GIT_PAGER")) == ("1", "cat", "cat")
+    of_notebook = tuple(environment.get(name) for name in ("CLICOLOR", "PAGER", "GIT_PAGER")) == ("1", "cat", "cat")
+    return environment.get("TERM") not in ("dumb", "unknown") and not of_notebook
 
 
 @contextlib.contextmanager
@@ -93,23 +98,22 @@ def _print(line: str) -> None:
 @contextlib.contextmanager
 def _bar(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        ProgressColumn,
-        Task,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
     from rich.text import Text
+
+    class Count(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            total = "?" if task.total is None else _number(task.total, unit)
+            return Text(f"{_number(task.completed, unit)}/{total}", style="progress.download")
 
     class Rate(ProgressColumn):
         def render(self, task: Task) -> Text:
-            return Text(f"{task.speed or task.finished_speed or 0:,.0f} {unit}/s")
+            return Text(_rate(task.speed or task.finished_speed or 0, unit))
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    bar_if_wide = [BarColumn()] if console.width >= _LEAST_WIDTH_WITH_BAR else []
+    columns = (TextColumn("{task.description}"), *bar_if_wide, Count(), Rate(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(what, total=None)
         drawn = 0.0
 
@@ -121,6 +125,14 @@ def _bar(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
                 bar.update(task, completed=done, total=total)
 
         yield report
+
+
+def _number(count: float, unit: str) -> str:
+    return shown_size(count) if unit == "bytes" else f"{count:,.0f}"
+
+
+def _rate(speed: float, unit: str) -> str:
+    return f"{_number(speed, unit)}/s" if unit == "bytes" else f"{_number(speed, unit)} {unit}/s"
 
 
 class _Lines:
@@ -140,16 +152,18 @@ class _Lines:
 
     def at_end(self) -> str:
         """What is said when all is done."""
-        counted = f"{self._done:,} {self._unit}, " if self._is_counting else ""
-        return f"{self._what}: {counted}{time.monotonic() - self._began:,.1f} s"
+        unit = "" if self._unit == "bytes" else f" {self._unit}"
+        count = f"{_number(self._done, self._unit)}{unit}, " if self._is_counting else ""
+        return f"{self._what}: {count}{time.monotonic() - self._began:,.1f} s"
 
     def now(self) -> str:
         """How far the work is."""
         now, done, total = time.monotonic(), self._done, self._total
         if not self._is_counting:
             return f"{self._what}: no {self._unit} yet, {now - self._began:,.0f} s"
+        count = f"{self._what}: {_number(done, self._unit)} of {_number(total, self._unit)}"
         if done >= total:
-            return f"{self._what}: {done:,} of {total:,} (100%), finishing, {now - self._began:,.0f} s"
+            return f"{count} (100%), finishing, {now - self._began:,.0f} s"
         rate = (done - self._first) / max(now - self._counts_from, 1e-3)
         left = f", {(total - done) / rate:,.0f} s left" if rate else ""
-        return f"{self._what}: {done:,} of {total:,} ({done / total:.0%}), {rate:,.0f} {self._unit}/s{left}"
+        return f"{count} ({done / total:.0%}), {_rate(rate, self._unit)}{left}"
