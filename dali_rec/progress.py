@@ -33,7 +33,7 @@ def progress_bar(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
             yield report
     elif sys.stderr is None:  # closed; print would go to standard output
         yield lambda _done, _total: None
-    elif sys.stderr.isatty() and _takes_a_bar(os.environ):
+    elif getattr(sys.stderr, "isatty", bool)() and _takes_a_bar(os.environ):  # which objects of a user's may not have
         with _bar(what, unit) as report:
             yield report
     else:

@@ -106,6 +106,15 @@ def test_a_terminal_that_cannot_draw_over_what_it_shows_gets_lines(fast, capsys,
         said(capsys, "packing: 250 of 1,000 (25%), ")
 
 
+def test_standard_error_may_be_an_object_that_can_only_write(fast, monkeypatch):
+    written = []
+    monkeypatch.setattr("sys.stderr", SimpleNamespace(write=written.append, flush=lambda: None))
+    with progress_bar("packing", "images") as report:
+        report(250, 1000)
+        while "packing: 250 of 1,000" not in "".join(written):
+            time.sleep(0.002)
+
+
 def test_nothing_is_said_where_standard_error_is_closed(capsys, fast, monkeypatch):
     monkeypatch.setattr("sys.stderr", None)
     with progress_bar("packing", "images") as report:

@@ -50,9 +50,13 @@ class PackedSet:
         """The list of rejections, where it is a local file."""
         return None if self.rejected is None else Path(self.rejected)
 
-    def __repr__(self) -> str:
+    def in_few_words(self) -> str:
+        """What it is, where, and what was left out."""
         rejected = f"; {len(self.rejections):,} rejected: {self.rejected}" if self.rejections else ""
-        return f"<PackedSet of {self.manifest.in_few_words()}: {self.location}{rejected}>"
+        return f"{self.manifest.in_few_words()}: {self.location}{rejected}"
+
+    def __repr__(self) -> str:
+        return f"<PackedSet of {self.in_few_words()}>"
 
 
 def publish_all(job: Job, work: WorkFolder, reports: Mapping[str, ShardReport]) -> tuple[PackedSet, ...]:

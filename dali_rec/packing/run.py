@@ -83,8 +83,8 @@ class PackReport:
         return self.images / self.seconds
 
     def __repr__(self) -> str:
-        sets = ", ".join(map(repr, self.sets)) or "no data set yet"
-        return f"<PackReport: {sets}; {counted(self.images, 'image')} in {self.seconds:.1f} s>"
+        sets = "; ".join(one.in_few_words() for one in self.sets) or "no data set yet"
+        return f"<PackReport of {sets}; {counted(self.images, 'image')} in {self.seconds:.1f} s>"
 
 
 def plan_pack(

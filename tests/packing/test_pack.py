@@ -446,4 +446,5 @@ def test_report_is_shown_in_few_words_whatever_the_number_of_classes(class_folde
     report = dali_rec.pack(class_folder, tmp_path / "x", classes=names, max_bad=1)
     size = f"{report.bytes / 1000:.3g} kB"
     packed = f"12 records in 1,003 classes, {size}: {tmp_path / 'x.json'}; 1 rejected: {tmp_path / 'x.rejected.jsonl'}"
-    assert re.fullmatch(re.escape(f"<PackReport: <PackedSet of {packed}>; 13 images in ") + r"\d+\.\d s>", repr(report))
+    assert repr(report.sets) == f"(<PackedSet of {packed}>,)"
+    assert re.fullmatch(re.escape(f"<PackReport of {packed}; 13 images in ") + r"\d+\.\d s>", repr(report))
