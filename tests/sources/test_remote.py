@@ -1,3 +1,4 @@
+import asyncio
 import signal
 import subprocess
 import sys
@@ -202,6 +203,15 @@ def test_list_of_urls_packs_and_failures_are_rejected(server, tmp_path):
     assert reasons.keys() == {1, 2, 5, 6}
     assert "not an image: it begins with b'<!DOCTYPE html>" in reasons[2]
     assert list(dali_rec.open(tmp_path / "y").keys) == [0, 3, 4, 7]
+
+
+def test_urls_are_packed_where_an_event_loop_runs_as_in_a_notebook(server, tmp_path):
+    (tmp_path / "x.lst").write_text(f"0\t0\t{server}/good\n")
+
+    async def cell():
+        return dali_rec.pack(tmp_path / "x.lst", tmp_path / "out")
+
+    assert [asyncio.run(cell()).records, dali_rec.open(tmp_path / "out")[0].image] == [1, IMAGE]
 
 
 def test_images_are_fetched_at_the_same_time_and_stored_in_order(server, tmp_path):
