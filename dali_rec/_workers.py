@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from PIL import Image, ImageFile
 
+from dali_rec._reading_threads import ReadingThreads
 from dali_rec.errors import EngineError
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class Threads:
         self.ahead = max(_AHEAD * threads, 4 * readers)
         self.groups_ahead = 0
         self._work = work
-        self._readers = ThreadPoolExecutor(readers, thread_name_prefix="dali-rec-read")
+        self._readers = ReadingThreads(readers)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="dali-rec-work")
 
     def begin(self, request: Any, group: object = None) -> Future[Any]:  # noqa: ARG002  # there is one process
@@ -117,9 +118,9 @@ class Threads:
 
     def close(self) -> None:
         """See Workers."""
-        self._readers.shutdown(wait=False, cancel_futures=True)
-        self._pool.shutdown(cancel_futures=True)
-        self._readers.shutdown()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._readers.shutdown()  # before those that wait for them are waited for
+        self._pool.shutdown()
 
 
 class PillowSettings(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import os
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
@@ -31,6 +32,7 @@ MAX_PIXELS = 178_956_970
 #: How much of a file is read at a time for its head; from Python 3.14 on 128 kB are read if nothing is said.
 HEAD_BYTES = 8192
 
+_THUMBNAIL = 256
 _JPEG_START = b"\xff\xd8\xff"
 _SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
 _BITS_TAG = 258
@@ -195,6 +197,18 @@ def decode_image(data: Buffer) -> NDArray[np.uint8]:
         if isinstance(error, ImageRejectedError):
             raise
         raise ImageRejectedError(f"cannot be decoded: {error}") from None
+
+
+def html_thumbnail(data: Buffer) -> str:
+    """The image, scaled down, as an element of HTML that holds it; words where it cannot be decoded."""
+    try:
+        picture = Image.fromarray(decode_image(data))
+    except ImageRejectedError:
+        return "<div>(no image that can be decoded)</div>"
+    picture.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=90)
+    return f'<img src="data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode("ascii")}">'
 
 
 def _decode_deep_colour(data: Buffer, bits: int) -> NDArray[np.uint8]:

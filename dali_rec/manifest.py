@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
 
 from dali_rec._files import is_plain, write_text_atomically
+from dali_rec._numbers import counted
+from dali_rec._sizes import shown_size
 from dali_rec.errors import DatasetError, DatasetNotFoundError
 
 if TYPE_CHECKING:
@@ -75,6 +77,12 @@ class Manifest:
         """
         names = {name for shard in self.shards for name in (shard.rec, shard.idx)}
         return set(filter(is_plain, names))
+
+    def in_few_words(self) -> str:
+        """What is said of the data set: ``1,000 records in 10 classes in 8 shards, 121 MB``."""
+        in_classes = f" in {counted(len(self.classes), 'class', 'classes')}" if self.classes else ""
+        in_shards = f" in {len(self.shards)} shards" if len(self.shards) > 1 else ""
+        return f"{counted(self.records, 'record')}{in_classes}{in_shards}, {shown_size(self.bytes)}"
 
     def joined(self, other: Manifest) -> Manifest:
         """The manifest of the records of both, these first. What it says of classes, split and options stays."""

@@ -1,9 +1,14 @@
+import base64
 import io
+import re
 import struct
 
+import numpy as np
 import pytest
 from PIL import Image
+from support import encoded, picture
 
+from dali_rec.images import html_thumbnail
 from dali_rec.orientation import orientation_of
 
 _XMP = b'http://ns.adobe.com/xap/1.0/\x00<x:xmpmeta><rdf:Description tiff:Orientation="8"/></x:xmpmeta>'
@@ -56,3 +61,18 @@ def test_exif_behind_the_first_scan_counts_for_nothing():
 @pytest.mark.parametrize("length", range(0, 700, 7))
 def test_a_jpeg_that_breaks_off_has_some_orientation(length):
     assert orientation_of(jpeg(6)[:length]) in (1, 6)
+
+
+@pytest.mark.parametrize(("size", "wanted"), [((40, 32), (40, 32)), ((1000, 500), (256, 128))])
+def test_thumbnail_in_html_is_no_larger_than_it_need_be(size, wanted):
+    shown = html_thumbnail(encoded(picture(1, size), "PNG"))
+    head, data, tail = re.split('base64,|">', shown)
+    assert (head, tail) == ('<img src="data:image/jpeg;', "")
+    with Image.open(io.BytesIO(base64.b64decode(data))) as thumbnail:
+        assert thumbnail.size == wanted
+        small = np.asarray(picture(1, size).resize(wanted), np.int64)
+        assert abs(np.asarray(thumbnail, np.int64) - small).mean() < 5
+
+
+def test_thumbnail_in_html_says_that_there_is_no_image():
+    assert html_thumbnail(b"<b>no image") == "<div>(no image that can be decoded)</div>"

@@ -10,7 +10,6 @@ import typer
 from dali_rec._sizes import shown_size
 from dali_rec.arrange.classes import LabelChoice
 from dali_rec.commands._options import expanded, parse_split, size
-from dali_rec.commands._printing import describe_set
 from dali_rec.errors import SourceError
 from dali_rec.packing.options import SHUFFLE_SEED
 from dali_rec.progress import progress_bar
@@ -185,5 +184,5 @@ def _read_ids(path: Path) -> list[int]:
 
 def _print(report: ArrangeReport) -> None:
     for one in report.sets:
-        print(f"{describe_set(one.manifest)}: {one.manifest_path}")
+        print(f"{one.manifest.in_few_words()}: {one.manifest_path}")
     print(f"{report.seconds:.1f} s, {shown_size(report.bytes / report.seconds)}/s")

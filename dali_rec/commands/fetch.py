@@ -8,7 +8,6 @@ import typer
 
 from dali_rec._numbers import counted
 from dali_rec._shard_names import dataset_name
-from dali_rec.commands._printing import describe_set
 from dali_rec.progress import progress_bar
 
 
@@ -37,4 +36,4 @@ def fetch(
         print(f"{counted(len(dataset), 'record')}: {dataset.name}")
     else:
         first = dataset.shards[0].path
-        print(f"{describe_set(dataset.manifest)}: {first.with_name(dataset_name(first.stem))}.json")
+        print(f"{dataset.manifest.in_few_words()}: {first.with_name(dataset_name(first.stem))}.json")

@@ -15,7 +15,6 @@ from dali_rec._environment import ranks_in_environment
 from dali_rec._numbers import counted
 from dali_rec._sizes import parse_size
 from dali_rec.commands._options import parse_split, seconds_above_zero, size
-from dali_rec.commands._printing import describe_set
 from dali_rec.commands._source_options import (
     ClassesOption,
     LeafOption,
@@ -295,7 +294,7 @@ def pack(
             report = run_pack(source, out, options, source_options, run, append=append, progress=progress)
     for packed in report.sets:
         appended = f"{packed.added:,} appended: " if append else ""
-        print(f"{appended}{describe_set(packed.manifest)}: {packed.location}")
+        print(f"{appended}{packed.manifest.in_few_words()}: {packed.location}")
         if packed.rejected is not None:
             print(f"rejected: {len(packed.rejections):,}; the reasons are in {packed.rejected}")
     print(f"{report.seconds:.1f} s, {report.images_per_second:,.0f} images/s")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from dali_rec._numbers import counted
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 #: image header; image: it does not decode; index: the .idx does not fit the .rec; checksum, manifest: the file is not
 #: what the manifest says; duplicate: the same image bytes as in another record.
 FaultKind = Literal["file", "framing", "header", "image", "index", "checksum", "manifest", "duplicate"]
+
+_FAULTS_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,7 @@ class Findings:
     decoded: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class VerifyReport:
     """What came of verifying.
 
@@ -86,9 +90,17 @@ class VerifyReport:
     images: int
     faults: tuple[Fault, ...]
     notes: tuple[Fault, ...] = ()
-    findings: Findings | None = field(default=None, repr=False, compare=False)
+    findings: Findings | None = field(default=None, compare=False)
 
     @property
     def ok(self) -> bool:
         """Whether nothing is wrong."""
         return not self.faults
+
+    def __repr__(self) -> str:
+        records, images = counted(self.records, "record"), counted(self.images, "sound image")
+        faults, notes = counted(len(self.faults), "fault"), counted(len(self.notes), "note")
+        shown = [f"\n  {fault}" for fault in self.faults[:_FAULTS_SHOWN]]
+        more = len(self.faults) - len(shown)
+        end = f"\n  and {more:,} more in its faults" if more else ""
+        return f"<VerifyReport: {records}, {images}, {faults}, {notes}{''.join(shown)}{end}>"

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from dali_rec._files import as_path, require_name
+from dali_rec._numbers import counted
+from dali_rec._sizes import shown_size
 from dali_rec.inspection.header_scan import scan_headers
 from dali_rec.inspection.headers import (
     DAMAGED,
@@ -53,7 +55,7 @@ class ShardInfo:
     bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class DatasetInfo:
     """What is in a data set. Counts of kinds are dictionaries from the kind to the number of records.
 
@@ -96,6 +98,19 @@ class DatasetInfo:
     def as_json(self) -> dict[str, Any]:
         """Everything as what JSON can hold; ``quantiles`` are the shares of the quantiles."""
         return {**asdict(self), "quantiles": QUANTILES}
+
+    def __repr__(self) -> str:
+        classes = self.boxes.classes if self.boxes is not None else self.classes
+        facts = [
+            counted(self.records, "record"),
+            *([counted(self.boxes.objects, "object")] if self.boxes is not None else []),
+            *([counted(len(classes), "class", "classes")] if classes is not None else []),
+            counted(len(self.shards), "shard"),
+            shown_size(self.bytes),
+            *(f"{count:,} {kind}" for kind, count in self.formats.items()),
+            *(f"{count:,} {reason}" for reason, count in self.not_images.items()),
+        ]
+        return f"<DatasetInfo of {self.name}: {', '.join(facts)}>"
 
 
 def info(

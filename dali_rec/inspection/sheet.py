@@ -15,7 +15,6 @@ from dali_rec.inspection.pictured import Pictured, draw_boxes
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
-    from pathlib import Path
 
     from dali_rec.dataset import Dataset
     from dali_rec.recordio import Record
@@ -36,7 +35,7 @@ class _Tile(NamedTuple):
 
 def contact_sheet(
     dataset: Dataset,
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | None = None,
     *,
     count: int = 40,
     columns: int = 8,
@@ -44,11 +43,12 @@ def contact_sheet(
     seed: int = 0,
     order: Literal["class", "random"] = "class",
     ids: Sequence[int] | None = None,
-) -> None:
-    """Draw ``count`` records of ``dataset``, evenly over its classes as far as they go, as a PNG at ``path``.
+) -> Image.Image:
+    """Draw ``count`` records of ``dataset``, evenly over its classes as far as they go.
 
-    Objects are outlined. columns: pictures a row. tile: side of each picture in pixels. order: "random" takes any
-    records as they come, and not as many of each class. ids: these records and no others. The choice follows ``seed``.
+    path: of a PNG that the sheet is written to; a notebook shows the sheet that is returned. Objects are outlined.
+    columns: pictures a row. tile: side of each picture in pixels. order: "random" takes any records as they come,
+    and not as many of each class. ids: these records and no others. The choice follows ``seed``.
     An image that cannot be decoded is said to be so in its place.
     """
     pictured = Pictured(dataset)
@@ -56,12 +56,12 @@ def contact_sheet(
         _Tile(pictured.thumbnail(record, tile), pictured.title(record), f"id {record.key}")
         for record in choose_records(dataset, count, seed, order=order, ids=ids)
     ]
-    _draw(tiles, as_path(path), columns, tile)
+    return _draw(tiles, path, columns, tile)
 
 
 def augmented_sheet(
     dataset: Dataset,
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | None = None,
     *,
     count: int = 6,
     versions: int = 7,
@@ -69,8 +69,8 @@ def augmented_sheet(
     seed: int = 0,
     order: Literal["class", "random"] = "class",
     ids: Sequence[int] | None = None,
-) -> None:
-    """Draw some records, a row each, and what ``Loader(augment="train")`` makes of them, as a PNG at ``path``.
+) -> Image.Image:
+    """Draw some records, a row each, and what ``Loader(augment="train")`` makes of them.
 
     The first picture of a row is the image as it is stored. The rest as in ``contact_sheet``; needs DALI.
     """
@@ -103,10 +103,10 @@ def augmented_sheet(
             if pictured.layout is not None:
                 draw_boxes(picture, np.asarray(labels[row]))
             tiles.append(_Tile(picture, "", ""))
-    _draw(tiles, as_path(path), versions + 1, tile)
+    return _draw(tiles, path, versions + 1, tile)
 
 
-def _draw(tiles: Sequence[_Tile], path: Path, columns: int, tile: int) -> None:
+def _draw(tiles: Sequence[_Tile], path: str | os.PathLike[str] | None, columns: int, tile: int) -> Image.Image:
     columns = max(1, min(columns, len(tiles)))
     rows = -(-len(tiles) // columns)
     width = 2 * _MARGIN + columns * tile + (columns - 1) * _GAP
@@ -123,8 +123,10 @@ def _draw(tiles: Sequence[_Tile], path: Path, columns: int, tile: int) -> None:
             sheet.paste(picture, (x + (tile - picture.width) // 2, y + (tile - picture.height) // 2))
         _draw_text(draw, (x, y + tile + 3), title, tile, _INK)
         _draw_text(draw, (x, y + tile + 16), line, tile, _FAINT)
-    with atomic_write(path) as file:
-        sheet.save(file, "PNG")
+    if path is not None:
+        with atomic_write(as_path(path)) as file:
+            sheet.save(file, "PNG")
+    return sheet
 
 
 def choose_records(

@@ -27,12 +27,15 @@ if TYPE_CHECKING:
 logger = logging.getLogger("dali_rec")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ArrangedSet:
     """One data set that was written."""
 
     manifest_path: Path
     manifest: Manifest
+
+    def __repr__(self) -> str:
+        return f"<ArrangedSet of {self.manifest.in_few_words()}: {self.manifest_path}>"
 
 
 class ArrangeTarget:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dali_rec.sources import Sample
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class PackedSet:
     """One data set that was packed.
 
@@ -49,6 +49,14 @@ class PackedSet:
     def rejected_path(self) -> Path | None:
         """The list of rejections, where it is a local file."""
         return None if self.rejected is None else Path(self.rejected)
+
+    def in_few_words(self) -> str:
+        """What it is, where, and what was left out."""
+        rejected = f"; {len(self.rejections):,} rejected: {self.rejected}" if self.rejections else ""
+        return f"{self.manifest.in_few_words()}: {self.location}{rejected}"
+
+    def __repr__(self) -> str:
+        return f"<PackedSet of {self.in_few_words()}>"
 
 
 def publish_all(job: Job, work: WorkFolder, reports: Mapping[str, ShardReport]) -> tuple[PackedSet, ...]:

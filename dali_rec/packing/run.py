@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("dali_rec")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class PackReport:
     """What came of packing.
 
@@ -81,6 +81,10 @@ class PackReport:
     def images_per_second(self) -> float:
         """Images that this run looked at a second, packed or rejected."""
         return self.images / self.seconds
+
+    def __repr__(self) -> str:
+        sets = "; ".join(one.in_few_words() for one in self.sets) or "no data set yet"
+        return f"<PackReport of {sets}; {counted(self.images, 'image')} in {self.seconds:.1f} s>"
 
 
 def plan_pack(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import html
 import mmap
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,12 +26,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from typing_extensions import Self
 
+_LABELS_SHOWN = 8
 _HEADER_WORDS = (HEAD.size + HEADER.size) // 4
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Record:
-    """An image record.
+    """An image record. A notebook shows its picture.
 
     ``key``: the id in its header. ``labels``: float32 of shape (number of labels,). ``image``: the encoded bytes (JPEG,
     PNG, …), a view into the mapped file.
@@ -39,6 +41,16 @@ class Record:
     key: int
     labels: NDArray[np.float32]
     image: memoryview
+
+    def __repr__(self) -> str:
+        more = ", …" if len(self.labels) > _LABELS_SHOWN else ""
+        labels = ", ".join(f"{label:g}" for label in self.labels[:_LABELS_SHOWN].tolist())
+        return f"<Record {self.key}: labels [{labels}{more}], image of {len(self.image):,} bytes>"
+
+    def _repr_html_(self) -> str:
+        from dali_rec.images import html_thumbnail
+
+        return f"{html_thumbnail(self.image)}<div>{html.escape(repr(self))}</div>"
 
 
 def _with_remedy(error: OSError, path: Path) -> OSError:

@@ -336,3 +336,21 @@ def test_command_prints_json_a_line_a_data_set(capsys, packed):
     assert first["classes"][2] == {"index": 2, "name": "cat", "records": 5}
     assert second["classes"] is None
     assert len(second["labels"]["columns"]) == 4
+
+
+def test_info_is_shown_in_few_words(class_folder, tmp_path):
+    picture().save(class_folder / "ant" / "x.png")
+    report = dali_rec.pack(class_folder, tmp_path / "x", shards=2)
+    size = f"{report.bytes / 1000:.3g} kB"
+    wanted = f"13 records, 3 classes, 2 shards, {size}, 12 JPEG, 1 PNG"
+    assert repr(dali_rec.info(tmp_path / "x")) == f"<DatasetInfo of {tmp_path / 'x'}: {wanted}>"
+
+
+def test_info_of_boxes_counts_their_objects_and_what_is_no_image(tmp_path):
+    boxes = [2.0, 5.0, 1.0, 0.1, 0.1, 0.5, 0.5, 0.0, 0.2, 0.2, 0.9, 0.9]
+    with RecordWriter(tmp_path / "x.rec") as writer:
+        writer.write_image(jpeg(), boxes)
+        writer.write_image(b"no image", boxes)
+    size = f"{(tmp_path / 'x.rec').stat().st_size / 1000:.3g} kB"
+    wanted = f"2 records, 4 objects, 2 classes, 1 shard, {size}, 1 JPEG, 1 not an image"
+    assert repr(dali_rec.info(tmp_path / "x.rec")) == f"<DatasetInfo of {tmp_path / 'x.rec'}: {wanted}>"

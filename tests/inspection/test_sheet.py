@@ -58,3 +58,14 @@ def test_a_font_of_the_system_is_taken_where_it_has_the_characters():
         pytest.skip("none of the fonts that are looked for is on this system")
     written = fonts.write("caf\u00e9 \u00d6sterreich")
     assert (written.text, written.font) == ("caf\u00e9 \u00d6sterreich", fonts._fonts()[1])
+
+
+def test_sheet_is_returned_for_a_notebook_to_show_and_written_only_where_it_is_to_be(packed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    dataset = dali_rec.open(packed)
+    sheet = dali_rec.contact_sheet(dataset, count=3)
+    assert sorted(tmp_path.iterdir()) == before
+    written = dali_rec.contact_sheet(dataset, tmp_path / "sheet.png", count=3)
+    with Image.open(tmp_path / "sheet.png") as read:
+        assert sheet.tobytes() == written.tobytes() == read.tobytes()

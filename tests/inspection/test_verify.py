@@ -574,3 +574,18 @@ def test_what_is_kept_of_each_record_takes_little_memory(tmp_path, monkeypatch):
             writer.write_image(image, 0.0, key)
     monkeypatch.setattr(header_scan, "_ROWS_AT_ONCE", 1024)
     assert traced_peak(lambda: dali_rec.verify(tmp_path / "x", decode=False)) < 75 * records
+
+
+def test_report_is_shown_in_few_words_and_names_the_first_faults(tmp_path):
+    with dali_rec.RecordWriter(tmp_path / "x.rec") as writer:
+        writer.write_image(jpeg(), 0.0)
+        for _ in range(12):
+            writer.write_image(b"no image", 0.0)
+    report = dali_rec.verify(tmp_path / "x.rec")
+    first, *lines = repr(report).splitlines()
+    assert first == "<VerifyReport: 13 records, 1 sound image, 12 faults, 0 notes"
+    assert lines == [*(f"  {fault}" for fault in report.faults[:10]), "  and 2 more in its faults>"]
+
+
+def test_report_without_faults_is_a_line(packed):
+    assert repr(dali_rec.verify(packed)) == "<VerifyReport: 12 records, 12 sound images, 0 faults, 0 notes>"

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -437,3 +438,13 @@ def test_output_in_a_folder_called_like_a_protocol_is_written(class_folder, tmp_
     monkeypatch.chdir(tmp_path)
     (tmp_path / "s3:").mkdir()
     assert dali_rec.pack(class_folder, "s3:/x").records == 12
+
+
+def test_report_is_shown_in_few_words_whatever_the_number_of_classes(class_folder, tmp_path):
+    (class_folder / "bee" / "x.jpg").write_bytes(b"no image")
+    names = ["ant", "bee", "cat", *(f"class {number}" for number in range(1000))]
+    report = dali_rec.pack(class_folder, tmp_path / "x", classes=names, max_bad=1)
+    size = f"{report.bytes / 1000:.3g} kB"
+    packed = f"12 records in 1,003 classes, {size}: {tmp_path / 'x.json'}; 1 rejected: {tmp_path / 'x.rejected.jsonl'}"
+    assert repr(report.sets) == f"(<PackedSet of {packed}>,)"
+    assert re.fullmatch(re.escape(f"<PackReport of {packed}; 13 images in ") + r"\d+\.\d s>", repr(report))

@@ -1,4 +1,5 @@
 import hashlib
+import html
 import json
 import pickle
 import re
@@ -19,7 +20,7 @@ from dali_rec.errors import (
     RecordError,
     TruncatedRecordError,
 )
-from dali_rec.recordio import MAGIC, RecordReader, RecordWriter, pack_header
+from dali_rec.recordio import MAGIC, Record, RecordReader, RecordWriter, pack_header
 from dali_rec.recordio.framing import MAGIC_BYTES, frame
 from dali_rec.recordio.index import unsigned
 
@@ -255,3 +256,25 @@ def test_indexing_says_how_far_it_is():
     with RecordReader(DATA / "single.rec") as reader:
         assert reader.build_index(lambda *far: said.append(far)) == reader.build_index()
         assert said == [*((int(offset), reader.size) for offset in reader.index.offsets), (reader.size, reader.size)]
+
+
+@pytest.mark.parametrize(
+    ("labels", "shown"),
+    [
+        ([2], "2"),
+        ([0.5, 1e6, -1], "0.5, 1e+06, -1"),
+        (range(8), "0, 1, 2, 3, 4, 5, 6, 7"),
+        (range(9), "0, 1, 2, 3, 4, 5, 6, 7, …"),
+    ],
+)
+def test_record_is_shown_in_few_words(labels, shown):
+    record = Record(7, np.float32(labels), memoryview(bytes(1200)))
+    assert repr(record) == f"<Record 7: labels [{shown}], image of 1,200 bytes>"
+
+
+def test_record_shows_its_picture_in_a_notebook():
+    with RecordReader(DATA / "single.rec") as reader:
+        record = next(reader.records())
+    shown = record._repr_html_()
+    assert shown.startswith('<img src="data:image/jpeg;base64,')
+    assert shown.endswith(f"<div>{html.escape(repr(record))}</div>")

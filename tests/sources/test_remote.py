@@ -1,3 +1,7 @@
+import asyncio
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -5,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 
 import pytest
+from kills import wait_for
 from support import jpeg
 
 import dali_rec
@@ -19,6 +24,7 @@ class Handler(BaseHTTPRequestHandler):
     """Serves an image well, and in every way badly."""
 
     seen: ClassVar[Counter] = Counter()
+    goes_on = threading.Event()
 
     def do_GET(self):
         path = self.path.partition("?")[0]
@@ -76,6 +82,10 @@ class Handler(BaseHTTPRequestHandler):
     def serve_wait(self):
         time.sleep(0.3)
         self.answer(200, IMAGE)
+
+    def serve_still(self):
+        self.goes_on.wait(60)
+        self.answer(500)
 
     def serve_endless(self):
         self.send_response(200)
@@ -195,6 +205,15 @@ def test_list_of_urls_packs_and_failures_are_rejected(server, tmp_path):
     assert list(dali_rec.open(tmp_path / "y").keys) == [0, 3, 4, 7]
 
 
+def test_urls_are_packed_where_an_event_loop_runs_as_in_a_notebook(server, tmp_path):
+    (tmp_path / "x.lst").write_text(f"0\t0\t{server}/good\n")
+
+    async def cell():
+        return dali_rec.pack(tmp_path / "x.lst", tmp_path / "out")
+
+    assert [asyncio.run(cell()).records, dali_rec.open(tmp_path / "out")[0].image] == [1, IMAGE]
+
+
 def test_images_are_fetched_at_the_same_time_and_stored_in_order(server, tmp_path):
     (tmp_path / "x.csv").write_text("".join(f"{key},{server}/wait/{key}\n" for key in range(24)))
     began = time.monotonic()
@@ -256,3 +275,16 @@ def test_senseless_options_are_refused(option):
     ((name, value),) = option.items()
     with pytest.raises(ValueError, match=f"{name} is {value}"):
         FetchOptions(**option)
+
+
+@pytest.mark.posix  # SIGINT for one process alone
+def test_interrupted_packing_does_not_wait_for_a_server_that_stands_still(server, tmp_path):
+    (tmp_path / "x.lst").write_text("".join(f"{number}\t0\t{server}/still\n" for number in range(40)))
+    command = [sys.executable, "-m", "dali_rec", "pack", str(tmp_path / "x.lst"), str(tmp_path / "out" / "x")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as packing:
+        wait_for(lambda: Handler.seen["/still"] and (tmp_path / "out" / "x.packing").exists())
+        packing.send_signal(signal.SIGINT)
+        _, said = packing.communicate(timeout=25)  # where one try takes 30 seconds
+    Handler.goes_on.set()
+    assert (packing.returncode, said) == (130, "interrupted\n")
+    assert list((tmp_path / "out").iterdir()) == []

@@ -1,6 +1,5 @@
 import pytest
 
-from dali_rec.commands._printing import describe_set
 from dali_rec.manifest import Manifest, ShardEntry
 
 
@@ -15,4 +14,4 @@ from dali_rec.manifest import Manifest, ShardEntry
 def test_a_data_set_in_a_few_words(records, classes, shards, wanted):
     entries = tuple(ShardEntry(f"{n}.rec", f"{n}.idx", records, 1, "") for n in range(shards))
     manifest = Manifest(records, entries, 1, "class", 8, 8, 1_500_000, classes)
-    assert describe_set(manifest) == wanted
+    assert manifest.in_few_words() == wanted
