@@ -505,6 +505,15 @@ class Loader:
         if stand.place.batch > 0 and self._runs.is_exhausted:  # that a rank has no batch does not end the epoch
             self._end_epoch()
 
+    def close(self) -> None:
+        """End its threads and free its memory, where something still holds the Loader, as a notebook's ``Out`` does.
+
+        A Loader that nothing holds ends by itself. Batches that were handed out stay valid. Loops, ``state_dict`` and
+        the like raise LoaderError afterwards.
+        """
+        self._refuse_fork()
+        self._runs.end()
+
     def set_image_size(self, image_size: int | tuple[int, int]) -> None:
         """Make images of another size from the next batch on; order and random numbers go on as they were."""
         image = dataclasses.replace(self._runs.image, size=image_sides(image_size))

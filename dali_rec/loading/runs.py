@@ -113,13 +113,14 @@ class Runs:
         self.place = dataclasses.replace(self.place, epoch=self.place.epoch + 1, batch=0)
 
     def end(self) -> None:
-        """End the pipelines; others take their place."""
+        """End the pipelines; what is asked of them afterwards is a LoaderError."""
         self._pipelines = self._run = None
 
     def _working_pipelines(self) -> Pipelines:
         if self._pipelines is None:
             raise LoaderError(
-                f"{self._recovery.dataset.name}: its pipelines could not be made anew; make another Loader"
+                f"{self._recovery.dataset.name}: this Loader was closed, or its pipelines could not be made anew; make "
+                "another Loader"
             )
         return self._pipelines
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -140,6 +141,45 @@ def test_loops_that_were_left_leave_no_threads(tiny):
         assert threading.active_count() <= allowed
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("shuffle", [True, "global"])
+def test_closing_ends_the_threads_of_a_loader_that_is_held(tiny, shuffle):
+    def threads():
+        return len([*Path("/proc/self/task").iterdir()])
+
+    dataset = tiny(23)
+    numpy_loader(dataset, shuffle=shuffle)  # the first of a process begins threads that stay
+    gc.collect()
+    before = threads()
+    loader = numpy_loader(dataset, shuffle=shuffle)
+    batch, *_ = next(iter(loader))
+    pixels = batch.copy()
+    assert threads() > before + 2
+    gc.disable()
+    try:
+        loader.close()
+        loader.close()
+        deadline = time.monotonic() + 5
+        while threads() > before and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert threads() <= before
+    finally:
+        gc.enable()
+    assert (batch == pixels).all()
+    assert len(loader) == 6
+    for use in (lambda: next(iter(loader)), loader.state_dict, lambda: loader.set_epoch(3)):
+        with pytest.raises(LoaderError, match="this Loader was closed"):
+            use()
+
+
+def test_closing_within_a_loop_ends_it(tiny):
+    loader = numpy_loader(tiny(23))
+    batches = iter(loader)
+    next(batches)
+    loader.close()
+    with pytest.raises(LoaderError, match="this Loader was closed"):
+        next(batches)
 
 
 def test_ranks_that_leave_early_still_share_every_record_once(tiny):
