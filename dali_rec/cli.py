@@ -30,6 +30,7 @@ from dali_rec.commands.verify import verify
 from dali_rec.errors import DaliRecError
 
 _TEMPORARY = 29  # letters that temporary names have more
+_CANNOT_RENAME = (errno.EXDEV, errno.EPERM, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 FAILED = 1  # typer itself exits with 2 on wrong usage
 
 app = typer.Typer(
@@ -115,6 +116,11 @@ def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None and error.strerror and error.filename2 is None:
         hint = too_long(error.filename, _TEMPORARY) if isinstance(error, FileNotFoundError) else ""
         return f"{error.filename}: {error.strerror}{hint}"
+    if isinstance(error, OSError) and error.filename2 is not None and error.errno in _CANNOT_RENAME:
+        return (
+            f"{error.filename2}: {error.strerror}: its file system does not let {error.filename} be renamed to it; "
+            "write to another one, such as a disk of this machine, and copy what comes out"
+        )
     if isinstance(error, UnicodeEncodeError):
         return f"{error.object}: {unnameable(error)}"
     return " ".join(str(error).split())
