@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from dali_rec._bus_errors import say_bus_errors
 from dali_rec._files import NO_ROOM, allow_many_files, too_long, unnameable
 from dali_rec._interrupt import INTERRUPTED, interrupt_as_usual
 from dali_rec._streams import prepare_streams
@@ -82,6 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     prepare_streams()
     allow_many_files()
+    say_bus_errors()
     try:
         interrupt_as_usual()
         app(arguments)
