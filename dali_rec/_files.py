@@ -11,16 +11,18 @@ import shutil
 import stat
 import sys
 import threading
+import unicodedata
 import uuid
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from dali_rec._disks import fsync, fsync_directory, naming
 from dali_rec._open_files import patiently
 from dali_rec._sizes import shown_size
 from dali_rec.errors import DatasetError, DatasetNotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 PARTIAL_SUFFIX = ".partial"
 
@@ -34,6 +36,7 @@ _LONGEST_PATH = 259  # of Windows, as it comes
 _CHUNK = 1 << 20
 _NO_NAME = "Windows has no files of such a name"
 _NOT_REGULAR = "not a regular file"
+_GONE = "what was written for it has gone, perhaps by another process that is at the same; run it again, alone"
 _KEPT = "no permission, or another program has it open"  # Windows says the same of both
 _POSITION = threading.Lock()  # of open files, where it cannot be given with a read
 # On Windows: what parts folders, and begins drives and streams, wildcards, and devices, whatever their extension.
@@ -67,21 +70,24 @@ def allow_many_files() -> None:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def fsync_directory(directory: Path) -> None:
-    """Make renames in ``directory`` outlast a power cut, where the platform can (not on Windows)."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def publish(temporary: Path, final: Path) -> None:
-    """Give the finished file ``temporary`` its final name, replacing what stood there."""
-    patiently(lambda: temporary.replace(final))
+    """Give the finished file ``temporary`` its final name, replacing what stood there.
+
+    Raises OSError, which names ``final``, also where the finished file has gone.
+    """
+    try:
+        patiently(lambda: temporary.replace(final))
+    except FileExistsError:  # of some that can rename, but not over another file
+        final.unlink()
+        temporary.replace(final)
+    except FileNotFoundError as error:
+        raise has_gone(final) from error
     fsync_directory(final.parent)
+
+
+def has_gone(path: Path) -> FileNotFoundError:
+    """The error for a file of which the beginning, or the folder that it is made in, has gone meanwhile."""
+    return FileNotFoundError(errno.ENOENT, _GONE, str(path))
 
 
 @contextlib.contextmanager
@@ -97,8 +103,9 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
         with naming_writes(path):
             with temporary.open("xb") as file:
                 yield file
-                file.flush()
-                os.fsync(file.fileno())
+                with naming(path):
+                    file.flush()
+                    fsync(file)
             publish(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):  # where nothing can be written, nothing can be removed
@@ -107,18 +114,21 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
 
 
 def check_space(path: Path, size: int) -> None:
-    """Raise OSError (ENOSPC) if the file system that ``path`` is to be on has not so many bytes left."""
+    """Raise OSError (ENOSPC) if the file system that ``path`` is to be on says that it has not so many bytes left."""
     place = next(folder for folder in (path.parent, *path.absolute().parents) if folder.is_dir())
-    free = shutil.disk_usage(place).free
-    if free < size:
-        message = f"it needs {shown_size(size)}, and {shown_size(free)} are free there"
+    try:
+        usage = shutil.disk_usage(place)
+    except OSError:  # some in user space cannot be asked
+        return
+    if usage.total and usage.free < size:  # and of object stores some say that they have nothing at all
+        message = f"it needs {shown_size(size)}, and {shown_size(usage.free)} are free there"
         raise OSError(errno.ENOSPC, message, str(path))
 
 
 def hash_file(path: Path) -> hashlib._Hash:
     """The SHA-256 of a file, to which more can be added."""
     checksum = hashlib.sha256()
-    with path.open("rb") as file:
+    with naming(path), path.open("rb") as file:
         while chunk := file.read(_CHUNK):
             checksum.update(chunk)
     return checksum
@@ -239,6 +249,17 @@ def is_plain(name: str) -> bool:
     With a colon Windows has a drive before it, and a hidden part of another file behind it.
     """
     return not any(mark in name for mark in "/\\") and not (sys.platform == "win32" and ":" in name)
+
+
+def folded(name: str) -> str:
+    """The same for names that are of one file where capitals, or how a letter got its accent, do not tell apart."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def not_among(names: Iterable[str], kept: Iterable[str]) -> set[str]:
+    """Those names that are of none of the files ``kept`` on any file system: on some, x.rec is X.rec."""
+    folds = set(map(folded, kept))
+    return {name for name in names if folded(name) not in folds}
 
 
 def as_url(path: Path) -> str | None:

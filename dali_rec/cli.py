@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from dali_rec._bus_errors import say_bus_errors
 from dali_rec._files import NO_ROOM, allow_many_files, too_long, unnameable
 from dali_rec._interrupt import INTERRUPTED, interrupt_as_usual
 from dali_rec._streams import prepare_streams
@@ -30,6 +31,7 @@ from dali_rec.commands.verify import verify
 from dali_rec.errors import DaliRecError
 
 _TEMPORARY = 29  # letters that temporary names have more
+_CANNOT_RENAME = (errno.EXDEV, errno.EPERM, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 FAILED = 1  # typer itself exits with 2 on wrong usage
 
 app = typer.Typer(
@@ -81,6 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     prepare_streams()
     allow_many_files()
+    say_bus_errors()
     try:
         interrupt_as_usual()
         app(arguments)
@@ -115,6 +118,11 @@ def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None and error.strerror and error.filename2 is None:
         hint = too_long(error.filename, _TEMPORARY) if isinstance(error, FileNotFoundError) else ""
         return f"{error.filename}: {error.strerror}{hint}"
+    if isinstance(error, OSError) and error.filename2 is not None and error.errno in _CANNOT_RENAME:
+        return (
+            f"{error.filename2}: {error.strerror}: its file system does not let {error.filename} be renamed to it; "
+            "write to another one, such as a disk of this machine, and copy what comes out"
+        )
     if isinstance(error, UnicodeEncodeError):
         return f"{error.object}: {unnameable(error)}"
     return " ".join(str(error).split())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dali_rec._disks import naming
 from dali_rec.errors import CorruptRecordError, RecordError, TruncatedRecordError
 from dali_rec.recordio.framing import HEAD, MAGIC, MAX_RECORD_LENGTH, read_record, without_hint
 from dali_rec.recordio.header import HEADER
@@ -140,7 +141,8 @@ def _read_window(
 def _read_fully(file: IO[bytes], target: memoryview, shard: Shard) -> None:
     done = 0
     while done < len(target):
-        count = file.readinto(target[done:])  # type: ignore[attr-defined]  # a raw file has it
+        with naming(shard.path):
+            count = file.readinto(target[done:])  # type: ignore[attr-defined]  # a raw file has it
         if not count:
             raise TruncatedRecordError(f"{shard.path}: it became shorter while it was read; nothing may write to it")
         done += count

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from dali_rec._files import naming_writes
+from dali_rec._disks import naming
 from dali_rec.arrange.frames import Frames, pieces
 
 if TYPE_CHECKING:
@@ -74,8 +75,12 @@ class Scatter:
         data = self._memory[:size] if size <= len(self._memory) else np.empty(size, np.uint8)
         self._file.seek(self._starts[bucket])
         done = 0
-        while done < size:
-            done += self._file.readinto(data.data[done:])  # type: ignore[attr-defined]  # a raw file has it
+        with naming(self._path):
+            while done < size:
+                count = self._file.readinto(data.data[done:])  # type: ignore[attr-defined]  # a raw file has it
+                if not count:
+                    raise OSError(errno.EIO, "the file system has not all that was written", str(self._path))
+                done += count
         return data
 
     def _flush(self) -> None:
@@ -97,7 +102,7 @@ class Scatter:
         assert self._file is not None
         self._file.seek(self._starts[bucket] + self._used[bucket])
         unwritten = memoryview(data)
-        with naming_writes(self._path):
+        with naming(self._path):
             while unwritten:
                 unwritten = unwritten[self._file.write(unwritten) :]
         self._used[bucket] += len(data)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from dali_rec._files import naming_writes
+from dali_rec._disks import fsync, naming
 from dali_rec._shard_names import shard_names
 from dali_rec.arrange.headers import all_labels, first_labels, has_image, images, label_counts
 from dali_rec.arrange.sharding import Sharding, ShardState
@@ -115,10 +114,10 @@ class SetWriter:
     def finish(self) -> tuple[ShardEntry, ...]:
         """Make the files durable, under their names; gives the entries of the manifest."""
         self._shards[-1].finish()
-        with naming_writes(self._list_path):
+        with naming(self._list_path):
             self._list.flush()
-            os.fsync(self._list.fileno())
-        self._list.close()
+            fsync(self._list)
+            self._list.close()
         entries = []
         for name, shard in zip(shard_names(self._name, len(self._shards)), self._shards, strict=True):
             shard.rename(name)
@@ -148,7 +147,7 @@ class SetWriter:
     def _write_list(self, frames: Frames, locations: Sequence[bytes]) -> None:
         keys = [unsigned(key) for key in frames.keys.tolist()]
         lines = (b"%d\t%s\t%s\n" % line for line in zip(keys, _label_columns(frames), locations, strict=True))
-        with naming_writes(self._list_path):
+        with naming(self._list_path):
             self._list.write(b"".join(lines))
 
 
@@ -208,7 +207,7 @@ class _ShardFile:
         self.position += len(data)
 
     def _write(self, data: memoryview) -> None:
-        with naming_writes(self.path):
+        with naming(self.path):
             while data:
                 data = data[self._file.write(data) :]
 
@@ -216,9 +215,9 @@ class _ShardFile:
         """Make both files durable."""
         while self._pending:
             self._pending.popleft().result()
-        with naming_writes(self.path):
-            os.fsync(self._file.fileno())
-        self._file.close()
+        with naming(self.path):
+            fsync(self._file)
+            self._file.close()
         write_index(self.index_path, Index(np.concatenate(self._keys), np.concatenate(self._offsets)))
         self._keys, self._offsets = [], []
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from dali_rec._disks import fsync, naming
 from dali_rec._files import hash_file, naming_writes
 from dali_rec.errors import DatasetError
 from dali_rec.sources.remote import shown
@@ -48,12 +48,20 @@ def download(pool: ThreadPool, parts: Sequence[Part]) -> Iterator[int]:
         pieces = (wait_for(next(ranges)) for _ in part.left)
         with naming_writes(part.path), part.path.open("ab") as file:
             for piece in pieces if part.remote.has_ranges else stream(part.remote, part.left.start):
-                file.write(piece)
+                with naming(part.path):
+                    file.write(piece)
                 checksum.update(piece)
                 done += len(piece)
                 yield done
-            file.flush()
-            os.fsync(file.fileno())
+            with naming(part.path):
+                file.flush()
+                fsync(file)
+        if (size := part.path.stat().st_size) != part.remote.size:
+            part.path.unlink()
+            raise DatasetError(
+                f"{part.path}: {size} bytes, and {part.remote.size} have come: another process has written to it, "
+                "or its file system has lost some: fetch it again"
+            )
         if part.sha256 not in (None, checksum.hexdigest()):
             part.path.unlink()
             raise DatasetError(

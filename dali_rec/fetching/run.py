@@ -19,7 +19,7 @@ from dali_rec._locks import locked
 from dali_rec._numbers import counted
 from dali_rec._sizes import shown_size
 from dali_rec._work_folders import FETCHING
-from dali_rec.errors import DatasetError, DatasetNotFoundError
+from dali_rec.errors import DatasetError, DatasetNotFoundError, OutputExistsError
 from dali_rec.fetching.download import CONNECTIONS, Part, download, wait_for
 from dali_rec.fetching.target import Target
 from dali_rec.fetching.wanted import File, Source, look
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from dali_rec._locks import Claim
     from dali_rec.dataset import Dataset
 
 logger = logging.getLogger("dali_rec")
@@ -61,29 +62,34 @@ def fetch(
     target = Target(prefix, str(source))
     if not target.has(look(source, prefix.name)):
         prefix.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(prefix):
+        with _alone(prefix) as claim:
             wanted = look(source, prefix.name)
             if not target.has(wanted):  # another process may have fetched it meanwhile
                 missing = target.prepare(wanted, overwrite=overwrite)
                 _bring(missing, target, progress)
                 if look(source, prefix.name) != wanted:
                     raise DatasetError(f"{source} was changed while it was fetched: fetch what it is now")
+                if claim.is_lost:
+                    raise OutputExistsError(
+                        f"{prefix}: another machine has begun to fetch it, too, and its file system has no locks "
+                        "that keep one away: let one fetch it, and the others wait"
+                    )
                 target.publish(wanted, missing, overwrite=overwrite)
     return open_dataset(prefix)
 
 
 @contextlib.contextmanager
-def _alone(prefix: Path) -> Iterator[None]:
+def _alone(prefix: Path) -> Iterator[Claim]:
     """Hold the lock, having waited for it."""
     path = prefix.with_name(prefix.name + FETCHING)
     path.with_name(path.name + ".lock").touch()  # fails where no file can be made
-    with locked(path, seconds=0) as is_held:
-        if is_held:
-            yield
+    with locked(path, seconds=0) as claim:
+        if claim:
+            yield claim
             return
     logger.warning("%s: waiting for another process that fetches it", prefix)
-    with locked(path, math.inf):
-        yield
+    with locked(path, math.inf) as claim:
+        yield claim
 
 
 def _bring(missing: Sequence[File], target: Target, progress: Callable[[int, int], None] | None) -> None:

@@ -7,7 +7,8 @@ import json
 from multiprocessing.pool import ThreadPool
 from typing import TYPE_CHECKING
 
-from dali_rec._files import atomic_write, fsync_directory, hash_file, write_text_atomically
+from dali_rec._disks import fsync_directory
+from dali_rec._files import atomic_write, hash_file, write_text_atomically
 from dali_rec._open_files import patiently, refuse_open
 from dali_rec._work_folders import FETCHING, JOB, JOURNAL, refuse_half_moved, refuse_other_files
 from dali_rec.errors import OutputExistsError

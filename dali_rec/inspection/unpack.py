@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dali_rec._files import (
     as_path,
     atomic_write,
+    folded,
     naming_writes,
     own_partial_path,
     require_local_output,
@@ -124,12 +124,12 @@ class _Names:
         name = _with_extension(given, kind) if given else ""
         if not _is_safe(name):
             name = self._by_id(record, kind)
-        if _folded(name) in self._taken:
+        if folded(name) in self._taken:
             stem, dot, extension = name.rpartition(".")
             name = f"{stem}-{record.key}{dot}{extension}"
-            while _folded(name) in self._taken:
+            while folded(name) in self._taken:
                 name = f"{stem}-{record.key}-{len(self._taken)}{dot}{extension}"
-        self._taken.add(_folded(name))
+        self._taken.add(folded(name))
         self._make_folder(name)
         return name
 
@@ -168,11 +168,6 @@ def _with_extension(name: str, kind: str) -> str:
     if not extensions or extension.lower() in extensions:
         return name
     return (stem if extension.lower() in _IMAGE_EXTENSIONS else name) + extensions[0]
-
-
-def _folded(name: str) -> str:
-    """The same for names that are of one file where capitals, or how a letter got its accent, do not tell apart."""
-    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _is_safe(name: str) -> bool:

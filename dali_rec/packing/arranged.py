@@ -7,7 +7,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dali_rec._files import check_space, require_output_name
+from dali_rec._files import check_space, not_among, require_output_name
 from dali_rec._open_files import refuse_open, without_views
 from dali_rec._shard_names import without_number
 from dali_rec._work_folders import ARRANGING, JOURNAL, LOCK, refuse_half_moved, refuse_other_files
@@ -15,13 +15,14 @@ from dali_rec.errors import OutputExistsError
 from dali_rec.manifest import replaceable_files
 from dali_rec.packing.bad_images import rejections_file
 from dali_rec.packing.publication import Moves, Publication, staged_manifest
-from dali_rec.packing.store import LocalStore
+from dali_rec.packing.store import LocalStore, refuse_loss
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from dali_rec._locks import Claim
     from dali_rec.manifest import Manifest
 
 logger = logging.getLogger("dali_rec")
@@ -54,6 +55,7 @@ class ArrangeTarget:
         self._store = LocalStore(self.prefix.parent)
         self._folder = self.prefix.name + ARRANGING
         self._journal = f"{self._folder}/{JOURNAL}"
+        self._claim: Claim | None = None
         self._checked: tuple[tuple[Path, ...], bool] | None = None
 
     def clear(self) -> None:
@@ -102,11 +104,14 @@ class ArrangeTarget:
         folder = self.prefix.parent
         names = {*self._beside, *(f"{name}{suffix}" for suffix in (".json", ".lst", ".rec", ".idx"))}
         names |= replaceable_files(folder / f"{name}.json")
-        return sorted(
+        # By asking for each, as some file systems take X.json for x.json.
+        named = [path for path in (folder / one for one in names) if path.exists() or path.is_symlink()]
+        shards = [
             entry
             for entry in (folder.iterdir() if folder.is_dir() else ())
-            if entry.name in names or (entry.suffix in (".rec", ".idx") and without_number(entry.stem) == name)
-        )
+            if entry.suffix in (".rec", ".idx") and without_number(entry.stem) == name
+        ]
+        return sorted({*named, *shards})
 
     @contextlib.contextmanager
     def working(self) -> Iterator[Path]:
@@ -125,6 +130,7 @@ class ArrangeTarget:
         refuse_other_files(store.path(folder), store.names(folder))
         store.make_folder(folder)
         with store.lock(f"{folder}/{LOCK}") as is_locked:
+            self._claim = is_locked
             if not is_locked:
                 raise OutputExistsError(f"{self.prefix}: another process is writing to it; wait or choose another name")
             try:
@@ -143,6 +149,8 @@ class ArrangeTarget:
 
     def _leave(self) -> None:
         """Remove the folder, the lock last: from when that is gone the folder may be another process's."""
+        if self._is_lost:
+            return
         if self._store.exists(self._journal):
             logger.warning(
                 "all records are written, and some files are still to be moved from %s; say the command again",
@@ -150,6 +158,10 @@ class ArrangeTarget:
             )
         else:
             self._store.remove_folder(self._folder, [LOCK])
+
+    @property
+    def _is_lost(self) -> bool:
+        return self._claim is not None and self._claim.is_lost
 
     def publish(self, manifests: Sequence[Manifest]) -> tuple[ArrangedSet, ...]:
         """Write the manifest of each data set, and give its files in the work folder their names.
@@ -159,6 +171,8 @@ class ArrangeTarget:
         anything is moved.
         """
         self._check_again()
+        if self._is_lost:
+            raise refuse_loss(str(self.prefix))
         sets = [self._stage(name, manifest) for name, manifest in zip(self.names, manifests, strict=True)]
         self._store.write(self._journal, Publication(tuple(sets)).to_json().encode())
         self._move()
@@ -171,7 +185,7 @@ class ArrangeTarget:
         if self._store.exists(f"{self._folder}/{rejections_file(name)}"):
             files.append(rejections_file(name))
         obsolete = {rejections_file(name), *(path.name for path in self._present(name))}
-        return Moves(name, tuple(files), tuple(sorted(obsolete - {*files, f"{name}.json"})), grows=False)
+        return Moves(name, tuple(files), tuple(sorted(not_among(obsolete, [*files, f"{name}.json"]))), grows=False)
 
     def _move(self) -> None:
         """Move what the journal says, or what is left of it."""

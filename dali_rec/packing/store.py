@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from dali_rec._disks import fsync_directory, read_named
 from dali_rec._files import (
     PARTIAL_SUFFIX,
     as_path,
     as_url,
     atomic_write,
-    fsync_directory,
     hash_file,
     publish,
     wrong_output,
 )
-from dali_rec._locks import is_at, try_lock
+from dali_rec._locks import Claim
 from dali_rec._open_files import OPEN_FILES_STAY, patiently, refuse_open
 from dali_rec._work_folders import is_lock
 from dali_rec.errors import OutputExistsError, SourceError
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 _LOCAL = "file://"
+# What NFS and FUSE call a file that was removed and is still open.
+_REMOVED_WHILE_OPEN = (".nfs", ".fuse_hidden")
 
 
 class Store(Protocol):
@@ -77,8 +79,8 @@ class Store(Protocol):
         Files that come while it is being removed stay.
         """
 
-    def lock(self, name: str, *, shared: bool = False) -> contextlib.AbstractContextManager[bool]:
-        """Hold a lock while the block lasts; gives False if another process has it. Always True without locks."""
+    def lock(self, name: str, *, shared: bool = False) -> contextlib.AbstractContextManager[Claim]:
+        """Hold a lock while the block lasts; what it gives is false if another process has it."""
 
     def scratch(self, folder: str) -> contextlib.AbstractContextManager[Path]:
         """A folder of this machine in which files are made before ``keep``."""
@@ -137,7 +139,7 @@ class LocalStore:
         return hash_file(self.directory / name).hexdigest()
 
     def read(self, name: str) -> bytes:
-        return (self.directory / name).read_bytes()
+        return read_named(self.directory / name)
 
     def write(self, name: str, data: bytes) -> None:
         # Several machines may write the same file, with the same content.
@@ -157,7 +159,9 @@ class LocalStore:
 
     def names(self, folder: str) -> list[str]:
         path = self.directory / folder
-        return sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
+        if not path.is_dir():
+            return []
+        return sorted(entry.name for entry in path.iterdir() if not entry.name.startswith(_REMOVED_WHILE_OPEN))
 
     def make_folder(self, folder: str) -> None:
         (self.directory / folder).mkdir(parents=True, exist_ok=True)
@@ -174,18 +178,23 @@ class LocalStore:
             fsync_directory(self.directory)
 
     @contextlib.contextmanager
-    def lock(self, name: str, *, shared: bool = False) -> Iterator[bool]:
+    def lock(self, name: str, *, shared: bool = False) -> Iterator[Claim]:
         path = self.directory / name
         try:
-            file = path.open("ab")
+            claim = Claim.ask(path, shared=shared)
         except FileNotFoundError:  # the other process finished, and removed the folder
-            yield False
+            yield Claim(path)
             return
         try:
-            # The second half: it did so between our open and our lock.
-            yield try_lock(file, shared=shared) and is_at(file, path)
+            yield claim
         finally:
-            file.close()
+            is_removed = claim and not path.exists()
+            claim.close()
+            if is_removed and path.parent.is_dir() and not self.names(path.parent.name):
+                with contextlib.suppress(
+                    OSError
+                ):  # what was in it while it was open, under a name of the file system's
+                    path.parent.rmdir()
             names = self.names(path.parent.name) if OPEN_FILES_STAY else []
             if names and all(map(is_lock, names)):  # what could not be removed while it was open
                 for one in names:
@@ -287,8 +296,8 @@ class RemoteStore:
             self.remove(f"{folder}/{name}")
 
     @contextlib.contextmanager
-    def lock(self, name: str, *, shared: bool = False) -> Iterator[bool]:  # noqa: ARG002
-        yield True
+    def lock(self, name: str, *, shared: bool = False) -> Iterator[Claim]:  # noqa: ARG002
+        yield Claim(Path(), is_held=True)
 
     @contextlib.contextmanager
     def scratch(self, folder: str) -> Iterator[Path]:
@@ -311,3 +320,11 @@ def clear_partials(folder: Path) -> None:
 def refuse_lock(prefix: str) -> OutputExistsError:
     """The error for an output that another process is at."""
     return OutputExistsError(f"{prefix}: another process is packing to it; wait or choose another name")
+
+
+def refuse_loss(prefix: str) -> OutputExistsError:
+    """The error for an output that another process has begun to write, too, which no lock kept away."""
+    return OutputExistsError(
+        f"{prefix}: another process has begun to write it, too, and its file system has no locks that keep one "
+        "away: nothing was moved to its name by this one; let the other finish, or run one again, alone"
+    )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dali_rec._files import not_among
 from dali_rec._work_folders import refuse_half_moved
 from dali_rec.errors import DatasetError, OutputExistsError
 from dali_rec.manifest import parse_manifest, replaceable_files
@@ -96,4 +97,4 @@ class Target:
             manifest = parse_manifest(self.store.read(f"{name}.json"), self.store.path(f"{name}.json"))
         except DatasetError:
             return set()
-        return manifest.replaceable_files - set(self.names)
+        return not_among(manifest.replaceable_files, self.names)

@@ -21,13 +21,14 @@ from dali_rec.packing.begun import format_begun, read_begun, work_folder
 from dali_rec.packing.publication import Moves, Publication, staged_manifest
 from dali_rec.packing.report import REPORT_SUFFIX, ShardReport
 from dali_rec.packing.shard import input_digest
-from dali_rec.packing.store import clear_partials, refuse_lock
+from dali_rec.packing.store import clear_partials, refuse_lock, refuse_loss
 from dali_rec.packing.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from dali_rec._locks import Claim
     from dali_rec.manifest import Manifest
     from dali_rec.packing.begun import Begun
     from dali_rec.packing.job import Job, Task
@@ -54,6 +55,7 @@ class WorkFolder:
         self.name = work_folder(job.name)
         self.publication: Publication | None = None
         self.target = Target(store, job)
+        self._claim: Claim | None = None
         self._may_replace = False
         self._is_removed = False
 
@@ -79,6 +81,7 @@ class WorkFolder:
                 locks.append(stack.enter_context(store.lock(self._in(f"{LOCK}-{run.node_rank}"))))
             if not all(locks):
                 raise refuse_lock(store.path(self.job.name))
+            self._claim = locks[0]
             try:
                 self._begin_or_go_on()
             except (OSError, DatasetError):  # of which OutputExistsError is one, and a full disk
@@ -160,7 +163,7 @@ class WorkFolder:
 
     def _leave(self) -> None:
         """Remove the folder, unless another run can go on from it; none does in the work folder of another command."""
-        if self._is_removed or self.run.is_shared:
+        if self._is_removed or self.run.is_shared or self._is_lost:
             return
         finished = self._finished_shards
         if is_work_folder(self.store.path("")):
@@ -179,6 +182,11 @@ class WorkFolder:
             )
         else:
             self._remove()
+
+    @property
+    def _is_lost(self) -> bool:
+        """Whether another process has begun in the folder, which no lock kept away: it is that process's now."""
+        return self._claim is not None and self._claim.is_lost
 
     def clear(self) -> None:
         """Remove what a run leaves that was killed when all but the folder was gone, unless another holds it."""
@@ -244,12 +252,16 @@ class WorkFolder:
             yield False  # another machine has published already
             return
         with store.lock(self._in(_PUBLISHING_LOCK)) as locked:
-            begun = read_begun(store, self.job.name) if locked else None
+            # Without locks the first of the machines that share the work publishes, and no other.
+            is_mine = locked and not (self.run.is_shared and locked.is_absent and not locked.is_first)
+            begun = read_begun(store, self.job.name) if is_mine else None
             if begun is None:
                 if locked and set(store.names(self.name)) == {_PUBLISHING_LOCK}:  # another was just removing it
                     self._remove()
                 yield False
                 return
+            if begun.fingerprint:  # as a whole job.json has
+                self._refuse_another_job(begun, self._finished_shards)  # which no lock kept away
             self.publication = begun.publication
             yield True
             self._remove()
@@ -278,6 +290,8 @@ class WorkFolder:
 
         Raises OutputExistsError or DatasetError, before anything is moved, if a data set has come or changed meanwhile.
         """
+        if self._is_lost:
+            raise refuse_loss(self.store.path(self.job.name))
         if self.publication is None:
             # Another of the machines that share the work may be publishing the same files.
             self.target.check(may_replace=self._may_replace or self.run.is_shared)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dali_rec._disks import read_named
 from dali_rec._files import as_path, atomic_write
 from dali_rec._numbers import distinct
 from dali_rec.errors import IndexFileError
@@ -75,7 +76,7 @@ def unsigned(key: int) -> int:
 def read_index(path: str | os.PathLike[str]) -> Index:
     """Read an .idx file. Raises IndexFileError, with the line, for anything but two whole numbers a line."""
     path = as_path(path)
-    return parse_index(path.read_bytes(), str(path))
+    return parse_index(read_named(path), str(path))
 
 
 def parse_index(data: bytes, path: str) -> Index:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import html
-import mmap
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dali_rec._disks import map_file
 from dali_rec._files import as_path, require_name
 from dali_rec.errors import DatasetError, DatasetNotFoundError, IndexFileError
 from dali_rec.recordio.framing import HEAD, MAGIC, Buffer, next_record, read_record
@@ -19,6 +19,7 @@ from dali_rec.recordio.header import HEADER, unpack_header
 from dali_rec.recordio.index import Index, index_path_of, read_index, signed, unsigned
 
 if TYPE_CHECKING:
+    import mmap
     import os
     from collections.abc import Callable, Iterator
     from pathlib import Path
@@ -87,7 +88,7 @@ class RecordReader:
                 self._buffer: Buffer | None = memoryview(b"")
             else:
                 try:
-                    self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                    self._map = map_file(file, self.path)
                 except OSError as error:
                     raise _with_remedy(error, self.path) from None
                 self._buffer = memoryview(self._map)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
-import sys
 import threading
+import time
 from array import array
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from dali_rec._files import as_path, fsync_directory, naming_writes, partial_path, publish
-from dali_rec._locks import is_at, try_lock
+from dali_rec._disks import fsync, fsync_directory, naming, sync
+from dali_rec._files import as_path, has_gone, naming_writes, own_partial_path, partial_path, publish
+from dali_rec._locks import Lock, is_at, try_lock
 from dali_rec._open_files import open_to_remove, refuse_open
 from dali_rec.errors import OutputExistsError, UnwritableRecordError
 from dali_rec.recordio.framing import Buffer, frame
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 _BUFFER_BYTES = 1 << 20
 _WRITE_BACK_BYTES = 32 << 20
+_SECONDS_OF_CHANGE = 10.0  # in which a file may be renamed again and again by those who finish it
 
 
 class RecordWriter:
@@ -52,7 +55,11 @@ class RecordWriter:
         self._write_back = _WriteBack()
         self._buffer = bytearray()
         self._pid = os.getpid()
-        self._file: IO[bytes] | None = _open_locked(partial_path(self.path), self.path)
+        self._file: IO[bytes] | None = None
+        with naming_writes(self.path):
+            self._file, self._temporary = _open_locked(self.path)
+        is_own = self._temporary != partial_path(self.path)
+        self._index_temporary = (own_partial_path if is_own else partial_path)(self.index_path)
 
     def __enter__(self) -> Self:
         return self
@@ -138,9 +145,13 @@ class RecordWriter:
         file, self._file = self._file, None
         try:
             self._flush(file)
-            self._write_back.finish()
-            os.fsync(file.fileno())
-            self._write_index(partial_path(self.index_path))
+            with naming(self.path):
+                self._write_back.finish()
+                fsync(file)
+            try:
+                self._write_index(self._index_temporary)
+            except FileNotFoundError as error:
+                raise has_gone(self.index_path) from error
             with open_to_remove(file):
                 self._publish()
         except BaseException:
@@ -148,10 +159,10 @@ class RecordWriter:
             raise
 
     def _write_index(self, path: Path) -> None:
-        with path.open("wb") as file:
+        with naming_writes(self.index_path), naming(self.index_path), path.open("wb") as file:
             file.writelines(format_index(self.index()))
             file.flush()
-            os.fsync(file.fileno())
+            fsync(file)
 
     def _publish(self) -> None:
         """Give both files their names; at no moment does an index stand beside records that are not its own."""
@@ -160,19 +171,19 @@ class RecordWriter:
             # Without an index one is made from the records; by that of others they would be read without complaint.
             self.index_path.unlink(missing_ok=True)
             fsync_directory(self.index_path.parent)
-            publish(partial_path(self.path), self.path)
-            publish(partial_path(self.index_path), self.index_path)
+            publish(self._temporary, self.path)
+            publish(self._index_temporary, self.index_path)
         else:
             # A new .rec has an index from the beginning: payloads that are no images tell no keys.
-            publish(partial_path(self.index_path), self.index_path)
-            publish(partial_path(self.path), self.path)
+            publish(self._index_temporary, self.index_path)
+            publish(self._temporary, self.path)
 
     def _flush(self, file: IO[bytes]) -> None:
         """Write out the buffer, and put it into the checksum at the same time."""
         buffer, self._buffer = self._buffer, bytearray()
         self._checksum.update(buffer)
         unwritten = memoryview(buffer)
-        with naming_writes(self.path):
+        with naming(self.path):
             while unwritten:
                 unwritten = unwritten[file.write(unwritten) :]
         self._write_back.begin(file, self._position)
@@ -191,8 +202,8 @@ class RecordWriter:
             self._write_back.wait()
         finally:
             with open_to_remove(file):
-                for final in (self.path, self.index_path):
-                    partial_path(final).unlink(missing_ok=True)
+                for temporary in (self._temporary, self._index_temporary):
+                    temporary.unlink(missing_ok=True)
 
     @property
     def _is_ours(self) -> bool:
@@ -254,10 +265,7 @@ class _WriteBack:
 
     def _run(self, descriptor: int) -> None:
         try:
-            if sys.platform == "linux":
-                os.fdatasync(descriptor)
-            else:
-                os.fsync(descriptor)
+            sync(descriptor, data_alone=True)
         except OSError as error:  # the system says it once: fsync would find nothing wrong
             self._error = error
 
@@ -273,15 +281,26 @@ class _WriteBack:
             raise self._error
 
 
-def _open_locked(temporary: Path, final: Path) -> IO[bytes]:
-    """Open the temporary file for this process alone; what a dead process left there is overwritten."""
-    while True:
+def _open_locked(final: Path) -> tuple[IO[bytes], Path]:
+    """Open a temporary file for this process alone, and its name; what a dead process left there is overwritten.
+
+    Where there are no locks it has a name that no other process has: whoever is the last to finish has written it.
+    """
+    temporary, deadline = partial_path(final), time.monotonic() + _SECONDS_OF_CHANGE
+    while time.monotonic() < deadline:
         file = os.fdopen(os.open(temporary, os.O_RDWR | os.O_CREAT, 0o666), "wb", buffering=0)
-        if not try_lock(file):
+        lock = try_lock(file)
+        if lock is Lock.ABSENT:
+            with open_to_remove(file), contextlib.suppress(FileNotFoundError):
+                temporary.unlink()
+            own = own_partial_path(final)
+            return own.open("xb", buffering=0), own
+        if lock is Lock.HELD:
             file.close()
-            raise OutputExistsError(f"{final}: another process is writing it; wait for it or choose another name")
+            break
         if is_at(file, temporary):
             file.truncate(0)
             fsync_directory(temporary.parent)
-            return file
+            return file, temporary
         file.close()  # the other process finished, and renamed the file, between our open and our lock
+    raise OutputExistsError(f"{final}: another process is writing it; wait for it or choose another name")

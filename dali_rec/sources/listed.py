@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dali_rec._disks import map_file, naming
 from dali_rec._numbers import each, parse_float
 from dali_rec._shard_names import dataset_name
 from dali_rec.recordio.framing import MAGIC, MAX_RECORD_LENGTH
@@ -74,7 +75,7 @@ class ListedPaths:
         self.starts: NDArray[np.int64] = np.full(len(ids), -1, np.int64)
         if path is not None and path.is_file() and path.stat().st_size:
             with path.open("rb") as file:
-                self._text = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                self._text = map_file(file, path)
             self._find_lines(ids.view(np.int64))
             bounds = np.cumsum([len(shard) for shard in shards])[:-1]
             # A line of an id that several records have, such as the 0 of all, is that of one of them at most. By shard,
@@ -90,7 +91,7 @@ class ListedPaths:
         rows = rows[:: max(len(rows) // _COMPARED, 1)]
         columns = (starts, shard.index.keys, shard.index.offsets)
         # Not through the reader's map, whose pages count as memory of this process.
-        with shard.path.open("rb", buffering=0) as file:
+        with naming(shard.path), shard.path.open("rb", buffering=0) as file:
             for start, key, offset in zip(*(column[rows].tolist() for column in columns), strict=True):
                 file.seek(offset)
                 magic, length, flag, label, own_id, _, behind = _START.unpack(file.read(_START.size).ljust(_START.size))

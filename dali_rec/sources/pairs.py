@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import mmap
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
+from dali_rec._disks import map_file
 from dali_rec.errors import ImageRejectedError, SourceError
 from dali_rec.sources.pickled import Form, PickledArray, Piece, decode_piece, read_pickle
 from dali_rec.sources.sample import Sample, SampleTable, Source
 from dali_rec.sources.tables.pixel_table import PixelTable
+
+if TYPE_CHECKING:
+    import mmap
 
 PAIRS_SUFFIX = ".bin"
 MAX_IMAGE_BYTES = 256 << 20
@@ -54,7 +57,7 @@ def read_pairs(path: Path) -> Source:
     """
     if path.stat().st_size == 0:
         raise SourceError(f"{path}: the file is empty")
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+    with path.open("rb") as file, map_file(file, path) as data:
         content = read_pickle(data, str(path))
         if not isinstance(content, (tuple, list)) or len(content) != 2:
             raise SourceError(f"{path}: not a pair of images and flags, which is what a verification set is")

@@ -6,12 +6,12 @@ before each image, of CIFAR-100 the coarse and the fine one; in the Python ones,
 
 from __future__ import annotations
 
-import mmap
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from dali_rec._disks import map_file
 from dali_rec.errors import SourceError
 from dali_rec.sources.arrays.labels import label_rows
 from dali_rec.sources.arrays.layout import ImageArray, ImageShape
@@ -21,6 +21,7 @@ from dali_rec.sources.tables.columns import TableOptions, without_empty_label
 from dali_rec.sources.text_lines import text_lines
 
 if TYPE_CHECKING:
+    import mmap
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
@@ -183,7 +184,7 @@ def _read_pickled(
 def _mapped(path: Path, file: Any) -> mmap.mmap:
     if not path.stat().st_size:
         raise SourceError(f"{path}: the file is empty; get it anew")
-    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    return map_file(file, path)
 
 
 def _mapping(path: Path, content: Any) -> Mapping[str, Any]:

@@ -6,12 +6,12 @@ Or one file for all images, as CVAT (annotations/instances_default.json and imag
 from __future__ import annotations
 
 import contextlib
-import mmap
 import os
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dali_rec._disks import map_file
 from dali_rec._numbers import distinct
 from dali_rec.errors import SourceError
 from dali_rec.sources.detection.coco import read_content
@@ -186,7 +186,7 @@ def _has_lists(path: Path) -> bool:
     try:
         if not is_coco(path):
             return False
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        with path.open("rb") as file, map_file(file, path) as content:
             return all(name.search(content) for name in _LISTS)
     except OSError:
         return False

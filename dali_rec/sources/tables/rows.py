@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import ast
 import json
-import mmap
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from dali_rec._disks import map_file
 from dali_rec.errors import SourceError
 from dali_rec.sources.text_lines import refuse_utf_16
 
 if TYPE_CHECKING:
+    import mmap
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -70,7 +71,7 @@ def _mapped(path: Path) -> Iterator[mmap.mmap | bytes]:
     if path.stat().st_size == 0:
         yield b""
         return
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+    with path.open("rb") as file, map_file(file, path) as data:
         refuse_utf_16(path, data[:2])
         yield data
 
