@@ -36,7 +36,8 @@ def _end(_number: int) -> None:
     names = ", ".join(files[:_MOST]) + (", or another one" if len(files) > _MOST else "") or "a file"
     line = (
         f"dali-rec: {names}: cannot be read to the end: the disk or the network has failed, or it was cut short "
-        "meanwhile; copy it to another disk, and 'dali-rec verify --repair' that, which leaves out what is lost\n"
+        "meanwhile; copy what the disk still gives to another one (as ddrescue does), and 'dali-rec verify --repair' "
+        "that, which leaves out what is lost\n"
     )
     os.write(2, line.encode("utf-8", "backslashreplace"))
     os._exit(_FAILED)

@@ -122,7 +122,9 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
 def unreadable(folder: str | os.PathLike[str], error: OSError) -> SourceError:
     """The error for a folder whose names cannot be had, which may hold any number of images."""
     command = "" if sys.platform == "win32" else " (chmod u+rx)"
-    remedy = f"get the right to read and enter it{command}, or move it out of the way{too_long(folder)}"
+    is_forbidden = isinstance(error, PermissionError)
+    remedy = f"get the right to read and enter it{command}" if is_forbidden else "try again when it can be"
+    remedy += f", or move it out of the way{too_long(folder)}"
     return SourceError(f"{os.fspath(folder)}: cannot be read ({error.strerror or error}); {remedy}")
 
 

@@ -154,18 +154,25 @@ def test_link_into_a_folder_that_may_not_be_entered_is_a_file(tmp_path, monkeypa
 
 
 @pytest.mark.parametrize("name", ["", "b", "b/c"])
-def test_folder_that_may_not_be_read_is_an_error(tmp_path, monkeypatch, name):
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (PermissionError(13, "Permission denied"), r"cannot be read \(Permission denied\); get the right to read"),
+        (OSError(5, "Input/output error"), r"cannot be read \(Input/output error\); try again when it can be, or move"),
+    ],
+)
+def test_folder_that_cannot_be_read_is_an_error(tmp_path, monkeypatch, name, error, message):
     folder = make_class_folder(tmp_path, {"a": 1, "b": 1})
     (folder / "b" / "c").mkdir()
     scan = os.scandir
 
     def refuse(path):
         if Path(path) == folder / name:
-            raise PermissionError(13, "Permission denied")
+            raise error
         return scan(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    with pytest.raises(SourceError, match=r"cannot be read \(Permission denied\); get the right to read") as raised:
+    with pytest.raises(SourceError, match=message) as raised:
         read_folder(folder)
     assert str(raised.value).startswith(f"{folder / name}: ")
 
