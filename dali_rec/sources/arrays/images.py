@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import threading
 import uuid
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -38,6 +39,7 @@ class ArrayImages:
         self._token = token or uuid.uuid4().hex
         self._files = functools.lru_cache(_FILES_OPEN)(OpenFile)
         self._unpacked = functools.lru_cache(_UNPACKED_AT_ONCE)(functools.partial(_unpack, folder))
+        self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """For other processes, in each of which all that are the same share what they have unpacked."""
@@ -76,7 +78,9 @@ class ArrayImages:
 
     def _data(self, array: ImageArray, row: int) -> bytes:
         if array.packed is not None:
-            return self._unpacked(array).read(row)
+            with self._lock:  # or threads that come at once would unpack it several times
+                unpacked = self._unpacked(array)
+            return unpacked.read(row)
         return self._files(_path(self._folder, array)).read(array.start + row * array.step, array.shape.size)
 
 

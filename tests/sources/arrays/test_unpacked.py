@@ -3,6 +3,7 @@
 import gzip
 import pickle
 import random
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -14,6 +15,7 @@ import dali_rec
 from dali_rec.cli import main
 from dali_rec.errors import SourceError
 from dali_rec.sources.arrays import layout, unpacked
+from dali_rec.sources.open_file import OpenFile
 
 COUNT = 600
 
@@ -110,6 +112,21 @@ def test_what_is_kept_whole_can_be_shuffled(blocks, packed, tmp_path, images):
     assert sorted(order) == list(range(COUNT)) != order
     assert np.array_equal(decoded(record.image for record in dali_rec.open(tmp_path / "out")), images[order])
     assert sorted(blocks) == [0, 0, 1]
+
+
+def test_threads_that_come_at_once_unpack_it_once(blocks, packed, images, monkeypatch):
+    opened = OpenFile.__init__
+
+    def slowly(self, path):
+        time.sleep(0.05)
+        opened(self, path)
+
+    source = read(packed)
+    monkeypatch.setattr(OpenFile, "__init__", slowly)
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(source.pixels.read, [sample.location for sample in source.samples]))
+    assert np.array_equal(decoded(found), images)
+    assert blocks == [0, 0, 1]
 
 
 def test_what_is_sent_to_other_processes_is_small_and_the_same_there(packed, images):
