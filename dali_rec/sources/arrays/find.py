@@ -12,7 +12,7 @@ from dali_rec.sources.arrays.cifar import has_cifar, read_cifar
 from dali_rec.sources.arrays.hdf5 import HDF5_SUFFIXES, Hdf5Arrays
 from dali_rec.sources.arrays.idx import has_idx_images, is_idx, read_idx
 from dali_rec.sources.arrays.names import has_images, has_labels
-from dali_rec.sources.arrays.npy_files import NPY_SUFFIX, is_npy, npy_beside, npy_of_folder
+from dali_rec.sources.arrays.npy_files import NPY_SUFFIX, is_npy, npy_beside, npy_of_folder, npy_stem
 from dali_rec.sources.arrays.npz import NPZ_SUFFIX, NpzArrays
 from dali_rec.sources.arrays.source import read_named
 from dali_rec.sources.hidden_names import is_hidden
@@ -53,7 +53,7 @@ def find_arrays(path: Path) -> ArrayFiles | None:
         return ArrayFiles(path, "idx", files)
     if has_cifar(files):
         return ArrayFiles(path, "cifar", files)
-    stems = [] if has_folders else [file.removesuffix(NPY_SUFFIX) for file in files if is_npy(file)]
+    stems = [] if has_folders else [npy_stem(file) for file in files if is_npy(file)]
     return ArrayFiles(path, "npy", files) if any(map(has_images, stems)) and any(map(has_labels, stems)) else None
 
 

@@ -21,12 +21,13 @@ NPY_SUFFIX = ".npy"
 
 
 class NpyArrays:
-    """See NamedArrays: the files of these names, less the extension, in a folder."""
+    """See NamedArrays: these files in a folder, by their names less the extension."""
 
-    def __init__(self, name: str, folder: Path, names: Iterable[str]) -> None:
+    def __init__(self, name: str, folder: Path, files: Iterable[str]) -> None:
         self.name = name
         self.folder = folder
-        self.names = list(names)
+        self._files = {npy_stem(file): file for file in files}
+        self.names = list(self._files)
 
     def where(self, name: str) -> str:
         """See NamedArrays."""
@@ -47,12 +48,12 @@ class NpyArrays:
             return read_values(str(path), file, read_header(str(path), file, path.stat().st_size))
 
     def _path(self, name: str) -> Path:
-        return self.folder / f"{name}{NPY_SUFFIX}"
+        return self.folder / self._files[name]
 
 
 def npy_of_folder(folder: Path, files: Iterable[str]) -> NpyArrays:
     """All .npy files of a folder, in which ``files`` are."""
-    return NpyArrays(str(folder), folder, sorted(map(_stem, filter(is_npy, files))))
+    return NpyArrays(str(folder), folder, sorted(filter(is_npy, files), key=npy_stem))
 
 
 def npy_beside(path: Path, options: TableOptions) -> NpyArrays:
@@ -60,19 +61,20 @@ def npy_beside(path: Path, options: TableOptions) -> NpyArrays:
 
     Raises SourceError where the file is called as one of labels is.
     """
-    name = _stem(path.name)
+    name = npy_stem(path.name)
     split = part(name)[1]
-    beside = sorted(_stem(one.name) for one in path.parent.iterdir() if is_npy(one.name))
-    labels = [one for one in beside if one in options.labels or (has_labels(one) and part(one)[1] == split)]
+    beside = {npy_stem(one.name): one.name for one in path.parent.iterdir() if is_npy(one.name)}
+    labels = [one for one in sorted(beside) if one in options.labels or (has_labels(one) and part(one)[1] == split)]
     if name in labels and not has_images(name):
         raise SourceError(f"{path}: by its name it holds labels; give the file of the images")
-    return NpyArrays(str(path), path.parent, [name, *(one for one in labels if one != name)])
+    return NpyArrays(str(path), path.parent, [path.name, *(beside[one] for one in labels if one != name)])
 
 
 def is_npy(name: str) -> bool:
     """Whether a file is a .npy, by its name."""
-    return name.endswith(NPY_SUFFIX)
+    return name.lower().endswith(NPY_SUFFIX)
 
 
-def _stem(name: str) -> str:
-    return name.removesuffix(NPY_SUFFIX)
+def npy_stem(name: str) -> str:
+    """The name of a .npy file without its extension."""
+    return name[: -len(NPY_SUFFIX)]

@@ -37,6 +37,17 @@ def test_a_folder_has_splits(tmp_path):
     assert (tmp_path / "out-test.lst").read_text().splitlines()[1] == "1\t4\tx_test.npy#1"
 
 
+@pytest.mark.parametrize("name", ["X.NPY", ""], ids=["file", "folder"])
+def test_extensions_may_be_in_capitals(tmp_path, name):
+    x = noise(12, 6, 5)
+    write(tmp_path, X=x, y=LABELS)
+    for path in [*tmp_path.iterdir()]:
+        path.rename(path.with_suffix(".NPY"))
+    source = read(tmp_path / name)
+    assert np.array_equal(pixels_of(source), x)
+    assert labels_of(source) == LABELS.tolist()
+
+
 def test_labels_of_other_names_are_named(tmp_path):
     x = noise(12, 6, 5)
     write(tmp_path, faces=x, ages=LABELS)
