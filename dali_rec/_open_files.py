@@ -67,9 +67,9 @@ def _refuse_open(path: Path) -> None:
 
 @contextlib.contextmanager
 def without_views() -> Iterator[None]:
-    """Let an error hold nothing of the block, so that files can be removed that it has mapped, where open ones stay.
+    """Let an error hold nothing of the block, so that files can be removed that it has open, where open ones stay.
 
-    Images are views into the map, and the frames of what has failed have some of them.
+    Images are views into files that are mapped, and the frames of what has failed have some of them, and sources.
     """
     try:
         yield

@@ -114,7 +114,11 @@ class Threads:
         return self._pool.submit(self._do, self._readers.submit(self._work.read, request))
 
     def _do(self, reading: Future[Any]) -> Any:
-        return self._work.do(reading.result())
+        try:
+            found = reading.result()
+        finally:
+            del reading  # or its error would hold itself by this frame, and with it the files that were read
+        return self._work.do(found)
 
     def close(self) -> None:
         """See Workers."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dali_rec._open_files import without_views
 from dali_rec._sizes import parse_size
 from dali_rec.images import MAX_PIXELS
 from dali_rec.packing.options import (
@@ -150,4 +151,5 @@ def pack(
     names = None if classes is None else tuple(classes)
     columns = table or TableOptions()
     source_options = SourceOptions(root, labels, names, columns, label_width, format, flagged, empty, label_pattern)
-    return run_pack(source, out, options, source_options, run, append=append, progress=progress)
+    with without_views():  # the source can be removed, or got anew, when it could not be packed
+        return run_pack(source, out, options, source_options, run, append=append, progress=progress)

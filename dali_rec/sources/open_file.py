@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from dali_rec._files import open_regular, read_at
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 
 class OpenFile:
-    """A file that is closed when nobody has it any more, in whichever thread that is."""
+    """A file that is closed behind a ``with``, or when nobody has it any more, in whichever thread that is."""
 
     def __init__(self, path: str) -> None:
         self._descriptor = -1
         self._descriptor, self._status = open_regular(path)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
     def __del__(self) -> None:
+        self._close()
+
+    def _close(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
+            self._descriptor = -1
 
     @property
     def size(self) -> int:

@@ -74,12 +74,10 @@ def read_idx(path: Path, options: TableOptions, classes: Sequence[str] | None) -
     folder = path if path.is_dir() else path.parent
     files = sorted(one.name for one in folder.iterdir())
     names = [name for file in files if (name := _parse(file)) is not None]
-    if path.is_dir():
-        chosen = _of_folder(path, names)
-    else:
-        chosen = [name for name in names if name.file == path.name]
-        if not chosen[0].are_images:
-            raise SourceError(f"{path}: these are the labels; give the file of the images, or the folder")
+    given = None if path.is_dir() else _parse(path.name)  # which need not be as the folder has it: in other capitals
+    if given is not None and not given.are_images:
+        raise SourceError(f"{path}: these are the labels; give the file of the images, or the folder")
+    chosen = _of_folder(path, names) if given is None else [given]
     sets = [_read_set(folder, name, names, options) for name in chosen]
     return make_source(str(path), folder, sets, options, classes)
 
@@ -133,7 +131,8 @@ def _read_labels(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     opened = _Idx(path)
     try:
         if opened.packed is None:
-            data = opened.file.read(opened.header, opened.size)
+            with OpenFile(str(path)) as plain:
+                data = plain.read(opened.header, opened.size)
         else:
             with gzip.open(path) as file:
                 data = file.read(opened.header + opened.size)[opened.header :]
@@ -149,15 +148,15 @@ class _Idx:
     """
 
     def __init__(self, path: Path) -> None:
-        self.file = OpenFile(str(path))
-        head = self.file.read_up_to(0, 4096)
+        with OpenFile(str(path)) as file:
+            head, size = file.read_up_to(0, 4096), file.size
+            # What is in a .gz has its size, less what goes beyond 32 bits, in the last four bytes.
+            end = file.read_up_to(max(size - 4, 0), 4)
         self.packed: Packed | None = None
-        size = self.file.size
         if head.startswith(_GZIP):
             self.packed = Packed(0, size, _GZIP_WINDOW)
             head = _inflated(path, head)
-            # What is in a .gz has its size, less what goes beyond 32 bits, in the last four bytes.
-            size = int.from_bytes(self.file.read_up_to(max(size - 4, 0), 4), "little")
+            size = int.from_bytes(end, "little")
         self.shape = _read_shape(path, head)
         self.header = 4 + 4 * len(self.shape)
         self.size = math.prod(self.shape)

@@ -33,6 +33,16 @@ def test_one_file_of_images_is_one_data_set(tmp_path, capsys):
     assert np.array_equal(decoded(record.image for record in dali_rec.open(tmp_path / "out")), made["t10k"][0])
 
 
+def test_a_file_may_be_named_in_other_capitals_where_the_system_finds_it(tmp_path):
+    images, labels = write_mnist(tmp_path)["train"]
+    path = tmp_path / "TRAIN-images-idx3-UBYTE"
+    if not path.exists():
+        pytest.skip("capitals make another name here")
+    source = read(path)
+    assert np.array_equal(pixels_of(source), images)
+    assert labels_of(source) == labels.tolist()
+
+
 def test_names_with_dots_and_gz_of_other_names(tmp_path):
     images, labels = noise(4, 5, 5), np.arange(4, dtype=np.uint8)
     (tmp_path / "train-images.idx3-ubyte").write_bytes(gzip.compress(idx(images)))

@@ -2,17 +2,19 @@
 
 import io
 import pickle
+import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 
 import numpy as np
 import pytest
+import windows_files
 from PIL import Image
 from support import traced_peak
 from tfrecord_files import FILES, images_of, labelled, labels_of, read, write
 
 import dali_rec
-from dali_rec.errors import ImageRejectedError
+from dali_rec.errors import ImageRejectedError, SourceError, TooManyBadImagesError
 from dali_rec.sources import open_file
 
 
@@ -48,6 +50,37 @@ def test_a_file_is_opened_once_a_process(tmp_path, monkeypatch):
         source.pixels.read(sample.location)
         pickle.loads(sent).read(sample.location)  # as it comes with each request to another process
     assert opened == [str(tmp_path / "x.tfrecord")] * 2
+
+
+@pytest.mark.usefixtures("open_files_stay")
+def test_nothing_stays_open_behind_packing(tmp_path):
+    good = labelled(tmp_path / "good.tfrecord", [0, 1] * 6)
+    source = read(good)
+    assert source.pixels.read(source.samples[3].location) == FILES[3]
+    assert sys.platform != "linux" or windows_files.is_open(good)
+    del source
+    dali_rec.pack(good, tmp_path / "out" / "good", workers=3)
+    good.unlink()
+
+
+@pytest.mark.usefixtures("open_files_stay")
+@pytest.mark.parametrize(
+    ("name", "labels", "files", "cut", "reason"),
+    [
+        ("x.tfrecord", [0] * 12, FILES, 9, "cut off in record 11"),
+        ("train-00000-of-00001", [0] * 12, FILES, 9, "cut off in record 11"),
+        ("x.tfrecord", [0] * 11 + [None], FILES, 0, "record 11"),
+        ("x.tfrecord", [0] * 12, [*FILES[:11], b"no image"], 0, "x.tfrecord#11.*: not an image"),
+    ],
+)
+def test_nothing_stays_open_behind_packing_that_fails(tmp_path, name, labels, files, cut, reason):
+    bad = labelled(tmp_path / name, labels, files)
+    bad.write_bytes(bad.read_bytes()[: bad.stat().st_size - cut])
+    with pytest.raises((SourceError, TooManyBadImagesError), match=reason) as caught:
+        dali_rec.pack(bad, tmp_path / "out" / "x", workers=3)
+    assert caught.value.__traceback__  # as a notebook keeps it
+    bad.rename(tmp_path / "renamed")
+    (tmp_path / "renamed").unlink()
 
 
 def test_names_of_images(tmp_path):
