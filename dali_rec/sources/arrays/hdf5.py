@@ -24,7 +24,7 @@ HDF5_SUFFIXES = (".h5", ".hdf5")
 # What h5py raises for damage, for filters that are not installed, and for types that NumPy has not.
 _DAMAGE = (OSError, RuntimeError, ValueError, TypeError, KeyError)
 # camelyonpatch_level_2_split_train_x.h5, and the labels in a file beside it.
-_IMAGES_END, _LABELS_END = "_x", "_y"
+_LABELS_END = {"_x": "_y", "_X": "_Y"}
 
 
 def import_h5py() -> Any:
@@ -132,10 +132,10 @@ def _data_sets(path: Path) -> list[str]:
 
 
 def _labels_beside(path: Path) -> Path | None:
-    stem = path.stem
-    if not stem.endswith(_IMAGES_END):
+    stem, end = path.stem[:-2], path.stem[-2:]
+    if end not in _LABELS_END:
         return None
-    beside = path.with_name(f"{stem.removesuffix(_IMAGES_END)}{_LABELS_END}{path.suffix}")
+    beside = path.with_name(f"{stem}{_LABELS_END[end]}{path.suffix}")
     return beside if beside.is_file() else None
 
 

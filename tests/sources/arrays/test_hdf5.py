@@ -53,7 +53,11 @@ def test_pcam_has_its_labels_in_another_file(tmp_path):
     dataset = dali_rec.open(tmp_path / "out")
     assert np.array_equal(decoded(record.image for record in dataset), x)
     assert [int(record.labels[0]) for record in dataset] == y.ravel().tolist()
-    (tmp_path / f"{stem}_y.h5").unlink()
+    for name in ("x", "y"):
+        (tmp_path / f"{stem}_{name}.h5").rename(tmp_path / f"{stem}_{name}.h5".upper())
+    assert labels_of(read(tmp_path / f"{stem}_x.h5".upper())) == y.ravel().tolist()
+    (tmp_path / f"{stem}_y.h5".upper()).unlink()
+    (tmp_path / f"{stem}_x.h5".upper()).rename(tmp_path / f"{stem}_x.h5")
     with pytest.raises(SourceError, match=r"_x\.h5: no array that is called as labels are in 'x'; name"):
         read(tmp_path / f"{stem}_x.h5")
 
