@@ -21,9 +21,10 @@ class ReadingThreads:
     def __init__(self, count: int) -> None:
         self._tasks: SimpleQueue[tuple[Future[Any], Callable[[Any], Any], Any] | None] = SimpleQueue()
         self._open: set[Future[Any]] = set()
-        self._count = count
-        for number in range(count):
-            threading.Thread(target=self._run, name=f"dali-rec-read_{number}", daemon=True).start()
+        names = (f"dali-rec-read_{number}" for number in range(count))
+        self._threads = [threading.Thread(target=self._run, name=name, daemon=True) for name in names]
+        for thread in self._threads:
+            thread.start()
 
     def submit(self, function: Callable[[Any], Any], request: Any) -> Future[Any]:
         """Begin with ``function(request)`` when a thread is free."""
@@ -36,11 +37,14 @@ class ReadingThreads:
     def shutdown(self) -> None:
         """Drop what is not begun, and end. What takes longer is not waited for: its future raises CancelledError."""
         begun = [future for future in self._open.copy() if not future.cancel()]
-        for _ in range(self._count):
+        for _ in self._threads:
             self._tasks.put(None)
-        for future in wait(begun, _SECONDS_TO_END).not_done:
+        late = wait(begun, _SECONDS_TO_END).not_done
+        for future in late:
             with contextlib.suppress(InvalidStateError):  # done just now
                 future.set_exception(CancelledError())
+        for thread in () if late else self._threads:  # which let go of what they read from a moment later
+            thread.join(_SECONDS_TO_END)
 
     def _run(self) -> None:
         while (task := self._tasks.get()) is not None:
@@ -56,5 +60,6 @@ def _answer(future: Future[Any], function: Callable[[Any], Any], request: Any) -
             answer = function(request)
         except BaseException as error:  # noqa: BLE001  # it is for whoever waits
             future.set_exception(error)
+            del future  # or its error would hold itself by this frame, and with it the files that were read
         else:
             future.set_result(answer)

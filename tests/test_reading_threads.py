@@ -1,3 +1,4 @@
+import gc
 import threading
 import time
 import weakref
@@ -75,3 +76,27 @@ def test_what_was_asked_lives_no_longer_than_its_answer(threads):
     threads.submit(id, request).result()
     del request
     wait_for(lambda: gone() is None)
+
+
+def test_what_was_asked_lives_no_longer_than_its_error(threads):
+    class Request:
+        def fail(self):
+            raise ValueError("it failed")
+
+    request = Request()
+    gone = weakref.ref(request)
+    gc.disable()
+    try:
+        with pytest.raises(ValueError, match="it failed"):
+            threads.submit(Request.fail, request).result()
+        del request
+        wait_for(lambda: gone() is None)
+    finally:
+        gc.enable()
+
+
+def test_threads_that_have_nothing_to_do_have_ended_behind_shutdown(threads):
+    assert threads.submit(divmod_by_3, 4).result() == (1, 1)
+    assert is_running("dali-rec-read")
+    threads.shutdown()
+    assert not any(thread.is_alive() for thread in threads._threads)
