@@ -14,7 +14,7 @@ import uuid
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from dali_rec._open_files import is_held_open, open_to_remove
+from dali_rec._open_files import OPEN_FILES_STAY, is_held_open, open_to_remove
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,9 +127,11 @@ class Claim:
                 self.path.unlink()
 
     def _let_go_here(self, file: IO[bytes]) -> None:
-        with open_to_remove(file), contextlib.suppress(OSError):
-            if try_lock(file) is Lock.OURS:  # alone, when nobody shares it
-                Path(file.name).unlink()
+        # Alone, when nobody shares it. On Windows it cannot be locked once more, nor removed where another has it open.
+        with contextlib.closing(file), contextlib.suppress(OSError):
+            if OPEN_FILES_STAY or try_lock(file) is Lock.OURS:
+                with open_to_remove(file):
+                    Path(file.name).unlink()
 
 
 if sys.platform == "win32":

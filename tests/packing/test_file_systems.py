@@ -64,6 +64,8 @@ def test_names_of_one_file_are_told():
 
 def test_old_file_is_not_removed_that_may_be_the_new_one_by_another_name(class_folder, tmp_path):
     dali_rec.pack(class_folder, tmp_path / "out" / "x", shards=2)
+    if (tmp_path / "out" / "X.lst").exists():
+        pytest.skip("capitals make no other name here")
     # Where capitals make no difference, this is the manifest that is found under the new name.
     (tmp_path / "out" / "x.json").rename(tmp_path / "out" / "X.json")
     old = names(tmp_path / "out")
