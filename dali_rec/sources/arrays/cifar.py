@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from dali_rec.sources.sample import Source
 
 _DEFAULTS = TableOptions()
+_LARGEST_LABEL = 1 << 31
 _SHAPE = ImageShape(32, 32, 3, planes=True)
 
 
@@ -202,6 +203,6 @@ def _get(path: Path, content: Mapping[str, Any], key: str, kind: type[Any]) -> A
 
 def _numbers(path: Path, key: str, values: list[Any]) -> NDArray[Any]:
     for row, value in enumerate(values):
-        if not isinstance(value, int):
-            raise SourceError(f"{path}, row {row}: what stands in {key!r} is no whole number; get it anew")
+        if not isinstance(value, int) or abs(value) > _LARGEST_LABEL:
+            raise SourceError(f"{path}, row {row}: what stands in {key!r} is no number of a class; get it anew")
     return np.array(values, np.int64)

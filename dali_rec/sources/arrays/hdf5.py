@@ -59,21 +59,37 @@ class Hdf5Arrays:
 
     def images(self, name: str) -> ImageArray:
         """See NamedArrays."""
-        with _opened(self._files[name]) as file:
-            data = file[name]
+        with self._data(name) as data:
             shape = image_shape(self.where(name), data.dtype, data.shape)
-            # Elsewhere are the values of data sets that are external or virtual, and those that were never written.
-            start = None if data.external or data.is_virtual else data.id.get_offset()
+            start = data.id.get_offset()  # None where they are in chunks
             packed = None if start is not None else Chunks(data.chunks[0] if data.chunks else 1)
             return ImageArray(self._files[name].name, name, data.shape[0], shape, start or 0, shape.size, packed)
 
+    def stored(self, name: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
+        """See NamedArrays."""
+        with self._data(name) as data:
+            return data.dtype, data.shape
+
     def values(self, name: str) -> NDArray[Any]:
         """See NamedArrays."""
-        with _opened(self._files[name]) as file:
-            data = file[name]
+        with self._data(name) as data:
             if import_h5py().check_string_dtype(data.dtype) is not None:
                 return np.array([_text(value) for value in data[()].ravel()]).reshape(data.shape)
             return np.asarray(data[()])
+
+    @contextlib.contextmanager
+    def _data(self, name: str) -> Iterator[Any]:
+        """A data set. Raises SourceError for one of which nothing, or not all, is in this file."""
+        with _opened(self._files[name]) as file:
+            data, where = file[name], self.where(name)
+            # A file from elsewhere could name any file of this machine.
+            if data.external or data.is_virtual:
+                raise SourceError(
+                    f"{where}: its values are in other files, which are not read; copy them into one file"
+                )
+            if data.shape is None or not data.id.get_storage_size():
+                raise SourceError(f"{where}: nothing was written into it; get it anew")
+            yield data
 
 
 def read_chunks(path: str, array: ImageArray) -> UnpackedRows:

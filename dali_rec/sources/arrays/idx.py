@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dali_rec.errors import SourceError
-from dali_rec.sources.arrays.labels import label_rows
+from dali_rec.sources.arrays.labels import check_labels, label_rows
 from dali_rec.sources.arrays.layout import ImageArray, Packed, image_shape
 from dali_rec.sources.arrays.source import ArraySet, make_source, without_columns
 from dali_rec.sources.open_file import OpenFile
@@ -26,6 +26,8 @@ from dali_rec.sources.sample import SPLIT_NAMES
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from dali_rec.sources.sample import Source
     from dali_rec.sources.tables.columns import TableOptions
@@ -117,7 +119,8 @@ def _read_set(folder: Path, name: _Name, names: Sequence[_Name], options: TableO
         expected = re.sub("images([-.])idx[34]", r"labels\1idx1", name.file, flags=re.IGNORECASE)
         raise SourceError(f"{folder / name.file}: no {expected} beside it; get it, or say --label-column '' for none")
     path = folder / labels_of[0].file
-    rows = label_rows([(str(path), _read_labels(path))], images.count, str(folder / name.file))
+    labels = _read_labels(path, images.count, str(folder / name.file))
+    rows = label_rows([(str(path), labels)], images.count, str(folder / name.file))
     return ArraySet(str(path), images, rows, (None,) * len(rows[0]), name.split)
 
 
@@ -127,8 +130,9 @@ def _open_images(path: Path, file: str) -> ImageArray:
     return ImageArray(file, "", opened.shape[0], shape, opened.header, shape.size, opened.packed)
 
 
-def _read_labels(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def _read_labels(path: Path, images: int, images_name: str) -> NDArray[np.uint8]:
     opened = _Idx(path)
+    check_labels(str(path), np.dtype(np.uint8), opened.shape, images, images_name)
     try:
         if opened.packed is None:
             with OpenFile(str(path)) as plain:

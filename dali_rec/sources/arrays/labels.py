@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 _NO_LABEL: Labels = (0.0,)
 _LEAST_ONE_HOT = 3
+# More labels of an image, or longer names, would only fill the memory.
+_MOST_LABELS = _LONGEST_NAME = 1 << 16
 
 
 def label_rows(columns: Sequence[tuple[str, NDArray[Any]]], images: int, images_name: str) -> list[Labels]:
@@ -35,6 +38,21 @@ def label_rows(columns: Sequence[tuple[str, NDArray[Any]]], images: int, images_
     return [tuple(one for labels in row for one in labels) for row in zip(*parts, strict=True)]
 
 
+def check_labels(where: str, dtype: np.dtype[Any], shape: Sequence[int], images: int, images_name: str) -> None:
+    """Raise SourceError where an array of this type and shape, which need not be read, has no labels of the images."""
+    shown = " × ".join(map(str, shape)) or "a single value"
+    if not shape or shape[0] != images:
+        raise SourceError(
+            f"{where}: {shown} labels, and {counted(images, 'image')} in {images_name}; as many are expected: get both "
+            "anew, or give those that belong together"
+        )
+    # (N, 1) is one, and so is (N, 1, 1, 1) as PCam has it.
+    if sum(side != 1 for side in shape[1:]) > 1 or not 0 < math.prod(shape[1:]) <= _MOST_LABELS:
+        raise SourceError(f"{where}: labels of {shown}; expected one or several for each image")
+    if dtype.kind not in "SUiufbO" or dtype.itemsize > _LONGEST_NAME:
+        raise _wrong_type(where, dtype)
+
+
 def one_hot(where: str, values: NDArray[Any]) -> list[str]:
     """Say it where the labels of an array look like one class each, with a column for every class."""
     if values.ndim != 2 or values.shape[1] < _LEAST_ONE_HOT or values.dtype.kind not in "biuf":
@@ -47,16 +65,9 @@ def one_hot(where: str, values: NDArray[Any]) -> list[str]:
 
 
 def _columns(where: str, values: NDArray[Any], images: int, images_name: str) -> list[Labels]:
-    shown = " × ".join(map(str, values.shape)) or "a single value"
-    if not values.ndim or len(values) != images:
-        raise SourceError(
-            f"{where}: {shown} labels, and {counted(images, 'image')} in {images_name}; as many are expected: get both "
-            "anew, or give those that belong together"
-        )
-    while values.ndim > 1 and values.shape[-1] == 1:  # (N, 1), and (N, 1, 1, 1) as PCam has it
-        values = values[..., 0]
-    if values.ndim > 2 or 0 in values.shape:
-        raise SourceError(f"{where}: labels of {shown}; expected one or several for each image")
+    check_labels(where, values.dtype, values.shape, images, images_name)
+    width = math.prod(values.shape[1:])
+    values = values.reshape(images) if width == 1 else values.reshape(images, width)
     if values.dtype.kind in "SU":
         plain = _texts(where, values)
     elif values.dtype.kind in "iuf":
@@ -68,8 +79,12 @@ def _columns(where: str, values: NDArray[Any], images: int, images_name: str) ->
     elif values.dtype.kind == "b":
         plain = values.astype(np.uint8).tolist()
     else:
-        raise SourceError(f"{where}: labels of the type {values.dtype.name}; expected numbers, or names as strings")
+        raise _wrong_type(where, values.dtype)
     return [(one,) for one in plain] if values.ndim == 1 else [tuple(row) for row in plain]
+
+
+def _wrong_type(where: str, dtype: np.dtype[Any]) -> SourceError:
+    return SourceError(f"{where}: labels of the type {dtype.name}; expected numbers, or names as strings")
 
 
 def _texts(where: str, values: NDArray[Any]) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from dali_rec.errors import SourceError
+from dali_rec.images import MAX_PIXELS
 from dali_rec.sources.pixels import encode_png
 
 if TYPE_CHECKING:
@@ -111,6 +112,15 @@ def image_shape(where: str, dtype: np.dtype[np.generic], shape: Sequence[int]) -
     shown = " × ".join(map(str, shape)) or "a single number"
     if 0 in shape:
         raise SourceError(f"{where}: an array of {shown}, which holds no images")
+    found = _shape(where, shape, shown)
+    if found.height * found.width > MAX_PIXELS:
+        raise SourceError(
+            f"{where}: its images are {found.height} × {found.width}; at most {MAX_PIXELS:,} pixels are packed"
+        )
+    return found
+
+
+def _shape(where: str, shape: Sequence[int], shown: str) -> ImageShape:
     if len(shape) == 3:
         return ImageShape(shape[1], shape[2])
     if len(shape) == 4:

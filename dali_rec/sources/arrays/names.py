@@ -116,4 +116,6 @@ def _missing(where: str, names: Sequence[str], wanted: str | None, option: str) 
     what = "labels" if option == "--label-column" else "images"
     which = f"no array {wanted!r}" if wanted is not None else f"no array that is called as {what} are"
     none = ", or '' for none" if option == "--label-column" else ""
+    if not names:
+        return SourceError(f"{where}: no arrays in it; get it anew, or give another file")
     return SourceError(f"{where}: {which} in {shown([*map(repr, names)])}; name that of the {what} by {option}{none}")

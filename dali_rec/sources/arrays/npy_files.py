@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 from dali_rec.errors import SourceError
 from dali_rec.sources.arrays.layout import ImageArray, image_shape
 from dali_rec.sources.arrays.names import has_images, has_labels, part
-from dali_rec.sources.arrays.npy import read_header, read_values
+from dali_rec.sources.arrays.npy import NpyHeader, read_header, read_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from dali_rec.sources.tables.columns import TableOptions
@@ -35,17 +36,25 @@ class NpyArrays:
 
     def images(self, name: str) -> ImageArray:
         """See NamedArrays."""
-        path = self._path(name)
-        with path.open("rb") as file:
-            header = read_header(str(path), file, path.stat().st_size)
+        path, header = self._path(name), self._header(name)
         shape = image_shape(str(path), header.dtype, header.shape)
         return ImageArray(path.name, "", header.shape[0], shape, header.length, shape.size)
+
+    def stored(self, name: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
+        """See NamedArrays."""
+        header = self._header(name)
+        return header.dtype, header.shape
 
     def values(self, name: str) -> NDArray[Any]:
         """See NamedArrays."""
         path = self._path(name)
         with path.open("rb") as file:
             return read_values(str(path), file, read_header(str(path), file, path.stat().st_size))
+
+    def _header(self, name: str) -> NpyHeader:
+        path = self._path(name)
+        with path.open("rb") as file:
+            return read_header(str(path), file, path.stat().st_size)
 
     def _path(self, name: str) -> Path:
         return self.folder / self._files[name]

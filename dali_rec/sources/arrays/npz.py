@@ -14,6 +14,7 @@ from dali_rec.sources.arrays.npy import NpyHeader, read_header, read_values
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
 NPZ_SUFFIX = ".npz"
@@ -64,6 +65,11 @@ class NpzArrays:
         if member.compress_type == zipfile.ZIP_DEFLATED:
             packed, first = Packed(start, member.compress_size, -zlib.MAX_WBITS, member.CRC), header.length
         return ImageArray(self._path.name, name, header.shape[0], shape, first, shape.size, packed)
+
+    def stored(self, name: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
+        """See NamedArrays."""
+        header, _ = self._read(name, with_values=False)
+        return header.dtype, header.shape
 
     def values(self, name: str) -> NDArray[Any]:
         """See NamedArrays."""

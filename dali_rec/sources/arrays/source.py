@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from dali_rec.errors import SourceError
 from dali_rec.sources.arrays.images import ArrayImages
-from dali_rec.sources.arrays.labels import label_rows, one_hot
+from dali_rec.sources.arrays.labels import check_labels, label_rows, one_hot
 from dali_rec.sources.arrays.names import choose_arrays
 from dali_rec.sources.item_labels import number_labels
 from dali_rec.sources.sample import Sample, SampleTable, Source, Split
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from dali_rec.sources.arrays.layout import ImageArray
@@ -61,6 +62,9 @@ class NamedArrays(Protocol):
     def images(self, name: str) -> ImageArray:
         """An array of images. Raises SourceError where it is none."""
 
+    def stored(self, name: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
+        """The type and shape of an array, of which nothing else is read."""
+
     def values(self, name: str) -> NDArray[Any]:
         """The values of an array."""
 
@@ -74,6 +78,8 @@ def read_named(arrays: NamedArrays, options: TableOptions, classes: Sequence[str
         images, where = arrays.images(choice.images), arrays.where(choice.images)
         if images.shape.planes:
             notes.append(f"{where}: the second of its dimensions is taken for the channels")
+        for name in choice.labels:
+            check_labels(arrays.where(name), *arrays.stored(name), images.count, where)
         columns = [(arrays.where(name), arrays.values(name)) for name in choice.labels]
         notes += [note for name, values in columns for note in one_hot(name, values)]
         labels = label_rows(columns, images.count, where)

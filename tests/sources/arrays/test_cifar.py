@@ -157,7 +157,8 @@ class Hostile:
         ({"labels": [0], "data": noise(1, 3072).astype(np.uint16)}, "no array of N × 3,072 bytes"),
         ({"labels": [0, 1], "data": np.asfortranarray(noise(2, 3072))}, "no array of N × 3,072 bytes"),
         ({"labels": [0, 1], "data": noise(1, 3072)}, ": 2 labels, and 1 image in"),
-        ({"labels": [b"cat"], "data": noise(1, 3072)}, "row 0: what stands in 'labels' is no whole number"),
+        ({"labels": [b"cat"], "data": noise(1, 3072)}, "row 0: what stands in 'labels' is no number of a class"),
+        ({"labels": [10**40], "data": noise(1, 3072)}, "row 0: what stands in 'labels' is no number of a class"),
         ({1: 2}, "short text is expected"),
     ],
 )

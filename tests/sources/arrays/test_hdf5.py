@@ -83,17 +83,32 @@ def test_places_behind_a_user_block_are_found(tmp_path):
     assert np.array_equal(pixels_of(read(tmp_path / "x.h5")), x)
 
 
-def test_virtual_and_unwritten_data_sets_are_read(tmp_path):
+def test_values_in_other_files_and_values_that_were_never_written_are_refused(tmp_path):
     x = noise(12, 6, 5, 3)
     write(tmp_path / "part.h5", {"images": x})
+    (tmp_path / "secret").write_bytes(x.tobytes())
     together = h5py.VirtualLayout(shape=x.shape, dtype=x.dtype)
     together[:] = h5py.VirtualSource(tmp_path / "part.h5", "images", shape=x.shape)
     with h5py.File(tmp_path / "x.h5", "w") as file:
-        file.create_virtual_dataset("images", together)
-        file["labels"] = LABELS
-        file.create_dataset("x", x.shape, np.uint8, fillvalue=9)
-    assert np.array_equal(pixels_of(read(tmp_path / "x.h5", location="images")), x)
-    assert (pixels_of(read(tmp_path / "x.h5", location="x")) == 9).all()
+        file.create_virtual_dataset("virtual", together)
+        file.create_dataset("external", x.shape, np.uint8, external=[(tmp_path / "secret", 0, x.nbytes)])
+        file.create_dataset("unwritten", (1 << 40, 6, 5), np.uint8, chunks=(1, 6, 5))
+        file.create_dataset("nothing", data=h5py.Empty("u1"))
+        file["link"] = h5py.ExternalLink("part.h5", "/images")
+        file["x"], file["labels"] = x, LABELS
+        file.create_dataset("others", (12,), np.uint8, external=[(tmp_path / "secret", 0, 12)])
+    elsewhere, empty = r"x\.h5, \w+: its values are in other files", r"x\.h5, \w+: nothing was written into it"
+    for name, reason in (("virtual", elsewhere), ("external", elsewhere), ("unwritten", empty), ("nothing", empty)):
+        with pytest.raises(SourceError, match=reason):
+            read(tmp_path / "x.h5", location=name)
+    with pytest.raises(SourceError, match=r"x\.h5: no array 'link' in"):
+        read(tmp_path / "x.h5", location="link")
+    with pytest.raises(SourceError, match=elsewhere):
+        read(tmp_path / "x.h5", location="x", labels=("others",))
+    with h5py.File(tmp_path / "links.h5", "w") as file:
+        file["images"] = h5py.ExternalLink("part.h5", "/images")
+    with pytest.raises(SourceError, match=r"links\.h5: no arrays in it"):
+        read(tmp_path / "links.h5")
 
 
 def test_chunks_of_many_images_are_not_shuffled_unless_all_are_kept(tmp_path, monkeypatch):

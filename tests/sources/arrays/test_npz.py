@@ -2,6 +2,7 @@
 
 import io
 import re
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -11,6 +12,7 @@ from array_files import decoded, labels_of, noise, pixels_of, read, split_of
 import dali_rec
 from dali_rec.cli import main
 from dali_rec.errors import SourceError
+from dali_rec.images import MAX_PIXELS
 from dali_rec.sources import SourceOptions, open_source
 
 SAVE = {"stored": np.savez, "deflated": np.savez_compressed}
@@ -107,6 +109,8 @@ def test_other_arrays_are_refused_with_the_remedy(tmp_path, images, reason):
     [
         (np.arange(11), "labels: 11 labels, and 12 images in .*x.npz, images; as many are expected"),
         (np.zeros((12, 6, 5)), "labels of 12 × 6 × 5; expected one or several"),
+        (np.zeros((12, 1 << 17), np.bool_), "labels of 12 × 131072; expected one or several"),
+        (np.zeros(12, "U20000"), r"labels of the type str\d+; expected numbers, or names"),
         (np.array([0.0] * 7 + [np.nan] * 5), "labels, row 7: a label is not finite"),
         (np.zeros(12, "M8[s]"), r"labels of the type datetime64\[s\]; expected numbers, or names"),
         (np.array(["a"] * 12, object), "objects, which are pickled"),
@@ -238,6 +242,24 @@ def test_members_that_lie_about_their_length_are_refused(tmp_path):
         read(tmp_path / "x.npz")
     with pytest.raises(SourceError, match=r"x\.npz, labels: cannot be read as \.npy"):
         read(tmp_path / "x.npz", location="labels", labels=("",))
+
+
+def test_labels_that_would_fill_the_memory_are_refused_unread(tmp_path):
+    many = 1 << 26
+    np.savez_compressed(tmp_path / "x.npz", images=noise(12, 6, 5), labels=np.zeros(many, np.uint8))
+    tracemalloc.start()
+    try:
+        with pytest.raises(SourceError, match=f"labels: {many} labels, and 12 images in"):
+            read(tmp_path / "x.npz")
+        assert tracemalloc.get_traced_memory()[1] < many / 4
+    finally:
+        tracemalloc.stop()
+
+
+def test_images_of_more_pixels_than_are_packed_are_refused(tmp_path):
+    np.savez_compressed(tmp_path / "x.npz", images=np.zeros((1, 1, MAX_PIXELS + 1), np.uint8), labels=np.zeros(1))
+    with pytest.raises(SourceError, match=r"x\.npz, images: its images are 1 × 178956971; at most 178,956,970 pixels"):
+        read(tmp_path / "x.npz")
 
 
 def test_other_compression_is_refused(tmp_path):
