@@ -98,8 +98,8 @@ def _split(source: Source, options: PackOptions) -> list[tuple[str | None, Sampl
     if source.splits:
         if options.split:
             raise SourceError(
-                f"{source.root}: it is split already ({', '.join(split.name for split in source.splits)}); "
-                "leave --split out, or pack one of them; --split-column '' makes one data set of a table"
+                f"{source.name}: it is split already ({', '.join(split.name for split in source.splits)}); "
+                "leave --split out, or pack one of them; --split-column '' makes one data set of a table or of arrays"
             )
         for split in source.splits:
             check_name(split.name)
@@ -113,11 +113,11 @@ def _split(source: Source, options: PackOptions) -> list[tuple[str | None, Sampl
 
 def _make_plan(source: Source, samples: SampleTable, name: str, split: str | None, options: PackOptions) -> Plan:
     if not len(samples) and split is not None and source.splits:
-        raise SourceError(f"{source.root}: the split {split!r} has no images; take it away, or give it some")
+        raise SourceError(f"{source.name}: the split {split!r} has no images; take it away, or give it some")
     if not len(samples) and split is not None:
         remedy = "; --stratify parts each class by itself, and they are small" if options.stratify else ""
         raise SourceError(
-            f"the split {split!r} gets none of the {len(source.samples)} images of {source.root}; give it a larger "
+            f"the split {split!r} gets none of the {len(source.samples)} images of {source.name}; give it a larger "
             f"share, or leave it out{remedy}"
         )
     if len(samples) < (options.shards or 1):
@@ -126,7 +126,7 @@ def _make_plan(source: Source, samples: SampleTable, name: str, split: str | Non
     if shuffles(source, options):
         if source.is_in_order:
             raise SourceError(
-                f"{source.root}: its images can be read in their order alone, and not shuffled at the same time; leave "
+                f"{source.name}: its images can be read in their order alone, and not shuffled at the same time; leave "
                 "--shuffle out, and shuffle the packed data set by 'dali-rec shuffle', or when it is loaded"
             )
         order = array("q", range(len(samples)))

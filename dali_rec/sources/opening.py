@@ -83,7 +83,7 @@ def open_source(source: object, options: SourceOptions | None = None) -> Source:
         path = as_path(source)
         if names_packed(path):
             return _open_packed(path, str(path), options)
-        return say_overlap(_open_files(path, options))
+        return say_overlap(replace(_open_files(path, options), path=str(path)))
     if isinstance(source, Dataset):
         return _open_packed(source, source.name, options)
     if isinstance(source, Mapping) and source and all(isinstance(one, Dataset) for one in source.values()):

@@ -216,7 +216,7 @@ class Source:
     column of labels, where there are several columns. ``pixels``: where images are that are no files of their own.
     ``is_in_order``: whether they are read fast in their order alone. ``has_boxes``: whether the labels are boxes (see
     ``BoxSamples``), and ``classes`` the names of objects. ``files``: the .rec files or archives that images are in,
-    which must not be written over.
+    which must not be written over. ``path``: what it was opened by, if that is one.
     """
 
     samples: SampleTable
@@ -231,6 +231,12 @@ class Source:
     is_in_order: bool = False
     has_boxes: bool = False
     files: tuple[str, ...] = ()
+    path: str = ""
+
+    @property
+    def name(self) -> str:
+        """What messages call it: the file, where ``root`` is the folder that it is in."""
+        return self.path or self.root
 
     @property
     def label_kind(self) -> Literal["class", "values", "boxes"]:

@@ -106,6 +106,12 @@ def test_what_is_larger_than_is_kept_is_not_shuffled(small, packed, tmp_path):
     assert [one.manifest.records for one in report.sets] == [480, 120]
 
 
+def test_a_file_in_the_working_folder_is_named(small, packed, tmp_path, monkeypatch):
+    monkeypatch.chdir(packed.parent)
+    with pytest.raises(SourceError, match=f"^{packed.name}: its images can be read in their order alone"):
+        dali_rec.pack(packed.name, tmp_path / "out", shuffle=True)
+
+
 def test_what_is_kept_whole_can_be_shuffled(blocks, packed, tmp_path, images):
     dali_rec.pack(packed, tmp_path / "out", shuffle=True, workers=2)
     order = [int(line.split("\t")[2].rpartition("#")[2]) for line in (tmp_path / "out.lst").read_text().splitlines()]
