@@ -199,10 +199,17 @@ def _named(name: str, source: Source, classes: tuple[str, ...] | None) -> Source
 
 def _unknown(path: Path) -> SourceError:
     remedy = next((what for ends, what in _REMEDIES if path.name.lower().endswith(ends)), "")
+    if _is_of_cifar(path):
+        remedy = ". Give the folder that it is in, to pack CIFAR whole"
     if is_image(path.name):
         remedy = ". Give the folder of the image, or a list or table of images"
     kinds = ", ".join((".tar", ".zip", *_SUFFIXES, ".rec"))
     return SourceError(f"{path}: not a folder, {kinds}; those are what can be packed{remedy}")
+
+
+def _is_of_cifar(path: Path) -> bool:
+    found = find_arrays(path.absolute().parent)
+    return found is not None and found.kind == "cifar"
 
 
 def _kind(path: Path) -> str:

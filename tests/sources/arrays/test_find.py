@@ -66,3 +66,17 @@ def test_a_folder_around_that_of_the_arrays_is_told(tmp_path, write):
     write(tmp_path / "raw")
     with pytest.raises(SourceError, match=r"no images in it, but raw/.*\. Pack these, or the folder they are in"):
         read(tmp_path)
+
+
+def test_files_that_are_data_sets_of_their_own_are_packed_one_by_one(tmp_path):
+    for name in ("split_train_x.h5", "split_test_x.h5"):
+        (tmp_path / name).touch()
+    with pytest.raises(SourceError, match=r"no images in it, but split_test_x\.h5, .*\. Pack these one by one$"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["data_batch_1", "batches.meta"])
+def test_for_a_file_of_cifar_its_folder_is_named(tmp_path, name):
+    write_cifar10(tmp_path / "x")
+    with pytest.raises(SourceError, match=rf"{name}: not a folder.*\. Give the folder that it is in"):
+        read(tmp_path / "x" / name)
