@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -89,6 +90,9 @@ def _wrong_type(where: str, dtype: np.dtype[Any]) -> SourceError:
 
 def _texts(where: str, values: NDArray[Any]) -> Any:
     if values.dtype.kind == "U":
+        codes = np.frombuffer(values.tobytes(), f"{values.dtype.str[0]}u4")
+        if (((codes >= 0xD800) & (codes < 0xE000)) | (codes > sys.maxunicode)).any():  # surrogates, and none at all
+            raise SourceError(f"{where}: a label is no text of Unicode; get it anew")
         return values.tolist()
     try:
         return np.char.decode(values, "utf-8").tolist()

@@ -115,6 +115,8 @@ def test_other_arrays_are_refused_with_the_remedy(tmp_path, images, reason):
         (np.zeros(12, "M8[s]"), r"labels of the type datetime64\[s\]; expected numbers, or names"),
         (np.array(["a"] * 12, object), "objects, which are pickled"),
         (np.array([b"\xff"] * 12), "not UTF-8"),
+        (np.full(12, 0x110000, np.uint32).view("U1"), "labels: a label is no text of Unicode"),
+        (np.full(12, 0xD800, ">u4").view(">U1"), "labels: a label is no text of Unicode"),
     ],
 )
 def test_labels_that_are_none_are_refused(tmp_path, labels, reason):
