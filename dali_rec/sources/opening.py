@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dali_rec._files import as_path, as_url
+from dali_rec._numbers import counted
 from dali_rec.dataset import Dataset
 from dali_rec.errors import SourceError
 from dali_rec.sources.archives.files import find_archives
 from dali_rec.sources.archives.folder import ArchiveFolder
 from dali_rec.sources.archives.root import below_root, find_root
 from dali_rec.sources.archives.source import read_archives
-from dali_rec.sources.arrays.find import ARRAY_SUFFIXES, find_arrays, read_arrays
+from dali_rec.sources.arrays.find import ARRAY_SUFFIXES, find_arrays, is_array, read_arrays
 from dali_rec.sources.detection import find_format, find_inside, read_detection
 from dali_rec.sources.detection.coco_folder import unread_boxes
 from dali_rec.sources.detection.yolo import unread_labels
@@ -36,11 +37,13 @@ from dali_rec.sources.parquet.source import read_parquet
 from dali_rec.sources.tables.columns import TableOptions
 from dali_rec.sources.tables.rows import TABLE_SUFFIXES
 from dali_rec.sources.tables.table import read_table
-from dali_rec.sources.tfrecord.files import TFRECORD_SUFFIXES, find_tfrecords
+from dali_rec.sources.tfrecord.files import TFRECORD_SUFFIXES, find_tfrecords, is_tfrecord_name
 from dali_rec.sources.tfrecord.source import read_tfrecords
-from dali_rec.sources.walk import is_image
+from dali_rec.sources.walk import is_image, shown, walk
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dali_rec.sources.detection import Kind
     from dali_rec.sources.sample import Source
     from dali_rec.sources.walk import Folder
@@ -134,7 +137,8 @@ def _open_path(path: Path, options: SourceOptions, root: Folder | None = None) -
     tfrecords = find_tfrecords(path) if annotations is None and parquet is None else None
     if tfrecords is not None:
         refuse_other_options(str(path), "tfrecord", options)
-        return read_tfrecords(tfrecords, options.table, options.classes, options.flagged, options.empty)
+        source = read_tfrecords(tfrecords, options.table, options.classes, options.flagged, options.empty)
+        return replace(source, notes=(*source.notes, *_left_out(path, is_array)))
     if annotations is None and not path.is_dir() and path.suffix.lower() not in _SUFFIXES:
         raise _unknown(path)
     refuse_other_options(str(path), annotations or ("parquet" if parquet is not None else _kind(path)), options)
@@ -148,8 +152,16 @@ def _open_path(path: Path, options: SourceOptions, root: Folder | None = None) -
             raise SourceError(
                 f"{path}: --root is an archive, which does not go with {kind_of(parquet.files[0])}; unpack it"
             )
-        return read_parquet(parquet, root, options.table, options.classes)
+        source = read_parquet(parquet, root, options.table, options.classes)
+        others = _left_out(path, lambda name: is_array(name) or is_tfrecord_name(name))
+        return replace(source, notes=(*source.notes, *others))
     return _read_images(path, root, options)
+
+
+def _left_out(path: Path, is_other: Callable[[str], bool]) -> list[str]:
+    """Say it where beside what is packed there are files that may hold images in other forms."""
+    others = [name for name in next(walk(path))[1] if is_other(name)] if path.is_dir() else []
+    return [f"{path}: {counted(len(others), 'file')} of other kinds left out: {shown(others)}"] if others else []
 
 
 def _read_images(path: Path, root: Folder | None, options: SourceOptions) -> Source:

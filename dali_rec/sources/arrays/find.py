@@ -16,7 +16,9 @@ from dali_rec.sources.arrays.npy_files import NPY_SUFFIX, is_npy, npy_beside, np
 from dali_rec.sources.arrays.npz import NPZ_SUFFIX, NpzArrays
 from dali_rec.sources.arrays.source import read_named
 from dali_rec.sources.hidden_names import is_hidden
-from dali_rec.sources.walk import is_folder, is_image, unreadable
+from dali_rec.sources.parquet.row_files import kind_of
+from dali_rec.sources.tfrecord.files import is_tfrecord_name
+from dali_rec.sources.walk import is_folder, is_image, unreadable, walk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,17 +45,19 @@ class ArrayFiles:
 def find_arrays(path: Path) -> ArrayFiles | None:
     """The arrays that a path means, by the names of files alone; None where it means none.
 
-    In a folder of arrays lie no images that are files, and beside .npy files no folders.
+    In a folder of arrays lie no images that are files, nor in the folders in it. Beside .npy files lie no folders, and
+    no tables or records.
     """
     if not path.is_dir():
-        kind = _kind(path.name)
-        return None if kind is None else ArrayFiles(path, kind)
+        of_file = _kind(path.name)
+        return None if of_file is None else ArrayFiles(path, of_file)
     files, has_folders = _look_into(path)
-    if has_idx_images(files):
-        return ArrayFiles(path, "idx", files)
-    if has_cifar(files):
-        return ArrayFiles(path, "cifar", files)
-    stems = [] if has_folders else [npy_stem(file) for file in files if is_npy(file)]
+    kind: _Kind | None = "idx" if has_idx_images(files) else "cifar" if has_cifar(files) else None
+    if kind is not None:
+        is_of_images = has_folders and any(is_image(name) for _, names in walk(path) for name in names)
+        return None if is_of_images else ArrayFiles(path, kind, files)
+    others = has_folders or any(kind_of(file) or is_tfrecord_name(file) for file in files)
+    stems = [] if others else [npy_stem(file) for file in files if is_npy(file)]
     return ArrayFiles(path, "npy", files) if any(map(has_images, stems)) and any(map(has_labels, stems)) else None
 
 

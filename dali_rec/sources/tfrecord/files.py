@@ -65,8 +65,13 @@ def find_tfrecords(path: Path) -> TFRecordFiles | None:
     return TFRecordFiles(str(path), folder, files, splits if splits is not None and len({*splits}) > 1 else None)
 
 
+def is_tfrecord_name(name: str) -> bool:
+    """Whether a file is called as TFRecord files alone are."""
+    return _NAMED.fullmatch(name) is not None
+
+
 def _is_tfrecord(path: Path) -> bool:
-    if _NAMED.fullmatch(path.name) is not None:
+    if is_tfrecord_name(path.name):
         return True
     return _MAY_BE.fullmatch(path.name) is not None and begins_as_records(path)
 

@@ -1,7 +1,9 @@
 """Which folders and files are arrays."""
 
 import numpy as np
+import parquet_files
 import pytest
+import tfrecord_files
 from array_files import noise, read, write_cifar10, write_mnist
 from support import make_class_folder
 
@@ -80,3 +82,29 @@ def test_for_a_file_of_cifar_its_folder_is_named(tmp_path, name):
     write_cifar10(tmp_path / "x")
     with pytest.raises(SourceError, match=rf"{name}: not a folder.*\. Give the folder that it is in"):
         read(tmp_path / "x" / name)
+
+
+@pytest.mark.parametrize("write", [write_mnist, write_cifar10])
+def test_arrays_beside_folders_of_images_are_other_files(tmp_path, write):
+    folder = tmp_path / "x"
+    write(folder)
+    (folder / "notes").mkdir()
+    assert find_arrays(folder) is not None
+    make_class_folder(folder / "png", {"a": 2, "b": 1})
+    source = read(folder)
+    assert len(source.samples) == 3
+    assert "directly in" in source.notes[0]
+
+
+def test_of_a_data_set_in_several_forms_one_is_packed_and_the_others_told(tmp_path):
+    np.save(tmp_path / "x.npy", noise(3, 6, 5))
+    np.save(tmp_path / "y.npy", np.arange(3))
+    assert len(read(tmp_path).samples) == 3
+    tfrecord_files.labelled(tmp_path / "a.tfrecord", range(5))
+    source = read(tmp_path)
+    assert len(source.samples) == 5
+    assert f"{tmp_path}: 2 files of other kinds left out: x.npy, y.npy" in source.notes
+    parquet_files.labelled(tmp_path / "a.parquet", [0, 1])
+    source = read(tmp_path)
+    assert len(source.samples) == 2
+    assert f"{tmp_path}: 3 files of other kinds left out: a.tfrecord, x.npy, y.npy" in source.notes
