@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from dali_rec._disks import map_file
 from dali_rec.errors import ImageRejectedError, SourceError
-from dali_rec.sources.pickled import Form, PickledArray, Piece, decode_piece, read_pickle
+from dali_rec.sources.pickled import read_pickle
+from dali_rec.sources.pickled_values import Form, PickledArray, Piece, decode_piece
 from dali_rec.sources.sample import Sample, SampleTable, Source
 from dali_rec.sources.tables.pixel_table import PixelTable
 

@@ -11,45 +11,18 @@ its size before anything is made of them, so memory is bounded by the number of 
 
 from __future__ import annotations
 
-import codecs
 import struct
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from dali_rec.errors import SourceError
+from dali_rec.sources.pickled_values import MAX_TEXT, Form, PickledArray, Piece, piece_text
 
 if TYPE_CHECKING:
     import mmap
     from collections.abc import Callable
 
 MAX_STEPS = 5_000_000
-_MAX_TEXT = 200
-
-#: How a byte string stands in the file: as it is, as the UTF-8 of Latin-1 characters, with Python's escapes, or as the
-#: raw-unicode-escape of Latin-1 characters. "utf8" and "unicode" are text, which is no byte string until encoded.
-Form = Literal["raw", "latin1", "escaped", "unicode-latin1", "utf8", "unicode"]
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A string in the file: ``length`` bytes from ``start`` on, to be read by ``form``."""
-
-    start: int
-    length: int
-    form: Form
-
-
-@dataclass(slots=True)
-class PickledArray:
-    """A NumPy array: its type as NumPy writes it (u1, b1, O8), its shape, and a Piece, or a list of objects.
-
-    is_fortran: whether its columns come first.
-    """
-
-    dtype: str = ""
-    shape: tuple[int, ...] = ()
-    data: Any = None
-    is_fortran: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,28 +64,6 @@ _INTEGERS = {ord("K"): "<B", ord("M"): "<H", ord("J"): "<i"}
 _TUPLES = {0x85: 1, 0x86: 2, 0x87: 3}
 _SKIPPED = {0x80: 1, 0x95: 8}
 _STOP = ord(".")
-
-
-def decode_piece(data: bytes, form: Form) -> bytes:
-    """The byte string that the bytes of a Piece mean. Raises ValueError for text and for damaged escapes."""
-    if form == "raw":
-        return data
-    if form == "latin1":
-        return data.decode("utf-8").encode("latin-1")
-    if form == "unicode-latin1":
-        return data.decode("raw-unicode-escape").encode("latin-1")
-    if form == "escaped" and len(data) >= 2 and data[:1] in (b"'", b'"') and data[-1:] == data[:1]:
-        decoded: bytes = codecs.escape_decode(data[1:-1])[0]
-        return decoded
-    raise ValueError("text or damaged escapes where bytes were expected")
-
-
-def piece_text(piece: Any, data: bytes | mmap.mmap) -> str:
-    """The short text that a Piece is, of a string of Python 2 too. Raises ValueError for anything else."""
-    if not isinstance(piece, Piece) or piece.length > _MAX_TEXT:
-        raise ValueError("something else where a short text is expected")
-    content = data[piece.start : piece.start + piece.length]
-    return (decode_piece(content, "escaped") if piece.form == "escaped" else content).decode("utf-8")
 
 
 def read_pickle(data: bytes | mmap.mmap, name: str) -> Any:
@@ -201,12 +152,12 @@ class _Machine:
 
     def short_line(self) -> str:
         start, end = self.line()
-        if end - start > _MAX_TEXT:
+        if end - start > MAX_TEXT:
             raise _Refused("it has a name or number of more than 200 characters")
         return self.data[start:end].decode("ascii")
 
     def text(self, piece: Any) -> str:
-        if not isinstance(piece, Piece) or piece.length > _MAX_TEXT:
+        if not isinstance(piece, Piece) or piece.length > MAX_TEXT:
             raise _Refused("it has something else where a short text is expected")
         return piece_text(piece, self.data)
 

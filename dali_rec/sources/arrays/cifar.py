@@ -16,7 +16,8 @@ from dali_rec.errors import SourceError
 from dali_rec.sources.arrays.labels import label_rows
 from dali_rec.sources.arrays.layout import ImageArray, ImageShape
 from dali_rec.sources.arrays.source import ArraySet, make_source
-from dali_rec.sources.pickled import PickledArray, Piece, piece_text, read_pickle
+from dali_rec.sources.pickled import read_pickle
+from dali_rec.sources.pickled_values import PickledArray, Piece, piece_text
 from dali_rec.sources.tables.columns import TableOptions, without_empty_label
 from dali_rec.sources.text_lines import text_lines
 
