@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import glob
+import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +19,36 @@ if TYPE_CHECKING:
 SPLIT_WORDS = {**SPLIT_NAMES, "eval": "test", "evaluation": "test"}
 _WORDS = re.compile("[a-z]+")
 _ENDS_WITH_NUMBERS = re.compile(r"-of-\d+\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class ShardFiles:
+    """The files of one data set.
+
+    name: what messages call them. folder: what the names of files are relative to. splits: of each file, None where
+    all are one data set.
+    """
+
+    name: str
+    folder: Path
+    files: tuple[str, ...]
+    splits: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
+
+
+def files_of_pattern(pattern: Path, is_one: Callable[[Path], bool]) -> tuple[Path, tuple[str, ...]] | None:
+    """The files that a pattern means, of those that ``is_one`` takes, and the folder that they are in; None without."""
+    found = [one for one in map(Path, glob.glob(str(pattern), recursive=True)) if is_one(one)]  # noqa: PTH207
+    if not found:
+        return None
+    found.sort(key=Path.as_posix)  # and not as Windows has it, which is another order
+    folder = Path(os.path.commonpath([one.parent for one in found]))
+    return folder, tuple(one.relative_to(folder).as_posix() for one in found)
+
+
+def several(splits: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """The splits of files if they are several, None if all are of one."""
+    return splits if splits is not None and len({*splits}) > 1 else None
 
 
 def split_word(name: str) -> str | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from dali_rec._numbers import counted
@@ -15,9 +14,12 @@ from dali_rec.sources.parquet.row_files import ROW_SUFFIXES, kind_of
 from dali_rec.sources.parquet.saved import DICT, find_saved
 from dali_rec.sources.shard_files import (
     SPLIT_WORDS,
+    ShardFiles,
     absent_shards,
+    files_of_pattern,
     known_names,
     refuse_several_sets,
+    several,
     split_word,
     splits_of_files,
 )
@@ -29,22 +31,7 @@ _ENDS = "|".join(map(re.escape, ROW_SUFFIXES))
 _SHARD = re.compile(rf"(.+)-(\d{{5}})-of-(\d{{5}}).*(?:{_ENDS})", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class ParquetFiles:
-    """The files of one data set.
-
-    name: what messages call them. folder: what the names of files are relative to. splits: of each file, None where
-    all are one data set.
-    """
-
-    name: str
-    folder: Path
-    files: tuple[str, ...]
-    splits: tuple[str, ...] | None = None
-    notes: tuple[str, ...] = ()
-
-
-def find_parquet(path: Path) -> ParquetFiles | None:
+def find_parquet(path: Path) -> ShardFiles | None:
     """The Parquet or Arrow files that a path means: a file, a folder of them, or a pattern; None where it means none.
 
     The files of a folder are those, and of the splits, that ``datasets`` wrote down beside them (see ``find_saved``),
@@ -57,15 +44,12 @@ def find_parquet(path: Path) -> ParquetFiles | None:
     if path.is_dir():
         return _in_folder(path) if _holds_rows(path) else None
     if path.exists():
-        return ParquetFiles(str(path), path.parent, (path.name,)) if kind_of(path.name) else None
-    found = [Path(one) for one in glob.glob(str(path), recursive=True) if kind_of(one)]  # noqa: PTH207
-    if not found:
+        return ShardFiles(str(path), path.parent, (path.name,)) if kind_of(path.name) else None
+    found = files_of_pattern(path, lambda one: kind_of(one.name) is not None)
+    if found is None:
         return None
-    found.sort(key=Path.as_posix)  # and not as Windows has it, which is another order
-    folder = Path(os.path.commonpath([one.parent for one in found]))
-    files = tuple(one.relative_to(folder).as_posix() for one in found)
-    splits = splits_of_files(str(path), files, split_of)
-    return ParquetFiles(str(path), folder, files, splits if splits is not None and len({*splits}) > 1 else None)
+    folder, files = found
+    return ShardFiles(str(path), folder, files, several(splits_of_files(str(path), files, split_of)))
 
 
 def _holds_rows(folder: Path) -> bool:
@@ -82,7 +66,7 @@ def _holds_rows(folder: Path) -> bool:
     return is_found
 
 
-def _in_folder(folder: Path) -> ParquetFiles:
+def _in_folder(folder: Path) -> ShardFiles:
     tree = scan(folder)
     parquet = tuple(name for name in tree.others if kind_of(name) == "Parquet")
     arrow = tuple(name for name in tree.others if kind_of(name) == "Arrow")
@@ -107,10 +91,10 @@ def _in_folder(folder: Path) -> ParquetFiles:
         splits = splits_of_files(str(folder), files, split_of)
     if not named:
         refuse_several_sets(folder, files)
-    return ParquetFiles(str(folder), folder, files, splits, tuple(notes))
+    return ShardFiles(str(folder), folder, files, splits, tuple(notes))
 
 
-def _as_saved(folder: Path, files: tuple[str, ...], saved: list[tuple[str, str]], notes: list[str]) -> ParquetFiles:
+def _as_saved(folder: Path, files: tuple[str, ...], saved: list[tuple[str, str]], notes: list[str]) -> ShardFiles:
     """What ``datasets`` saved, all of one data set. Raises SourceError where several may be there."""
     chosen = tuple(file for file, _ in saved)
     left_out = sorted({*files}.difference(chosen))
@@ -122,9 +106,9 @@ def _as_saved(folder: Path, files: tuple[str, ...], saved: list[tuple[str, str]]
         refuse_several_sets(folder, chosen)
     if all(split for _, split in saved):
         names = known_names(split for _, split in saved)
-        return ParquetFiles(str(folder), folder, chosen, tuple(names[split] for _, split in saved), tuple(notes))
+        return ShardFiles(str(folder), folder, chosen, tuple(names[split] for _, split in saved), tuple(notes))
     is_one = len({file.rpartition("/")[0] for file in chosen}) == 1  # whatever its folder is called
-    return ParquetFiles(
+    return ShardFiles(
         str(folder), folder, chosen, None if is_one else splits_of_files(str(folder), chosen, split_of), tuple(notes)
     )
 

@@ -26,8 +26,8 @@ from dali_rec.sources.tables.table_rows import TableRows
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from dali_rec.sources.parquet.files import ParquetFiles
     from dali_rec.sources.sample import Source
+    from dali_rec.sources.shard_files import ShardFiles
     from dali_rec.sources.tables.columns import Columns, TableOptions
 
 # No column is called so.
@@ -37,7 +37,7 @@ _UNKNOWN = -1
 
 
 def read_parquet(
-    found: ParquetFiles, root: Path | None, options: TableOptions, classes: Sequence[str] | None = None
+    found: ShardFiles, root: Path | None, options: TableOptions, classes: Sequence[str] | None = None
 ) -> Source:
     """The images that Parquet or Arrow files hold or name, in their order.
 
@@ -83,7 +83,7 @@ def read_parquet(
     return source if table.paths is None else table.paths.in_source(source)
 
 
-def _open_all(found: ParquetFiles) -> tuple[list[OpenedFile], list[str]]:
+def _open_all(found: ShardFiles) -> tuple[list[OpenedFile], list[str]]:
     """The files, by what is said of them beside, and what the user should hear of that."""
     folders = {os.path.dirname(file) for file in found.files if kind_of(file) == "Arrow"}  # noqa: PTH120
     beside = {place: read_beside(found.folder / place) for place in sorted(folders)}
@@ -162,7 +162,7 @@ class _Reader:
     """The rows of files, one after another, numbered through from 0; as Places it says which is which."""
 
     def __init__(
-        self, found: ParquetFiles, files: Sequence[OpenedFile], splits: Sequence[str] | None, columns: Columns
+        self, found: ShardFiles, files: Sequence[OpenedFile], splits: Sequence[str] | None, columns: Columns
     ) -> None:
         self.name = found.name
         self._files = files

@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dali_rec.sources.detection import Empty, Flagged
+    from dali_rec.sources.shard_files import ShardFiles
     from dali_rec.sources.tfrecord.example import Feature
     from dali_rec.sources.tfrecord.features import ImageFeatures, Seen
-    from dali_rec.sources.tfrecord.files import TFRecordFiles
     from dali_rec.sources.tfrecord.records import Record
 
 _DEFAULTS = TableOptions()
@@ -100,7 +100,7 @@ def boxes_passed_over(where: str, seen: Mapping[str, Seen]) -> list[str]:
 
 
 def read_boxes(
-    found: TFRecordFiles,
+    found: ShardFiles,
     of_split: Mapping[str | None, Sequence[str]],
     image: ImageFeatures,
     boxes: BoxFeatures,

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-import glob
-import os
 import re
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from dali_rec.sources.shard_files import absent_shards, known_names, refuse_several_sets, split_word, splits_of_files
+from dali_rec.sources.shard_files import (
+    ShardFiles,
+    absent_shards,
+    files_of_pattern,
+    known_names,
+    refuse_several_sets,
+    several,
+    split_word,
+    splits_of_files,
+)
 from dali_rec.sources.tfrecord.records import begins_as_records
 from dali_rec.sources.tfrecord.tfds import split_names
 from dali_rec.sources.walk import is_image, walk
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 #: How TFRecord files are mostly called.
 TFRECORD_SUFFIXES = (".tfrecord", ".tfrecords", ".tfrec")
@@ -24,22 +33,7 @@ _SHARD = re.compile(rf"(.+)-(\d{{5,}})-of-(\d{{5,}})(?:{_SUFFIX}|\.record)?", re
 _EXTENSION = re.compile(rf"(?:{_SUFFIX}|\.record)(?:\.gz)?\Z", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class TFRecordFiles:
-    """The files of one data set.
-
-    name: what messages call them. folder: what the names of files are relative to. splits: of each file, None where
-    all are one data set.
-    """
-
-    name: str
-    folder: Path
-    files: tuple[str, ...]
-    splits: tuple[str, ...] | None = None
-    notes: tuple[str, ...] = ()
-
-
-def find_tfrecords(path: Path) -> TFRecordFiles | None:
+def find_tfrecords(path: Path) -> ShardFiles | None:
     """The TFRecord files that a path means: a file, a folder that holds them, or a pattern; None where it means none.
 
     They are known by their names, and those that others may have, too (train-00000-of-01024, train.record), by how they
@@ -53,16 +47,13 @@ def find_tfrecords(path: Path) -> TFRecordFiles | None:
         files = _files_in(path)
         return _in_folder(path, files) if files else None
     if path.exists():
-        return TFRecordFiles(str(path), path.parent, (path.name,)) if _is_tfrecord(path) else None
-    found = [Path(one) for one in glob.glob(str(path), recursive=True)]  # noqa: PTH207
-    found = [one for one in found if one.is_file() and _is_tfrecord(one)]
-    if not found:
+        return ShardFiles(str(path), path.parent, (path.name,)) if _is_tfrecord(path) else None
+    found = files_of_pattern(path, lambda one: one.is_file() and _is_tfrecord(one))
+    if found is None:
         return None
-    found.sort(key=Path.as_posix)  # and not as Windows has it, which is another order
-    folder = Path(os.path.commonpath([one.parent for one in found]))
-    files = tuple(one.relative_to(folder).as_posix() for one in found)
+    folder, files = found
     splits = splits_of_files(str(path), files, partial(split_of, known=split_names(folder, files)))
-    return TFRecordFiles(str(path), folder, files, splits if splits is not None and len({*splits}) > 1 else None)
+    return ShardFiles(str(path), folder, files, several(splits))
 
 
 def is_tfrecord_name(name: str) -> bool:
@@ -86,10 +77,10 @@ def _files_in(folder: Path) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _in_folder(folder: Path, files: tuple[str, ...]) -> TFRecordFiles:
+def _in_folder(folder: Path, files: tuple[str, ...]) -> ShardFiles:
     refuse_several_sets(folder, files)
     splits = splits_of_files(str(folder), files, partial(split_of, known=split_names(folder, files)))
-    return TFRecordFiles(str(folder), folder, files, splits, tuple(absent_shards(folder, files, _SHARD)))
+    return ShardFiles(str(folder), folder, files, splits, tuple(absent_shards(folder, files, _SHARD)))
 
 
 def split_of(file: str, known: tuple[str, ...] = ()) -> str | None:

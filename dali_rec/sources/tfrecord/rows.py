@@ -16,9 +16,9 @@ from dali_rec.sources.tfrecord.records import read_records
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from dali_rec.sources.shard_files import ShardFiles
     from dali_rec.sources.tfrecord.example import Feature
     from dali_rec.sources.tfrecord.features import Chosen, Seen
-    from dali_rec.sources.tfrecord.files import TFRecordFiles
     from dali_rec.sources.tfrecord.names_beside import NamesBeside
     from dali_rec.sources.tfrecord.records import Record
 
@@ -35,7 +35,7 @@ class RecordRows:
 
     def __init__(
         self,
-        found: TFRecordFiles,
+        found: ShardFiles,
         of_split: Mapping[str | None, Sequence[str]],
         chosen: Chosen,
         seen: Mapping[str, Seen],

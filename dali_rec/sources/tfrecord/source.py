@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from dali_rec.sources.detection import Empty, Flagged
     from dali_rec.sources.sample import Source
+    from dali_rec.sources.shard_files import ShardFiles
     from dali_rec.sources.tfrecord.features import Chosen, Seen
-    from dali_rec.sources.tfrecord.files import TFRecordFiles
 
 # Records of each split that are looked at for the names and kinds of features: in some a list may be empty.
 _LOOKED_AT = 8
@@ -31,7 +31,7 @@ _UNKNOWN = -1
 
 
 def read_tfrecords(
-    found: TFRecordFiles,
+    found: ShardFiles,
     options: TableOptions,
     classes: Sequence[str] | None = None,
     flagged: Flagged = "column",
@@ -78,7 +78,7 @@ def read_tfrecords(
 
 
 def _read_labels(
-    found: TFRecordFiles,
+    found: ShardFiles,
     of_split: Mapping[str | None, Sequence[str]],
     chosen: Chosen,
     seen: Mapping[str, Seen],
@@ -112,7 +112,7 @@ def _files_of(files: Sequence[str], splits: Sequence[str] | None) -> dict[str | 
     return {split: of_split[split] for split in dict.fromkeys((*usual, *of_split))}
 
 
-def _see(found: TFRecordFiles, files: Sequence[str]) -> dict[str, Seen]:
+def _see(found: ShardFiles, files: Sequence[str]) -> dict[str, Seen]:
     """What the first records of these files have in their features; nothing where there are none."""
     records = (record for file in files for record in read_records(found.folder / file))
     return see(islice(records, _LOOKED_AT))
@@ -144,7 +144,7 @@ def _leave_out(
 
 
 def _known_names(
-    found: TFRecordFiles, chosen: Chosen, seen: Mapping[str, Seen], classes: Sequence[str] | None
+    found: ShardFiles, chosen: Chosen, seen: Mapping[str, Seen], classes: Sequence[str] | None
 ) -> dict[str, tuple[str, ...]]:
     """The names of the classes in features of numbers, as far as they are known."""
     names: dict[str, tuple[str, ...]] = {}
@@ -157,7 +157,7 @@ def _known_names(
     return names
 
 
-def _has_labels(found: TFRecordFiles, files: Sequence[str], labels: Sequence[str]) -> bool:
+def _has_labels(found: ShardFiles, files: Sequence[str], labels: Sequence[str]) -> bool:
     """Whether some record has a class that is known."""
     return any(
         value != _UNKNOWN
