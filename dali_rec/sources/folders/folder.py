@@ -224,8 +224,9 @@ def _no_images(folder: Folder, others: Sequence[str]) -> SourceError:
     ends = (TAR, ZIP, *ROW_SUFFIXES)
     archives = [name for name in others if name.lower().endswith(ends) or is_array(name.rpartition("/")[2])]
     if archives:
-        are_beside = not any("/" in name for name in archives)
-        these = "Pack these one by one" if are_beside else "Pack these, or the folder they are in"
+        these = "Pack these, or the folder they are in"
+        if not any("/" in name for name in archives):  # that is this folder
+            these = "Pack these one by one" if len(archives) > 1 else "Pack it by its name"
         remedy = these if isinstance(folder, Path) else "Unpack it, and pack these"
         return SourceError(f"{folder}: no images in it, but {shown(archives)}. {remedy}")
     for name in others if isinstance(folder, Path) else ():

@@ -187,7 +187,8 @@ def _may_be_column(name: str, seen: Seen, options: TableOptions) -> bool:
 
 def _is_alone(seen: Mapping[str, Seen], options: TableOptions) -> bool:
     """Whether there is nothing beside the images that may be a label."""
-    return all(name == options.location or not _may_be_column(name, one, options) for name, one in seen.items())
+    no_labels = (options.location, options.id, options.split)
+    return all(name in no_labels or not _may_be_column(name, one, options) for name, one in seen.items())
 
 
 def _check_kinds(where: str, seen: Mapping[str, Seen], options: TableOptions) -> None:

@@ -75,6 +75,9 @@ def test_files_that_are_data_sets_of_their_own_are_packed_one_by_one(tmp_path):
         (tmp_path / name).touch()
     with pytest.raises(SourceError, match=r"no images in it, but split_test_x\.h5, .*\. Pack these one by one$"):
         read(tmp_path)
+    (tmp_path / "split_test_x.h5").unlink()
+    with pytest.raises(SourceError, match=r"no images in it, but split_train_x\.h5\. Pack it by its name$"):
+        read(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["data_batch_1", "batches.meta"])

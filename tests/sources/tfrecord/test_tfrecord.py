@@ -152,6 +152,16 @@ def test_images_alone_get_label_0(tmp_path):
     assert source.notes[0].endswith("no feature of labels: all images get label 0")
 
 
+@pytest.mark.parametrize("ids", [("a8f3", "b0c1"), (70, 3)])
+def test_images_with_nothing_but_an_id_all_get_label_0(tmp_path, ids):
+    rows = [{"image": file, "id": one} for file, one in zip(FILES, ids, strict=False)]
+    source = read(write(tmp_path / "test.tfrec", rows))
+    assert labels_of(source) == [(0,), (0,)]
+    names = [source.pixels.listed(sample.location) for sample in source.samples]
+    keys = [sample.key for sample in source.samples]
+    assert (names == list(ids)) if isinstance(ids[0], str) else (keys == list(ids))
+
+
 @pytest.mark.parametrize(
     ("rows", "options", "reason"),
     [
