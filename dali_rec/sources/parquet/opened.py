@@ -52,9 +52,11 @@ def open_file(folder: Path, name: str, beside: Beside) -> OpenedFile:
     path = str(folder / name)
     try:
         file = open_rows(path)
+        fields = read_fields(path, file.schema, beside.features)  # whose names are looked at first here
+    except SourceError:
+        raise
     except READ_ERRORS as error:
         raise _unreadable(path, error) from None
-    fields = read_fields(path, file.schema, beside.features)
     where = path
     if beside.columns is not None:
         fields = {column: field for column, field in fields.items() if column in beside.columns}

@@ -57,6 +57,17 @@ def test_a_stream_that_was_not_ended_is_an_error(tmp_path):
 
 
 @FORMATS
+@pytest.mark.parametrize("name", [b"label", b"bytes"])
+def test_names_of_columns_that_are_no_text_are_an_error_of_the_file(tmp_path, new, name):
+    path = labelled(tmp_path / "x.arrow", LABELS, metadata=None, new=new)
+    data = path.read_bytes()
+    assert name in data
+    path.write_bytes(data.replace(name, name[:-1] + b"\xe8"))
+    with pytest.raises(SourceError, match=r"x\.arrow: cannot be read as Arrow \(.*utf-8.*\); fetch it anew"):
+        read(path)
+
+
+@FORMATS
 def test_images_of_a_damaged_batch_are_rejected_and_the_others_packed(tmp_path, new):
     path = labelled(tmp_path / "x.arrow", [0] * 12, group=4, new=new)
     data = bytearray(path.read_bytes())
