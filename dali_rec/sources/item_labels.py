@@ -52,12 +52,12 @@ def number_labels(
     sets: Sequence[Labelled], classes: Sequence[str] | None
 ) -> tuple[list[tuple[float, ...]], tuple[Names, ...]]:
     """The labels of all items, of which there is one at least, as numbers, and the names behind each column of them."""
-    wheres = [(one.name, item) for one in sets for item in range(len(one.labels))]
     rows = [row for one in sets for row in one.labels]
     width = len(rows[0])
-    for (name, item), row in zip(wheres, rows, strict=True):
+    for number, row in enumerate(rows):
         if len(row) != width:
-            raise SourceError(f"{name}, item {item}: {len(row)} labels, and {width} in the first; as many are expected")
+            where = _where(sets, number)
+            raise SourceError(f"{where}: {len(row)} labels, and {width} in the first; as many are expected")
     for one in sets:
         if one.names != sets[0].names:
             raise SourceError(f"{one.name}: it has other classes than {sets[0].name}; pack them one by one")
@@ -70,10 +70,19 @@ def number_labels(
         try:
             columns.append(column.numbers())
         except _BadLabelError as error:
-            name, item = wheres[error.row]
-            raise SourceError(f"{name}, item {item}: {error}") from None
+            raise SourceError(f"{_where(sets, error.row)}: {error}") from None
         names.append(column.names)
     return list(zip(*columns, strict=True)), tuple(names)
+
+
+def _where(sets: Sequence[Labelled], row: int) -> str:
+    """What messages call a row of all sets: there are millions, so no list is made of them."""
+    before = 0
+    for one in sets:
+        if row < before + len(one.labels):
+            return f"{one.name}, item {row - before}"
+        before += len(one.labels)
+    raise IndexError(row)
 
 
 class _BadLabelError(Exception):

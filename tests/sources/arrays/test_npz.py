@@ -146,6 +146,13 @@ def test_classes_name_numbers_and_refuse_others_with_the_row(tmp_path):
         read(tmp_path / "x.npz", classes=("a", "b", "c"), labels=("",))
 
 
+def test_a_label_of_a_later_split_is_named_by_its_place_there(tmp_path):
+    x = noise(12, 6, 5)
+    np.savez(tmp_path / "x.npz", x_train=x, y_train=LABELS, x_test=x, y_test=np.array([0] * 7 + [4] * 5))
+    with pytest.raises(SourceError, match=r"x\.npz, y_test, item 7: the label 4 is none of the 4 classes"):
+        read(tmp_path / "x.npz", classes=tuple("abcd"))
+
+
 def test_arrays_of_other_names_are_named_by_options(tmp_path):
     x = noise(12, 6, 5)
     np.savez(tmp_path / "x.npz", x, LABELS, fine=LABELS * 2.5)
