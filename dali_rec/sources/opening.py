@@ -104,6 +104,8 @@ def _open_packed(source: Dataset | Mapping[str, Dataset] | Path, name: str, opti
 
 
 def _open_files(path: Path, options: SourceOptions) -> Source:
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise SourceError(f"{path}: not a regular file; write what comes out of it to one, and pack that")
     archives = find_archives(path)
     if archives is not None and not (path.is_dir() and _find_annotations(path, options) is not None):
         return read_archives(archives, options)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dali_rec._numbers import counted
 from dali_rec.errors import SourceError
 from dali_rec.sources.sample import SPLIT_NAMES
 
@@ -91,7 +92,7 @@ def absent_shards(folder: Path, files: Sequence[str], shard: re.Pattern[str]) ->
         if (match := shard.fullmatch(file)) is not None:
             numbers.setdefault((match[1], match[3]), set()).add(int(match[2]))
     return [
-        f"{folder}: only {len(found):,} of the {int(count):,} files {name}-…-of-{count} are there"
+        f"{folder}: of the {int(count):,} files {name}-…-of-{count} only {counted(len(found), 'is', 'are')} there"
         for (name, count), found in numbers.items()
         if len(found) < int(count)
     ]

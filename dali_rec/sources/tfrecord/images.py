@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from dali_rec.errors import ImageRejectedError
+from dali_rec.sources.image_names import with_slashes
 from dali_rec.sources.open_file import OpenFile
 from dali_rec.sources.pixels import encode_png, is_encoded_image, to_pixels
 from dali_rec.sources.tfrecord.example import Window, read_example
@@ -36,9 +37,9 @@ _CHANNELS = (1, 3)
 def tfrecord_location(file: str, number: int, start: int, length: int, path: str | None) -> str:
     """What a sample has for the location of the image in a record, with the path that the record gives it."""
     # A .lst cannot hold these.
-    is_listed = path and not any(character in path for character in "\t\r\n")
+    is_listed = path is not None and not any(character in path for character in "\t\r\n")
     place = f"{file}#{number}@{start}+{length}"
-    return f"{path}{_PLACE}{place}" if is_listed else place
+    return f"{with_slashes(path)}{_PLACE}{place}" if path and is_listed else place
 
 
 class TFRecordImages:

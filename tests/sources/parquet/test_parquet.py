@@ -389,7 +389,7 @@ def test_split_without_the_column_of_labels_is_left_out_and_told(tmp_path, name)
 
 def test_shards_that_are_not_there_are_told(hub):
     (hub / "data" / "train-00000-of-00002.parquet").unlink()
-    note = f"{hub}: only 1 of the 2 files data/train-…-of-00002 are there"
+    note = f"{hub}: of the 2 files data/train-…-of-00002 only 1 is there"
     assert read(hub).notes == (note, f"{hub}: the split 'test' is left out, as it has no labels")
 
 

@@ -123,7 +123,7 @@ def test_the_cache_is_packed_in_its_splits_without_what_else_is_kept_there(tmp_p
     del source  # which has the files mapped
     assert labels_of(read(folder / f"{name}-train-00001-of-00002.arrow")) == of_classes(2)
     (folder / f"{name}-train-00001-of-00002.arrow").unlink()
-    note = f"{folder}: only 1 of the 2 files {name}-train-…-of-00002 are there"
+    note = f"{folder}: of the 2 files {name}-train-…-of-00002 only 1 is there"
     assert note in read(folder).notes
 
 

@@ -94,7 +94,7 @@ def test_shards_that_are_missing_are_told(tmp_path):
     for number in (0, 2):
         labelled(tmp_path / "set" / f"x-train.tfrecord-{number:05d}-of-00004", [0])
     assert read(tmp_path / "set").notes == (
-        f"{tmp_path / 'set'}: only 2 of the 4 files x-train.tfrecord-…-of-00004 are there",
+        f"{tmp_path / 'set'}: of the 4 files x-train.tfrecord-…-of-00004 only 2 are there",
     )
 
 
