@@ -59,9 +59,10 @@ class Claim:
     is_first: the file was made for it.
     """
 
-    def __init__(self, path: Path, *, file: IO[bytes] | None = None, is_held: bool = False) -> None:
+    def __init__(self, path: Path, *, is_held: bool = False) -> None:
         self.path, self.is_first, self.is_absent = path, False, False
-        self._file, self._is_held = file, is_held
+        self._file: IO[bytes] | None = None
+        self._is_held = is_held
         self._here: IO[bytes] | None = None  # what is locked instead, on this machine
         self._mark = b""
 

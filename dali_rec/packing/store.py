@@ -191,10 +191,8 @@ class LocalStore:
             is_removed = claim and not path.exists()
             claim.close()
             if is_removed and path.parent.is_dir() and not self.names(path.parent.name):
-                with contextlib.suppress(
-                    OSError
-                ):  # what was in it while it was open, under a name of the file system's
-                    path.parent.rmdir()
+                with contextlib.suppress(OSError):
+                    path.parent.rmdir()  # it held the open file, under a name of the file system's
             names = self.names(path.parent.name) if OPEN_FILES_STAY else []
             if names and all(map(is_lock, names)):  # what could not be removed while it was open
                 for one in names:

@@ -15,7 +15,6 @@ from tfrecord_files import FILES, images_of, labelled, labels_of, read, write
 
 import dali_rec
 from dali_rec.errors import ImageRejectedError, SourceError, TooManyBadImagesError
-from dali_rec.sources import open_file
 
 
 def rejected(source, row):
@@ -35,16 +34,8 @@ def test_threads_and_processes_read_at_any_place(tmp_path):
         assert list(pool.map(source.pixels.read, locations)) == FILES[::-1]
 
 
-def test_a_file_is_opened_once_a_process(tmp_path, monkeypatch):
+def test_a_file_is_opened_once_a_process(tmp_path, opened):
     source = read(labelled(tmp_path / "x.tfrecord", [0] * 12))
-    opened = []
-
-    def counted(path):
-        opened.append(path)
-        return open_regular(path)
-
-    open_regular = open_file.open_regular
-    monkeypatch.setattr(open_file, "open_regular", counted)
     sent = pickle.dumps(source.pixels.absolute())
     for sample in source.samples:
         source.pixels.read(sample.location)
